@@ -1,0 +1,192 @@
+"""Everything that can go wrong, each error knowing the HTTP answer it becomes.
+
+Raised where the fault is known, turned into OpenAI's envelope in one place (`sluice.http.responses`).
+"""
+
+from collections.abc import Sequence
+
+
+class SluiceError(Exception):
+    """An error with an answer: `status` (HTTP), `type`, `code` and `param` as in OpenAI's error object."""
+
+    status = 500
+    type = "server_error"
+    code: str | None = "internal_error"
+
+    def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        if code is not None:
+            self.code = code
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Response headers that belong to this error."""
+        return {}
+
+
+class InvalidRequestError(SluiceError):
+    """The request is malformed; `param` names the field."""
+
+    status = 400
+    type = "invalid_request_error"
+    code = "invalid_request"
+
+
+class ContextOverflowError(InvalidRequestError):
+    """The prompt, with the completion asked for, does not fit the model's context window."""
+
+    code = "context_length_exceeded"
+
+
+class GuardBlockedError(InvalidRequestError):
+    """A guard rule in mode `block` matched; `code` is the rule's id."""
+
+
+class PayloadTooLargeError(SluiceError):
+    """The request body is over what API Gateway accepts."""
+
+    status = 413
+    type = "invalid_request_error"
+    code = "request_too_large"
+
+
+class AuthenticationError(SluiceError):
+    """The API key is missing, malformed, unknown, expired or revoked."""
+
+    status = 401
+    type = "authentication_error"
+    code = "invalid_api_key"
+
+
+class PermissionDeniedError(SluiceError):
+    """The API key is valid, but its role does not allow this."""
+
+    status = 403
+    type = "permission_error"
+    code = "insufficient_role"
+
+
+class NotFoundError(SluiceError):
+    """There is no such model, key or route."""
+
+    status = 404
+    type = "invalid_request_error"
+    code = "not_found"
+
+
+class ConflictError(SluiceError):
+    """What was to be created exists already, or was changed by somebody else in the meantime."""
+
+    status = 409
+    type = "invalid_request_error"
+    code = "conflict"
+
+
+class QuotaExceededError(SluiceError):
+    """A limit is used up. `retry_after_s` is in whole seconds, None when waiting does not help."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "rate_limit_exceeded"
+
+    def __init__(self, message: str, *, retry_after_s: int | None, code: str | None = None) -> None:
+        super().__init__(message, code=code)
+        self.retry_after_s = retry_after_s
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """`retry-after`, in seconds, when waiting helps."""
+        return {} if self.retry_after_s is None else {"retry-after": str(self.retry_after_s)}
+
+
+class InvalidAnswerError(SluiceError):
+    """The model's answer broke a rule that the request or the tenant set, also after asking once more."""
+
+    status = 502
+    type = "server_error"
+    code = "invalid_answer"
+
+
+class NoProviderError(SluiceError):
+    """Every deployment that could have answered failed or is switched off."""
+
+    status = 503
+    type = "server_error"
+    code = "no_provider_available"
+
+    def __init__(self, message: str, *, tried: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.tried = tuple(tried)
+
+
+class LedgerUnavailableError(SluiceError):
+    """A reservation could not be made, so the request is refused rather than let through uncounted."""
+
+    status = 503
+    type = "server_error"
+    code = "quota_unavailable"
+
+
+class StorageUnavailableError(SluiceError):
+    """DynamoDB or Secrets Manager does not answer, or refuses."""
+
+    status = 503
+    type = "server_error"
+    code = "storage_unavailable"
+
+
+class DeadlineExceededError(SluiceError):
+    """No answer within the time that was left for the request."""
+
+    status = 504
+    type = "server_error"
+    code = "deadline_exceeded"
+
+
+class ProviderError(Exception):
+    """A provider call failed. Adapters raise its children; the router decides what follows.
+
+    `was_counted` says whether the provider may have counted or billed the request: False when it answered with an
+    error or was never reached, True when the outcome is unknown (a time-out, a body cut off).
+    """
+
+    was_counted = False
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+
+
+class ProviderAuthenticationError(ProviderError):
+    """The provider refuses the credential (401, 403)."""
+
+
+class ProviderRejectedError(ProviderError):
+    """The provider finds the request malformed (400, 404, 413, 422): the caller's fault, not retried."""
+
+
+class ProviderRateLimitedError(ProviderError):
+    """The provider answered 429. `retry_after_s` as it said, None if it did not."""
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message, status=429)
+        self.retry_after_s = retry_after_s
+
+
+class ProviderUnavailableError(ProviderError):
+    """The provider answered 5xx or could not be reached."""
+
+
+class ProviderTimeoutError(ProviderError):
+    """The provider did not answer in time; whether it counted the request is unknown."""
+
+    was_counted = True
+
+
+class ProviderProtocolError(ProviderError):
+    """The provider's answer broke off or is not what its API promises; it may have been counted."""
+
+    was_counted = True

@@ -1,0 +1,59 @@
+"""What a deployment is configured with: environment variables, typed. Names are template.yaml's."""
+
+import os
+from dataclasses import dataclass
+from functools import cache
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The environment of a function. A table or secret that a function is not given is an empty string."""
+
+    response_cache_table: str
+    quota_table: str
+    circuit_breakers_table: str
+    directory_table: str
+    usage_table: str
+    admin_key_secret: str
+    credentials_secret: str
+    cache_ttl_s: int
+    requests_per_minute: int
+    requests_per_day: int
+    health_weight: float
+    quota_weight: float
+    speed_weight: float
+    request_timeout_s: float
+
+    @classmethod
+    def from_environment(cls, environment: "os._Environ[str] | dict[str, str]" = os.environ) -> "Settings":
+        """Read the variables; a number that is not one raises ValueError naming the variable."""
+
+        def number(name: str, default: float) -> float:
+            text = environment.get(name, "")
+            try:
+                return float(text) if text else default
+            except ValueError:
+                raise ValueError(f"{name} must be a number, got {text!r}") from None
+
+        return cls(
+            response_cache_table=environment.get("RESPONSE_CACHE_TABLE", ""),
+            quota_table=environment.get("QUOTA_TABLE", ""),
+            circuit_breakers_table=environment.get("CIRCUIT_BREAKERS_TABLE", ""),
+            directory_table=environment.get("DIRECTORY_TABLE", ""),
+            usage_table=environment.get("USAGE_TABLE", ""),
+            admin_key_secret=environment.get("ADMIN_KEY_SECRET", ""),
+            credentials_secret=environment.get("CREDENTIALS_SECRET", ""),
+            cache_ttl_s=int(number("CACHE_TTL_SECONDS", 3600)),
+            requests_per_minute=int(number("CALLER_REQUESTS_PER_MINUTE", 100)),
+            requests_per_day=int(number("CALLER_REQUESTS_PER_DAY", 14_400)),
+            health_weight=number("ROUTING_HEALTH_WEIGHT", 0.4),
+            quota_weight=number("ROUTING_QUOTA_WEIGHT", 0.3),
+            speed_weight=number("ROUTING_SPEED_WEIGHT", 0.3),
+            request_timeout_s=number("REQUEST_TIMEOUT_SECONDS", 28),
+        )
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process, read once."""
+    return Settings.from_environment()
