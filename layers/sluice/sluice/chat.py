@@ -4,7 +4,7 @@ What Sluice does not interpret is carried along untouched, in both directions.
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeIs
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -89,7 +89,9 @@ class ChatRequest(PassThrough):
         """The body a provider is to see: as it came, for `model`, without Sluice's own metadata."""
         body = self.model_dump(exclude_unset=True)
         body["model"] = model
-        metadata = {key: value for key, value in (body.pop("metadata", None) or {}).items() if key not in OWN_METADATA_KEYS}
+        metadata = {
+            key: value for key, value in (body.pop("metadata", None) or {}).items() if key not in OWN_METADATA_KEYS
+        }
         if metadata:
             body["metadata"] = metadata
         return body
@@ -158,5 +160,5 @@ class ChatChunk:
         return Usage.from_body(self.body) or Usage.from_body(self.body.get("x_groq") or {})
 
 
-def _is_count(value: object) -> bool:
+def _is_count(value: object) -> TypeIs[int]:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0

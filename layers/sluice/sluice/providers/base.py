@@ -1,0 +1,100 @@
+"""What a provider is to the rest of Sluice."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from sluice.chat import ChatChunk, ChatRequest, ChatResponse
+
+UNHEALTHY_AFTER_FAILURES = 5
+# Weight of the newest call in the moving averages: the last ten or so calls decide.
+SMOOTHING = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderConfig:
+    """One credential of a provider, as an adapter needs it."""
+
+    provider: str
+    alias: str
+    api_key: str = field(repr=False)
+    base_url: str | None = None
+    unsupported_fields: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimitHeaders:
+    """What a provider's answer said about its limits. Keys are limit names (`requests_per_minute`, ...)."""
+
+    capacities: Mapping[str, int] = field(default_factory=dict)
+    remaining: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderResponse:
+    """A provider's whole answer."""
+
+    chat: ChatResponse
+    rate_limits: RateLimitHeaders
+
+
+class ProviderStream(ABC):
+    """A provider's answer as it arrives. Close it when done with it, finished or not."""
+
+    rate_limits: RateLimitHeaders
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[ChatChunk]:
+        """Yield the chunks in order; raise ProviderError when the stream breaks off."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of the connection."""
+
+
+class Provider(ABC):
+    """One credential of one provider. An adapter maps its SDK's exceptions to ProviderError; it never retries."""
+
+    def __init__(self, config: ProviderConfig) -> None:
+        self.config = config
+
+    @abstractmethod
+    def complete(self, request: ChatRequest, model: str, timeout_s: float) -> ProviderResponse:
+        """Answer `request` with `model`, within `timeout_s` in all. Raises ProviderError."""
+
+    @abstractmethod
+    def stream(self, request: ChatRequest, model: str, timeout_s: float) -> ProviderStream:
+        """Begin to answer `request` with `model`, the last chunk within `timeout_s`. Raises ProviderError."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderHealth:
+    """How a deployment has done lately."""
+
+    success_rate: float = 1.0
+    consecutive_failures: int = 0
+    response_time_ms: float | None = None
+
+    @property
+    def is_healthy(self) -> bool:
+        """False after five failures in a row."""
+        return self.consecutive_failures < UNHEALTHY_AFTER_FAILURES
+
+    @property
+    def score(self) -> float:
+        """Health in 0..1: the moving success rate, less a fifth for each failure in a row."""
+        return max(0.0, self.success_rate * (1 - self.consecutive_failures / UNHEALTHY_AFTER_FAILURES))
+
+    def after_success(self, response_time_ms: float) -> "ProviderHealth":
+        """The health once a call succeeded after `response_time_ms`."""
+        known = self.response_time_ms
+        smoothed = response_time_ms if known is None else known + SMOOTHING * (response_time_ms - known)
+        return ProviderHealth(self.success_rate + SMOOTHING * (1 - self.success_rate), 0, smoothed)
+
+    def after_failure(self) -> "ProviderHealth":
+        """The health once a call failed."""
+        return replace(
+            self,
+            success_rate=self.success_rate * (1 - SMOOTHING),
+            consecutive_failures=self.consecutive_failures + 1,
+        )
