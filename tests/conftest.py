@@ -1,0 +1,103 @@
+"""AWS for tests: a MiniStack per session and worker, with the tables and secrets of template.yaml."""
+
+import json
+import os
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import boto3
+import pytest
+
+from sluice import settings
+from tools import template
+from tools.ministack import MiniStack
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+ADMIN_SECRET = "0123456789abcdefghijABCDEFGHIJ0123456789"
+
+
+@pytest.fixture(scope="session")
+def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MiniStack]:
+    """MiniStack on a free port, with this process's AWS SDK pointed at it."""
+    stack = MiniStack(tmp_path_factory.mktemp("ministack"))
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            patch.delenv(name)
+        for name, value in stack.environment.items():
+            patch.setenv(name, value)
+        yield stack
+    stack.stop()
+
+
+@dataclass(frozen=True, slots=True)
+class Aws:
+    """The tables and secrets of one test. Nobody else sees them."""
+
+    dynamodb: "DynamoDBClient"
+    secretsmanager: "SecretsManagerClient"
+    variables: Mapping[str, str]
+    """What template.yaml gives a function: QUOTA_TABLE, ..., ADMIN_KEY_SECRET, CREDENTIALS_SECRET."""
+    endpoint: Mapping[str, str]
+    """AWS_ENDPOINT_URL and what else points an SDK at MiniStack."""
+
+    @property
+    def admin_key(self) -> str:
+        """The admin key that ADMIN_KEY_SECRET stands for."""
+        return f"sl-admin-{ADMIN_SECRET}"
+
+    def table(self, variable: str) -> str:
+        """The name of a table, by its variable: `aws.table("QUOTA_TABLE")`."""
+        return self.variables[variable]
+
+    def set_credentials(self, *credentials: Mapping[str, object]) -> None:
+        """Put provider credentials into CREDENTIALS_SECRET."""
+        self.secretsmanager.put_secret_value(
+            SecretId=self.variables["CREDENTIALS_SECRET"], SecretString=json.dumps({"credentials": credentials})
+        )
+
+    def process_environment(self, **more: str) -> dict[str, str]:
+        """The environment for a process of its own that is to see the same tables and secrets."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        path = os.pathsep.join(["layers/sluice", ".", inherited.get("PYTHONPATH", "")])
+        return {**inherited, "PYTHONPATH": path, **self.endpoint, **self.variables, **more}
+
+
+@pytest.fixture
+def aws(ministack: MiniStack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
+    """Fresh, empty tables and secrets as template.yaml has them, and the variables that name them set."""
+    dynamodb = boto3.client("dynamodb")
+    secretsmanager = boto3.client("secretsmanager")
+    suffix = uuid.uuid4().hex[:12]
+    variables = {}
+    for variable, schema in template.tables(template.load()).items():
+        name = f"{variable.lower()}-{suffix}"
+        dynamodb.create_table(TableName=name, **schema.definition)
+        if schema.ttl_attribute:
+            dynamodb.update_time_to_live(
+                TableName=name, TimeToLiveSpecification={"Enabled": True, "AttributeName": schema.ttl_attribute}
+            )
+        variables[variable] = name
+    for variable, content in {
+        "ADMIN_KEY_SECRET": {"id": "admin", "secret": ADMIN_SECRET},
+        "CREDENTIALS_SECRET": {"credentials": []},
+    }.items():
+        created = secretsmanager.create_secret(Name=f"{variable}-{suffix}", SecretString=json.dumps(content))
+        variables[variable] = created["ARN"]
+    for variable, value in variables.items():
+        monkeypatch.setenv(variable, value)
+    settings.settings.cache_clear()
+    yield Aws(dynamodb, secretsmanager, variables, ministack.environment)
+    settings.settings.cache_clear()
+    for variable in template.tables(template.load()):
+        dynamodb.delete_table(TableName=variables[variable])
+
+
+@pytest.fixture
+def tables(aws: Aws) -> Mapping[str, str]:
+    """The names of fresh, empty tables by variable: `tables["QUOTA_TABLE"]`."""
+    return aws.variables

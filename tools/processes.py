@@ -1,0 +1,108 @@
+"""Child processes that end when their parent does, whatever ends it."""
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+_PR_SET_PDEATHSIG = 1
+_STOP_TIMEOUT_S = 10.0
+
+
+class ProcessFailedError(RuntimeError):
+    """A child ended early, or did not become ready in time."""
+
+
+def _libc() -> ctypes.CDLL | None:
+    """Looked up before the fork: between fork and exec nothing may be loaded."""
+    return ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+
+
+class ChildProcess:
+    """A process in a group of its own, with its output in a log file.
+
+    On Linux the kernel ends it with its parent. It must be started from a thread that lives as long as it should
+    (prctl(2): the parent is the thread).
+    """
+
+    def __init__(self, name: str, command: Sequence[str | Path], env: Mapping[str, str], log: Path) -> None:
+        self.name = name
+        self.log = log
+        log.parent.mkdir(parents=True, exist_ok=True)
+        libc = _libc()
+        parent = os.getpid()
+
+        def die_with_parent() -> None:
+            if libc is None:
+                return
+            libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+            if os.getppid() != parent:  # it ended between fork and prctl
+                os._exit(1)
+
+        output: IO[bytes]
+        with log.open("wb") as output:
+            self._process = subprocess.Popen(
+                [str(part) for part in command],
+                env=dict(env),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=die_with_parent,
+            )
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._process.pid
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process is gone."""
+        return self._process.poll() is not None
+
+    def wait_until(self, is_ready: Callable[[], bool], timeout_s: float) -> None:
+        """Wait for `is_ready`; raises ProcessFailedError, with the end of the log, if the child ends or is too slow."""
+        deadline = time.monotonic() + timeout_s
+        while not is_ready():
+            if self.has_ended:
+                raise ProcessFailedError(f"{self.name} ended with {self._process.returncode}:\n{self.log_tail()}")
+            if time.monotonic() > deadline:
+                raise ProcessFailedError(f"{self.name} was not ready after {timeout_s:.0f} s:\n{self.log_tail()}")
+            time.sleep(0.05)
+
+    def log_tail(self, lines: int = 20) -> str:
+        """The last lines that the process wrote."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+    def stop(self) -> None:
+        """Ask the process to end, then its whole group if it does not."""
+        if self.has_ended:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(_STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+
+def free_port() -> int:
+    """A port on the loopback interface that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def is_listening(port: int, host: str = "127.0.0.1") -> bool:
+    """Whether somebody accepts connections there."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex((host, port)) == 0

@@ -1,0 +1,66 @@
+"""Reads template.yaml, so that what stands in for AWS has the deployed schema."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+TEMPLATE = Path(__file__).parent.parent / "template.yaml"
+
+
+class _Loader(yaml.SafeLoader):
+    """Knows CloudFormation's short tags."""
+
+
+def _intrinsic(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, object]:
+    value: object
+    if isinstance(node, yaml.ScalarNode):
+        value = loader.construct_scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    else:
+        assert isinstance(node, yaml.MappingNode)  # noqa: S101  YAML has three kinds of node
+        value = loader.construct_mapping(node, deep=True)
+    if suffix == "GetAtt" and isinstance(value, str):
+        value = value.split(".", 1)
+    return {suffix if suffix in {"Ref", "Condition"} else f"Fn::{suffix}": value}
+
+
+_Loader.add_multi_constructor("!", _intrinsic)
+
+
+def load(path: Path = TEMPLATE) -> dict[str, Any]:
+    """The template as plain values, short tags in their long form (`!Ref X` is `{"Ref": "X"}`)."""
+    template: dict[str, Any] = yaml.load(path.read_text(), Loader=_Loader)  # noqa: S506  a SafeLoader
+    return template
+
+
+@dataclass(frozen=True, slots=True)
+class TableSchema:
+    """What makes a DynamoDB table: what CreateTable is to be told, and the attribute that items expire by."""
+
+    definition: Mapping[str, Any]
+    ttl_attribute: str | None
+
+
+def tables(template: Mapping[str, Any]) -> dict[str, TableSchema]:
+    """The schema of each table by the name of its environment variable (`QuotaTable` is `QUOTA_TABLE`)."""
+    found = {}
+    for name, resource in template["Resources"].items():
+        if resource["Type"] != "AWS::DynamoDB::Table":
+            continue
+        properties = resource["Properties"]
+        definition = {
+            key: properties[key]
+            for key in ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
+            if key in properties
+        }
+        ttl = properties.get("TimeToLiveSpecification", {}).get("AttributeName")
+        found[_variable(name)] = TableSchema(definition, ttl)
+    return found
+
+
+def _variable(name: str) -> str:
+    return "".join(f"_{letter}" if letter.isupper() else letter.upper() for letter in name).lstrip("_")
