@@ -1,0 +1,67 @@
+"""Builds the expressions of one UpdateItem, so that names are always placeholders and numbers always typed."""
+
+from typing import Any
+
+type Number = int | float
+
+
+class Update:
+    """One UpdateItem in the making: what to set, add and remove, and on which condition."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, str] = {}
+        self._values: dict[str, dict[str, str]] = {}
+        self._sets: list[str] = []
+        self._adds: list[str] = []
+        self._removes: list[str] = []
+        self._conditions: list[str] = []
+
+    def set(self, attribute: str, value: Number | str) -> None:
+        """Give `attribute` this value."""
+        self._sets.append(f"{self._name(attribute)} = {self._value(value)}")
+
+    def add(self, attribute: str, number: int) -> None:
+        """Add to a number; one that does not exist counts as 0."""
+        self._adds.append(f"{self._name(attribute)} {self._value(number)}")
+
+    def remove(self, attribute: str) -> None:
+        """Remove `attribute`, if it exists."""
+        self._removes.append(self._name(attribute))
+
+    def require(self, attribute: str, operator: str, value: Number | str) -> None:
+        """Only if `attribute` compares so."""
+        self._conditions.append(f"{self._name(attribute)} {operator} {self._value(value)}")
+
+    def require_exists(self, attribute: str) -> None:
+        """Only if the item has `attribute`."""
+        self._conditions.append(f"attribute_exists({self._name(attribute)})")
+
+    def require_absent(self, attribute: str) -> None:
+        """Only if the item does not have `attribute`."""
+        self._conditions.append(f"attribute_not_exists({self._name(attribute)})")
+
+    def require_absent_or(self, attribute: str, operator: str, value: Number | str) -> None:
+        """Only if the item does not have `attribute`, or it compares so."""
+        name = self._name(attribute)
+        self._conditions.append(f"(attribute_not_exists({name}) OR {name} {operator} {self._value(value)})")
+
+    def arguments(self) -> dict[str, Any]:
+        """The keyword arguments of `update_item`, without table and key."""
+        clauses = [("SET", self._sets), ("ADD", self._adds), ("REMOVE", self._removes)]
+        built: dict[str, Any] = {
+            "UpdateExpression": " ".join(f"{verb} {', '.join(parts)}" for verb, parts in clauses if parts),
+            "ExpressionAttributeNames": {placeholder: name for name, placeholder in self._names.items()},
+        }
+        if self._values:
+            built["ExpressionAttributeValues"] = self._values
+        if self._conditions:
+            built["ConditionExpression"] = " AND ".join(self._conditions)
+        return built
+
+    def _name(self, attribute: str) -> str:
+        return self._names.setdefault(attribute, f"#{len(self._names)}")
+
+    def _value(self, value: Number | str) -> str:
+        placeholder = f":{len(self._values)}"
+        self._values[placeholder] = {"S": value} if isinstance(value, str) else {"N": str(value)}
+        return placeholder
