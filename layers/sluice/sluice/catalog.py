@@ -1,7 +1,7 @@
 """What Sluice knows as data: the models and providers of shared/, read once."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 SHARED = Path(__file__).parent / "shared"
+
+LIMIT_NAMES = ("requests_per_minute", "requests_per_day", "tokens_per_minute", "tokens_per_day", "characters_per_month")
+ADAPTERS = ("groq", "huggingface", "openai_compatible")
 
 
 class Tier(StrEnum):
@@ -26,9 +29,15 @@ class Price:
     completion_usd: float
 
 
+FREE = Price(0.0, 0.0)
+
+
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One model of one provider, before any credential. `limits` maps limit names to capacities per credential."""
+    """One model of one provider, before any credential. `limits` maps limit names to capacities per credential.
+
+    `serves` are the tiers it may be chosen for, None for its own; a model that serves none is reached by name only.
+    """
 
     id: str
     provider: str
@@ -39,11 +48,19 @@ class Model:
     limits: Mapping[str, int]
     aliases: tuple[str, ...] = ()
     fallbacks: tuple[str, ...] = ()
+    serves: tuple[Tier, ...] | None = None
+
+    def can_serve(self, tier: Tier) -> bool:
+        """Whether the router may choose it when it looks for `tier`."""
+        return tier is self.tier if self.serves is None else tier in self.serves
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderRow:
-    """One provider: which adapter speaks to it and where. A lower `priority` wins ties."""
+    """One provider: which adapter speaks to it and where. A lower `priority` wins ties.
+
+    Without a `base_url` the credential has to say where the provider is.
+    """
 
     name: str
     adapter: str
@@ -51,6 +68,7 @@ class ProviderRow:
     priority: int
     timeout_s: float
     unsupported_fields: frozenset[str] = frozenset()
+    needs_api_key: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +81,187 @@ class Catalog:
 
     @classmethod
     def read(cls, directory: Path = SHARED) -> "Catalog":
-        """Read the two files; a mistake in them raises ValueError or KeyError naming the row."""
-        raise NotImplementedError(directory, tomllib, Any)
+        """Read the two files; a mistake in them raises ValueError naming the file, the row and the field."""
+        providers = _read_providers(directory / "providers.toml")
+        models, replacements = _read_models(directory / "models.toml", providers)
+        return cls(providers, models, replacements)
+
+    def models_of(self, provider: str) -> tuple[Model, ...]:
+        """The models of one provider, in the order of the file."""
+        return tuple(model for model in self.models if model.provider == provider)
 
 
 @cache
 def catalog() -> Catalog:
     """The catalogue of this process, read once."""
     return Catalog.read()
+
+
+class _Row:
+    """One table of a file, taken apart field by field; a field that nobody asked for is a typo."""
+
+    def __init__(self, where: str, fields: dict[str, Any]) -> None:
+        self.where = where
+        self.fields = fields
+        self.known: set[str] = set()
+
+    def has(self, name: str) -> bool:
+        self.known.add(name)
+        return name in self.fields
+
+    def text(self, name: str) -> str:
+        value = self._required(name)
+        if not isinstance(value, str) or not value:
+            raise self.wrong(name, "a text", value)
+        return value
+
+    def count(self, name: str) -> int:
+        value = self._required(name)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise self.wrong(name, "a whole number above 0", value)
+        return value
+
+    def number(self, name: str) -> float:
+        value = self._required(name)
+        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < float("inf"):
+            raise self.wrong(name, "a number of at least 0", value)
+        return float(value)
+
+    def truth(self, name: str) -> bool:
+        value = self._required(name)
+        if not isinstance(value, bool):
+            raise self.wrong(name, "true or false", value)
+        return value
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        value = self._required(name) if self.has(name) else []
+        if not isinstance(value, list) or not all(isinstance(text, str) and text for text in value):
+            raise self.wrong(name, "a list of texts", value)
+        if len(set(value)) < len(value):
+            raise self.wrong(name, "a list without repetitions", value)
+        return tuple(value)
+
+    def choice(self, name: str, choices: Iterable[str]) -> str:
+        value = self._required(name)
+        if value not in choices:
+            raise self.wrong(name, "one of " + ", ".join(choices), value)
+        return str(value)
+
+    def tiers(self, name: str) -> tuple[Tier, ...]:
+        texts = self.texts(name)
+        if not set(texts) <= set(Tier):
+            raise self.wrong(name, "a list of " + ", ".join(Tier), list(texts))
+        return tuple(Tier(text) for text in texts)
+
+    def row(self, name: str) -> "_Row":
+        value = self._required(name)
+        if not isinstance(value, dict):
+            raise self.wrong(name, "a table", value)
+        return _Row(f"{self.where}, {name}", value)
+
+    def end(self) -> None:
+        """Raise ValueError if there is a field that nobody asked for."""
+        for name in sorted(self.fields.keys() - self.known):
+            raise ValueError(f"{self.where}: unknown field {name!r}; known are {', '.join(sorted(self.known))}")
+
+    def wrong(self, name: str, expected: str, value: object) -> ValueError:
+        return ValueError(f"{self.where}: {name} must be {expected}, got {value!r}")
+
+    def _required(self, name: str) -> Any:
+        if not self.has(name):
+            raise ValueError(f"{self.where}: {name} is missing")
+        return self.fields[name]
+
+
+def _load(path: Path) -> _Row:
+    with path.open("rb") as file:
+        try:
+            return _Row(path.name, tomllib.load(file))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ValueError(f"{path.name}: {error}") from None
+
+
+def _read_providers(path: Path) -> dict[str, ProviderRow]:
+    file = _load(path)
+    return {name: _read_provider(name, file.row(name)) for name in file.fields}
+
+
+def _read_provider(name: str, row: _Row) -> ProviderRow:
+    provider = ProviderRow(
+        name=name,
+        adapter=row.choice("adapter", ADAPTERS),
+        base_url=row.text("base_url") if row.has("base_url") else None,
+        priority=row.count("priority"),
+        timeout_s=row.number("timeout_s"),
+        unsupported_fields=frozenset(row.texts("unsupported_fields")),
+        needs_api_key=row.truth("needs_api_key") if row.has("needs_api_key") else True,
+    )
+    row.end()
+    if provider.timeout_s == 0:
+        raise row.wrong("timeout_s", "a number above 0", 0)
+    return provider
+
+
+def _read_models(path: Path, providers: Mapping[str, ProviderRow]) -> tuple[tuple[Model, ...], dict[str, str]]:
+    file = _load(path)
+    rows = file.fields["models"] if file.has("models") else []
+    replacements = file.row("replacements") if file.has("replacements") else _Row(path.name, {})
+    file.end()
+    if not isinstance(rows, list) or not all(isinstance(fields, dict) for fields in rows):
+        raise file.wrong("models", "tables, each under [[models]]", rows)
+    models = {}
+    for number, fields in enumerate(rows, start=1):
+        row = _Row(f"{path.name}, model {number} ({fields.get('id', 'without an id')})", fields)
+        model = _read_model(row, providers)
+        if (model.provider, model.id) in models:
+            raise ValueError(f"{row.where}: {model.provider} has a model of this id already")
+        models[model.provider, model.id] = model
+    ids = {model.id for model in models.values()}
+    for model in models.values():
+        where = _Row(f"{path.name}, model {model.id}", {})
+        for alias in model.aliases:
+            if alias in ids or alias in replacements.fields:
+                raise where.wrong("aliases", "names that nothing else has", alias)
+        for fallback in model.fallbacks:
+            if fallback not in ids or fallback == model.id:
+                raise where.wrong("fallbacks", "ids of other models", fallback)
+    for gone in replacements.fields:
+        if gone in ids:
+            raise ValueError(f"{replacements.where}: {gone} is the id of a model and cannot be replaced")
+        if replacements.text(gone) not in ids:
+            raise replacements.wrong(gone, "the id of a model", replacements.fields[gone])
+    return tuple(models.values()), replacements.fields
+
+
+def _read_model(row: _Row, providers: Mapping[str, ProviderRow]) -> Model:
+    context_window = row.count("context_window")
+    model = Model(
+        id=row.text("id"),
+        provider=row.choice("provider", providers),
+        tier=Tier(row.choice("tier", tuple(Tier))),
+        context_window=context_window,
+        max_completion_tokens=row.count("max_completion_tokens")
+        if row.has("max_completion_tokens")
+        else context_window,
+        price=_read_price(row.row("price")) if row.has("price") else FREE,
+        limits=_read_limits(row.row("limits")) if row.has("limits") else {},
+        aliases=row.texts("aliases"),
+        fallbacks=row.texts("fallbacks"),
+        serves=row.tiers("serves") if row.has("serves") else None,
+    )
+    row.end()
+    if model.max_completion_tokens > context_window:
+        raise row.wrong("max_completion_tokens", "at most context_window", model.max_completion_tokens)
+    return model
+
+
+def _read_price(row: _Row) -> Price:
+    price = Price(row.number("prompt_usd"), row.number("completion_usd"))
+    row.end()
+    return price
+
+
+def _read_limits(row: _Row) -> dict[str, int]:
+    limits = {name: row.count(name) for name in LIMIT_NAMES if row.has(name)}
+    row.end()
+    return limits
