@@ -1,0 +1,106 @@
+"""The credentials secret: which API keys there are, and what they say differently from the catalogue.
+
+    {"credentials": [{"provider": "groq", "alias": "groq-1", "api_key": "..."},
+                     {"provider": "gateway", "alias": "gw-1", "api_key": "...", "base_url": "https://llm.example.com/v1",
+                      "models": {"my-model": {"tier": "fast", "limits": {"requests_per_minute": 30}}}}]}
+
+A credential without `models` serves every model that the catalogue has of its provider; one with `models` serves these
+and no others. What an entry says of a model replaces what the catalogue says, limit by limit; null lifts a limit.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError, field_validator
+
+from sluice.catalog import Tier
+from sluice.errors import SluiceError
+
+_MOST_ERRORS = 5
+
+type Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+# '#' separates the parts of a key in the tables.
+type Alias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+type Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/]+(/\S*)?$")]
+type Capacity = Annotated[int, Field(ge=1, le=10**15)]
+type Tokens = Annotated[int, Field(ge=1, le=10**9)]
+type LimitName = Literal[
+    "requests_per_minute", "requests_per_day", "tokens_per_minute", "tokens_per_day", "characters_per_month"
+]
+
+
+class CredentialsError(SluiceError):
+    """The credentials secret is not what it should be. Its message names the field, and never holds a key."""
+
+    code = "invalid_credentials"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+
+
+class CredentialPrice(_Strict):
+    """US dollars per million tokens."""
+
+    prompt_usd: float = Field(ge=0, allow_inf_nan=False)
+    completion_usd: float = Field(ge=0, allow_inf_nan=False)
+
+
+class CredentialModel(_Strict):
+    """What a credential says of one model. What it leaves out is as in the catalogue."""
+
+    tier: Tier | None = None
+    limits: dict[LimitName, Capacity | None] = Field(default_factory=dict)
+    price: CredentialPrice | None = None
+    context_window: Tokens | None = None
+    max_completion_tokens: Tokens | None = None
+    aliases: tuple[Name, ...] | None = None
+    fallbacks: tuple[Name, ...] | None = None
+    serves: tuple[Tier, ...] | None = None
+    enabled: bool = True
+
+
+class Credential(_Strict):
+    """One API key of a provider."""
+
+    provider: str
+    alias: Alias
+    api_key: SecretStr | None = None
+    base_url: Url | None = None
+    timeout_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    models: dict[Name, CredentialModel] | None = Field(default=None, min_length=1)
+    enabled: bool = True
+
+    @field_validator("api_key")
+    @classmethod
+    def _fits_a_header(cls, api_key: SecretStr | None) -> SecretStr | None:
+        key = "" if api_key is None else api_key.get_secret_value()
+        if api_key is not None and not (key and key.isascii() and key.isprintable() and " " not in key):
+            raise ValueError("must be printable ASCII without spaces, as it goes into a header")
+        return api_key
+
+
+class Credentials(_Strict):
+    """The whole secret."""
+
+    credentials: tuple[Credential, ...]
+
+
+def parse_credentials(text: str) -> tuple[Credential, ...]:
+    """Read the secret's JSON, checking each entry by itself. Raises CredentialsError."""
+    try:
+        return Credentials.model_validate_json(text).credentials
+    except ValidationError as error:
+        faults = [
+            f"{_path(fault['loc'])}: {fault['msg'].removeprefix('Value error, ')}"
+            for fault in error.errors(include_url=False, include_context=False, include_input=False)
+        ]
+        more = f"; and {len(faults) - _MOST_ERRORS} more" if len(faults) > _MOST_ERRORS else ""
+        # Not chained: a traceback would show pydantic's error, which knows the input.
+        raise CredentialsError("the credentials secret: " + "; ".join(faults[:_MOST_ERRORS]) + more) from None
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    # pydantic points at the key of a mapping by a part of its own.
+    parts = [part for part in location if part != "[key]"]
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
+    return path.removeprefix(".") or "the whole of it"

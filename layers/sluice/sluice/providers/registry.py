@@ -1,0 +1,321 @@
+"""Which deployments there are: the catalogue's models on the secret's credentials, and who answers to which name."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from threading import Lock
+from typing import NamedTuple
+
+from aws_lambda_powertools import Logger
+
+from sluice.catalog import FREE, Catalog, Model, Price, ProviderRow, Tier, catalog
+from sluice.errors import NotFoundError, StorageUnavailableError
+from sluice.providers.base import Provider, ProviderConfig
+from sluice.providers.credentials import Credential, CredentialModel, CredentialsError, parse_credentials
+from sluice.settings import settings
+from sluice.storage.secrets import fetch_secret
+from sluice.telemetry import count
+
+logger = Logger(child=True)
+
+MAX_AGE_S = 60.0
+# How long to wait after a reading that failed, so that an outage does not cost every request a time-out.
+_RETRY_AFTER_S = 5.0
+# What is assumed of a model that nobody describes: large enough to leave refusing to the provider.
+_UNKNOWN_CONTEXT_WINDOW = 131_072
+# SDKs insist on a key where the server does not.
+_NO_API_KEY = "none"
+
+
+class DeploymentLimit(NamedTuple):
+    """A capacity, by limit name. `is_fixed`: the credential says so itself, rather than the catalogue."""
+
+    name: str
+    capacity: int
+    is_fixed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """One model on one credential. `priority` is its rank among all deployments, 1 first."""
+
+    provider: ProviderRow
+    alias: str
+    model: Model
+    config: ProviderConfig
+    limits: tuple[DeploymentLimit, ...]
+    priority: int
+    enabled: bool = True
+
+    @property
+    def id(self) -> str:
+        """`<alias>#<model id>`."""
+        return f"{self.alias}#{self.model.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What a requested name stands for.
+
+    `model` is the same for all names of the same thing: the model's id, or the alias where several models share it.
+    `deployments` are the enabled ones, by priority; there may be none. `is_replacement`: the model asked for is gone.
+    """
+
+    requested: str
+    model: str
+    deployments: tuple[Deployment, ...]
+    is_replacement: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ListedModel:
+    """A model as GET /v1/models shows it. `context_window` is the largest that any of its providers offers."""
+
+    id: str
+    providers: tuple[str, ...]
+    tier: Tier
+    context_window: int
+    aliases: tuple[str, ...]
+
+    @property
+    def owned_by(self) -> str:
+        """The provider that comes first."""
+        return self.providers[0]
+
+
+class Registry:
+    """The deployments as of one version of the secret. Threads may share it."""
+
+    def __init__(self, deployments: Iterable[Deployment], replacements: Mapping[str, str]) -> None:
+        self.deployments = tuple(sorted(deployments, key=lambda deployment: deployment.priority))
+        self._replacements = replacements
+        self._by_id: dict[str, list[Deployment]] = {}
+        self._by_alias: dict[str, list[Deployment]] = {}
+        for deployment in self.deployments:
+            self._by_id.setdefault(deployment.model.id, []).append(deployment)
+            for alias in deployment.model.aliases:
+                self._by_alias.setdefault(alias, []).append(deployment)
+        self._providers: dict[ProviderConfig, Provider] = {}
+        self._lock = Lock()
+
+    @classmethod
+    def build(cls, known: Catalog, credentials: Iterable[Credential]) -> "Registry":
+        """Put the models of `known` on `credentials`. Raises CredentialsError naming the entry and the field."""
+        seen: set[str] = set()
+        found: list[Deployment] = []
+        for index, credential in enumerate(credentials):
+            where = f"the credentials secret: credentials[{index}]"
+            if credential.alias in seen:
+                raise CredentialsError(f"{where}.alias: {credential.alias!r} is taken by an entry before it")
+            seen.add(credential.alias)
+            found.extend(_deployments(known, credential, where))
+        # A stable sort: within a provider's priority the order of the secret decides, then that of the models.
+        found.sort(key=lambda deployment: deployment.provider.priority)
+        ranked = [replace(deployment, priority=rank) for rank, deployment in enumerate(found, start=1)]
+        return cls(ranked, known.replacements)
+
+    def deployments_for(self, name: str) -> Resolved:
+        """Who answers to a model's id, its alias, or the name of a model that is gone. Raises NotFoundError."""
+        replacement = self._replacements.get(name, "")
+        served = self._by_id.get(name) or self._by_alias.get(name)
+        named = served or self._by_id.get(replacement)
+        if named is None:
+            instead = f" It is gone; {replacement!r}, which replaces it, is not served here." if replacement else ""
+            raise NotFoundError(
+                f"There is no model {name!r}.{instead} GET /v1/models lists those there are.",
+                param="model",
+                code="model_not_found",
+            )
+        ids = {deployment.model.id for deployment in named}
+        return Resolved(name, ids.pop() if len(ids) == 1 else name, _enabled(named), is_replacement=served is None)
+
+    def for_tier(self, tier: Tier) -> tuple[Deployment, ...]:
+        """The enabled deployments that may be chosen for `tier`, by priority."""
+        return _enabled(deployment for deployment in self.deployments if deployment.model.can_serve(tier))
+
+    def fallbacks_for(self, resolved: Resolved) -> tuple[Deployment, ...]:
+        """The enabled deployments that may stand in for `resolved`, best first, and none of its own."""
+        names = dict.fromkeys(name for deployment in resolved.deployments for name in deployment.model.fallbacks)
+        found = {
+            deployment.id: deployment
+            for name in names
+            for deployment in self._by_id.get(name) or self._by_alias.get(name) or []
+        }
+        own = {deployment.id for deployment in resolved.deployments}
+        return _enabled(deployment for deployment in found.values() if deployment.id not in own)
+
+    def models(self) -> list[ListedModel]:
+        """What can be asked for, by id, in order of priority."""
+        listed = []
+        for name, deployments in self._by_id.items():
+            enabled = _enabled(deployments)
+            if enabled:
+                listed.append(
+                    ListedModel(
+                        id=name,
+                        providers=tuple(dict.fromkeys(deployment.provider.name for deployment in enabled)),
+                        tier=enabled[0].model.tier,
+                        context_window=max(deployment.model.context_window for deployment in enabled),
+                        aliases=tuple(dict.fromkeys(alias for each in enabled for alias in each.model.aliases)),
+                    )
+                )
+        return listed
+
+    def provider(self, deployment: Deployment) -> Provider:
+        """The adapter that speaks to `deployment`: one per credential, made when it is first needed."""
+        with self._lock:
+            made = self._providers.get(deployment.config)
+            if made is None:
+                made = _adapter(deployment.provider.adapter, deployment.config)
+                self._providers[deployment.config] = made
+            return made
+
+    def take_over(self, before: "Registry") -> None:
+        """Keep the adapters of credentials that have not changed since `before`, and their open connections."""
+        configs = {deployment.config for deployment in self.deployments}
+        with before._lock:
+            kept = {config: made for config, made in before._providers.items() if config in configs}
+        with self._lock:
+            self._providers.update(kept)
+
+
+def read_credentials() -> str:
+    """The text of the credentials secret as it is now. Raises StorageUnavailableError."""
+    return fetch_secret(settings().credentials_secret)
+
+
+class RegistryLoader:
+    """Holds the registry, and reads the secret anew when it is `max_age_s` old. Threads may share it.
+
+    When that fails, the last good one goes on serving; the failure is logged and counted.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[], str] = read_credentials,
+        *,
+        known: Catalog | None = None,
+        max_age_s: float = MAX_AGE_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._read = read
+        self._known = known
+        self._max_age_s = max_age_s
+        self._clock = clock
+        self._refreshing = Lock()
+        self._registry: Registry | None = None
+        self._text = ""
+        self._due_s = 0.0
+
+    def get(self) -> Registry:
+        """The registry. Raises StorageUnavailableError or CredentialsError only if there has never been a good one."""
+        registry = self._registry
+        if registry is None:
+            with self._refreshing:
+                return self._registry or self._refresh()
+        # Whoever finds it due refreshes it; the others are not kept waiting.
+        if self._clock() >= self._due_s and self._refreshing.acquire(blocking=False):
+            try:
+                return self._refresh() if self._clock() >= self._due_s else self._registry or registry
+            except (StorageUnavailableError, CredentialsError) as error:
+                self._due_s = self._clock() + min(_RETRY_AFTER_S, self._max_age_s)
+                logger.warning("credentials not refreshed", extra={"reason": error.message})
+                count("CredentialsNotRefreshed")
+                return registry
+            finally:
+                self._refreshing.release()
+        return registry
+
+    def _refresh(self) -> Registry:
+        asked_s = self._clock()
+        text = self._read()
+        registry = self._registry
+        if registry is None or text != self._text:
+            registry = Registry.build(self._known or catalog(), parse_credentials(text))
+            if self._registry is not None:
+                registry.take_over(self._registry)
+            self._registry, self._text = registry, text
+        self._due_s = asked_s + self._max_age_s
+        return registry
+
+
+def _deployments(known: Catalog, credential: Credential, where: str) -> list[Deployment]:
+    row = known.providers.get(credential.provider)
+    if row is None:
+        names = ", ".join(known.providers)
+        raise CredentialsError(f"{where}.provider: {credential.provider!r} is none of {names}")
+    if credential.api_key is None and row.needs_api_key:
+        raise CredentialsError(f"{where}.api_key: missing, and {row.name} asks for one")
+    base_url = credential.base_url or row.base_url
+    if base_url is None and row.adapter == "openai_compatible":
+        raise CredentialsError(f"{where}.base_url: missing, and the catalogue has none for {row.name}")
+    models = {model.id: model for model in known.models_of(row.name)}
+    said = credential.models or {name: CredentialModel() for name in models}
+    if not said:
+        raise CredentialsError(f"{where}.models: missing, and the catalogue has none for {row.name}")
+    config = ProviderConfig(
+        provider=row.name,
+        alias=credential.alias,
+        api_key=_NO_API_KEY if credential.api_key is None else credential.api_key.get_secret_value(),
+        base_url=base_url,
+        unsupported_fields=row.unsupported_fields,
+    )
+    row = replace(row, base_url=base_url, timeout_s=credential.timeout_s or row.timeout_s)
+    return [
+        Deployment(
+            provider=row,
+            alias=credential.alias,
+            model=(model := _model(name, row, models.get(name), entry, f"{where}.models.{name}")),
+            config=config,
+            limits=tuple(
+                DeploymentLimit(limit, capacity, limit in entry.limits) for limit, capacity in model.limits.items()
+            ),
+            priority=0,
+            enabled=credential.enabled and entry.enabled,
+        )
+        for name, entry in said.items()
+    ]
+
+
+def _model(name: str, row: ProviderRow, known: Model | None, entry: CredentialModel, where: str) -> Model:
+    """The catalogue's model with what the credential says of it."""
+    if known is None:
+        if entry.tier is None:
+            raise CredentialsError(f"{where}.tier: missing, and the catalogue does not know this model of {row.name}")
+        window = entry.context_window or _UNKNOWN_CONTEXT_WINDOW
+        known = Model(name, row.name, entry.tier, window, window, FREE, {})
+    window = entry.context_window or known.context_window
+    completion = entry.max_completion_tokens or min(known.max_completion_tokens, window)
+    if completion > window:
+        raise CredentialsError(f"{where}.max_completion_tokens: {completion} is over the context window of {window}")
+    limits: dict[str, int | None] = {**known.limits, **entry.limits}
+    return replace(
+        known,
+        tier=entry.tier or known.tier,
+        context_window=window,
+        max_completion_tokens=completion,
+        price=known.price if entry.price is None else Price(entry.price.prompt_usd, entry.price.completion_usd),
+        limits={limit: capacity for limit, capacity in limits.items() if capacity is not None},
+        aliases=known.aliases if entry.aliases is None else entry.aliases,
+        fallbacks=known.fallbacks if entry.fallbacks is None else entry.fallbacks,
+        serves=known.serves if entry.serves is None else entry.serves,
+    )
+
+
+def _enabled(deployments: Iterable[Deployment]) -> tuple[Deployment, ...]:
+    return tuple(deployment for deployment in deployments if deployment.enabled)
+
+
+def _adapter(name: str, config: ProviderConfig) -> Provider:
+    # Imported late: an SDK is paid for by the first request that needs it.
+    if name == "groq":
+        from sluice.providers.groq import GroqProvider
+
+        return GroqProvider(config)
+    if name == "huggingface":
+        from sluice.providers.huggingface import HuggingFaceProvider
+
+        return HuggingFaceProvider(config)
+    from sluice.providers.openai_compatible import OpenAICompatibleProvider
+
+    return OpenAICompatibleProvider(config)
