@@ -76,6 +76,23 @@ class NotFoundError(SluiceError):
     code = "not_found"
 
 
+class MethodNotAllowedError(SluiceError):
+    """There is such a route, but not for this HTTP method."""
+
+    status = 405
+    type = "invalid_request_error"
+    code = "method_not_allowed"
+
+    def __init__(self, message: str, *, allowed: Sequence[str]) -> None:
+        super().__init__(message)
+        self.allowed = tuple(allowed)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """`allow`, which HTTP wants with this status (RFC 9110, section 15.5.6)."""
+        return {"allow": ", ".join(self.allowed)}
+
+
 class ConflictError(SluiceError):
     """What was to be created exists already, or was changed by somebody else in the meantime."""
 
