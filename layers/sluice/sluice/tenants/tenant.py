@@ -1,0 +1,73 @@
+"""What a tenant and an API key are."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from typing import Literal
+
+type GuardMode = Literal["block", "flag", "off"]
+
+NANOUSD_PER_USD = 1_000_000_000
+
+
+class Role(StrEnum):
+    """What an API key may do. Each role may do all that the ones before it may."""
+
+    CALLER = "caller"
+    """Asks models, and sees its own tenant's work."""
+    OPERATOR = "operator"
+    """Also sees how the whole deployment is doing, and clears its caches."""
+    ADMIN = "admin"
+    """Also makes tenants and API keys."""
+
+    def includes(self, other: "Role") -> bool:
+        """Whether this role may do all that `other` may."""
+        ranks = tuple(Role)
+        return ranks.index(self) >= ranks.index(other)
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """Who owns API keys, policies and a budget. None means no limit of its own, or the deployment's default.
+
+    `budget_nanousd` is for a month, in billionths of a dollar; `guard_modes` maps rule ids to modes and leaves the
+    others at their defaults; `created_at` is in seconds since 1970.
+    """
+
+    id: str
+    name: str
+    budget_nanousd: int | None = None
+    guard_modes: Mapping[str, GuardMode] = field(default_factory=dict)
+    allowed_models: tuple[str, ...] | None = None
+    cache_ttl_s: int | None = None
+    created_at: int = 0
+
+    @property
+    def budget_usd_per_month(self) -> Decimal | None:
+        """The budget in dollars."""
+        return None if self.budget_nanousd is None else Decimal(self.budget_nanousd) / NANOUSD_PER_USD
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """An API key as it is stored: the secret itself is nowhere. Times are in seconds since 1970.
+
+    `requests_per_minute` and `requests_per_day` are None where the deployment's defaults hold. `secret_hash` is empty
+    where keys are listed.
+    """
+
+    id: str
+    tenant_id: str
+    role: Role
+    name: str
+    secret_hash: str = field(default="", repr=False)
+    requests_per_minute: int | None = None
+    requests_per_day: int | None = None
+    expires_at: int | None = None
+    revoked_at: int | None = None
+    created_at: int = 0
+
+    def is_expired(self, now: float) -> bool:
+        """Whether the key no longer holds at `now`, in seconds since 1970."""
+        return self.expires_at is not None and now >= self.expires_at

@@ -1,0 +1,110 @@
+"""Whether an API key holds, and whose it is, with what was found held in memory for a while."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sluice.errors import AuthenticationError, SluiceError, StorageUnavailableError
+from sluice.tenants.directory import Directory
+from sluice.tenants.held import Held
+from sluice.tenants.presented import PresentedKey, hash_secret
+from sluice.tenants.tenant import ApiKey, Role, Tenant
+
+# A revoked key must stop working within 60 s everywhere: this, and what a slow DynamoDB adds.
+HELD_S = 50
+_HELD_KEYS = 10_000
+# Long enough to blunt a client that repeats itself, short enough that nobody waits for a new key.
+UNKNOWN_HELD_S = 5
+_HELD_UNKNOWN = 1_000
+
+ADMIN_ID = "admin"
+ADMIN_TENANT = Tenant(id=ADMIN_ID, name="Administration")
+
+# Compared against where there is no key, so that an unknown id takes as long as a wrong secret.
+_NO_SECRET_HASH = hash_secret("")
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedKey:
+    """An API key and the tenant it belongs to."""
+
+    key: ApiKey
+    tenant: Tenant
+
+
+class KeyVerifier:
+    """Verifies API keys against a Directory table and the admin key's secret.
+
+    `read_admin_secret` returns the JSON `{"id": "admin", "secret": "<letters and digits>"}`; `clock` is monotonic and
+    measures how long something is held; `now` is in seconds since 1970 and decides what has expired.
+    """
+
+    def __init__(
+        self,
+        directory: Directory,
+        read_admin_secret: Callable[[], str],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._directory = directory
+        self._read_admin_secret = read_admin_secret
+        self._now = now
+        # Apart, so that guessing at keys does not push out those that are in use.
+        self._known: Held[VerifiedKey] = Held(lifetime_s=HELD_S, most=_HELD_KEYS, clock=clock)
+        self._unknown: Held[bool] = Held(lifetime_s=UNKNOWN_HELD_S, most=_HELD_UNKNOWN, clock=clock)
+
+    def verify(self, presented: PresentedKey) -> VerifiedKey:
+        """The key and its tenant.
+
+        AuthenticationError if the key is unknown, expired or revoked: only who has the right secret learns which.
+        StorageUnavailableError if that can't be found out.
+        """
+        found = self._find(presented.id)
+        if not presented.matches(found.key.secret_hash if found else _NO_SECRET_HASH) or found is None:
+            raise AuthenticationError("This API key is unknown. Check that it was copied whole.")
+        key = found.key
+        if key.revoked_at is not None:
+            raise AuthenticationError(f"This API key was revoked at {_utc(key.revoked_at)}.")
+        if key.expires_at is not None and key.is_expired(self._now()):
+            raise AuthenticationError(f"This API key expired at {_utc(key.expires_at)}.")
+        return found
+
+    def _find(self, key_id: str) -> VerifiedKey | None:
+        if key_id == ADMIN_ID:
+            # Whoever reads the secret holds it already; held twice, an exchanged admin key would live twice as long.
+            return self._admin()
+        found = self._known.get(key_id)
+        if found is not None or self._unknown.get(key_id):
+            return found
+        fetched_at = self._known.now()
+        found = self._stored(key_id)
+        if found is None:
+            self._unknown.put(key_id, True, fetched_at=fetched_at)
+        else:
+            self._known.put(key_id, found, fetched_at=fetched_at)
+        return found
+
+    def _stored(self, key_id: str) -> VerifiedKey | None:
+        key = self._directory.key(key_id)
+        if key is None:
+            return None
+        tenant = self._directory.tenant(key.tenant_id)
+        if tenant is None:
+            raise SluiceError(f"The tenant {key.tenant_id!r} of the API key {key.id!r} is not in the directory.")
+        return VerifiedKey(key, tenant)
+
+    def _admin(self) -> VerifiedKey:
+        try:
+            secret = json.loads(self._read_admin_secret())["secret"]
+            key = ApiKey(ADMIN_ID, ADMIN_ID, Role.ADMIN, ADMIN_TENANT.name, hash_secret(secret))
+        except (ValueError, TypeError, KeyError, AttributeError):
+            # Without the cause: a message about malformed JSON may show some of it.
+            raise StorageUnavailableError("The admin key's secret is not JSON with a text 'secret'.") from None
+        return VerifiedKey(key, ADMIN_TENANT)
+
+
+def _utc(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
