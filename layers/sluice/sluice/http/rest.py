@@ -1,0 +1,67 @@
+"""Powertools' REST resolver, set up the way all handlers but chat use it. Import it in handlers only: it is heavy."""
+
+from typing import Any
+
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver
+from aws_lambda_powertools.event_handler import Response as PowertoolsResponse
+from aws_lambda_powertools.event_handler.exceptions import NotFoundError as NoRouteError
+from pydantic import BaseModel, ValidationError
+
+from sluice.errors import InvalidRequestError
+from sluice.http.authentication import Principal, authenticate, require_role
+from sluice.http.bodies import invalid_request, parse_body
+from sluice.http.responses import Response, error_response, json_response, no_route
+from sluice.tenants.tenant import Role
+
+
+class RestApp(APIGatewayRestResolver):
+    """A resolver whose every answer, whatever happens, has Sluice's form."""
+
+    def __init__(self) -> None:
+        super().__init__(debug=False)
+        self.exception_handler(Exception)(self._failed)
+        self.not_found(self._no_route)
+
+    def principal(self, role: Role) -> Principal:
+        """Who sent the current request, who must have this role."""
+        principal = authenticate(self.current_event.headers.get("authorization"))
+        require_role(principal, role)
+        return principal
+
+    def body[Model: BaseModel](self, model: type[Model]) -> Model:
+        """The current request's body."""
+        try:
+            raw = self.current_event.decoded_body or ""
+        except ValueError:
+            raise InvalidRequestError("The request body is said to be base64 and is not.") from None
+        return parse_body(raw, model)
+
+    def query[Model: BaseModel](self, model: type[Model]) -> Model:
+        """The current request's query parameters."""
+        parameters = self.current_event.query_string_parameters
+        try:
+            return model.model_validate(parameters)
+        except ValidationError as error:
+            raise invalid_request(error, parameters) from None
+
+    def answer(self, value: Any, *, status: int = 200) -> PowertoolsResponse[str]:
+        """`value` as JSON."""
+        return _to_powertools(json_response(value, status=status))
+
+    def _failed(self, error: Exception) -> PowertoolsResponse[str]:
+        return _to_powertools(error_response(error))
+
+    def _no_route(self, _error: NoRouteError) -> PowertoolsResponse[str]:
+        path = self.current_event.path
+        # Powertools knows no 405 and does not show its routes to its users.
+        routes = self._static_routes + self._dynamic_routes
+        allowed = {route.method for route in routes if route.rule.match(path)}
+        return _to_powertools(error_response(no_route(self.current_event.http_method, path, allowed)))
+
+
+def _to_powertools(response: Response) -> PowertoolsResponse[str]:
+    return PowertoolsResponse(
+        status_code=response.status,
+        headers={name: [value] for name, value in response.headers.items()},
+        body=response.body.decode(),
+    )
