@@ -5,10 +5,12 @@ import os
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Self
 
-from tools.processes import ChildProcess, free_port
+import boto3
 
-ROOT = Path(__file__).parent.parent
+from tools.processes import ROOT, ChildProcess, free_port
+
 EXECUTABLE = ROOT / ".tools" / "ministack" / "bin" / "ministack"
 REGION = "us-east-1"
 _START_TIMEOUT_S = 60.0
@@ -63,6 +65,17 @@ class MiniStack:
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         }
+
+    def session(self) -> boto3.Session:
+        """A boto3 session with its region and credentials, whatever the environment says."""
+        return boto3.Session(region_name=REGION, aws_access_key_id="test", aws_secret_access_key="test")  # noqa: S106  it takes any
+
+    def __enter__(self) -> Self:
+        """Stop it at the end of the block."""
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.stop()
 
     def stop(self) -> None:
         """End it and what it started."""

@@ -9,8 +9,9 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Self
 
+ROOT = Path(__file__).parent.parent
 _PR_SET_PDEATHSIG = 1
 _STOP_TIMEOUT_S = 10.0
 
@@ -31,7 +32,9 @@ class ChildProcess:
     (prctl(2): the parent is the thread).
     """
 
-    def __init__(self, name: str, command: Sequence[str | Path], env: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self, name: str, command: Sequence[str | Path], env: Mapping[str, str], log: Path, directory: Path = ROOT
+    ) -> None:
         self.name = name
         self.log = log
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -49,6 +52,7 @@ class ChildProcess:
         with log.open("wb") as output:
             self._process = subprocess.Popen(
                 [str(part) for part in command],
+                cwd=directory,
                 env=dict(env),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -56,6 +60,13 @@ class ChildProcess:
                 start_new_session=True,
                 preexec_fn=die_with_parent,
             )
+
+    def __enter__(self) -> Self:
+        """Stop it at the end of the block."""
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.stop()
 
     @property
     def pid(self) -> int:
@@ -77,17 +88,22 @@ class ChildProcess:
                 raise ProcessFailedError(f"{self.name} was not ready after {timeout_s:.0f} s:\n{self.log_tail()}")
             time.sleep(0.05)
 
+    def wait(self) -> None:
+        """Wait for the end; raises ProcessFailedError, with the end of the log, if it was not a success."""
+        if self._process.wait() != 0:
+            raise ProcessFailedError(f"{self.name} failed with {self._process.returncode}:\n{self.log_tail()}")
+
     def log_tail(self, lines: int = 20) -> str:
         """The last lines that the process wrote."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
     def stop(self) -> None:
-        """Ask the process to end, then its whole group if it does not."""
-        if self.has_ended:
-            return
-        self._process.terminate()
+        """Ask the process and its children to end, and end them if they do not."""
         try:
+            os.killpg(self._process.pid, signal.SIGTERM)
             self._process.wait(_STOP_TIMEOUT_S)
+        except ProcessLookupError:  # the whole group is gone
+            self._process.wait()
         except subprocess.TimeoutExpired:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()

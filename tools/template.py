@@ -1,5 +1,7 @@
 """Reads template.yaml, so that what stands in for AWS has the deployed schema."""
 
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,3 +66,35 @@ def tables(template: Mapping[str, Any]) -> dict[str, TableSchema]:
 
 def _variable(name: str) -> str:
     return "".join(f"_{letter}" if letter.isupper() else letter.upper() for letter in name).lstrip("_")
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A method and path of the API. A path has placeholders: `{id}` for a part of it, `{id+}` for the rest of it."""
+
+    method: str
+    path: str
+
+    def matches(self, method: str, path: str) -> bool:
+        """Whether a request is for this route."""
+        pattern = "".join(
+            (".+" if part.endswith("+}") else "[^/]+") if part.startswith("{") else re.escape(part)
+            for part in re.split(r"(\{[^}]+\})", self.path)
+        )
+        return method == self.method and re.fullmatch(pattern, path) is not None
+
+
+def routes(template: Mapping[str, Any], function: str) -> list[Route]:
+    """The routes to a function (its logical id): its events, and those written out in the API's definition."""
+    resources = template["Resources"]
+    events = resources[function]["Properties"].get("Events", {}).values()
+    found = [
+        Route(event["Properties"]["Method"].upper(), event["Properties"]["Path"])
+        for event in events
+        if event["Type"] == "Api"
+    ]
+    for path, methods in resources["Api"]["Properties"]["DefinitionBody"]["paths"].items():
+        for method, operation in methods.items():
+            if f"${{{function}" in json.dumps(operation["x-amazon-apigateway-integration"]["uri"]):
+                found.append(Route(method.upper(), path))
+    return found

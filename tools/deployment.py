@@ -1,0 +1,114 @@
+"""Builds template.yaml and deploys it to MiniStack, with the commands that deploy it to AWS."""
+
+import fcntl
+import hashlib
+import os
+import platform
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.ministack import MiniStack
+from tools.processes import ROOT, ChildProcess
+
+LOCAL = ROOT / ".local"
+SAM = ROOT / ".tools" / "sam" / "bin" / "sam"
+# Both as in samconfig.toml.
+STACK_NAME = "sluice"
+ARTIFACTS_BUCKET = "sluice-artifacts"
+
+_INPUTS = ("template.yaml", "samconfig.toml", "functions", "layers", "shared")
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """What was deployed."""
+
+    api_url: str
+    """Where MiniStack serves the REST API: paths of template.yaml follow."""
+    outputs: Mapping[str, str]
+    """The stack's outputs."""
+
+
+def deploy(ministack: MiniStack) -> Deployment:
+    """Build what has changed since the last time, and deploy it.
+
+    Raises FileNotFoundError if SAM is not installed, ProcessFailedError, with what SAM wrote, if it fails.
+    """
+    if not SAM.exists():
+        raise FileNotFoundError(f"{SAM.relative_to(ROOT)} is missing: `make tools` installs it")
+    LOCAL.mkdir(exist_ok=True)
+    with _exclusive(LOCAL / "build.lock"):
+        _build(ministack)
+        ministack.session().client("s3", endpoint_url=ministack.endpoint_url).create_bucket(Bucket=ARTIFACTS_BUCKET)
+        _sam(ministack, "deploy", "--config-env", "local")
+    cloudformation = ministack.session().client("cloudformation", endpoint_url=ministack.endpoint_url)
+    stack = cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"][0]
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+    api_url = f"{ministack.endpoint_url}/restapis/{outputs['ApiId']}/live/_user_request_"
+    return Deployment(api_url, outputs)
+
+
+def function_environment(ministack: MiniStack, function_name: str) -> dict[str, str]:
+    """The variables that the deployed function runs with."""
+    functions = ministack.session().client("lambda", endpoint_url=ministack.endpoint_url)
+    return functions.get_function_configuration(FunctionName=function_name)["Environment"]["Variables"]
+
+
+def build_fingerprint() -> str:
+    """Changes when something that goes into the build does."""
+    digest = hashlib.sha256(f"{platform.machine()} {sys.platform} {sys.version}".encode())
+    for path in sorted(_input_files()):
+        digest.update(f"{path.relative_to(ROOT)} {path.stat().st_mode:o}\0".encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _input_files() -> Iterator[Path]:
+    for name in _INPUTS:
+        path = ROOT / name
+        if path.is_file():
+            yield path
+        for folder, folders, files in path.walk():
+            folders[:] = [folder_name for folder_name in folders if folder_name != "__pycache__"]
+            yield from (folder / file for file in files)
+
+
+def _build(ministack: MiniStack) -> None:
+    stamp = LOCAL / "build.sha256"
+    fingerprint = build_fingerprint()
+    if stamp.exists() and stamp.read_text() == fingerprint and (LOCAL / "build" / "template.yaml").exists():
+        return
+    stamp.unlink(missing_ok=True)
+    _sam(ministack, "build", "--config-env", "local", "--parameter-overrides", f"Architecture={_architecture()}")
+    stamp.write_text(fingerprint)
+
+
+def _architecture() -> str:
+    return "arm64" if platform.machine() in {"arm64", "aarch64"} else "x86_64"
+
+
+def _sam(ministack: MiniStack, *arguments: str) -> None:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    path = os.pathsep.join([str(Path(sys.executable).parent), str(ROOT / ".tools" / "uv" / "bin"), inherited["PATH"]])
+    env = {
+        **inherited,
+        **ministack.environment,
+        "PATH": path,
+        "LAYER_PLATFORM": "host",
+        "UV_PYTHON_DOWNLOADS": "never",
+        "SAM_CLI_TELEMETRY": "0",
+        "SAM_CLI_POLL_DELAY": "0.5",
+    }
+    with ChildProcess(f"sam {arguments[0]}", [SAM, *arguments], env, LOCAL / f"sam-{arguments[0]}.log") as sam:
+        sam.wait()
+
+
+@contextmanager
+def _exclusive(path: Path) -> Iterator[None]:
+    """One build at a time: tests and `make run` share its folder."""
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

