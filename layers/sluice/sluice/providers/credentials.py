@@ -17,8 +17,8 @@ from sluice.errors import SluiceError
 
 _MOST_ERRORS = 5
 
-type Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
-# '#' separates the parts of a key in the tables.
+# '#' separates the parts of a key in the tables, which DynamoDB lets grow to 1,024 bytes.
+type Name = Annotated[str, StringConstraints(pattern=r"^[!-\"$-~]{1,256}$")]
 type Alias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 type Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/]+(/\S*)?$")]
 type Capacity = Annotated[int, Field(ge=1, le=10**15)]

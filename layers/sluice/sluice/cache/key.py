@@ -1,0 +1,31 @@
+"""Which requests may share an answer. Pure."""
+
+import hashlib
+import json
+
+from sluice.chat import ChatRequest
+
+# How an answer is delivered, not what it says: a stream and a whole answer share an entry.
+_DELIVERY = ("stream", "stream_options")
+# Raise it when entries written before must not be read any more.
+_VERSION = 1
+
+
+def cache_key(request: ChatRequest, *, tenant: str, model: str) -> str:
+    """SHA-256, as hex, of everything that determines the answer to `request`.
+
+    The lookup comes before routing, so `model` is what was asked for, with aliases and replacements resolved; `auto`
+    stays `auto`. The task is part of the key: it decides which tier answers `auto`, and by which rules the answer is
+    checked. Who asks within the tenant is not; what a conversation adds is, being among the messages by then.
+    """
+    body = request.body_for(model)
+    for name in _DELIVERY:
+        body.pop(name, None)
+    for name in ChatRequest.model_fields:
+        # Of the fields we know, null means the same as leaving it out. Of others we do not know what it means.
+        if name in body and body[name] is None:
+            del body[name]
+    task = request.metadata.task if request.metadata else None
+    determinants = {"version": _VERSION, "tenant": tenant, "task": task, "body": body}
+    canonical = json.dumps(determinants, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode("ascii")).hexdigest()

@@ -1,0 +1,65 @@
+"""Who used what: sums per hour, tenant, provider, model and caller.
+
+A record is sent once and never again: a time-out may leave a request uncounted, but none is counted twice. What must
+not be missed, quotas and budgets, is the ledger's.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sluice.chat import Usage
+from sluice.settings import settings
+from sluice.storage.client import dynamodb, storage_errors
+from sluice.storage.update import Update
+
+_KEPT = timedelta(days=400)
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRecord:
+    """One request. `cost_nanousd` in billionths of a dollar; a cache hit and an error cost and use nothing."""
+
+    tenant: str
+    caller: str
+    provider: str
+    model: str
+    usage: Usage
+    cost_nanousd: int
+    response_time_ms: int
+    is_cache_hit: bool = False
+    is_error: bool = False
+
+
+def usage_key(record: UsageRecord, now: datetime) -> dict[str, str]:
+    """The key of the hour's sum that a request at `now` belongs to, in UTC. Callers may contain `#`, models may not."""
+    now = _utc(now)
+    return {
+        "tenant_day": f"{record.tenant}#{now:%Y-%m-%d}",
+        "hour_route": f"{now:%H}#{record.provider}#{record.model}#{record.caller}",
+    }
+
+
+def record(usage_record: UsageRecord, now: datetime) -> None:
+    """Add one request to its hour's sum. Raises StorageUnavailableError."""
+    hour = _utc(now).replace(minute=0, second=0, microsecond=0)
+    update = Update()
+    update.add("requests", 1)
+    update.add("prompt_tokens", usage_record.usage.prompt_tokens)
+    update.add("completion_tokens", usage_record.usage.completion_tokens)
+    update.add("cost_nanousd", usage_record.cost_nanousd)
+    update.add("response_time_ms", usage_record.response_time_ms)
+    update.add("cache_hits", int(usage_record.is_cache_hit))
+    update.add("errors", int(usage_record.is_error))
+    update.set("expires_at", int((hour + _KEPT).timestamp()))
+    with storage_errors("recording usage"):
+        dynamodb(attempts=1).update_item(
+            TableName=settings().usage_table,
+            Key={name: {"S": value} for name, value in usage_key(usage_record, now).items()},
+            **update.arguments(),
+        )
+
+
+def _utc(now: datetime) -> datetime:
+    if now.tzinfo is None:
+        raise ValueError("now must know its time zone")
+    return now.astimezone(UTC)
