@@ -1,0 +1,184 @@
+"""The connections to all providers: one pool, in which a time-out bounds the whole call.
+
+HTTP clients count a time-out anew for each read, so a server that sends a byte now and then holds them for ever. Here
+the moment at which a call must be over is passed down to the socket in the time-out's place (httpcore hands both on
+untouched), and each read and write may take what is left. Import this late: it brings httpcore.
+"""
+
+import contextlib
+import os
+import socket
+import ssl
+import time
+from collections.abc import Iterable, Iterator
+from functools import cache
+from typing import Any
+
+import certifi
+import httpcore
+
+from sluice.errors import ProviderError, ProviderProtocolError, ProviderTimeoutError, ProviderUnavailableError
+
+# A connection comes about at once or not at all; another deployment can use the time.
+CONNECT_TIMEOUT_S = 3.0
+# Shorter than the idle time-outs of the load balancers in front of providers (60 s and more).
+KEEPALIVE_EXPIRY_S = 30.0
+MAX_IDLE_CONNECTIONS = 20
+WRITE_BYTES = 64 * 1024
+
+type SocketOptions = Iterable[tuple[int, int, int] | tuple[int, int, bytes | bytearray] | tuple[int, int, None, int]]
+
+
+class DeadlineStream(httpcore.NetworkStream):
+    """A socket whose every `timeout` is a moment of the monotonic clock."""
+
+    def __init__(self, inner: httpcore.NetworkStream) -> None:
+        self._inner = inner
+        self._deadline_s = 0.0
+        self._hurried: tuple[float, float] | None = None
+
+    def hurry(self, within_s: float) -> None:
+        """Leave the call that is being read no more than `within_s`. Later calls on the connection keep their time."""
+        self._hurried = (self._deadline_s, time.monotonic() + within_s)
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Read what there is, until the deadline."""
+        self._deadline_s = _moment(timeout)
+        deadline_s = self._deadline_s
+        if self._hurried is not None and self._hurried[0] == deadline_s:
+            deadline_s = min(self._hurried)
+        return self._inner.read(max_bytes, _left_s(deadline_s, httpcore.ReadTimeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Write all of `buffer`, until the deadline."""
+        deadline_s = _moment(timeout)
+        for start in range(0, len(buffer), WRITE_BYTES):
+            self._inner.write(buffer[start : start + WRITE_BYTES], _left_s(deadline_s, httpcore.WriteTimeout))
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._inner.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        """Shake hands."""
+        left_s = _left_s(_moment(timeout), httpcore.ConnectTimeout)
+        return DeadlineStream(self._inner.start_tls(ssl_context, server_hostname, min(left_s, CONNECT_TIMEOUT_S)))
+
+    def get_extra_info(self, info: str) -> Any:
+        """Whatever the socket knows of itself."""
+        return self._inner.get_extra_info(info)
+
+
+class DeadlineBackend(httpcore.NetworkBackend):
+    """Opens sockets whose every `timeout` is a moment of the monotonic clock."""
+
+    def __init__(self) -> None:
+        self._inner = httpcore.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: SocketOptions | None = None,
+    ) -> httpcore.NetworkStream:
+        """Connect to the first address of `host` that answers; all of them together have the time of one."""
+        deadline_s = min(_moment(timeout), time.monotonic() + CONNECT_TIMEOUT_S)
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            raise httpcore.ConnectError(str(error)) from error
+        failure = httpcore.ConnectError("the host has no address")
+        for *_, address in dict.fromkeys(found):
+            left_s = _left_s(deadline_s, httpcore.ConnectTimeout)
+            try:
+                return DeadlineStream(
+                    self._inner.connect_tcp(str(address[0]), port, left_s, local_address, socket_options)
+                )
+            except httpcore.ConnectError as error:
+                failure = error
+        raise failure
+
+
+@cache
+def _pool() -> httpcore.ConnectionPool:
+    return httpcore.ConnectionPool(
+        ssl_context=ssl.create_default_context(cafile=os.environ.get("SSL_CERT_FILE") or certifi.where()),
+        max_connections=None,
+        max_keepalive_connections=MAX_IDLE_CONNECTIONS,
+        keepalive_expiry=KEEPALIVE_EXPIRY_S,
+        network_backend=DeadlineBackend(),
+    )
+
+
+def send(
+    method: str,
+    url: httpcore.URL,
+    headers: list[tuple[bytes, bytes]],
+    content: bytes | Iterable[bytes],
+    timeout_s: float,
+) -> httpcore.Response:
+    """Send a request and return the answer once its headers are here; the body, too, has to come within `timeout_s`.
+
+    Raises ProviderUnavailableError if the provider was not reached, ProviderTimeoutError if it did not answer in time
+    and ProviderProtocolError if it hung up.
+    """
+    deadline_s = time.monotonic() + timeout_s
+    timeouts = {"connect": deadline_s, "read": deadline_s, "write": deadline_s, "pool": timeout_s}
+    with _as_provider_errors():
+        request = httpcore.Request(method, url, headers=headers, content=content, extensions={"timeout": timeouts})
+        return _pool().handle_request(request)
+
+
+class Parts:
+    """The bytes of an answer as they arrive; a failure is raised as ProviderError."""
+
+    def __init__(self, response: httpcore.Response) -> None:
+        self._response = response
+
+    def __iter__(self) -> Iterator[bytes]:
+        with _as_provider_errors():
+            yield from self._response.iter_stream()
+
+    def close(self) -> None:
+        """Give the connection back to the pool, or close it if there is more to come."""
+        self._response.close()
+
+
+@contextlib.contextmanager
+def _as_provider_errors() -> Iterator[None]:
+    # Texts of httpcore's errors are not repeated: h11 quotes the header it does not like, which may be the API key.
+    try:
+        yield
+    except (httpcore.ConnectError, httpcore.ConnectTimeout, httpcore.PoolTimeout, httpcore.UnsupportedProtocol):
+        raise ProviderUnavailableError("the provider could not be reached") from None
+    except httpcore.TimeoutException:
+        raise ProviderTimeoutError("the provider did not answer in time") from None
+    except httpcore.LocalProtocolError:
+        raise ProviderUnavailableError("the request cannot be sent: an illegal header or URL") from None
+    except (httpcore.NetworkError, httpcore.ProtocolError):
+        raise ProviderProtocolError("the provider closed the connection before its answer was complete") from None
+
+
+def provider_error_in(error: BaseException) -> ProviderError | None:
+    """The ProviderError that an SDK wrapped, if it did."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ProviderError):
+        cause = cause.__cause__
+    return cause
+
+
+def _moment(timeout: float | None) -> float:
+    if timeout is None:
+        raise ValueError("a call to a provider needs a time-out")
+    return timeout
+
+
+def _left_s(deadline_s: float, late: type[httpcore.TimeoutException]) -> float:
+    left_s = deadline_s - time.monotonic()
+    if left_s <= 0:
+        raise late
+    return left_s

@@ -1,0 +1,65 @@
+"""Whatever speaks OpenAI's chat protocol, directly over httpx (docs/decisions/openai-compatible-on-httpx.md)."""
+
+import time
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
+
+from sluice.chat import ChatRequest
+from sluice.providers.base import Provider, ProviderConfig, ProviderResponse, ProviderStream, RateLimitHeaders
+from sluice.providers.exchange import AnswerStream, Call, base_url, read_whole
+from sluice.providers.headers import OPENAI_DIMENSIONS, rate_limits
+
+if TYPE_CHECKING:
+    import httpx
+
+
+class OpenAICompatibleProvider(Provider):
+    """One credential of a provider that answers POST {base_url}/chat/completions.
+
+    Raises ValueError if `config.base_url` is missing or is no http(s) URL.
+    """
+
+    def __init__(self, config: ProviderConfig) -> None:
+        super().__init__(config)
+        parts = urlsplit(base_url(config, ""))
+        # A query stays where it is: Azure asks for `?api-version=...`.
+        self._url = urlunsplit(parts._replace(path=parts.path + "/chat/completions"))
+
+    def complete(self, request: ChatRequest, model: str, timeout_s: float) -> ProviderResponse:
+        """Answer `request` with `model`, within `timeout_s` in all. Raises ProviderError."""
+        deadline_s = time.monotonic() + timeout_s
+        call = Call.of(request, model, self.config, streamed=False)
+        return read_whole(self._send(call, deadline_s), call, _limits)
+
+    def stream(self, request: ChatRequest, model: str, timeout_s: float) -> ProviderStream:
+        """Begin to answer `request`; returns with the first chunk, the last comes within `timeout_s`."""
+        deadline_s = time.monotonic() + timeout_s
+        call = Call.of(request, model, self.config, streamed=True)
+        return AnswerStream(self._send(call, deadline_s), call, _limits)
+
+    def _send(self, call: Call, deadline_s: float) -> "httpx.Response":
+        client = self._client
+        request = client.build_request(
+            "POST",
+            self._url,
+            content=call.content,
+            headers={
+                "authorization": f"Bearer {self.config.api_key}",
+                "content-type": "application/json",
+                "accept-encoding": "identity",
+            },
+            timeout=deadline_s - time.monotonic(),
+        )
+        return client.send(request, stream=True)
+
+    @cached_property
+    def _client(self) -> "httpx.Client":
+        from sluice.providers.httpx_transport import new_client
+
+        return new_client()
+
+
+def _limits(headers: Mapping[str, str]) -> RateLimitHeaders:
+    return rate_limits(headers, OPENAI_DIMENSIONS)
