@@ -73,7 +73,7 @@ def _input_files() -> Iterator[Path]:
             yield path
         for folder, folders, files in path.walk():
             folders[:] = [folder_name for folder_name in folders if folder_name != "__pycache__"]
-            yield from (folder / file for file in files)
+            yield from (folder / file for file in files if (folder / file).is_file())  # a link to a folder is none
 
 
 def _build(ministack: MiniStack) -> None:
