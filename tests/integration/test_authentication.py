@@ -1,0 +1,218 @@
+"""An API key is believed as long as it holds, and not a minute longer."""
+
+import json
+import socket
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from sluice.errors import AuthenticationError, NotFoundError, StorageUnavailableError
+from sluice.http.authentication import Principal, authenticate, key_verifier
+from sluice.settings import settings
+from sluice.storage.client import dynamodb
+from sluice.tenants.directory import Directory
+from sluice.tenants.presented import PresentedKey
+from sluice.tenants.tenant import ApiKey, Role, Tenant
+from sluice.tenants.verification import HELD_S, UNKNOWN_HELD_S, KeyVerifier
+
+if TYPE_CHECKING:
+    from tests.conftest import Aws
+
+NOON = 1_800_000_000.0
+
+
+class Clock:
+    """A clock for both: what is held and what has expired."""
+
+    def __init__(self) -> None:
+        self.time = NOON
+
+    def __call__(self) -> float:
+        return self.time
+
+
+class Reads:
+    """Counts what the SDK really sends."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, **_request: object) -> None:
+        self.count += 1
+
+
+class House:
+    """A tenant, its verifier, and a clock."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.directory = Directory(settings().directory_table)
+        self.tenant = Tenant("acme", "ACME", guard_modes={"secrets": "off"}, allowed_models=("a", "b"), cache_ttl_s=5)
+        self.directory.create_tenant(self.tenant)
+        self.verifier = self.another_process()
+
+    def another_process(self) -> KeyVerifier:
+        return KeyVerifier(self.directory, lambda: "{}", clock=self.clock, now=self.clock)
+
+    def make_key(self, **more: int) -> PresentedKey:
+        presented = PresentedKey.generate()
+        key = ApiKey(presented.id, "acme", Role.CALLER, "app", presented.secret_hash, created_at=int(NOON))
+        self.directory.create_key(replace(key, **more))  # type: ignore[arg-type]  # only times and limits are given
+        return presented
+
+    def enter(self, presented: PresentedKey, verifier: KeyVerifier | None = None) -> Principal:
+        return authenticate(f"Bearer {presented.text}", verifier or self.verifier)
+
+
+@pytest.fixture
+def house(aws: "Aws") -> House:
+    assert aws.table("DIRECTORY_TABLE")
+    return House()
+
+
+@pytest.fixture
+def reads(house: House) -> Iterator[Reads]:
+    reads = Reads()
+    events = dynamodb().meta.events
+    events.register("before-send.dynamodb.GetItem", reads)
+    assert house
+    yield reads
+    events.unregister("before-send.dynamodb.GetItem", reads)
+
+
+def test_a_key_brings_its_tenant_with_all_it_owns(house: House) -> None:
+    principal = house.enter(house.make_key(requests_per_minute=7, expires_at=int(NOON) + 100))
+    assert principal.tenant == house.tenant
+    assert principal.role is Role.CALLER
+    assert principal.key.requests_per_minute == 7
+    assert principal.key.requests_per_day is None
+    assert principal.key.expires_at == NOON + 100
+
+
+def test_a_known_key_is_read_once_while_it_is_held(house: House, reads: Reads) -> None:
+    key = house.make_key()
+    reads.count = 0
+    for _ in range(5):
+        house.enter(key)
+    assert reads.count == 2  # the key, and its tenant
+    house.clock.time += HELD_S
+    house.enter(key)
+    assert reads.count == 4
+
+
+def test_a_revoked_key_stops_working_everywhere_when_the_holding_time_is_over(house: House) -> None:
+    key = house.make_key()
+    elsewhere = house.another_process()
+    house.enter(key)
+    house.enter(key, elsewhere)
+    house.directory.revoke_key(key.id, now=int(house.clock()))
+    house.clock.time += HELD_S - 1
+    house.enter(key, elsewhere)
+    house.clock.time += 1
+    for verifier in (house.verifier, elsewhere, house.another_process()):
+        with pytest.raises(AuthenticationError, match="was revoked at 2027-01-15T08:00:00Z"):
+            house.enter(key, verifier)
+    assert HELD_S < 60
+
+
+def test_a_key_expires_in_the_middle_of_being_held(house: House, reads: Reads) -> None:
+    key = house.make_key(expires_at=int(NOON) + 10)
+    house.enter(key)
+    reads.count = 0
+    house.clock.time += 9.9
+    house.enter(key)
+    house.clock.time += 0.1
+    with pytest.raises(AuthenticationError, match="expired at 2027-01-15T08:00:10Z"):
+        house.enter(key)
+    assert reads.count == 0
+
+
+def test_only_who_has_the_secret_learns_that_a_key_was_revoked_or_has_expired(house: House) -> None:
+    revoked, expired = house.make_key(), house.make_key(expires_at=int(NOON) - 1)
+    house.directory.revoke_key(revoked.id, now=int(NOON))
+    messages = set()
+    for key in (revoked, expired, PresentedKey.generate()):
+        with pytest.raises(AuthenticationError) as caught:
+            house.enter(replace(key, secret="x" * 43))
+        messages.add(caught.value.message)
+        assert key.id not in caught.value.message
+    assert messages == {"This API key is unknown. Check that it was copied whole."}
+
+
+def test_an_unknown_key_is_asked_for_once_and_soon_again(house: House, reads: Reads) -> None:
+    guess = PresentedKey.generate()
+    for _ in range(3):
+        with pytest.raises(AuthenticationError, match="unknown"):
+            house.enter(guess)
+    assert reads.count == 1
+    house.directory.create_key(ApiKey(guess.id, "acme", Role.CALLER, "late", guess.secret_hash))
+    house.clock.time += UNKNOWN_HELD_S
+    assert house.enter(guess).key.name == "late"
+
+
+def test_guessing_does_not_push_out_keys_in_use_or_fill_the_memory(house: House, reads: Reads) -> None:
+    key = house.make_key()
+    house.enter(key)
+    for _ in range(1100):
+        with pytest.raises(AuthenticationError):
+            house.enter(PresentedKey.generate())
+    reads.count = 0
+    house.enter(key)
+    assert reads.count == 0
+    assert len(house.verifier._unknown) == 1000
+
+
+def test_the_admin_key_is_the_secret_of_the_deployment(aws: "Aws") -> None:
+    key_verifier.cache_clear()
+    principal = authenticate(f"Bearer {aws.admin_key}")
+    assert principal.role is Role.ADMIN
+    assert principal.tenant.id == "admin"
+    with pytest.raises(AuthenticationError, match="unknown"):
+        authenticate(f"Bearer {aws.admin_key[:-1]}X")
+    key_verifier.cache_clear()
+
+
+@pytest.mark.parametrize("secret", ["not json at all", "[]", "{}", '{"secret": 5}', "null"])
+def test_an_admin_secret_that_is_none_lets_nobody_in_and_is_not_shown(house: House, secret: str) -> None:
+    verifier = KeyVerifier(house.directory, lambda: secret)
+    with pytest.raises(StorageUnavailableError) as caught:
+        house.enter(PresentedKey("admin", "x" * 40), verifier)
+    assert secret not in caught.value.message
+    assert caught.value.__suppress_context__
+
+
+def test_nobody_new_is_let_in_while_dynamodb_is_away_and_who_is_held_stays(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held, new = house.make_key(), house.make_key()
+    house.enter(held)
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
+        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", f"http://127.0.0.1:{closed.getsockname()[1]}")
+        dynamodb.cache_clear()
+        try:
+            house.enter(held)
+            with pytest.raises(StorageUnavailableError):
+                house.enter(new)
+            house.clock.time += HELD_S
+            with pytest.raises(StorageUnavailableError):
+                house.enter(held)
+        finally:
+            monkeypatch.delenv("AWS_ENDPOINT_URL_DYNAMODB")
+            dynamodb.cache_clear()
+    house.enter(new)
+
+
+def test_the_secret_is_nowhere_in_the_table(house: House) -> None:
+    key = house.make_key()
+    stored = json.dumps(dynamodb().scan(TableName=settings().directory_table)["Items"])
+    assert key.secret not in stored
+    assert stored.count(key.secret_hash) == 1
+
+
+def test_revoking_what_never_was_is_not_found(house: House) -> None:
+    with pytest.raises(NotFoundError):
+        house.directory.revoke_key("nope", now=int(datetime.now(UTC).timestamp()))
