@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import yaml
 
+SAM_PYTHON = Path(__file__).parent.parent / ".tools" / "sam" / "bin" / "python"
 TEMPLATE = Path(__file__).parent.parent / "template.yaml"
 
 
@@ -37,6 +39,18 @@ def load(path: Path = TEMPLATE) -> dict[str, Any]:
     """The template as plain values, short tags in their long form (`!Ref X` is `{"Ref": "X"}`)."""
     template: dict[str, Any] = yaml.load(path.read_text(), Loader=_Loader)  # noqa: S506  a SafeLoader
     return template
+
+
+def transformed(template: Mapping[str, Any]) -> dict[str, Any]:
+    """The template after SAM's transform: what CloudFormation deploys. Its code is not looked at."""
+    packaged = json.loads(json.dumps(template))
+    for name, resource in packaged["Resources"].items():
+        for code in {"CodeUri", "ContentUri"} & resource["Properties"].keys():
+            resource["Properties"][code] = f"s3://bucket/{name}-{resource['Properties'][code]}"
+    command = [SAM_PYTHON, Path(__file__).parent / "transform.py"]
+    result = subprocess.run(command, input=json.dumps(packaged), capture_output=True, text=True, check=True)
+    deployed: dict[str, Any] = json.loads(result.stdout)
+    return deployed
 
 
 @dataclass(frozen=True, slots=True)
