@@ -288,7 +288,8 @@ def _model(name: str, row: ProviderRow, known: Model | None, entry: CredentialMo
     completion = entry.max_completion_tokens or min(known.max_completion_tokens, window)
     if completion > window:
         raise CredentialsError(f"{where}.max_completion_tokens: {completion} is over the context window of {window}")
-    limits: dict[str, int | None] = {**known.limits, **entry.limits}
+    limits: dict[str, int | None] = dict(known.limits)
+    limits.update((limit, capacity) for limit, capacity in entry.limits.items())
     return replace(
         known,
         tier=entry.tier or known.tier,

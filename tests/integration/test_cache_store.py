@@ -1,0 +1,122 @@
+import json
+import random
+import zlib
+from typing import Any
+
+import pytest
+
+from sluice.cache.store import MOST_ITEM_BYTES, CachedAnswer, ResponseCache
+from sluice.errors import StorageUnavailableError
+from tests.conftest import Aws
+
+
+class Clock:
+    now_s = 1_800_000_000.25
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def cache(aws: Aws, clock: Clock) -> ResponseCache:
+    return ResponseCache(aws.table("RESPONSE_CACHE_TABLE"), clock)
+
+
+def answer(content: str = "Hello, 你好 \ud83d") -> CachedAnswer:
+    body = {
+        "id": "chatcmpl-1",
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": content}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 9, "completion_tokens": 3},
+        "x_unknown": {"kept": [1.5, None, True]},
+    }
+    return CachedAnswer(body, "llama-3.1-8b-instant", "groq-1#llama-3.1-8b-instant")
+
+
+def raw(aws: Aws, key: str) -> dict[str, Any]:
+    found = aws.dynamodb.get_item(TableName=aws.table("RESPONSE_CACHE_TABLE"), Key={"key": {"S": key}})
+    return dict(found["Item"])
+
+
+def test_an_answer_comes_back_as_it_was(cache: ResponseCache) -> None:
+    assert cache.put("k", answer(), ttl_s=60)
+    found = cache.get("k")
+    assert found == answer()
+    assert found is not None
+    assert found.usage is not None
+    assert found.usage.total_tokens == 12
+
+
+def test_what_was_never_kept_is_a_miss(cache: ResponseCache) -> None:
+    assert cache.get("never") is None
+
+
+def test_an_expired_answer_is_a_miss_though_it_is_still_there(aws: Aws, cache: ResponseCache, clock: Clock) -> None:
+    cache.put("k", answer(), ttl_s=60)
+    clock.now_s += 59
+    assert cache.get("k") is not None
+    clock.now_s += 1
+    assert cache.get("k") is None
+    assert raw(aws, "k")["expires_at"] == {"N": str(1_800_000_060)}
+
+
+def test_the_newest_answer_replaces_the_one_before(cache: ResponseCache) -> None:
+    cache.put("k", answer("old"), ttl_s=60)
+    cache.put("k", answer("new"), ttl_s=60)
+    assert cache.get("k") == answer("new")
+
+
+def test_answers_are_kept_compressed(aws: Aws, cache: ResponseCache) -> None:
+    cache.put("k", answer("word " * 2_000), ttl_s=60)
+    assert len(raw(aws, "k")["body"]["B"]) < 500
+
+
+def test_an_answer_over_the_size_is_not_kept(aws: Aws, cache: ResponseCache) -> None:
+    noise = random.Random(1).randbytes
+    # Hexadecimal digits compress to half of their length.
+    assert cache.put("fits", answer(noise(300_000).hex()), ttl_s=60)
+    assert cache.get("fits") is not None
+    assert not cache.put("large", answer(noise(MOST_ITEM_BYTES).hex()), ttl_s=60)
+    assert cache.get("large") is None
+    assert "Item" not in aws.dynamodb.get_item(TableName=aws.table("RESPONSE_CACHE_TABLE"), Key={"key": {"S": "large"}})
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"body": {"B": b"not zlib"}},
+        {"body": {"B": zlib.compress(b'{"cut off": ')}},
+        {"body": {"B": zlib.compress(json.dumps([1]).encode())}},
+        {"body": {"B": zlib.compress(b"\xff\xfe")}},
+        {"body": {"B": zlib.compress(b'{"id": 1}')[:-4]}},
+        {"body": {"S": "text"}},
+        {"body": None},
+        {"model": None},
+        {"expires_at": None},
+        {"expires_at": {"S": "tomorrow"}},
+    ],
+)
+def test_a_corrupt_entry_is_a_counted_miss(
+    damage: dict[str, Any], aws: Aws, cache: ResponseCache, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cache.put("k", answer("private words"), ttl_s=60)
+    damaged = {name: value for name, value in {**raw(aws, "k"), **damage}.items() if value is not None}
+    aws.dynamodb.put_item(TableName=aws.table("RESPONSE_CACHE_TABLE"), Item=damaged)
+    assert cache.get("k") is None
+    written = capsys.readouterr()
+    assert '"CacheEntryCorrupt"' in written.out
+    assert "private words" not in written.out + written.err
+    cache.put("k", answer(), ttl_s=60)
+    assert cache.get("k") == answer()
+
+
+def test_a_table_that_does_not_answer_is_an_error(aws: Aws, clock: Clock) -> None:
+    missing = ResponseCache(aws.table("RESPONSE_CACHE_TABLE") + "-gone", clock)
+    with pytest.raises(StorageUnavailableError, match="reading the cache failed: ResourceNotFoundException"):
+        missing.get("k")
+    with pytest.raises(StorageUnavailableError, match="writing the cache failed: ResourceNotFoundException"):
+        missing.put("k", answer(), ttl_s=60)

@@ -1,0 +1,106 @@
+import random
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from sluice.chat import Usage
+from sluice.errors import StorageUnavailableError
+from sluice.settings import settings
+from sluice.storage.client import Item, from_item
+from sluice.usage.records import UsageRecord, record
+from tests.conftest import Aws
+
+NOON = datetime(2026, 11, 21, 12, 30, tzinfo=UTC)
+ONE = UsageRecord(
+    tenant="acme",
+    caller="ada",
+    provider="groq",
+    model="llama-3.1-8b-instant",
+    usage=Usage(100, 20),
+    cost_nanousd=6_600,
+    response_time_ms=250,
+)
+
+
+def rows(aws: Aws) -> dict[tuple[str, str], Item]:
+    found = aws.dynamodb.scan(TableName=aws.table("USAGE_TABLE"), ConsistentRead=True)["Items"]
+    items = [from_item(item) for item in found]
+    return {(item.pop("tenant_day"), item.pop("hour_route")): item for item in items}
+
+
+def test_a_record_is_an_hourly_sum(aws: Aws) -> None:
+    record(ONE, NOON)
+    assert rows(aws) == {
+        ("acme#2026-11-21", "12#groq#llama-3.1-8b-instant#ada"): {
+            "requests": 1,
+            "prompt_tokens": 100,
+            "completion_tokens": 20,
+            "cost_nanousd": 6_600,
+            "response_time_ms": 250,
+            "cache_hits": 0,
+            "errors": 0,
+            "expires_at": int((datetime(2026, 11, 21, 12, tzinfo=UTC) + timedelta(days=400)).timestamp()),
+        }
+    }
+
+
+def test_hours_and_days_are_utc_wherever_the_clock_is(aws: Aws) -> None:
+    tokyo = timezone(timedelta(hours=9))
+    record(ONE, datetime(2026, 11, 22, 8, 59, tzinfo=tokyo))
+    record(ONE, datetime(2026, 11, 22, 9, 0, tzinfo=tokyo))
+    assert [day + " " + hour[:2] for day, hour in sorted(rows(aws))] == ["acme#2026-11-21 23", "acme#2026-11-22 00"]
+
+
+def test_a_time_without_a_zone_is_refused(aws: Aws) -> None:
+    with pytest.raises(ValueError, match="time zone"):
+        record(ONE, NOON.replace(tzinfo=None))
+    assert rows(aws) == {}
+
+
+def test_the_sums_of_many_records_from_many_threads_equal_a_slow_reference(aws: Aws) -> None:
+    chance = random.Random(7)
+    expected: dict[tuple[str, str], dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    records = []
+    for _ in range(200):
+        made = UsageRecord(
+            tenant=chance.choice(["acme", "globex"]),
+            caller=chance.choice(["ada", "b#ob", ""]),
+            provider=chance.choice(["groq", "huggingface"]),
+            model=chance.choice(["small", "org/large"]),
+            usage=Usage(chance.randrange(10_000), chance.randrange(1_000)),
+            cost_nanousd=chance.randrange(10**12),
+            response_time_ms=chance.randrange(60_000),
+            is_cache_hit=chance.random() < 0.3,
+            is_error=chance.random() < 0.1,
+        )
+        at = NOON + timedelta(minutes=chance.randrange(24 * 60))
+        records.append((made, at))
+        sums = expected[f"{made.tenant}#{at.date()}", f"{at.hour:02}#{made.provider}#{made.model}#{made.caller}"]
+        sums["requests"] += 1
+        sums["prompt_tokens"] += made.usage.prompt_tokens
+        sums["completion_tokens"] += made.usage.completion_tokens
+        sums["cost_nanousd"] += made.cost_nanousd
+        sums["response_time_ms"] += made.response_time_ms
+        sums["cache_hits"] += made.is_cache_hit
+        sums["errors"] += made.is_error
+        sums["expires_at"] = int((at.replace(minute=0) + timedelta(days=400)).timestamp())
+    with ThreadPoolExecutor(8) as pool:
+        for done in [pool.submit(record, made, at) for made, at in records]:
+            done.result()
+    assert rows(aws) == expected
+
+
+def test_the_longest_names_that_are_allowed_fit_a_key(aws: Aws) -> None:
+    record(replace(ONE, model="m" * 256, caller="\U0001f600" * 128), NOON)
+    assert len(rows(aws)) == 1
+
+
+def test_a_table_that_does_not_answer_is_an_error(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("USAGE_TABLE", "no-such-table")
+    settings.cache_clear()
+    with pytest.raises(StorageUnavailableError, match="recording usage failed: ResourceNotFoundException"):
+        record(ONE, NOON)
+    assert rows(aws) == {}

@@ -1,0 +1,391 @@
+import json
+import threading
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sluice.catalog import Tier, catalog
+from sluice.errors import NotFoundError, StorageUnavailableError
+from sluice.providers.credentials import CredentialsError, parse_credentials
+from sluice.providers.registry import Registry, RegistryLoader
+
+KEY = "gsk_nobody-may-see-this"
+GROQ = {"provider": "groq", "alias": "groq-1", "api_key": KEY}
+HUGGING_FACE = {"provider": "huggingface", "alias": "hf-1", "api_key": KEY}
+GATEWAY = {
+    "provider": "gateway",
+    "alias": "gw-1",
+    "api_key": KEY,
+    "base_url": "http://127.0.0.1:9000/v1",
+    "models": {"my-model": {"tier": "fast", "limits": {"requests_per_minute": 30, "tokens_per_day": 500_000}}},
+}
+
+
+def secret(*credentials: dict[str, Any]) -> str:
+    return json.dumps({"credentials": credentials})
+
+
+def build(*credentials: dict[str, Any]) -> Registry:
+    return Registry.build(catalog(), parse_credentials(secret(*credentials)))
+
+
+def test_a_credential_serves_every_model_of_its_provider() -> None:
+    registry = build(GROQ)
+    assert [each.id for each in registry.deployments] == [f"groq-1#{model.id}" for model in catalog().models_of("groq")]
+    first = registry.deployments[0]
+    assert {limit.name: limit.capacity for limit in first.limits} == dict(first.model.limits)
+    assert not any(limit.is_fixed for limit in first.limits)
+    assert first.config.api_key == KEY
+
+
+def test_a_credential_that_names_models_serves_these_only() -> None:
+    registry = build({**GROQ, "models": {"llama-3.1-8b-instant": {}}})
+    assert [each.id for each in registry.deployments] == ["groq-1#llama-3.1-8b-instant"]
+
+
+def test_priority_follows_the_provider_then_the_order_of_the_secret() -> None:
+    one: dict[str, Any] = {"models": {"llama-3.1-8b-instant": {}}}
+    registry = build(
+        HUGGING_FACE,
+        {**GROQ, **one, "alias": "groq-2"},
+        {**HUGGING_FACE, "alias": "hf-2"},
+        {**GROQ, **one, "alias": "groq-1"},
+    )
+    ranked = [(each.priority, each.alias) for each in registry.deployments]
+    assert ranked == [(1, "groq-2"), (2, "groq-1"), (3, "hf-1"), (4, "hf-2")]
+
+
+def test_an_entry_brings_models_that_the_catalogue_does_not_know() -> None:
+    (deployment,) = build(GATEWAY).deployments
+    assert deployment.id == "gw-1#my-model"
+    assert [tuple(limit) for limit in deployment.limits] == [
+        ("requests_per_minute", 30, True),
+        ("tokens_per_day", 500_000, True),
+    ]
+    assert deployment.config.base_url == "http://127.0.0.1:9000/v1"
+    assert deployment.model.context_window == deployment.model.max_completion_tokens > 100_000
+    assert deployment.model.price.prompt_usd == 0
+
+
+def test_what_an_entry_says_replaces_the_catalogue_limit_by_limit() -> None:
+    (deployment,) = build(
+        {
+            **GROQ,
+            "timeout_s": 3,
+            "models": {
+                "llama-3.1-8b-instant": {
+                    "limits": {"requests_per_minute": 5, "tokens_per_day": None},
+                    "price": {"prompt_usd": 1, "completion_usd": 2.5},
+                    "context_window": 4096,
+                    "aliases": ["tiny"],
+                    "serves": [],
+                }
+            },
+        }
+    ).deployments
+    assert [tuple(limit) for limit in deployment.limits] == [
+        ("requests_per_minute", 5, True),
+        ("requests_per_day", 14_400, False),
+        ("tokens_per_minute", 6_000, False),
+    ]
+    assert (deployment.model.price.prompt_usd, deployment.model.price.completion_usd) == (1, 2.5)
+    assert deployment.model.max_completion_tokens == 4096
+    assert deployment.model.aliases == ("tiny",)
+    assert deployment.provider.timeout_s == 3
+    assert not deployment.model.can_serve(Tier.FAST)
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "is_replacement"),
+    [
+        ("llama-3.1-8b-instant", "llama-3.1-8b-instant", False),
+        ("llama-3.1-8b", "llama-3.1-8b-instant", False),
+        ("llama3-8b-8192", "llama-3.1-8b-instant", True),
+        ("mixtral-8x7b-32768", "llama-3.3-70b-versatile", True),
+    ],
+)
+def test_names_aliases_and_names_that_are_gone_resolve(name: str, model: str, is_replacement: bool) -> None:
+    resolved = build(GROQ).deployments_for(name)
+    assert (resolved.requested, resolved.model, resolved.is_replacement) == (name, model, is_replacement)
+    assert [each.id for each in resolved.deployments] == [f"groq-1#{model}"]
+
+
+def test_a_name_that_an_entry_serves_is_not_replaced() -> None:
+    registry = build(GROQ, {**GATEWAY, "models": {"mixtral-8x7b-32768": {"tier": "smart"}}})
+    resolved = registry.deployments_for("mixtral-8x7b-32768")
+    assert ([each.alias for each in resolved.deployments], resolved.is_replacement) == (["gw-1"], False)
+
+
+def test_a_model_that_several_providers_have_is_served_by_all() -> None:
+    registry = build(GROQ, {"provider": "openrouter", "alias": "or-1", "api_key": KEY})
+    resolved = registry.deployments_for("gpt-oss-120b")
+    assert [each.alias for each in resolved.deployments] == ["groq-1", "or-1"]
+    assert resolved.model == "openai/gpt-oss-120b"
+
+
+def test_an_alias_that_models_share_stands_for_itself() -> None:
+    models = {"a": {"tier": "fast", "aliases": ["both"]}, "b": {"tier": "smart", "aliases": ["both"]}}
+    resolved = build({**GATEWAY, "models": models}).deployments_for("both")
+    assert (resolved.model, len(resolved.deployments), resolved.is_replacement) == ("both", 2, False)
+
+
+@pytest.mark.parametrize("name", ["nonsense", "auto", "groq-1#llama-3.1-8b-instant"])
+def test_an_unknown_model_is_not_found(name: str) -> None:
+    with pytest.raises(NotFoundError, match="There is no model") as caught:
+        build(GROQ).deployments_for(name)
+    assert (caught.value.param, caught.value.code, caught.value.status) == ("model", "model_not_found", 404)
+
+
+def test_a_gone_model_whose_replacement_is_not_served_is_not_found() -> None:
+    with pytest.raises(NotFoundError, match=r"It is gone; 'llama-3\.3-70b-versatile', which replaces it"):
+        build(GATEWAY).deployments_for("mixtral-8x7b-32768")
+
+
+def test_tiers_hold_what_may_be_chosen_for_them() -> None:
+    registry = build(GROQ, HUGGING_FACE, {"provider": "local", "alias": "local", "base_url": "http://127.0.0.1:1/v1"})
+    assert [each.id for each in registry.for_tier(Tier.SMART)] == [
+        "groq-1#meta-llama/llama-4-scout-17b-16e-instruct",
+        "groq-1#llama-3.3-70b-versatile",
+        "groq-1#openai/gpt-oss-120b",
+        "local#smollm2-135m-instruct",
+    ]
+    fast = [each.model.id for each in registry.for_tier(Tier.FAST)]
+    assert "meta-llama/llama-guard-4-12b" not in fast
+    assert fast[0] == "llama-3.1-8b-instant"
+    assert fast[-1] == "smollm2-135m-instruct"
+
+
+def test_what_is_switched_off_is_neither_chosen_nor_listed_nor_unknown() -> None:
+    registry = build({**GROQ, "enabled": False}, {**GATEWAY, "models": {"m": {"tier": "fast", "enabled": False}}})
+    assert len(registry.deployments) > 1
+    assert registry.for_tier(Tier.FAST) == ()
+    assert registry.models() == []
+    assert registry.deployments_for("m").deployments == ()
+
+
+def test_fallbacks_come_best_first_and_never_include_the_model_itself() -> None:
+    registry = build(GROQ)
+    scout = registry.deployments_for("llama-4-scout")
+    assert [each.model.id for each in registry.fallbacks_for(scout)] == ["llama-3.1-8b-instant", "openai/gpt-oss-120b"]
+    assert registry.fallbacks_for(build(GATEWAY).deployments_for("my-model")) == ()
+
+
+def test_models_are_listed_once_with_their_providers() -> None:
+    registry = build(GROQ, {**GROQ, "alias": "groq-2"}, {"provider": "openrouter", "alias": "or-1", "api_key": KEY})
+    listed = {model.id: model for model in registry.models()}
+    assert len(listed) == len(registry.models())
+    assert listed["openai/gpt-oss-120b"].providers == ("groq", "openrouter")
+    assert listed["openai/gpt-oss-120b"].owned_by == "groq"
+    assert listed["llama-3.1-8b-instant"].tier is Tier.FAST
+
+
+def test_a_key_is_in_no_representation() -> None:
+    registry = build(GROQ, GATEWAY)
+    assert KEY not in repr(registry.deployments)
+    assert KEY not in repr(parse_credentials(secret(GROQ)))
+
+
+@pytest.mark.parametrize(
+    ("credential", "message"),
+    [
+        ({**GROQ, "provider": "grok"}, "credentials[1].provider: 'grok' is none of groq, huggingface, gateway"),
+        ({**GROQ, "api_key": None}, "credentials[1].api_key: missing, and groq asks for one"),
+        ({**GROQ, "api_key": ""}, "credentials[1].api_key: must be printable ASCII"),
+        ({**GROQ, "api_key": f"{KEY}\n"}, "credentials[1].api_key: must be printable ASCII"),
+        ({**GROQ, "api_key": [KEY]}, "credentials[1].api_key: "),
+        ({**GROQ, "alias": "gw-1"}, "credentials[1].alias: 'gw-1' is taken"),
+        ({**GROQ, "alias": "a#b"}, "credentials[1].alias: String should match pattern"),
+        ({**GROQ, "apikey": KEY}, "credentials[1].apikey: Extra inputs are not permitted"),
+        ({"provider": "groq", "api_key": KEY}, "credentials[1].alias: Field required"),
+        ({**GATEWAY, "alias": "x", "base_url": None}, "credentials[1].base_url: missing, and the catalogue has none"),
+        ({**GATEWAY, "alias": "x", "base_url": "ftp://x"}, "credentials[1].base_url: String should match pattern"),
+        ({**GATEWAY, "alias": "x", "models": None}, "credentials[1].models: missing, and the catalogue has none"),
+        ({**GATEWAY, "alias": "x", "models": {}}, "credentials[1].models: "),
+        ({**GROQ, "models": {"new": {}}}, "credentials[1].models.new.tier: missing"),
+        ({**GROQ, "models": {"new": {"tier": "fats"}}}, "credentials[1].models.new.tier: Input should be 'fast' or"),
+        ({**GROQ, "models": {"a#b": {"tier": "fast"}}}, "credentials[1].models.a#b: String should match pattern"),
+        (
+            {**GROQ, "models": {"llama-3.1-8b-instant": {"limits": {"requests_per_minute": 0}}}},
+            "credentials[1].models.llama-3.1-8b-instant.limits.requests_per_minute: Input should be greater",
+        ),
+        (
+            {**GROQ, "models": {"llama-3.1-8b-instant": {"limits": {"rpm": 1}}}},
+            "credentials[1].models.llama-3.1-8b-instant.limits.rpm: Input should be 'requests_per_minute'",
+        ),
+        (
+            {**GROQ, "models": {"llama-3.1-8b-instant": {"max_completion_tokens": 10**6}}},
+            "models.llama-3.1-8b-instant.max_completion_tokens: 1000000 is over the context window of 131072",
+        ),
+    ],
+)
+def test_a_wrong_entry_is_named_without_its_key(credential: dict[str, Any], message: str) -> None:
+    with pytest.raises(CredentialsError) as caught:
+        build(GATEWAY, credential)
+    assert message in caught.value.message
+    assert KEY not in caught.value.message
+    assert KEY not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"credentials": {}}', f'{{"credentials": "{KEY}"}}', f'["{KEY}"', KEY]
+)
+def test_a_secret_of_another_form_is_refused_without_showing_it(text: str) -> None:
+    with pytest.raises(CredentialsError, match="the credentials secret: ") as caught:
+        parse_credentials(text)
+    assert KEY not in caught.value.message
+
+
+@given(
+    at=st.sampled_from(["provider", "alias", "base_url", "models", "enabled", "timeout_s"]),
+    value=st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.lists(st.integers(), max_size=2),
+)
+def test_whatever_an_entry_holds_it_is_taken_or_refused_by_name(at: str, value: object) -> None:
+    try:
+        build({**GATEWAY, at: value})
+    except CredentialsError as error:
+        assert f"credentials[0].{at}" in error.message  # noqa: PT017  some values are right
+        assert KEY not in error.message  # noqa: PT017  some values are right
+
+
+def test_no_credentials_are_no_mistake() -> None:
+    registry = build()
+    assert (registry.deployments, registry.models(), registry.for_tier(Tier.FAST)) == ((), [], ())
+
+
+class Secret:
+    """What a loader reads: a text, or an error, and how often."""
+
+    def __init__(self, *answers: str | Exception) -> None:
+        self.answers = list(answers)
+        self.reads = 0
+
+    def __call__(self) -> str:
+        self.reads += 1
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+class Clock:
+    now_s = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def loader(read: Callable[[], str], clock: Clock) -> RegistryLoader:
+    return RegistryLoader(read, known=catalog(), max_age_s=60, clock=clock)
+
+
+def test_the_secret_is_read_once_a_minute(clock: Clock) -> None:
+    read = Secret(secret(GROQ), secret(GROQ, GATEWAY))
+    loading = loader(read, clock)
+    first = loading.get()
+    clock.now_s += 59.9
+    assert loading.get() is first
+    assert read.reads == 1
+    clock.now_s += 0.1
+    assert {each.alias for each in loading.get().deployments} == {"groq-1", "gw-1"}
+    assert read.reads == 2
+
+
+def test_an_unchanged_secret_keeps_the_registry(clock: Clock) -> None:
+    loading = loader(Secret(secret(GROQ)), clock)
+    first = loading.get()
+    clock.now_s += 60
+    assert loading.get() is first
+
+
+@pytest.mark.parametrize("failure", [StorageUnavailableError("no answer"), "{not json"])
+def test_the_last_good_one_serves_on_when_reading_fails(
+    failure: str | Exception, clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    read = Secret(secret(GROQ), failure, failure, secret(GATEWAY))
+    loading = loader(read, clock)
+    first = loading.get()
+    clock.now_s += 60
+    assert loading.get() is first
+    assert loading.get() is first
+    assert read.reads == 2, "a failure is not repeated at once"
+    assert '"CredentialsNotRefreshed"' in capsys.readouterr().out
+    clock.now_s += 5
+    assert loading.get() is first
+    clock.now_s += 5
+    assert [each.alias for each in loading.get().deployments] == ["gw-1"]
+
+
+def test_a_first_reading_that_fails_is_an_error_each_time(clock: Clock) -> None:
+    loading = loader(Secret(StorageUnavailableError("no answer"), "{}", secret(GROQ)), clock)
+    with pytest.raises(StorageUnavailableError):
+        loading.get()
+    with pytest.raises(CredentialsError):
+        loading.get()
+    assert loading.get().deployments
+
+
+def test_adapters_are_made_once_and_kept_while_their_credential_is_unchanged(clock: Clock) -> None:
+    moved = {**GATEWAY, "base_url": "http://127.0.0.1:9001/v1"}
+    other = {**GATEWAY, "alias": "gw-2"}
+    loading = loader(Secret(secret(GATEWAY, other), secret(moved, other)), clock)
+    before = loading.get()
+    one, two = before.deployments
+    made = before.provider(one), before.provider(two)
+    assert before.provider(one) is made[0]
+    clock.now_s += 60
+    after = loading.get()
+    one, two = after.deployments
+    assert after.provider(one) is not made[0]
+    assert after.provider(one).config.base_url == "http://127.0.0.1:9001/v1"
+    assert after.provider(two) is made[1]
+
+
+@pytest.mark.parametrize("credential", [GROQ, HUGGING_FACE, GATEWAY])
+def test_each_adapter_is_made_for_its_provider(credential: dict[str, Any]) -> None:
+    registry = build(credential)
+    made = registry.provider(registry.deployments[0])
+    assert type(made).__module__ == f"sluice.providers.{registry.deployments[0].provider.adapter}"
+    assert made.config.alias == credential["alias"]
+
+
+def test_threads_wait_for_the_first_reading_but_not_for_later_ones(clock: Clock) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    texts = [secret(GROQ), secret(GATEWAY)]
+
+    def read() -> str:
+        begun.set()
+        assert go_on.wait(10)
+        return texts.pop(0)
+
+    loading = loader(read, clock)
+    found: list[Registry] = []
+    threads = [threading.Thread(target=lambda: found.append(loading.get())) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    assert begun.wait(10)
+    go_on.set()
+    for thread in threads:
+        thread.join(10)
+    assert len(found) == 4
+    assert len(set(map(id, found))) == 1
+    assert len(texts) == 1, "one thread reads for all"
+
+    begun.clear()
+    go_on.clear()
+    clock.now_s += 60
+    refreshing = threading.Thread(target=loading.get)
+    refreshing.start()
+    assert begun.wait(10)
+    assert loading.get() is found[0]
+    go_on.set()
+    refreshing.join(10)
+    assert [each.alias for each in loading.get().deployments] == ["gw-1"]
