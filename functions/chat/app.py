@@ -1,16 +1,132 @@
-"""OpenAI-compatible chat and models."""
+"""OpenAI's chat API: POST /v1/chat/completions, whole and streamed, and GET /v1/models.
 
+An ASGI app, because a Python function can stream only behind Lambda Web Adapter; `handler` is the same app for where
+answers are buffered.
+"""
+
+import json
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import anyio
 from mangum import Mangum
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from sluice.assembly import gateway, registry
+from sluice.chat import ChatRequest
+from sluice.deadline import Deadline
+from sluice.errors import NotFoundError
+from sluice.gateway import Answer, RequestContext, StreamedAnswer
+from sluice.http import models, sse
+from sluice.http.authentication import authenticate
+from sluice.http.bodies import parse_body
+from sluice.http.responses import Response as Built
+from sluice.http.responses import error_response, json_response, no_route, to_sluice_error
+from sluice.settings import settings
 
-async def list_models(_request: Request) -> JSONResponse:
+# Kept back from Lambda's own deadline, to settle and to send the error.
+_MARGIN_S = 1.5
+
+
+async def create_completion(request: Request) -> Response:
+    """POST /v1/chat/completions."""
+    raw = await request.body()
+    context = _context(request)
+    answer = await run_in_threadpool(_complete, raw, request.headers.get("authorization"), context)
+    if isinstance(answer, Answer):
+        return _to_starlette(json_response(answer.body, headers=answer.headers))
+    return StreamingResponse(_events(answer), media_type=sse.CONTENT_TYPE, headers=dict(answer.headers))
+
+
+def _complete(raw: bytes, authorization: str | None, context: RequestContext) -> Answer | StreamedAnswer:
+    principal = authenticate(authorization)
+    chat = parse_body(raw, ChatRequest)
+    return (gateway().stream if chat.stream else gateway().complete)(chat, principal, context)
+
+
+async def _events(answer: StreamedAnswer) -> AsyncIterator[bytes]:
+    try:
+        while (chunk := await run_in_threadpool(next, answer.chunks, None)) is not None:
+            yield sse.event(chunk.body)
+        yield sse.done()
+    except Exception as error:  # noqa: BLE001 -- the outermost edge of a stream: its status is sent already
+        yield sse.error_event(to_sluice_error(error))
+    finally:
+        # Also when the caller has hung up, which cancels everything that is not shielded.
+        with anyio.CancelScope(shield=True):
+            await run_in_threadpool(answer.chunks.close)
+
+
+async def list_models(request: Request) -> Response:
     """GET /v1/models."""
-    return JSONResponse({"object": "list", "data": []})
+    await run_in_threadpool(authenticate, request.headers.get("authorization"))
+    found = (await run_in_threadpool(registry)).models()
+    return _to_starlette(json_response(models.listing(found)))
 
 
-app = Starlette(routes=[Route("/v1/models", list_models)])
+async def get_model(request: Request) -> Response:
+    """GET /v1/models/{id}; ids may contain slashes."""
+    await run_in_threadpool(authenticate, request.headers.get("authorization"))
+    name = request.path_params["id"]
+    for found in (await run_in_threadpool(registry)).models():
+        if name == found.id or name in found.aliases:
+            return _to_starlette(json_response(models.listed(found)))
+    raise NotFoundError(f"There is no model {name!r}.", param="model", code="model_not_found")
+
+
+def _context(request: Request) -> RequestContext:
+    seconds = min(settings().request_timeout_s, _remaining_s(request) - _MARGIN_S)
+    directives = request.headers.get("cache-control", "").lower()
+    return RequestContext(f"req_{uuid.uuid4().hex}", Deadline.after(seconds), skip_cache="no-cache" in directives)
+
+
+def _remaining_s(request: Request) -> float:
+    """Seconds until Lambda ends the function: from its context under Mangum, from a header under the web adapter."""
+    if (context := request.scope.get("aws.context")) is not None:
+        return float(context.get_remaining_time_in_millis()) / 1000
+    try:
+        return float(json.loads(request.headers["x-amzn-lambda-context"])["deadline"]) / 1000 - time.time()
+    except (KeyError, ValueError, TypeError):
+        return float("inf")
+
+
+type _Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def _answering(endpoint: _Endpoint) -> _Endpoint:
+    """The outermost edge: whatever is raised becomes an answer in OpenAI's form."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            return await endpoint(request)
+        except Exception as error:  # noqa: BLE001 -- Starlette would log the message, which may hold a prompt
+            return _to_starlette(error_response(error))
+
+    return answer
+
+
+async def _no_route(request: Request, error: Exception) -> Response:
+    allowed = (error.headers or {}).get("Allow", "") if isinstance(error, HTTPException) else ""
+    methods = [method for method in allowed.split(", ") if method not in {"", "HEAD"}]
+    return _to_starlette(error_response(no_route(request.method, request.url.path, methods)))
+
+
+def _to_starlette(response: Built) -> Response:
+    return Response(response.body, response.status, dict(response.headers))
+
+
+app = Starlette(
+    routes=[
+        Route("/v1/chat/completions", _answering(create_completion), methods=["POST"]),
+        Route("/v1/models", _answering(list_models)),
+        Route("/v1/models/{id:path}", _answering(get_model)),
+    ],
+    exception_handlers={HTTPException: _no_route},
+)
 handler = Mangum(app, lifespan="off")

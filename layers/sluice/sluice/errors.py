@@ -126,6 +126,14 @@ class InvalidAnswerError(SluiceError):
     code = "invalid_answer"
 
 
+class InterruptedAnswerError(SluiceError):
+    """A streamed answer broke off after it had begun, so no other deployment could take over."""
+
+    status = 502
+    type = "server_error"
+    code = "answer_interrupted"
+
+
 class NoProviderError(SluiceError):
     """Every deployment that could have answered failed or is switched off."""
 

@@ -23,6 +23,7 @@ class Settings:
     quota_weight: float
     speed_weight: float
     request_timeout_s: float
+    prompt_max_characters: int
 
     @classmethod
     def from_environment(cls, environment: "os._Environ[str] | dict[str, str]" = os.environ) -> "Settings":
@@ -50,6 +51,7 @@ class Settings:
             quota_weight=number("ROUTING_QUOTA_WEIGHT", 0.3),
             speed_weight=number("ROUTING_SPEED_WEIGHT", 0.3),
             request_timeout_s=number("REQUEST_TIMEOUT_SECONDS", 28),
+            prompt_max_characters=int(number("PROMPT_MAX_CHARACTERS", 400_000)),
         )
 
 

@@ -21,25 +21,28 @@ class Provenance:
     cost_usd: Decimal | None = None
     flagged_rules: tuple[str, ...] = ()
 
-    def headers(self) -> dict[str, str]:
-        """As `x-sluice-*`."""
-        return dict(self._headers())
-
-    def _headers(self) -> Iterator[tuple[str, str]]:
-        texts = {
-            "request-id": self.request_id,
+    def fields(self) -> dict[str, str | None]:
+        """By name, as a log line has them."""
+        return {
+            "request_id": self.request_id,
             "deployment": self.deployment,
             "model": self.model,
             "complexity": self.complexity,
             "cache": self.cache,
             "attempts": None if self.attempts is None else str(self.attempts),
-            "cost-usd": None if self.cost_usd is None else f"{self.cost_usd:f}",
-            "guard-flags": ",".join(self.flagged_rules) or None,
+            "cost_usd": None if self.cost_usd is None else f"{self.cost_usd:f}",
+            "guard_flags": ",".join(self.flagged_rules) or None,
         }
-        for name, text in texts.items():
+
+    def headers(self) -> dict[str, str]:
+        """As `x-sluice-*`."""
+        return dict(self._headers())
+
+    def _headers(self) -> Iterator[tuple[str, str]]:
+        for name, text in self.fields().items():
             if text is not None:
                 # A line break would start a header of its own, and not every server refuses one.
-                yield f"x-sluice-{name}", _NOT_PRINTABLE.sub("?", text)
+                yield f"x-sluice-{name.replace('_', '-')}", _NOT_PRINTABLE.sub("?", text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,337 @@
+"""What a request takes from its caller and its tenant, and what is written down when it is over."""
+
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import cast
+
+from aws_lambda_powertools import Logger
+
+from sluice.cache.key import cache_key
+from sluice.cache.store import CachedAnswer, ResponseCache
+from sluice.chat import ChatRequest, JsonObject, Usage
+from sluice.errors import ProviderError, QuotaExceededError
+from sluice.guards.rules import Finding, Mode
+from sluice.http.authentication import Principal
+from sluice.http.headers import Provenance, RequestLimit
+from sluice.providers.base import RateLimitHeaders
+from sluice.providers.registry import Deployment
+from sluice.quota.estimate import TokenEstimate
+from sluice.quota.item import Reservation
+from sluice.quota.ledger import Ledger, QuotaDeniedError
+from sluice.quota.limits import BUDGET, CALLER_WINDOWS, Limit, Standing, budget_limit, standing
+from sluice.routing.accounts import Accounts, Routed
+from sluice.routing.plan import Plan
+from sluice.settings import Settings
+from sluice.telemetry import surviving
+from sluice.tenants.tenant import Tenant
+from sluice.usage.price import NANOUSD_PER_USD, cost_nanousd
+from sluice.usage.records import UsageRecord, record
+
+# One request sends at most four writes at a time; a process of the local stack serves many requests.
+_THREADS = 32
+_NO_USAGE = Usage(0, 0)
+
+logger = Logger(child=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A request that was let in: judged, planned, counted for its caller, and looked up in the cache."""
+
+    request: ChatRequest
+    principal: Principal
+    request_id: str
+    plan: Plan
+    findings: tuple[Finding, ...]
+    cache_key: str
+    cached: CachedAnswer | None
+    caller: Reservation
+    caller_standing: Standing
+    started_s: float  # monotonic
+    skips_cache: bool
+
+    @property
+    def guard_modes(self) -> Mapping[str, Mode]:
+        """The tenant's modes by rule."""
+        return guard_modes(self.principal.tenant)
+
+    @property
+    def wants_usage(self) -> bool:
+        """Whether the caller of a stream asked for a chunk with the usage."""
+        return self.request.stream_options is not None and self.request.stream_options.include_usage
+
+    def headers(
+        self,
+        routed: Routed[object] | None = None,
+        cost_nanousd: int | None = None,
+        findings: tuple[Finding, ...] = (),
+    ) -> dict[str, str]:
+        """How the answer came about, and what is left of the caller's requests. Without `routed` it is cached."""
+        left = self.caller_standing
+        limit = RequestLimit(left.capacity, left.remaining, left.resets_in_ms / 1000)
+        return {**self.provenance(routed, cost_nanousd, findings).headers(), **limit.headers()}
+
+    def provenance(
+        self, routed: Routed[object] | None, cost_nanousd: int | None, findings: tuple[Finding, ...]
+    ) -> Provenance:
+        """How the answer came about."""
+        flagged = tuple(dict.fromkeys(finding.rule_id for finding in (*self.findings, *findings)))
+        complexity = str(self.plan.complexity)
+        if routed is None and self.cached is not None:
+            return Provenance(
+                self.request_id, self.cached.deployment, self.cached.model, complexity, "hit", 0, Decimal(0), flagged
+            )
+        return Provenance(
+            request_id=self.request_id,
+            deployment=routed.deployment.id if routed else None,
+            model=routed.deployment.model.id if routed else None,
+            complexity=complexity,
+            cache="skipped" if self.skips_cache else "miss",
+            attempts=routed.attempts if routed else None,
+            cost_usd=None if cost_nanousd is None else Decimal(cost_nanousd) / NANOUSD_PER_USD,
+            flagged_rules=flagged,
+        )
+
+
+class Purse:
+    """A tenant's money for one call: reserved while a deployment is looked for, charged, settled when closed."""
+
+    def __init__(self, ledger: Ledger, reserving: "Future[Reservation] | None") -> None:
+        self._ledger = ledger
+        self._reserving = reserving
+        self._spent_nanousd = 0
+
+    def open(self) -> None:
+        """Wait until the money is reserved. Raises QuotaExceededError when the budget is gone."""
+        if self._reserving is not None:
+            self._reserving.result()
+
+    def charge(self, nanousd: int) -> None:
+        """Count what a call cost, or may have cost."""
+        self._spent_nanousd += nanousd
+
+    def close(self) -> None:
+        """Settle: what was reserved and not spent goes back. There is nothing to settle if the reservation failed."""
+        if self._reserving is not None and self._reserving.exception() is None:
+            with surviving("settling a budget"):
+                self._ledger.settle(self._reserving.result(), {BUDGET: self._spent_nanousd})
+
+
+class Books:
+    """Counts, settles and records. Safe to share between threads."""
+
+    def __init__(self, ledger: Ledger, accounts: Accounts, cache: ResponseCache, settings: Settings) -> None:
+        self._ledger = ledger
+        self._accounts = accounts
+        self._cache = cache
+        self._settings = settings
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="books")
+
+    def open(
+        self,
+        request: ChatRequest,
+        principal: Principal,
+        request_id: str,
+        plan: Plan,
+        findings: tuple[Finding, ...],
+        *,
+        skip_cache: bool,
+    ) -> Entry:
+        """Count the request for its caller and look it up in the cache, both at once.
+
+        Raises QuotaExceededError when the caller is out of requests, LedgerUnavailableError.
+        """
+        started_s = time.monotonic()
+        key = cache_key(request, tenant=principal.tenant.id, model=plan.model)
+        looking = None if skip_cache else self._pool.submit(self._look_up, key)
+        limits = self._caller_limits(principal)
+        scope = f"caller#{principal.tenant.id}#{principal.caller_id}"
+        try:
+            caller = self._ledger.reserve(scope, limits, {limit.name: 1 for limit in limits}, hold=False)
+        except QuotaDeniedError as refused:
+            raise _denied(refused, "The API key", "rate_limit_exceeded") from refused
+        left = standing(limits[0], caller.state, self._ledger.now_ms())
+        cached = looking.result() if looking else None
+        return Entry(request, principal, request_id, plan, findings, key, cached, caller, left, started_s, skip_cache)
+
+    def purse(self, entry: Entry) -> Purse:
+        """Begin to reserve what the dearest deployment that may answer could cost the tenant."""
+        budget_nanousd = entry.principal.tenant.budget_nanousd
+        most_nanousd = 0
+        if budget_nanousd is not None:
+            most_nanousd = max(self.estimated_nanousd(each, entry.request) for each in entry.plan.deployments)
+        if budget_nanousd is None or most_nanousd == 0:
+            return Purse(self._ledger, None)
+        return Purse(self._ledger, self._pool.submit(self._reserve_budget, entry, budget_nanousd, most_nanousd))
+
+    def close_hit(self, entry: Entry) -> None:
+        """Write down an answer that came from the cache."""
+        cached = cast("CachedAnswer", entry.cached)
+        deployment = next((each for each in entry.plan.deployments if each.id == cached.deployment), None)
+        self._record(entry, deployment, cached.model, _NO_USAGE, 0, is_cache_hit=True)
+        _log(entry, entry.provenance(None, 0, ()), _NO_USAGE, "answered")
+
+    def close(
+        self,
+        entry: Entry,
+        routed: Routed[object],
+        purse: Purse,
+        usage: Usage | None,
+        rate_limits: RateLimitHeaders,
+        body: JsonObject,
+        *,
+        findings: tuple[Finding, ...] = (),
+        is_good: bool = True,
+    ) -> int:
+        """Settle with deployment and tenant, record, and cache the answer if it `is_good`, all at once.
+
+        A usage that can't be is not believed: what was reserved then counts as used. Returns the cost in billionths
+        of a dollar. What fails here is survived, logged and counted.
+        """
+        deployment = routed.deployment
+        believed = usage if usage and usage.total_tokens <= deployment.model.context_window else None
+        spent = believed or Usage(routed.estimate.prompt_tokens, routed.estimate.completion_tokens)
+        cost = price_nanousd(deployment, spent)
+        purse.charge(cost)
+        characters = sum(len(text) for text in _texts(body))
+        tasks: list[Callable[[], object]] = [
+            lambda: self._accounts.settle(routed, entry.request, believed, characters, rate_limits),
+            purse.close,
+            lambda: self._record(entry, deployment, deployment.model.id, spent, cost, is_error=not is_good),
+        ]
+        if is_good:
+            tasks.append(lambda: self._store(entry, deployment, body))
+        self._all_at_once(tasks)
+        _log(entry, entry.provenance(routed, cost, findings), spent, "answered" if is_good else "withheld")
+        return cost
+
+    def close_broken(self, entry: Entry, routed: Routed[object], purse: Purse, error: ProviderError | None) -> None:
+        """Write down an answer that broke off, with `error` or because the caller hung up: all reserved is spent."""
+        deployment = routed.deployment
+        spent = Usage(routed.estimate.prompt_tokens, routed.estimate.completion_tokens)
+        cost = price_nanousd(deployment, spent)
+        purse.charge(cost)
+        self._all_at_once(
+            [
+                lambda: self._accounts.settle_broken(routed, error),
+                purse.close,
+                lambda: self._record(entry, deployment, deployment.model.id, spent, cost, is_error=True),
+            ]
+        )
+        _log(entry, entry.provenance(routed, cost, ()), spent, "broke off" if error else "abandoned")
+
+    def close_refused(self, entry: Entry, purse: Purse) -> None:
+        """Give back what the caller and the tenant were counted for a request that nobody answered."""
+        self._all_at_once([purse.close, lambda: self._give_back(entry.caller)])
+        _log(entry, entry.provenance(None, None, ()), _NO_USAGE, "refused")
+
+    def estimated_nanousd(self, deployment: Deployment, request: ChatRequest) -> int:
+        """What a call to `deployment` may cost, in billionths of a dollar."""
+        return price_nanousd(deployment, self._accounts.estimate(deployment, request))
+
+    def _look_up(self, key: str) -> CachedAnswer | None:
+        with surviving("reading the cache"):
+            return self._cache.get(key)
+        return None
+
+    def _store(self, entry: Entry, deployment: Deployment, body: JsonObject) -> None:
+        ttl_s = entry.principal.tenant.cache_ttl_s
+        ttl_s = self._settings.cache_ttl_s if ttl_s is None else ttl_s
+        if ttl_s > 0:
+            with surviving("writing the cache"):
+                self._cache.put(entry.cache_key, CachedAnswer(body, deployment.model.id, deployment.id), ttl_s)
+
+    def _record(
+        self,
+        entry: Entry,
+        deployment: Deployment | None,
+        model: str,
+        usage: Usage,
+        cost: int,
+        *,
+        is_cache_hit: bool = False,
+        is_error: bool = False,
+    ) -> None:
+        usage_record = UsageRecord(
+            tenant=entry.principal.tenant.id,
+            caller=entry.principal.caller_id,
+            provider=deployment.provider.name if deployment else "gone",
+            model=model,
+            usage=usage,
+            cost_nanousd=cost,
+            response_time_ms=int((time.monotonic() - entry.started_s) * 1000),
+            is_cache_hit=is_cache_hit,
+            is_error=is_error,
+        )
+        with surviving("recording usage"):
+            record(usage_record, datetime.now(UTC))
+
+    def _reserve_budget(self, entry: Entry, budget_nanousd: int, nanousd: int) -> Reservation:
+        scope = f"tenant#{entry.principal.tenant.id}"
+        try:
+            return self._ledger.reserve(scope, (budget_limit(budget_nanousd),), {BUDGET: nanousd}, hold=True)
+        except QuotaDeniedError as refused:
+            raise _denied(refused, "The tenant", "insufficient_quota") from refused
+
+    def _give_back(self, reservation: Reservation) -> None:
+        with surviving("giving back a reservation"):
+            self._ledger.give_back(reservation)
+
+    def _caller_limits(self, principal: Principal) -> tuple[Limit, ...]:
+        key, defaults = principal.key, self._settings
+        per_minute = defaults.requests_per_minute if key.requests_per_minute is None else key.requests_per_minute
+        per_day = defaults.requests_per_day if key.requests_per_day is None else key.requests_per_day
+        capacities = {"requests_per_minute": per_minute, "requests_per_day": per_day}
+        return tuple(
+            Limit(name, capacity, CALLER_WINDOWS[name], is_fixed=True) for name, capacity in capacities.items()
+        )
+
+    def _all_at_once(self, tasks: list[Callable[[], object]]) -> None:
+        running = [self._pool.submit(task) for task in tasks[1:]]
+        tasks[0]()
+        for each in running:
+            each.result()
+
+
+def guard_modes(tenant: Tenant) -> Mapping[str, Mode]:
+    """The tenant's modes by rule id."""
+    return {rule_id: Mode(mode) for rule_id, mode in tenant.guard_modes.items()}
+
+
+def price_nanousd(deployment: Deployment, tokens: Usage | TokenEstimate) -> int:
+    """What `tokens` cost at `deployment`, in billionths of a dollar."""
+    return cost_nanousd(Usage(tokens.prompt_tokens, tokens.completion_tokens), deployment.model.price)
+
+
+def _log(entry: Entry, provenance: Provenance, usage: Usage, outcome: str) -> None:
+    metadata = entry.request.metadata
+    logger.info(
+        "request",
+        extra={
+            **provenance.fields(),
+            "outcome": outcome,
+            "tenant": entry.principal.tenant.id,
+            "caller": entry.principal.caller_id,
+            "task": metadata.task if metadata else None,
+            "prompt_tokens": usage.prompt_tokens,
+            "completion_tokens": usage.completion_tokens,
+            "response_time_ms": int((time.monotonic() - entry.started_s) * 1000),
+        },
+    )
+
+
+def _texts(body: JsonObject) -> list[str]:
+    return [(choice.get("message") or {}).get("content") or "" for choice in body.get("choices") or []]
+
+
+def _denied(refused: QuotaDeniedError, whose: str, code: str) -> QuotaExceededError:
+    wait_ms = refused.denial.retry_after_ms
+    limit = refused.denial.limit.replace("nanousd_per_month", "dollars per month").replace("_", " ")
+    if wait_ms is None:
+        return QuotaExceededError(f"{whose} has too small a limit of {limit} for this.", retry_after_s=None, code=code)
+    wait_s = -(-wait_ms // 1000)
+    return QuotaExceededError(f"{whose} is out of {limit}. Try again in {wait_s} s.", retry_after_s=wait_s, code=code)

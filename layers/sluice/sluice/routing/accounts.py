@@ -1,0 +1,160 @@
+"""A deployment's account with the ledger: what a request costs it, how it has done, and what is left of it."""
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from sluice.chat import ChatRequest, Usage
+from sluice.errors import ProviderError, ProviderRateLimitedError, ProviderRejectedError
+from sluice.providers.base import ProviderHealth, RateLimitHeaders
+from sluice.providers.registry import Deployment, DeploymentLimit
+from sluice.quota.estimate import TokenEstimate, TokenHabits, estimate, prompt_weight
+from sluice.quota.item import Reservation
+from sluice.quota.ledger import Ledger
+from sluice.quota.limits import DEPLOYMENT_WINDOWS, Limit, free_share
+from sluice.telemetry import surviving
+
+# What a 429 without a retry-after stands for.
+_DEFAULT_BLOCK_S = 5.0
+# Reserved for a character count before the answer is known.
+_CHARACTERS_PER_COMPLETION_TOKEN = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Routed[T]:
+    """What a deployment answered. Its reservation is still to be settled."""
+
+    deployment: Deployment
+    reservation: Reservation
+    estimate: TokenEstimate
+    answer: T
+    attempts: int
+    started_s: float  # monotonic
+
+
+class Accounts:
+    """The accounts of all deployments. Safe to share between threads."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def health(self, deployment: Deployment) -> ProviderHealth:
+        """How the deployment has done, as this process last saw."""
+        seen = self._ledger.seen(scope_of(deployment))
+        return _health_from(seen.notes if seen else {})
+
+    def free_share(self, deployment: Deployment) -> float:
+        """The free part of its scarcest limit, in 0..1, as this process last saw."""
+        seen = self._ledger.seen(scope_of(deployment))
+        return free_share(limits_of(deployment), seen.state if seen else None, self._ledger.now_ms())
+
+    def estimate(self, deployment: Deployment, request: ChatRequest) -> TokenEstimate:
+        """How many tokens `request` may cost there."""
+        seen = self._ledger.seen(scope_of(deployment))
+        habits = TokenHabits.from_notes(seen.notes if seen else {})
+        return estimate(request, habits, deployment.model.max_completion_tokens)
+
+    def reserve(self, deployment: Deployment, request: ChatRequest, tokens: TokenEstimate) -> Reservation:
+        """Take what `request` may cost. Raises QuotaDeniedError, LedgerUnavailableError."""
+        costs = {
+            "requests_per_minute": 1,
+            "requests_per_day": 1,
+            "tokens_per_minute": tokens.total_tokens,
+            "tokens_per_day": tokens.total_tokens,
+            "characters_per_month": prompt_weight(request)
+            + _CHARACTERS_PER_COMPLETION_TOKEN * tokens.completion_tokens,
+        }
+        return self._ledger.reserve(scope_of(deployment), limits_of(deployment), costs, hold=True)
+
+    def settle(
+        self,
+        routed: Routed[object],
+        request: ChatRequest,
+        usage: Usage | None,
+        characters: int,
+        headers: RateLimitHeaders,
+    ) -> None:
+        """Correct the reservation of an answer to its `usage` and number of `characters`, and learn from it.
+
+        Without a usage that can be believed, what was reserved stays counted.
+        """
+        notes = self._notes(routed.reservation)
+        habits = TokenHabits.from_notes(notes)
+        actual: dict[str, int] = {}
+        if usage is not None:
+            habits = habits.after(request, usage)
+            actual = {
+                "tokens_per_minute": usage.total_tokens,
+                "tokens_per_day": usage.total_tokens,
+                "characters_per_month": prompt_weight(request) + characters,
+            }
+        health = _health_from(notes).after_success((time.monotonic() - routed.started_s) * 1000)
+        with surviving("settling a deployment"):
+            self._ledger.settle(routed.reservation, actual, _notes_of(health) | habits.notes())
+            limits = limits_of(routed.deployment)
+            self._ledger.learn(routed.reservation, limits, headers.capacities, headers.remaining)
+
+    def settle_failure(self, deployment: Deployment, reservation: Reservation, error: ProviderError) -> None:
+        """Give back what a failed call had reserved, unless the provider may have counted it all the same."""
+        notes: dict[str, float] = {}
+        if not isinstance(error, ProviderRateLimitedError | ProviderRejectedError):
+            notes = _notes_of(_health_from(self._notes(reservation)).after_failure())
+        with surviving("giving back a reservation"):
+            self._ledger.settle(reservation, {} if error.was_counted else dict.fromkeys(reservation.taken, 0), notes)
+        if isinstance(error, ProviderRateLimitedError):
+            pause_s = _DEFAULT_BLOCK_S if error.retry_after_s is None else error.retry_after_s
+            with surviving("blocking a deployment"):
+                self._ledger.block(reservation.scope, self._ledger.now_ms() + math.ceil(pause_s * 1000))
+
+    def give_back(self, reservation: Reservation) -> None:
+        """Undo a reservation that was not used."""
+        with surviving("giving back a reservation"):
+            self._ledger.give_back(reservation)
+
+    def settle_broken(self, routed: Routed[object], error: ProviderError | None) -> None:
+        """Close the reservation of an answer that broke off, with `error` or because the caller hung up.
+
+        All that was reserved stays counted: how much the provider went on to say is not known.
+        """
+        notes: dict[str, float] = {}
+        if error is not None:
+            notes = _notes_of(_health_from(self._notes(routed.reservation)).after_failure())
+        with surviving("settling a deployment"):
+            self._ledger.settle(routed.reservation, {}, notes)
+
+    def keep(self, reservation: Reservation) -> None:
+        """Close a reservation as it is: what became of it will not be known."""
+        with surviving("settling a deployment"):
+            self._ledger.settle(reservation, {})
+
+    def _notes(self, reservation: Reservation) -> Mapping[str, float]:
+        seen = self._ledger.seen(reservation.scope)
+        return seen.notes if seen else reservation.notes
+
+
+def scope_of(deployment: Deployment) -> str:
+    """The ledger's name for a deployment."""
+    return f"deployment#{deployment.id}"
+
+
+def limits_of(deployment: Deployment) -> tuple[Limit, ...]:
+    """A deployment's limits with the windows they count over."""
+    return _limits(deployment.limits)
+
+
+@cache
+def _limits(limits: tuple[DeploymentLimit, ...]) -> tuple[Limit, ...]:
+    return tuple(Limit(name, capacity, DEPLOYMENT_WINDOWS[name], is_fixed) for name, capacity, is_fixed in limits)
+
+
+def _health_from(notes: Mapping[str, float]) -> ProviderHealth:
+    return ProviderHealth(
+        notes.get("success_rate", 1.0), int(notes.get("consecutive_failures", 0)), notes.get("response_time_ms")
+    )
+
+
+def _notes_of(health: ProviderHealth) -> dict[str, float]:
+    notes = {"success_rate": health.success_rate, "consecutive_failures": health.consecutive_failures}
+    return notes if health.response_time_ms is None else notes | {"response_time_ms": health.response_time_ms}

@@ -1,0 +1,108 @@
+"""Which deployments may answer a request, in order of preference. Pure."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sluice.catalog import Tier
+from sluice.chat import ChatRequest
+from sluice.errors import ContextOverflowError, InvalidRequestError, NoProviderError, PermissionDeniedError
+from sluice.providers.registry import Deployment, Registry
+from sluice.quota.estimate import prompt_weight
+from sluice.routing.intent import Complexity, classify
+
+AUTO = "auto"
+
+# A prompt is refused for its length only when it is surely too long; closer calls are the provider's.
+_MOST_CHARACTERS_PER_TOKEN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`groups` of deployments, each to be tried as a whole before the next; `model` is what was asked for, resolved."""
+
+    model: str
+    complexity: Complexity
+    groups: tuple[tuple[Deployment, ...], ...]
+
+    @property
+    def deployments(self) -> tuple[Deployment, ...]:
+        """All of them, in order of preference."""
+        return tuple(deployment for group in self.groups for deployment in group)
+
+
+def plan(request: ChatRequest, registry: Registry, allowed_models: tuple[str, ...] | None) -> Plan:
+    """Find who may answer `request`: the tier its complexity asks for, or the model it names; then their stand-ins.
+
+    Raises NotFoundError for an unknown model, PermissionDeniedError for one the tenant may not use,
+    ContextOverflowError and InvalidRequestError for a request that fits none, NoProviderError when none is switched on.
+    """
+    complexity = classify(request)
+    if request.model == AUTO:
+        name, groups = AUTO, _groups_for_tier(registry, complexity.tier)
+    else:
+        resolved = registry.deployments_for(request.model)
+        name, groups = resolved.model, [resolved.deployments, registry.fallbacks_for(resolved)]
+    if not any(groups):
+        raise NoProviderError(f"No credential is switched on for the model {request.model!r}.")
+    if allowed_models is not None:
+        groups = [tuple(each for each in group if _is_allowed(each, allowed_models)) for group in groups]
+        if not any(groups):
+            raise PermissionDeniedError(
+                f"The tenant may not use the model {request.model!r}.", param="model", code="model_not_allowed"
+            )
+    return Plan(name, complexity, _fitting(request, _distinct(groups)))
+
+
+def _groups_for_tier(registry: Registry, tier: Tier) -> list[tuple[Deployment, ...]]:
+    groups = [registry.for_tier(tier)]
+    if tier is Tier.SMART:
+        # Better a small model's answer than none, when the scarce one's quota is gone.
+        groups.append(registry.for_tier(Tier.FAST))
+    return groups
+
+
+def _is_allowed(deployment: Deployment, allowed_models: tuple[str, ...]) -> bool:
+    return deployment.model.id in allowed_models or any(alias in allowed_models for alias in deployment.model.aliases)
+
+
+def _distinct(groups: Iterable[tuple[Deployment, ...]]) -> list[tuple[Deployment, ...]]:
+    seen: set[str] = set()
+    distinct = []
+    for group in groups:
+        fresh = tuple(deployment for deployment in group if deployment.id not in seen)
+        seen.update(deployment.id for deployment in fresh)
+        if fresh:
+            distinct.append(fresh)
+    return distinct
+
+
+def _fitting(request: ChatRequest, groups: list[tuple[Deployment, ...]]) -> tuple[tuple[Deployment, ...], ...]:
+    """Leave out who surely cannot take the request, and say why when that is everybody."""
+    prompt_tokens = prompt_weight(request) // _MOST_CHARACTERS_PER_TOKEN
+    wanted = request.completion_limit or 0
+    deployments = [deployment for group in groups for deployment in group]
+    largest_completion = max(deployment.model.max_completion_tokens for deployment in deployments)
+    if wanted > largest_completion:
+        name = "max_tokens" if request.max_completion_tokens is None else "max_completion_tokens"
+        raise InvalidRequestError(
+            f"{name} is {wanted}; the most this model can complete is {largest_completion}.", param=name
+        )
+    fitting = tuple(
+        kept
+        for group in groups
+        if (
+            kept := tuple(
+                each
+                for each in group
+                if prompt_tokens + wanted <= each.model.context_window and wanted <= each.model.max_completion_tokens
+            )
+        )
+    )
+    if not fitting:
+        window = max(deployment.model.context_window for deployment in deployments)
+        raise ContextOverflowError(
+            f"The prompt has at least {prompt_tokens} tokens and {wanted} are asked for in completion; "
+            f"the model's context window is {window}.",
+            param="messages",
+        )
+    return fitting
