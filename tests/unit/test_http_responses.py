@@ -49,7 +49,7 @@ def test_an_error_brings_its_headers_and_keeps_those_of_the_answer() -> None:
 def test_an_unexpected_error_is_a_500_and_its_message_goes_nowhere(caplog: pytest.LogCaptureFixture) -> None:
     def fail() -> None:
         try:
-            {}[PROMPT]
+            dict[str, str]()[PROMPT]
         except KeyError as cause:
             raise RuntimeError(PROMPT) from cause
 

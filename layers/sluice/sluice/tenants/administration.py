@@ -5,17 +5,19 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
-from sluice.chat import JsonObject
 from sluice.errors import ConflictError, InvalidRequestError, NotFoundError
 from sluice.settings import Settings
 from sluice.tenants.directory import Directory, Page
 from sluice.tenants.presented import KEY_ID_PATTERN, PresentedKey
 from sluice.tenants.tenant import NANOUSD_PER_USD, ApiKey, GuardMode, Role, Tenant
 from sluice.tenants.verification import ADMIN_ID
+
+if TYPE_CHECKING:
+    from sluice.chat import JsonObject
 
 _YEAR_S = 366 * 86_400
 # The last second of the year 9999. A time in milliseconds is beyond it.
@@ -30,8 +32,8 @@ type _ModelName = Annotated[str, Field(min_length=1, max_length=256)]
 
 
 class _Request(BaseModel):
-    # A misspelt limit must not silently be no limit.
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # A misspelt limit must not silently be no limit. A request needs one of these models: the others need not be built.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class NewTenant(_Request):
@@ -59,17 +61,21 @@ class NewKey(_Request):
     role: Role = Role.CALLER
     name: _Name
     expires_at: AwareDatetime | Annotated[int, Field(ge=0, le=_LAST_SECOND)] | None = None
-    limits: KeyLimits = KeyLimits()
+    limits: Annotated[KeyLimits, Field(default_factory=KeyLimits)]
 
 
-class TenantQuery(BaseModel):
+class _Query(BaseModel):
+    model_config = ConfigDict(frozen=True, defer_build=True)
+
+
+class TenantQuery(_Query):
     """The query of GET /v1/tenants: at most `limit`, those whose ids follow `after`."""
 
     after: _TenantId | None = None
     limit: Annotated[int, Field(ge=1, le=100)] = 20
 
 
-class KeyQuery(BaseModel):
+class KeyQuery(_Query):
     """The query of GET /v1/keys: at most `limit` keys of `tenant`, those whose ids follow `after`."""
 
     tenant: _TenantId
@@ -85,7 +91,7 @@ class Administration:
         self._settings = settings
         self._now = now
 
-    def create_tenant(self, new: NewTenant) -> JsonObject:
+    def create_tenant(self, new: NewTenant) -> "JsonObject":
         """Store a tenant; ConflictError if its id is taken."""
         if new.id == ADMIN_ID:
             raise ConflictError(f"The id {ADMIN_ID!r} is taken by the admin key's own tenant.", param="id")
@@ -102,12 +108,12 @@ class Administration:
         self._directory.create_tenant(tenant)
         return _show_tenant(tenant)
 
-    def tenants(self, query: TenantQuery) -> JsonObject:
+    def tenants(self, query: TenantQuery) -> "JsonObject":
         """One page of the tenants."""
         page = self._directory.tenants(after=query.after, limit=query.limit)
         return _list(page, [_show_tenant(tenant) for tenant in page.entries])
 
-    def create_key(self, new: NewKey) -> JsonObject:
+    def create_key(self, new: NewKey) -> "JsonObject":
         """Make a key and show it, this once; NotFoundError if there is no such tenant."""
         now = int(self._now())
         expires_at = int(new.expires_at.timestamp()) if isinstance(new.expires_at, datetime) else new.expires_at
@@ -128,12 +134,12 @@ class Administration:
         self._directory.create_key(key)
         return self._show_key(key) | {"api_key": presented.text}
 
-    def keys(self, query: KeyQuery) -> JsonObject:
+    def keys(self, query: KeyQuery) -> "JsonObject":
         """One page of a tenant's keys, revoked and expired ones included; NotFoundError if there is no such tenant."""
         page = self._directory.keys(query.tenant, after=query.after, limit=query.limit)
         return _list(page, [self._show_key(key) for key in page.entries])
 
-    def revoke_key(self, key_id: str) -> JsonObject:
+    def revoke_key(self, key_id: str) -> "JsonObject":
         """Revoke a key. Doing it again changes nothing and is no error: the first answer may have been lost.
 
         NotFoundError if there never was such a key.
@@ -143,7 +149,7 @@ class Administration:
         key = self._directory.revoke_key(key_id, now=int(self._now()))
         return {"id": key.id, "object": "key", "deleted": True}
 
-    def _show_key(self, key: ApiKey) -> JsonObject:
+    def _show_key(self, key: ApiKey) -> "JsonObject":
         return {
             "id": key.id,
             "object": "key",
@@ -160,7 +166,7 @@ class Administration:
         }
 
 
-def _show_tenant(tenant: Tenant) -> JsonObject:
+def _show_tenant(tenant: Tenant) -> "JsonObject":
     budget = tenant.budget_usd_per_month
     return {
         "id": tenant.id,
@@ -174,5 +180,5 @@ def _show_tenant(tenant: Tenant) -> JsonObject:
     }
 
 
-def _list[Entry](page: Page[Entry], shown: Sequence[JsonObject]) -> JsonObject:
+def _list[Entry](page: Page[Entry], shown: "Sequence[JsonObject]") -> "JsonObject":
     return {"object": "list", "data": shown, "has_more": page.has_more}
