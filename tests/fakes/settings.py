@@ -22,6 +22,7 @@ FAULTS = frozenset(
         "slow",  # `delay_s` before each chunk, or before the whole answer
         "drip",  # one byte of the body every `delay_s`
         "drip_headers",  # one byte of the status line and headers every `delay_s`
+        "raw",  # 200, and `message` as the body
         "garbage",  # 200, and not JSON (in a stream: an event that is not JSON)
         "not_utf8",  # 200, and bytes that are no UTF-8
         "array",  # 200, and JSON that is no object

@@ -30,6 +30,7 @@ class Weather:
         self.answer = answer
         self.fault = fault.fault if fault else ""
         self.delay_s = fault.delay_s if fault else 0.0
+        self.raw = (fault.message or "").encode() if fault else b""
         self.chunk_delay_s = self.delay_s if self.fault == "slow" else chunk_delay_s
         self.headers = headers
 
@@ -113,6 +114,9 @@ class Weather:
             case "array":
                 yield b"data: [1, 2, 3]\n\n"
                 return
+            case "raw":
+                yield self.raw
+                return
             case "html":
                 yield b"<html><body>Bad gateway</body></html>\n"
                 return
@@ -138,6 +142,8 @@ class Weather:
                 return b'{"id": "\xff\xfe"}'
             case "array":
                 return b"[1, 2, 3]"
+            case "raw":
+                return self.raw
             case "html":
                 return b"<html><body>Bad gateway</body></html>"
             case "error_in_answer" | "error_midway":

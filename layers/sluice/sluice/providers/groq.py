@@ -17,16 +17,17 @@ if TYPE_CHECKING:
     import httpx
 
 
-# The SDK adds the path, /openai/v1/chat/completions.
 GROQ_URL = "https://api.groq.com"
+# Groq's documentation writes it as part of the URL; the SDK adds it itself.
+SDK_PATH = "/openai/v1"
 
 
 class GroqProvider(Provider):
-    """One Groq API key. `config.base_url` is without the path. Raises ValueError if it is no http(s) URL."""
+    """One Groq API key. Raises ValueError if `config.base_url` is no http(s) URL."""
 
     def __init__(self, config: ProviderConfig) -> None:
         super().__init__(config)
-        self._base_url = base_url(config, GROQ_URL)
+        self._base_url = base_url(config, GROQ_URL).removesuffix(SDK_PATH)
 
     def complete(self, request: ChatRequest, model: str, timeout_s: float) -> ProviderResponse:
         """Answer `request` with `model`, within `timeout_s` in all. Raises ProviderError."""
@@ -47,19 +48,19 @@ class GroqProvider(Provider):
         from sluice.providers.connections import provider_error_in
 
         try:
-            # The SDK's own types would lose what they do not know, so the body goes in as extra_body, which is merged
-            # over everything, and the answer is read as it comes over the wire.
-            return (
-                client.chat.completions.with_streaming_response.create(
-                    messages=(),
-                    model=call.body["model"],
-                    extra_body=call.body,
-                    extra_headers={"accept-encoding": "identity"},
-                    timeout=deadline_s - time.monotonic(),
-                )
-                .__enter__()
-                .http_response
-            )
+            # The SDK's own types would change what they do not know, so the body goes in as bytes (the SDK's way for
+            # requests it has no method for), and the answer is read as it comes over the wire.
+            return client.post(
+                SDK_PATH + "/chat/completions",
+                content=call.content,
+                cast_to=object,
+                options={
+                    "headers": {"content-type": "application/json", "accept-encoding": "identity"},
+                    "timeout": deadline_s - time.monotonic(),
+                },
+                stream=True,
+                stream_cls=groq.Stream[object],
+            ).response
         except groq.APIStatusError as error:
             response = error.response
             raise failure(response.status_code, response.headers, response.content, secrets=call.secrets) from None

@@ -1,0 +1,71 @@
+"""Server-sent events are read as the HTML standard has it, wherever the network cuts them."""
+
+import json
+from collections.abc import Iterator
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sluice.providers.sse import event_data
+
+ends = st.sampled_from(["\n", "\r\n", "\r"])
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n"), max_size=12)
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> tuple[bytes, list[str]]:
+    """A stream as some server might write it, and the data in it."""
+    # One kind of end per stream: \r followed by \n would be one end, not two.
+    end = draw(ends)
+    written, expected = draw(st.sampled_from(["", "\ufeff"])), []
+    for lines in draw(st.lists(st.lists(texts, min_size=1, max_size=3), max_size=5)):
+        for line in lines:
+            noise = draw(st.sampled_from(["", ": comment", "event: x", "id: 1", "retry: 10", "unknown", ":"]))
+            written += noise + end if noise else ""
+            # Only one space after the colon belongs to the format.
+            written += ("data: " if line.startswith(" ") or draw(st.booleans()) else "data:") + line + end
+        written += end
+        expected.append("\n".join(lines))
+    return written.encode(), expected
+
+
+@given(stream=streams(), cuts=st.lists(st.integers(0, 400), max_size=30))
+def test_events_are_the_same_wherever_the_stream_is_cut(stream: tuple[bytes, list[str]], cuts: list[int]) -> None:
+    content, expected = stream
+    edges = [0, *sorted(min(cut, len(content)) for cut in cuts), len(content)]
+    parts = [content[start:end] for start, end in pairwise(edges)]
+    assert list(event_data(parts)) == expected
+    assert list(event_data(content[position : position + 1] for position in range(len(content)))) == expected
+
+
+def test_an_event_comes_as_soon_as_it_is_complete() -> None:
+    arrived = []
+
+    def parts() -> Iterator[bytes]:
+        for part in (b"data: 1\r", b"\n\r", b"\ndata: 2\n\n"):
+            arrived.append(part)
+            yield part
+
+    assert next(event_data(parts())) == "1"
+    assert len(arrived) == 2
+
+
+def test_what_stands_unfinished_at_the_end_is_an_event() -> None:
+    assert list(event_data([b"data: 1\n\ndata: [DO", b"NE]"])) == ["1", "[DONE]"]
+
+
+def test_a_line_separator_within_json_is_no_end_of_line() -> None:
+    text = json.dumps("a\u2028b\x85c", ensure_ascii=False)
+    assert list(event_data([f"data: {text}\n\n".encode()])) == [text]
+
+
+def test_bytes_that_are_not_utf8_are_refused() -> None:
+    with pytest.raises(ValueError, match="utf-8"):
+        list(event_data([b"data: \xff\n\n"]))
+
+
+def test_a_line_without_end_is_refused_before_it_fills_the_memory() -> None:
+    with pytest.raises(ValueError, match="bytes"):
+        list(event_data(b"x" * 1_000_000 for _ in range(100)))
