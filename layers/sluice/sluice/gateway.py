@@ -15,10 +15,10 @@ from sluice.chat_stream import chunks_from_body
 from sluice.deadline import Deadline
 from sluice.errors import GuardBlockedError, InvalidAnswerError, ProviderError
 from sluice.guards.answer import judge_answer
-from sluice.guards.json_answer import InvalidJsonAnswer, check_schema
+from sluice.guards.json_answer import InvalidJsonAnswerError, check_schema
 from sluice.guards.prompt import check_prompt, raise_if_blocked
 from sluice.http.authentication import Principal
-from sluice.providers.base import Provider
+from sluice.providers.base import Provider, ProviderResponse
 from sluice.providers.registry import Deployment, Registry
 from sluice.relay import OpenedStream, relay
 from sluice.routing.accounts import Routed
@@ -69,13 +69,13 @@ class Gateway:
             self._books.close_hit(entry)
             return Answer(entry.cached.body, entry.headers())
         for may_ask_again in (True, False):
-            routed, purse = self._route(entry, context.deadline, Provider.complete)
+            routed, purse = self._route(entry, context.deadline, _complete)
             usage, rate_limits = routed.answer.chat.usage, routed.answer.rate_limits
             try:
                 body, findings = judge_answer(routed.answer.chat.body, request.response_format, entry.guard_modes)
-            except (GuardBlockedError, InvalidAnswerError, InvalidJsonAnswer) as error:
+            except (GuardBlockedError, InvalidAnswerError, InvalidJsonAnswerError) as error:
                 self._books.close(entry, routed, purse, usage, rate_limits, routed.answer.chat.body, is_good=False)
-                if not isinstance(error, InvalidJsonAnswer):
+                if not isinstance(error, InvalidJsonAnswerError):
                     raise
                 if not may_ask_again:
                     raise InvalidAnswerError(f"The answer is not the JSON that was asked for: {error}") from error
@@ -123,3 +123,7 @@ class Gateway:
         except BaseException:
             self._books.close_refused(entry, purse)
             raise
+
+
+def _complete(provider: Provider, request: ChatRequest, model: str, timeout_s: float) -> ProviderResponse:
+    return provider.complete(request, model, timeout_s)

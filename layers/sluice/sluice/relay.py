@@ -7,7 +7,7 @@ from sluice.chat import ChatChunk, ChatRequest
 from sluice.chat_stream import assemble
 from sluice.errors import InterruptedAnswerError, InvalidAnswerError, ProviderError, ProviderProtocolError
 from sluice.guards.chunks import ChunkGuard
-from sluice.guards.json_answer import InvalidJsonAnswer, enforce_json
+from sluice.guards.json_answer import InvalidJsonAnswerError, enforce_json
 from sluice.providers.base import Provider, RateLimitHeaders
 from sluice.routing.accounts import Routed
 
@@ -64,7 +64,7 @@ def relay(entry: Entry, routed: Routed[OpenedStream], purse: Purse, books: Books
     except ProviderError as error:
         broken = error
         raise InterruptedAnswerError(f"{routed.deployment.id} broke off: {error.message}") from error
-    except InvalidJsonAnswer as error:
+    except InvalidJsonAnswerError as error:
         raise InvalidAnswerError(f"The answer is not the JSON that was asked for: {error}") from error
     finally:
         # Also when the caller has hung up (GeneratorExit): a usage that has arrived is settled all the same.

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from sluice.chat import JsonObject, ResponseFormat
 from sluice.errors import InvalidAnswerError
-from sluice.guards.json_answer import InvalidJsonAnswer, enforce_json
+from sluice.guards.json_answer import InvalidJsonAnswerError, enforce_json
 from sluice.guards.output import check_answer
 from sluice.guards.prompt import raise_if_blocked
 from sluice.guards.rules import Finding, Mode
@@ -15,7 +15,7 @@ def judge_answer(
 ) -> tuple[JsonObject, tuple[Finding, ...]]:
     """The `chat.completion` in `body` with its JSON repaired where that was needed, and what the rules found.
 
-    Raises GuardBlockedError, InvalidJsonAnswer when asking again may help, InvalidAnswerError when it won't.
+    Raises GuardBlockedError, InvalidJsonAnswerError when asking again may help, InvalidAnswerError when it won't.
     """
     found: dict[str, Finding] = {}
     choices = []
@@ -41,7 +41,7 @@ def _with_valid_json(choice: JsonObject, message: JsonObject, response_format: R
         return choice
     try:
         valid = enforce_json(text, response_format)
-    except InvalidJsonAnswer:
+    except InvalidJsonAnswerError:
         if choice.get("finish_reason") == "length":
             raise InvalidAnswerError(
                 "The answer was cut off before its JSON was complete: raise max_tokens.", param="max_tokens"

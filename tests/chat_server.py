@@ -1,0 +1,123 @@
+"""The chat app on a real socket, with the tables of one test and a fake provider behind it."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import groq
+import httpx
+import openai
+import uvicorn
+
+from functions.chat.app import app
+from sluice import assembly, settings
+from sluice.http import authentication
+from sluice.quota.item import read_state
+from sluice.quota.limits import QuotaState
+from sluice.storage.client import dynamodb
+from sluice.tenants.administration import Administration, NewKey, NewTenant
+from sluice.tenants.directory import Directory
+from tests.conftest import Aws
+
+
+@dataclass(frozen=True, slots=True)
+class ChatServer:
+    """A running chat API."""
+
+    root_url: str
+    api_key: str
+    administration: Administration
+    aws: Aws
+
+    @property
+    def base_url(self) -> str:
+        """What an OpenAI client is pointed at."""
+        return self.root_url + "/v1"
+
+    def openai(self, api_key: str | None = None, **options: Any) -> openai.OpenAI:
+        """The official client, without retries."""
+        return openai.OpenAI(base_url=self.base_url, api_key=api_key or self.api_key, **{"max_retries": 0, **options})
+
+    def groq(self) -> groq.Groq:
+        """Groq's client; it adds /openai itself, so it is pointed at a transport that takes that off."""
+        return groq.Groq(
+            base_url=self.root_url,
+            api_key=self.api_key,
+            max_retries=0,
+            http_client=httpx.Client(event_hooks={"request": [_without_openai_prefix]}),
+        )
+
+    def post(self, body: Any, *, api_key: str | None = None, headers: dict[str, str] | None = None) -> httpx.Response:
+        """POST /v1/chat/completions as it is, without an SDK."""
+        content = {"content": body} if isinstance(body, str | bytes) else {"json": body}
+        authorization = {"authorization": f"Bearer {api_key or self.api_key}"}
+        return httpx.post(
+            self.base_url + "/chat/completions", headers={**authorization, **(headers or {})}, timeout=60, **content
+        )
+
+    def tenant(self, name: str, **fields: Any) -> str:
+        """Make a tenant and return an API key of it."""
+        self.administration.create_tenant(NewTenant.model_validate({"id": name, "name": name, **fields}))
+        return self.key(name)
+
+    def key(self, tenant: str, **fields: Any) -> str:
+        """Make an API key."""
+        made = self.administration.create_key(NewKey.model_validate({"tenant": tenant, "name": "test", **fields}))
+        return str(made["api_key"])
+
+    def quota(self) -> dict[str, QuotaState]:
+        """All quota items by scope; what counts without lying in a slice may only be a budget's."""
+        items = dynamodb().scan(TableName=self.aws.table("QUOTA_TABLE"))["Items"]
+        states = {item["scope"]["S"]: read_state(item)[0] for item in items}
+        for state in states.values():
+            for name, counter in state.counters.items():
+                assert counter.spent == 0 or name == "nanousd_per_month"
+        return states
+
+    def counted(self) -> dict[str, dict[str, int]]:
+        """What is counted now, by scope and limit; what is 0 is left out."""
+        return {
+            scope.split("#")[0]: taken
+            for scope, state in self.quota().items()
+            if (taken := {name: counter.total for name, counter in state.counters.items() if counter.total})
+        }
+
+    def count(self, variable: str) -> int:
+        """How many items a table has."""
+        return int(dynamodb().scan(TableName=self.aws.table(variable))["Count"])
+
+
+def _without_openai_prefix(request: httpx.Request) -> None:
+    request.url = request.url.copy_with(path=request.url.path.replace("/openai/v1", "/v1"))
+
+
+def forget() -> None:
+    """Make the next request start as in a fresh process."""
+    settings.settings.cache_clear()
+    assembly.gateway.cache_clear()
+    assembly._loader.cache_clear()
+    authentication.key_verifier.cache_clear()
+
+
+@contextmanager
+def serving(aws: Aws) -> Iterator[ChatServer]:
+    """The chat app on a free loopback port, with one tenant `acme` and an API key of it."""
+    forget()
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", lifespan="off")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, name="chat-server", daemon=True)
+    thread.start()
+    while not server.started:
+        thread.join(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    administration = Administration(Directory(aws.table("DIRECTORY_TABLE")), settings.settings())
+    chat = ChatServer(f"http://127.0.0.1:{port}", "", administration, aws)
+    chat = ChatServer(chat.root_url, chat.tenant("acme"), administration, aws)
+    try:
+        yield chat
+    finally:
+        server.should_exit = True
+        thread.join(10)
+        forget()
