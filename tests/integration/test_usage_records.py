@@ -1,8 +1,12 @@
 import random
+import subprocess
+import sys
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import pytest
 
@@ -104,3 +108,42 @@ def test_a_table_that_does_not_answer_is_an_error(aws: Aws, monkeypatch: pytest.
     with pytest.raises(StorageUnavailableError, match="recording usage failed: ResourceNotFoundException"):
         record(ONE, NOON)
     assert rows(aws) == {}
+
+
+def test_a_record_is_sent_once_even_if_dynamodb_fails(aws: Aws) -> None:
+    sent = []
+
+    class Failing(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            sent.append(self.rfile.read(int(self.headers["content-length"])))
+            self.send_response(500)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    program = f"""
+from datetime import UTC, datetime
+from sluice.chat import Usage
+from sluice.errors import StorageUnavailableError
+from sluice.usage.records import UsageRecord, record
+try:
+    record({ONE!r}, datetime.now(UTC))
+except StorageUnavailableError as error:
+    print(error.message)
+"""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Failing) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        endpoint = f"http://127.0.0.1:{server.server_address[1]}"
+        ran = subprocess.run(
+            [sys.executable, "-c", program],
+            env=aws.process_environment(AWS_ENDPOINT_URL=endpoint),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        server.shutdown()
+    assert ran.stdout == "recording usage failed: 500\n"
+    assert len(sent) == 1

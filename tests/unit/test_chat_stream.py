@@ -251,3 +251,11 @@ def test_chunks_that_say_nothing_are_borne(body: dict[str, Any]) -> None:
     assembled = assemble([ChatChunk(body)])
     assert assembled["object"] == "chat.completion"
     assert all(choice["message"] == {"role": "assistant", "content": None} for choice in assembled["choices"])
+
+
+def test_what_was_stated_first_holds() -> None:
+    chunks = [_chunk({"role": "assistant", "content": "a"}), _chunk({"role": "tool", "content": "b"}, "stop")]
+    chunks[1].body.update({"id": "other", "created": 8, "model": "m-0001", "system_fingerprint": "late"})
+    body = assemble(chunks)
+    assert (body["id"], body["created"], body["model"], body["system_fingerprint"]) == ("a", 7, "m", "late")
+    assert body["choices"][0]["message"] == {"role": "assistant", "content": "ab"}
