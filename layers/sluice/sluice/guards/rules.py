@@ -1,0 +1,265 @@
+"""Guard rules: data in shared/guards/, compiled into linear-time automata.
+
+A rule fires when the weights of its signals reach its threshold; a signal is one sign in several wordings, counted
+once. All patterns are matched together, in a time linear in the text: docs/decisions/guard-rules-are-data.md.
+"""
+
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import re2
+
+from sluice.guards.disguises import DISGUISES
+from sluice.guards.validators import VALIDATORS
+from sluice.guards.views import encode, fold, words
+
+DIRECTORY = Path(__file__).parent.parent / "shared" / "guards"
+
+PROMPT_EMPTY = "prompt-empty"
+PROMPT_OVERSIZED = "prompt-oversized"
+
+# Memory for one automaton. Its states are made as texts need them; should it ever be full, they are made anew.
+_AUTOMATON_BYTES = 64 << 20
+_MOST_MATCHES = 100
+_STRETCH_BYTES, _OVERLAP_BYTES = 1000, 250
+_GAP = re.compile(r"<\.\.(\d+)>")
+_NAME = re.compile(r"<(\w+)>")
+
+
+class Mode(StrEnum):
+    """What happens when a rule fires."""
+
+    BLOCK = "block"
+    FLAG = "flag"
+    OFF = "off"
+
+
+class Direction(StrEnum):
+    """Which way a text travels."""
+
+    PROMPT = "prompt"
+    OUTPUT = "output"
+
+
+class View(StrEnum):
+    """What a pattern is matched against: the text as it was written, or its plain words."""
+
+    TEXT = "text"
+    WORDS = "words"
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """One sign, in several wordings. `held` matches every beginning of a match: a stream waits while it sees one."""
+
+    patterns: tuple[str, ...]
+    weight: float
+    view: View
+    held: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A row of shared/guards/*.toml. `roles` is None when messages of every role are judged."""
+
+    id: str
+    description: str
+    mode: Mode
+    applies: frozenset[Direction]
+    roles: frozenset[str] | None
+    threshold: float
+    validator: str | None
+    signals: tuple[Signal, ...]
+
+    def judges(self, role: str) -> bool:
+        """Whether messages of this role are its business."""
+        return self.roles is None or role in self.roles
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A rule that fired. It carries nothing of the text that it fired on."""
+
+    rule_id: str
+    mode: Mode
+    message: str
+
+
+def read_rules(directory: Path = DIRECTORY) -> tuple[Rule, ...]:
+    """All rules of a directory, ordered by file name; a mistake raises ValueError naming the file and the rule."""
+    rules: list[Rule] = []
+    for path in sorted(directory.glob("*.toml")):
+        document = tomllib.loads(path.read_text("utf-8"))
+        view, vocabulary = View(document["view"]), document.get("vocabulary", {})
+        for row in document["rules"]:
+            try:
+                rules.append(_rule(row, view, vocabulary))
+            except (KeyError, TypeError, ValueError) as error:
+                raise ValueError(f"{path.name}, rule {row.get('id', '?')}: {error!r}") from error
+    return tuple(rules)
+
+
+def _rule(row: Mapping[str, Any], view: View, vocabulary: Mapping[str, str]) -> Rule:
+    if row.get("validator") is not None and row["validator"] not in VALIDATORS:
+        raise ValueError(f"validator must be one of {sorted(VALIDATORS)}, got {row['validator']!r}")
+    return Rule(
+        id=row["id"],
+        description=row["description"],
+        mode=Mode(row["mode"]),
+        applies=frozenset(Direction(name) for name in row["applies"]),
+        roles=frozenset(row["roles"]) if "roles" in row else None,
+        threshold=row.get("threshold", 1.0),
+        validator=row.get("validator"),
+        signals=tuple(_signal(signal, view, vocabulary) for signal in row["signals"]),
+    )
+
+
+def _signal(row: Mapping[str, Any], default_view: View, vocabulary: Mapping[str, str]) -> Signal:
+    view = View(row.get("view", default_view))
+    patterns: list[str] = row["patterns"]
+    if view is View.WORDS:
+        patterns = [_word_pattern(pattern, vocabulary) for pattern in patterns]
+    return Signal(tuple(patterns), row.get("weight", 1.0), view, row.get("held", r"\S+"))
+
+
+def _word_pattern(pattern: str, vocabulary: Mapping[str, str]) -> str:
+    pattern = _GAP.sub(r"(?:[^ ]+ ){0,\1}", pattern)
+    pattern = _NAME.sub(lambda name: f"(?:{vocabulary[name[1]]})", pattern)
+    return f" (?:{fold(pattern).lower() if not pattern.isascii() else pattern}) "
+
+
+@cache
+def rules() -> tuple[Rule, ...]:
+    """The rules of this process, read once."""
+    return read_rules()
+
+
+@cache
+def rule_ids() -> frozenset[str]:
+    """Every id that a tenant can give a mode for."""
+    return frozenset({PROMPT_EMPTY, PROMPT_OVERSIZED} | {rule.id for rule in rules()})
+
+
+class TextMatcher:
+    """Patterns compiled into one automaton. Says which of them occur in a text, by the number given with each."""
+
+    def __init__(self, patterns: Iterable[tuple[int, str]]) -> None:
+        options = re2.Options()
+        options.never_capture = True
+        options.max_mem = _AUTOMATON_BYTES
+        self._set = re2.Set.SearchSet(options)
+        self._numbers = [number for number, pattern in patterns if self._set.Add(encode(pattern)) >= 0]
+        self._set.Compile()
+
+    def occurring(self, text: bytes) -> set[int]:
+        """The numbers of the patterns that occur."""
+        return {self._numbers[index] for index in self._set.Match(text) or ()}
+
+
+class WordMatcher:
+    """Patterns of words. Where the literal parts of a pattern do not all occur, it is not tried at all.
+
+    One automaton for all of them would be faster on a text that it has seen, but a new text makes it grow, which costs
+    more. Long texts are read in overlapping stretches, because fewer patterns need to be tried in each.
+    """
+
+    def __init__(self, patterns: Iterable[tuple[int, str]]) -> None:
+        options = re2.Options()
+        options.never_capture = True
+        self._filter = re2.Filter()
+        self._numbers = [number for number, pattern in patterns if self._filter.Add(encode(pattern), options) >= 0]
+        self._filter.Compile()
+
+    def occurring(self, text: bytes) -> set[int]:
+        """The numbers of the patterns that occur; `text` is what `words` made."""
+        found: set[int] = set()
+        for start in range(0, len(text), _STRETCH_BYTES):
+            found.update(self._filter.Match(text[start : start + _STRETCH_BYTES + _OVERLAP_BYTES]) or ())
+        return {self._numbers[index] for index in found}
+
+
+class Scanner:
+    """All rules of one direction, matched together."""
+
+    def __init__(self, direction: Direction) -> None:
+        self.rules = tuple(rule for rule in rules() if direction in rule.applies)
+        self._signals = [(rule, signal) for rule in self.rules for signal in rule.signals]
+        # Disguises have negative numbers; they run along with the rules, so that a plain text is read once.
+        disguises = [(-index, disguise.pattern) for index, disguise in enumerate(DISGUISES, start=1)]
+        self._text = TextMatcher([*self._patterns(View.TEXT), *(disguises if direction is Direction.PROMPT else [])])
+        self._words = WordMatcher(self._patterns(View.WORDS))
+        self._located: dict[str, Any] = {}
+
+    def _patterns(self, view: View) -> Iterator[tuple[int, str]]:
+        for number, (_, signal) in enumerate(self._signals):
+            if signal.view is view:
+                for pattern in signal.patterns:
+                    yield number, pattern
+
+    def text_signals(self, text: str, *, is_open: bool = False) -> set[int]:
+        """Numbers of the signals (and disguises) that the text as written shows.
+
+        If more text may follow (`is_open`), what a validator has to judge is not judged yet where it touches the end.
+        """
+        encoded = encode(text)
+        numbers = self._text.occurring(encoded)
+        return {number for number in numbers if number < 0 or self._is_valid(number, encoded, is_open)}
+
+    def word_signals(self, text: str) -> set[int]:
+        """Numbers of the signals that the words of a text show."""
+        return self._words.occurring(words(text))
+
+    def hidden_signals(self, text: str, disguises: set[int]) -> set[int]:
+        """Numbers of the signals that show once the disguises are taken off."""
+        numbers: set[int] = set()
+        for number in disguises:
+            for hidden in filter(None, DISGUISES[-number - 1].hidden(text)):
+                numbers |= self._text.occurring(encode(hidden)) | self.word_signals(hidden)
+        return {number for number in numbers if number >= 0 and self._signals[number][0].validator is None}
+
+    def fired(self, numbers: set[int], role: str | None = None) -> list[Rule]:
+        """The rules that these signals make fire, in their own order; with a role, only those that judge it."""
+        scores: dict[str, float] = {}
+        for number in numbers:
+            if number >= 0:
+                rule, signal = self._signals[number]
+                scores[rule.id] = scores.get(rule.id, 0.0) + signal.weight
+        return [
+            rule
+            for rule in self.rules
+            if rule.id in scores and scores[rule.id] > rule.threshold - 0.01 and (role is None or rule.judges(role))
+        ]
+
+    def reads_words(self, role: str) -> bool:
+        """Whether any rule that judges this role is about wording."""
+        return any(rule.judges(role) and signal.view is View.WORDS for rule, signal in self._signals)
+
+    def _is_valid(self, number: int, text: bytes, is_open: bool) -> bool:
+        rule, signal = self._signals[number]
+        if rule.validator is None:
+            return True
+        is_valid = VALIDATORS[rule.validator]
+        return any(
+            is_valid(match.group().decode("utf-8", "replace"))
+            for pattern in signal.patterns
+            for match in islice(self._locator(pattern).finditer(text), _MOST_MATCHES)
+            if not (is_open and match.end() == len(text))
+        )
+
+    def _locator(self, pattern: str) -> Any:
+        if pattern not in self._located:
+            self._located[pattern] = re2.compile(encode(pattern))
+        return self._located[pattern]
+
+
+@cache
+def scanner(direction: Direction) -> Scanner:
+    """The scanner of this process for a direction, compiled when first needed."""
+    return Scanner(direction)

@@ -1,0 +1,41 @@
+"""How the guards see a text: as UTF-8 bytes, and as plain lower-case words.
+
+Rules about wording match the words, so that case, punctuation, accents, full-width letters and invisible characters
+need no thought in a pattern, and so that patterns stay small.
+"""
+
+import re
+import unicodedata
+
+# Classes of single characters, without alternatives: linear in `re` too, which reads str as it is, unlike re2.
+_INVISIBLE = re.compile(
+    "[\u00ad\u0300-\u036f\u061c\u180b-\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\u02bc\u2018\u2019]+"
+)
+_PUNCTUATION = re.compile("[\u00a1-\u00bf\u2010-\u205e\u2190-\u2bff\u3000-\u303f]+")
+# Unicode's tag characters are an invisible copy of ASCII, in which a whole instruction can be written unseen.
+_TAGS = re.compile("[\U000e0020-\U000e007e]")
+
+_DROPPED = b"'`"
+_PLAIN = bytes(code if code > 127 else ord(chr(code).lower()) if chr(code).isalnum() else 32 for code in range(256))
+
+
+def encode(text: str) -> bytes:
+    """UTF-8; a lone surrogate, which JSON can carry, becomes a question mark."""
+    return text.encode("utf-8", "replace")
+
+
+def fold(text: str) -> str:
+    """The text without accents, invisible characters and typographic variants of letters."""
+    if text.isascii():
+        return text
+    if _TAGS.search(text):
+        text = _TAGS.sub(lambda tag: chr(ord(tag.group()) - 0xE0000), text)
+    return _PUNCTUATION.sub(" ", _INVISIBLE.sub("", unicodedata.normalize("NFKD", text)))
+
+
+def words(text: str) -> bytes:
+    """The words of a text: folded, lower case, without punctuation, one space before, between and after them."""
+    folded = fold(text)
+    if not folded.isascii():
+        folded = folded.lower()
+    return b" " + b" ".join(encode(folded).translate(_PLAIN, _DROPPED).split()) + b" "
