@@ -330,7 +330,7 @@ def test_one_provider_serves_many_threads(adapter: str, fake: FakeProvider) -> N
                 answer = provider.complete(request, "m", 10).chat.texts[0]
             texts.append((answer, f"Echo: number {number}"))
 
-    threads = [threading.Thread(target=call, args=(number,)) for number in range(16)]
+    threads = [threading.Thread(target=call, args=(number,), daemon=True) for number in range(16)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -25,6 +25,9 @@ CONNECT_TIMEOUT_S = 3.0
 KEEPALIVE_EXPIRY_S = 30.0
 MAX_IDLE_CONNECTIONS = 20
 WRITE_BYTES = 64 * 1024
+# An error's body is for its message only: another deployment can use the time.
+ERROR_BODY_S = 0.5
+MAX_ERROR_BYTES = 64 * 1024
 
 type SocketOptions = Iterable[tuple[int, int, int] | tuple[int, int, bytes | bytearray] | tuple[int, int, None, int]]
 
@@ -35,19 +38,23 @@ class DeadlineStream(httpcore.NetworkStream):
     def __init__(self, inner: httpcore.NetworkStream) -> None:
         self._inner = inner
         self._deadline_s = 0.0
-        self._hurried: tuple[float, float] | None = None
+        self._moved: tuple[float, float] | None = None
+
+    def allow(self, until_s: float) -> None:
+        """Move the deadline of the call that is being read. Later calls on the connection keep their time."""
+        self._moved = (self._deadline_s, until_s)
 
     def hurry(self, within_s: float) -> None:
-        """Leave the call that is being read no more than `within_s`. Later calls on the connection keep their time."""
-        self._hurried = (self._deadline_s, time.monotonic() + within_s)
+        """Leave the call that is being read no more than `within_s`."""
+        self.allow(min(self._until_s(), time.monotonic() + within_s))
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Read what there is, until the deadline."""
         self._deadline_s = _moment(timeout)
-        deadline_s = self._deadline_s
-        if self._hurried is not None and self._hurried[0] == deadline_s:
-            deadline_s = min(self._hurried)
-        return self._inner.read(max_bytes, _left_s(deadline_s, httpcore.ReadTimeout))
+        return self._inner.read(max_bytes, _left_s(self._until_s(), httpcore.ReadTimeout))
+
+    def _until_s(self) -> float:
+        return self._moved[1] if self._moved is not None and self._moved[0] == self._deadline_s else self._deadline_s
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Write all of `buffer`, until the deadline."""
@@ -114,6 +121,10 @@ def _pool() -> httpcore.ConnectionPool:
     )
 
 
+# A child must not speak on its parent's connections.
+os.register_at_fork(after_in_child=_pool.cache_clear)
+
+
 def send(
     method: str,
     url: httpcore.URL,
@@ -161,6 +172,19 @@ def _as_provider_errors() -> Iterator[None]:
         raise ProviderUnavailableError("the request cannot be sent: an illegal header or URL") from None
     except (httpcore.NetworkError, httpcore.ProtocolError):
         raise ProviderProtocolError("the provider closed the connection before its answer was complete") from None
+
+
+def read_error(response: httpcore.Response) -> bytes:
+    """Read the body of an answer that is an error, as far as it comes: its status says enough."""
+    response.extensions["network_stream"].hurry(ERROR_BODY_S)
+    content = bytearray()
+    parts = Parts(response)
+    with contextlib.closing(parts), contextlib.suppress(ProviderError):
+        for part in parts:
+            content += part
+            if len(content) > MAX_ERROR_BYTES:
+                break
+    return bytes(content)
 
 
 def provider_error_in(error: BaseException) -> ProviderError | None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from itertools import groupby
 
 from sluice.errors import (
     ProviderAuthenticationError,
@@ -17,8 +18,12 @@ from sluice.errors import (
 )
 
 MAX_MESSAGE_CHARACTERS = 500
+# How much of the provider's message is looked at for them.
+MAX_SAID_CHARACTERS = 2 * MAX_MESSAGE_CHARACTERS
 # A shorter text of the prompt may stand in a message by chance ("a"), and gives nothing away.
 MIN_SECRET_CHARACTERS = 8
+# Providers quote prompts cut short or escaped: a stretch of this length is taken for a quotation.
+QUOTED_CHARACTERS = 16
 
 # 402: the account behind the credential is out of credit, as Hugging Face and OpenRouter say it.
 CREDENTIAL_STATUSES = frozenset({401, 402, 403})
@@ -49,7 +54,9 @@ def failure(
     if status >= 500 or status in BUSY_STATUSES:
         return ProviderUnavailableError(f"the provider answered {status}", status=status)
     if status >= 400:
-        words = without(said, secrets)[:MAX_MESSAGE_CHARACTERS] or f"the provider answered {status}"
+        words = (
+            without(said[:MAX_SAID_CHARACTERS], secrets)[:MAX_MESSAGE_CHARACTERS] or f"the provider answered {status}"
+        )
         return ProviderRejectedError(words, status=status)
     return ProviderProtocolError(f"the provider answered {status}, which is no chat", status=status)
 
@@ -87,10 +94,19 @@ def message_in(body: bytes) -> str:
 
 
 def without(text: str, secrets: Iterable[str]) -> str:
-    """`text`, with each secret of some length replaced."""
-    for secret in sorted((one for one in secrets if len(one) >= MIN_SECRET_CHARACTERS), key=len, reverse=True):
-        text = text.replace(secret, "[...]")
-    return text
+    """`text`, with "[...]" wherever it quotes a secret or a longer part of one."""
+    is_quoted = [False] * len(text)
+    for secret in secrets:
+        width = min(len(secret), QUOTED_CHARACTERS)
+        if width < MIN_SECRET_CHARACTERS:
+            continue
+        for start in range(len(text) - width + 1):
+            if text[start : start + width] in secret:
+                is_quoted[start : start + width] = [True] * width
+    stretches = groupby(zip(text, is_quoted, strict=True), key=lambda pair: pair[1])
+    return "".join(
+        "[...]" if quoted else "".join(character for character, _ in stretch) for quoted, stretch in stretches
+    )
 
 
 def retry_after(headers: Mapping[str, str], message: str, now: datetime) -> float | None:

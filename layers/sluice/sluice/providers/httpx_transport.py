@@ -1,22 +1,25 @@
 """httpx on Sluice's own connections. Import this late: it brings httpx."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import httpcore
 import httpx
 
 from sluice.providers import connections
 
+OK = 200
+
 
 class _Body(httpx.SyncByteStream):
-    def __init__(self, parts: connections.Parts) -> None:
+    def __init__(self, parts: Iterable[bytes]) -> None:
         self._parts = parts
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(self._parts)
 
     def close(self) -> None:
-        self._parts.close()
+        if isinstance(self._parts, connections.Parts):
+            self._parts.close()
 
 
 class DeadlineTransport(httpx.BaseTransport):
@@ -33,11 +36,10 @@ class DeadlineTransport(httpx.BaseTransport):
         response = connections.send(
             request.method, target, request.headers.raw, request.read(), request.extensions["timeout"]["read"]
         )
+        # Errors are read here, because an SDK would raise what befalls it on the way instead of the status.
+        parts = connections.Parts(response) if response.status == OK else [connections.read_error(response)]
         return httpx.Response(
-            response.status,
-            headers=response.headers,
-            stream=_Body(connections.Parts(response)),
-            extensions=response.extensions,
+            response.status, headers=response.headers, stream=_Body(parts), extensions=response.extensions
         )
 
 

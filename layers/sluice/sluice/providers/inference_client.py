@@ -9,7 +9,7 @@ of status codes to exceptions remain InferenceClient's.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
 from functools import cache
 from typing import TYPE_CHECKING
@@ -27,6 +27,7 @@ from sluice.providers.failures import failure
 if TYPE_CHECKING:
     from sluice.providers.exchange import HttpResponse
 
+OK = 200
 # For requests of huggingface_hub's own that name no time-out.
 DEFAULT_TIMEOUT_S = 10.0
 
@@ -75,14 +76,15 @@ class VerbatimClient:
 
 
 class _Body(httpx2.SyncByteStream):
-    def __init__(self, parts: connections.Parts) -> None:
+    def __init__(self, parts: Iterable[bytes]) -> None:
         self._parts = parts
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(self._parts)
 
     def close(self) -> None:
-        self._parts.close()
+        if isinstance(self._parts, connections.Parts):
+            self._parts.close()
 
 
 class _Transport(httpx2.BaseTransport):
@@ -104,9 +106,9 @@ class _Transport(httpx2.BaseTransport):
         )
         timeout_s = request.extensions["timeout"]["read"] or DEFAULT_TIMEOUT_S
         sent = connections.send(request.method, target, headers, content, timeout_s)
-        response = httpx2.Response(
-            sent.status, headers=sent.headers, stream=_Body(connections.Parts(sent)), extensions=sent.extensions
-        )
+        # Errors are read here, because InferenceClient would not give up when their body does not come.
+        parts = connections.Parts(sent) if sent.status == OK else [connections.read_error(sent)]
+        response = httpx2.Response(sent.status, headers=sent.headers, stream=_Body(parts), extensions=sent.extensions)
         if exchange is None or response.is_error:
             return response
         exchange.response = response
