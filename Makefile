@@ -58,7 +58,7 @@ validate: .tools/sam/.installed ## The template, by SAM's and the serverless rul
 
 .PHONY: pytest
 pytest: .venv/.installed .tools/sam/.installed .tools/ministack/.installed ## Unit, integration and end-to-end tests
-	$(python) -m pytest --numprocesses 2 --dist loadgroup
+	$(python) -m pytest --numprocesses 2
 
 # ---- Deploying to AWS ----
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import boto3
 import pytest
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # xdist has no types
 
 from sluice import settings
 from tools import template
@@ -19,6 +20,18 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
 ADMIN_SECRET = "0123456789abcdefghijABCDEFGHIJ0123456789"
+
+
+class OneStackScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    """Spreads tests over workers by file, but all end-to-end tests to one: they share a deployed stack."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "tests/e2e" if nodeid.startswith("tests/e2e/") else nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> OneStackScheduling:
+    """Replace what --dist chooses."""
+    return OneStackScheduling(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools import template
 from tools.ministack import MiniStack
 from tools.processes import ROOT, ChildProcess
 
@@ -18,6 +19,9 @@ SAM = ROOT / ".tools" / "sam" / "bin" / "sam"
 # Both as in samconfig.toml.
 STACK_NAME = "sluice"
 ARTIFACTS_BUCKET = "sluice-artifacts"
+
+_ARCHITECTURE = "arm64" if platform.machine() in {"arm64", "aarch64"} else "x86_64"
+_LOCAL_PARAMETERS = {"Architecture": _ARCHITECTURE, "ResponseStreaming": "false"}
 
 _INPUTS = ("template.yaml", "samconfig.toml", "functions", "layers", "shared")
 
@@ -32,8 +36,8 @@ class Deployment:
     """The stack's outputs."""
 
 
-def deploy(ministack: MiniStack) -> Deployment:
-    """Build what has changed since the last time, and deploy it.
+def deploy(ministack: MiniStack, parameters: Mapping[str, str] | None = None) -> Deployment:
+    """Build what has changed since the last time, and deploy it with the template's parameters, or others.
 
     Raises FileNotFoundError if SAM is not installed, ProcessFailedError, with what SAM wrote, if it fails.
     """
@@ -43,10 +47,12 @@ def deploy(ministack: MiniStack) -> Deployment:
     with _exclusive(LOCAL / "build.lock"):
         _build(ministack)
         ministack.session().client("s3", endpoint_url=ministack.endpoint_url).create_bucket(Bucket=ARTIFACTS_BUCKET)
-        _sam(ministack, "deploy", "--config-env", "local")
+        overrides = {**_LOCAL_PARAMETERS, **(parameters or {})}
+        _sam(ministack, "deploy", "--config-env", "local", *_overrides(overrides))
     cloudformation = ministack.session().client("cloudformation", endpoint_url=ministack.endpoint_url)
     stack = cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"][0]
     outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+    _expire_items(ministack, outputs["ChatFunctionName"])
     api_url = f"{ministack.endpoint_url}/restapis/{outputs['ApiId']}/live/_user_request_"
     return Deployment(api_url, outputs)
 
@@ -66,6 +72,19 @@ def build_fingerprint() -> str:
     return digest.hexdigest()
 
 
+def _expire_items(ministack: MiniStack, chat_function: str) -> None:
+    """Set the tables' time to live: MiniStack's CloudFormation leaves it out."""
+    variables = function_environment(ministack, chat_function)
+    dynamodb = ministack.session().client("dynamodb", endpoint_url=ministack.endpoint_url)
+    for variable, schema in template.tables(template.load()).items():
+        current = dynamodb.describe_time_to_live(TableName=variables[variable])["TimeToLiveDescription"]
+        if schema.ttl_attribute and current["TimeToLiveStatus"] == "DISABLED":
+            dynamodb.update_time_to_live(
+                TableName=variables[variable],
+                TimeToLiveSpecification={"Enabled": True, "AttributeName": schema.ttl_attribute},
+            )
+
+
 def _input_files() -> Iterator[Path]:
     for name in _INPUTS:
         path = ROOT / name
@@ -82,12 +101,12 @@ def _build(ministack: MiniStack) -> None:
     if stamp.exists() and stamp.read_text() == fingerprint and (LOCAL / "build" / "template.yaml").exists():
         return
     stamp.unlink(missing_ok=True)
-    _sam(ministack, "build", "--config-env", "local", "--parameter-overrides", f"Architecture={_architecture()}")
+    _sam(ministack, "build", "--config-env", "local", *_overrides(_LOCAL_PARAMETERS))
     stamp.write_text(fingerprint)
 
 
-def _architecture() -> str:
-    return "arm64" if platform.machine() in {"arm64", "aarch64"} else "x86_64"
+def _overrides(parameters: Mapping[str, str]) -> list[str]:
+    return ["--parameter-overrides", *(f"{name}={value}" for name, value in parameters.items())]
 
 
 def _sam(ministack: MiniStack, *arguments: str) -> None:

@@ -5,6 +5,7 @@ import os
 import urllib.error
 import urllib.request
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Self
 
 import boto3
@@ -29,8 +30,9 @@ class MiniStack:
             raise FileNotFoundError(f"{EXECUTABLE.relative_to(ROOT)} is missing: `make tools` installs it")
         self.port = port or free_port()
         self.endpoint_url = f"http://127.0.0.1:{self.port}"
-        temporary = directory / "tmp"
-        temporary.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(parents=True, exist_ok=True)
+        self._temporary = TemporaryDirectory(prefix="ministack-", dir=directory)
+        temporary = Path(self._temporary.name)
         env = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MINISTACK_"))},
             **self.environment,
@@ -48,7 +50,7 @@ class MiniStack:
         try:
             self.process.wait_until(self._answers, _START_TIMEOUT_S)
         except BaseException:
-            self.process.stop()
+            self.stop()
             raise
 
     @property
@@ -78,8 +80,9 @@ class MiniStack:
         self.stop()
 
     def stop(self) -> None:
-        """End it and what it started."""
+        """End it and what it started, and remove what it kept."""
         self.process.stop()
+        self._temporary.cleanup()
 
     def _answers(self) -> bool:
         try:

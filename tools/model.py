@@ -6,6 +6,8 @@ from pathlib import Path
 from tools.processes import ROOT, ChildProcess, free_port, is_listening
 
 PYTHON = ROOT / ".tools" / "model" / "bin" / "python"
+ALIAS = "smollm2-135m-instruct"
+"""What the model is called: as in shared/models.toml."""
 _START_TIMEOUT_S = 120.0
 
 
@@ -18,7 +20,7 @@ class LocalModel(ChildProcess):
             raise FileNotFoundError(f"{PYTHON.relative_to(ROOT)} is missing: `make tools` installs it")
         self.port = free_port()
         self.base_url = f"http://127.0.0.1:{self.port}/v1"
-        command: list[str | Path] = [PYTHON, Path(__file__).parent / "serve_model.py", str(self.port)]
+        command: list[str | Path] = [PYTHON, Path(__file__).parent / "serve_model.py", str(self.port), ALIAS]
         super().__init__("The local model", command, os.environ, directory / "model.log")
 
     def wait_until_ready(self) -> None:

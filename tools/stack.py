@@ -19,7 +19,7 @@ from tools.credentials import Credential, CredentialsFileError
 from tools.deployment import Deployment
 from tools.ministack import MiniStack
 from tools.model import LocalModel
-from tools.processes import ROOT, ChildProcess, ProcessFailedError, free_port, is_listening
+from tools.processes import ROOT, ChildProcess, ProcessFailedError, is_listening
 
 _DOOR_START_TIMEOUT_S = 60.0
 _USUAL_AWS_PORT = 4566
@@ -48,16 +48,21 @@ class RunningStack:
 
 @contextmanager
 def running_stack(
-    port: int, directory: Path, more_credentials: Sequence[Credential] = (), *, with_model: bool = True
+    port: int,
+    directory: Path,
+    more_credentials: Sequence[Credential] = (),
+    *,
+    with_model: bool = True,
+    aws_port: int | None = None,
 ) -> Iterator[RunningStack]:
     """Bring everything up, and down again at the end of the block.
 
-    `port` is the door's; `directory` takes logs and temporary files. Raises ProcessFailedError and AccountsError.
+    `port` is the door's, `aws_port` MiniStack's, if it is not to be a free one; `directory` takes logs and temporary
+    files. Raises ProcessFailedError and AccountsError.
     """
     with ExitStack() as running:
         model = running.enter_context(LocalModel(directory)) if with_model else None
         _say("starting MiniStack, which stands in for AWS")
-        aws_port = free_port() if is_listening(_USUAL_AWS_PORT) else _USUAL_AWS_PORT
         ministack = running.enter_context(MiniStack(directory, port=aws_port))
         _say("building and deploying template.yaml")
         deployed = deployment.deploy(ministack)
@@ -120,8 +125,8 @@ def _end(_signal_number: int, _frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def main() -> None:
-    """Run the stack until Ctrl-C, SIGTERM, or the end of one of its processes."""
+def main(directory: Path = deployment.LOCAL) -> None:
+    """Run the stack until Ctrl-C, SIGTERM, or the end of one of its processes. `directory` takes stack.json."""
     signal.signal(signal.SIGTERM, _end)
     port_text = os.environ.get("SLUICE_PORT", "8080")
     if not port_text.isdecimal() or not 0 < int(port_text) < 65536:
@@ -129,13 +134,14 @@ def main() -> None:
     port = int(port_text)
     if is_listening(port):
         sys.exit(f"port {port} is taken: stop what listens there, or choose another one: SLUICE_PORT=8081 make run")
-    stack_file = deployment.LOCAL / "stack.json"
-    deployment.LOCAL.mkdir(exist_ok=True)
+    stack_file = directory / "stack.json"
+    directory.mkdir(exist_ok=True)
     stack_file.unlink(missing_ok=True)
     with_model = os.environ.get("SLUICE_MODEL") != "off"
+    aws_port = None if is_listening(_USUAL_AWS_PORT) else _USUAL_AWS_PORT
     try:
         found = credentials.from_files(ROOT)
-        with running_stack(port, deployment.LOCAL, found, with_model=with_model) as running:
+        with running_stack(port, directory, found, with_model=with_model, aws_port=aws_port) as running:
             write(running.stack, stack_file)
             _introduce(running.stack, found)
             while all(not process.has_ended for process in running.processes):

@@ -1,0 +1,32 @@
+"""The whole stack, deployed: MiniStack, the real template, the front door, a fake provider and the real local model."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.fakes import FakeProcess
+from tools.processes import free_port
+from tools.stack import RunningStack, running_stack
+
+FAKE_MODEL = "fake-model"
+
+
+@pytest.fixture(scope="session")
+def fake_provider() -> Iterator[FakeProcess]:
+    """A provider that answers what it is told to; the stack knows it as the model `fake-model`."""
+    with FakeProcess() as provider:
+        yield provider
+
+
+@pytest.fixture(scope="session")
+def stack(fake_provider: FakeProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+    """The stack, with keys to it in `stack.stack`."""
+    credential = {
+        "provider": "gateway",
+        "alias": "fake-1",
+        "api_key": "fake",
+        "base_url": fake_provider.openai_url,
+        "models": {FAKE_MODEL: {"tier": "fast"}},
+    }
+    with running_stack(free_port(), tmp_path_factory.mktemp("stack"), [credential]) as running:
+        yield running

@@ -1,0 +1,87 @@
+"""The built layers: small, compiled, and enough to run the functions."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tools import deployment
+from tools.processes import ROOT, ChildProcess, free_port, is_listening
+from tools.stack import RunningStack
+
+BUILD = deployment.LOCAL / "build"
+LAYERS = [BUILD / "DependenciesLayer" / "python", BUILD / "SluiceLayer" / "python"]
+LAYERS_BUDGET_BYTES = 60 * 10**6
+
+pytestmark = pytest.mark.usefixtures("stack")
+
+
+def test_both_layers_together_are_within_their_budget() -> None:
+    size = sum(path.stat().st_size for layer in LAYERS for path in layer.rglob("*") if path.is_file())
+    assert size <= LAYERS_BUDGET_BYTES
+
+
+@pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: layer.parent.name)
+def test_every_module_of_a_layer_is_compiled(layer: Path) -> None:
+    modules = list(layer.rglob("*.py"))
+    cached = [path.parent / "__pycache__" / f"{path.stem}.{sys.implementation.cache_tag}.pyc" for path in modules]
+    assert modules
+    assert [str(path) for path in cached if not path.exists()] == []
+    # PEP 552: 0b01 in the flags is "hash-based, unchecked".
+    assert {path.read_bytes()[4:8] for path in cached} == {b"\x01\0\0\0"}
+
+
+def test_the_layers_bring_neither_the_aws_sdk_nor_machine_paths() -> None:
+    assert not [layer / name for layer in LAYERS for name in ("boto3", "botocore") if (layer / name).exists()]
+    compiled = (LAYERS[1] / "sluice" / "__pycache__" / f"errors.{sys.implementation.cache_tag}.pyc").read_bytes()
+    assert compiled.find(b"/opt/python/sluice/errors.py") >= 0
+    assert compiled.find(bytes(ROOT)) == -1
+
+
+def test_shared_data_is_packed_beside_the_code() -> None:
+    packed = LAYERS[1] / "sluice" / "shared"
+    assert not packed.is_symlink()
+    assert (packed / "models.toml").read_bytes() == (ROOT / "shared" / "models.toml").read_bytes()
+
+
+def test_the_script_that_streaming_starts_serves_the_chat_app(stack: RunningStack, tmp_path: Path) -> None:
+    port = free_port()
+    variables = deployment.function_environment(stack.ministack, stack.deployment.outputs["ChatFunctionName"])
+    env = {
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+        # What /opt/python and Lambda's runtime hold; boto3 comes from the interpreter here.
+        "PYTHONPATH": os.pathsep.join(map(str, LAYERS)),
+        "LAMBDA_TASK_ROOT": str(BUILD / "ChatFunction"),
+        "AWS_LWA_PORT": str(port),
+        **variables,
+        **stack.ministack.environment,
+    }
+    started = time.monotonic()
+    with ChildProcess("run.sh", [BUILD / "ChatFunction" / "run.sh"], env, tmp_path / "run.log") as server:
+        server.wait_until(lambda: is_listening(port), 60)
+        assert time.monotonic() - started < 10, "Lambda lets a function take 10 s to start"
+        answer = httpx.get(
+            f"http://127.0.0.1:{port}/v1/models",
+            headers={"authorization": f"Bearer {stack.stack.api_key}"},
+            timeout=60,
+        )
+    assert answer.status_code == 200
+    assert answer.json()["object"] == "list"
+
+
+def test_the_dependencies_resolve_for_aws(tmp_path: Path) -> None:
+    """The wheels of the production platform exist, fit the hashes, and fit the budget."""
+    command = [
+        *(ROOT / ".tools/uv/bin/uv", "pip", "install", "--quiet", "--python", sys.executable),
+        *("--python-platform", "aarch64-manylinux_2_34", "--only-binary", ":all:", "--no-deps", "--require-hashes"),
+        *("--target", tmp_path / "python"),
+        *("--requirements", ROOT / "layers/dependencies/requirements.txt"),
+    ]
+    subprocess.run(list(map(str, command)), check=True)
+    machine_code = list((tmp_path / "python").rglob("*.so"))
+    assert machine_code
+    assert {path.read_bytes()[18] for path in machine_code} == {0xB7}, "ELF's machine of aarch64"
