@@ -1,0 +1,160 @@
+"""Many processes spend one provider key as fast as they are let, and the provider watches.
+
+`run` starts the workers and says what the provider saw; `python -m tests.race` is one worker.
+"""
+
+import argparse
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sluice.chat import ChatRequest
+from sluice.deadline import Deadline
+from sluice.errors import QuotaExceededError
+from sluice.providers.base import ProviderResponse
+from sluice.providers.registry import Deployment, Registry, RegistryLoader
+from sluice.quota.ledger import Ledger
+from sluice.routing.accounts import Accounts
+from sluice.routing.breaker import Breaker
+from sluice.routing.plan import plan
+from sluice.routing.router import Router
+from sluice.routing.scoring import Weights
+from sluice.settings import settings
+from tests.fakes.client import FakeProviderClient
+
+ROOT = Path(__file__).parent.parent
+# One slice of margin and one of rounding: what a saturated limit takes to come round.
+CYCLE_S = 62
+_LONGEST_NAP_S = 0.2
+_PROMPTS = ("Hello.", "Tell me more about the weather in the mountains, please. " * 4, "x" * 900)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the provider saw of one model: requests and tokens that arrived while the key was saturated."""
+
+    requests: int
+    tokens: int
+    refused: int
+    violations: int
+    most_in_any_minute: Mapping[str, int]
+    utilisation: Mapping[str, float]
+
+
+def run(
+    environment: Mapping[str, str], provider: FakeProviderClient, models: Mapping[str, Mapping[str, int]], workers: int
+) -> dict[str, Seen]:
+    """Let `workers` processes of four threads each saturate `models` (name -> limits) for two cycles of a minute.
+
+    Returns what the provider saw by model; `utilisation` is of each limit over whole cycles from the first arrival.
+    """
+    seconds = 2 * CYCLE_S + 4
+    command = [sys.executable, "-m", "tests.race", "--seconds", str(seconds), *models]
+    processes = [subprocess.Popen(command, env=dict(environment), cwd=ROOT) for _ in range(workers)]
+    try:
+        for process in processes:
+            if process.wait(timeout=seconds + 60) != 0:
+                raise RuntimeError(f"a worker ended with {process.returncode}")
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    state = provider.state()
+    return {model: _seen(state, model, limits) for model, limits in models.items()}
+
+
+def _seen(state: Mapping[str, list[dict[str, object]]], model: str, limits: Mapping[str, int]) -> Seen:
+    arrivals = [each for each in state["arrivals"] if each["model"] == model]
+    first_s = float(str(arrivals[0]["monotonic_s"]))
+    moments = [(float(str(each["monotonic_s"])) - first_s, int(str(each["tokens"]))) for each in arrivals]
+    whole = [(at_s, tokens) for at_s, tokens in moments if at_s < 2 * CYCLE_S]
+    units = {
+        "requests_per_minute": [(at_s, 1) for at_s, _ in whole],
+        "tokens_per_minute": whole,
+    }
+    return Seen(
+        requests=len(whole),
+        tokens=sum(tokens for _, tokens in whole),
+        refused=sum(bool(each["refused"]) for each in arrivals),
+        violations=sum(each["model"] == model for each in state["violations"]),
+        most_in_any_minute={name: _most_in_a_minute(units[name]) for name in limits},
+        utilisation={
+            name: sum(cost for _, cost in units[name]) / (capacity * 2 * CYCLE_S / 60)
+            for name, capacity in limits.items()
+        },
+    )
+
+
+def _most_in_a_minute(moments: list[tuple[float, int]]) -> int:
+    most = begin = inside = 0
+    for at_s, cost in moments:
+        inside += cost
+        while moments[begin][0] <= at_s - 60:
+            inside -= moments[begin][1]
+            begin += 1
+        most = max(most, inside)
+    return most
+
+
+class _Errand:
+    def __init__(self, registry: Registry, request: ChatRequest) -> None:
+        self._registry = registry
+        self._request = request
+
+    def prepare(self, deployment: Deployment) -> None:
+        self._registry.provider(deployment).warm_up()
+
+    def afford(self) -> None:
+        pass
+
+    def call(self, deployment: Deployment) -> ProviderResponse:
+        return self._registry.provider(deployment).complete(self._request, deployment.model.id, 10)
+
+
+def _work(models: list[str], seconds: float) -> None:
+    registry = RegistryLoader().get()
+    accounts = Accounts(Ledger(settings().quota_table))
+    router = Router(accounts, Breaker(settings().circuit_breakers_table), Weights())
+
+    end_s = time.monotonic() + seconds
+    for number in range(sys.maxsize):
+        if time.monotonic() > end_s:
+            return
+        naps_s = []
+        for model in models:
+            body = {
+                "model": model,
+                "messages": [{"role": "user", "content": _PROMPTS[number % len(_PROMPTS)]}],
+                "max_tokens": 40 + number % 30,
+            }
+            request = ChatRequest.model_validate(body)
+            errand = _Errand(registry, request)
+            try:
+                routed = router.route(request, plan(request, registry, None).groups, Deadline.after(10), errand)
+            except QuotaExceededError as refused:
+                naps_s.append(float(refused.retry_after_s or 1))
+            else:
+                accounts.settle(routed, request, routed.answer.chat.usage, 0, routed.answer.rate_limits)
+                naps_s.append(0.0)
+        time.sleep(min(*naps_s, _LONGEST_NAP_S))
+
+
+def main() -> None:
+    """Be one worker process."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seconds", type=float, required=True)
+    parser.add_argument("models", nargs="+")
+    arguments = parser.parse_args()
+    threads = [threading.Thread(target=_work, args=(arguments.models, arguments.seconds)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+if __name__ == "__main__":
+    main()
