@@ -1,0 +1,51 @@
+"""The layers, built as `sam build` builds them, for this machine."""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.deployment import LOCAL
+from tools.processes import ROOT
+
+_NAMES = {"dependencies": "DependenciesLayer", "sluice": "SluiceLayer"}
+MEGABYTE = 10**6
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A built layer."""
+
+    name: str
+    directory: Path
+
+    @property
+    def python(self) -> Path:
+        """What /opt/python would hold."""
+        return self.directory / "python"
+
+    @property
+    def size_bytes(self) -> int:
+        """All of its files, unpacked."""
+        return sum(path.stat().st_size for path in self.directory.rglob("*") if path.is_file())
+
+
+def build() -> list[Layer]:
+    """Build all layers afresh, compiled, with their own Makefiles."""
+    target = LOCAL / "bench"
+    shutil.rmtree(target, ignore_errors=True)
+    path = os.pathsep.join([str(Path(sys.executable).parent), str(ROOT / ".tools" / "uv" / "bin"), os.environ["PATH"]])
+    layers = []
+    for name, resource in _NAMES.items():
+        layer = Layer(name, target / resource)
+        layer.directory.mkdir(parents=True)
+        subprocess.run(
+            ["make", "--silent", "-C", ROOT / "layers" / name, f"build-{resource}"],
+            env={**os.environ, "PATH": path, "ARTIFACTS_DIR": str(layer.directory), "LAYER_PLATFORM": "host"},
+            stdout=subprocess.DEVNULL,
+            check=True,
+        )
+        layers.append(layer)
+    return layers

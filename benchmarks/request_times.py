@@ -1,0 +1,140 @@
+"""How long a request takes, and how much of this process's CPU."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+from benchmarks.asgi import App, Caller, Exchange
+from benchmarks.markdown import table
+from benchmarks.samples import milliseconds, summary
+from benchmarks.stage import ANSWER_WORDS, MODELS, TENANT, staged
+from sluice.assembly import registry
+from sluice.chat import ChatRequest
+from sluice.providers.base import Provider
+from sluice.storage.client import dynamodb, to_item
+
+_ASKED_BEFORE = "How much is left of the day?"
+_BUDGETS_MS = {"cache hit, whole": 3.0, "cache miss, whole": 6.0}
+
+
+@dataclass(slots=True)
+class _Variant:
+    """One thing that is measured again and again, in turn with the others."""
+
+    name: str
+    measure: Callable[[], Exchange]
+    exchanges: list[Exchange] = field(default_factory=list)
+
+
+def run(*, quick: bool) -> str:
+    """Measure all variants in turn, so that what else the machine does falls on all of them alike."""
+    warm_up, rounds = (5, 10) if quick else (60, 300)
+    with staged() as stage:
+        from functions.chat.app import app
+
+        caller = Caller(app)
+        variants = _variants(app, caller, stage.key())
+        for number in range(warm_up + rounds):
+            for variant in variants:
+                exchange = variant.measure()
+                if number >= warm_up:
+                    variant.exchanges.append(exchange)
+        caller.close()
+    return (
+        f"Time of a request in ms, {rounds} of each in turn after {warm_up} to warm up: median (quartiles), "
+        f"95th percentile. The answer has {ANSWER_WORDS} words, and as many chunks when it is streamed.\n\n"
+        + table(
+            ["", "CPU", "wall", "first byte, wall", "CPU budget"],
+            [_row(variant) for variant in variants],
+        )
+    )
+
+
+def _row(variant: _Variant) -> list[str]:
+    exchanges = variant.exchanges
+    budget_ms = _BUDGETS_MS.get(variant.name)
+    verdict = ""
+    if budget_ms is not None:
+        over = summary([1000 * each.cpu_s for each in exchanges]).median - budget_ms
+        verdict = f"{budget_ms:g}: " + ("kept" if over <= 0 else f"missed by {over:.2f}")
+    return [
+        variant.name,
+        milliseconds([each.cpu_s for each in exchanges]),
+        milliseconds([each.total_s for each in exchanges]),
+        milliseconds([each.first_byte_s for each in exchanges]) if "stream" in variant.name else "",
+        verdict,
+    ]
+
+
+def _variants(app: App, caller: Caller, key: str) -> list[_Variant]:
+    compatible = MODELS["openai_compatible"]
+
+    def chat(model: str, question: str | None, cache: str, *, stream: bool = False) -> Callable[[], Exchange]:
+        def measure() -> Exchange:
+            exchange = caller.chat(key, model, question, stream=stream)
+            if exchange.headers.get("x-sluice-cache") != cache:
+                raise RuntimeError(f"this was to be a cache {cache}: {exchange.headers}")
+            return exchange
+
+        return measure
+
+    caller.chat(key, compatible, _ASKED_BEFORE)
+    variants = [
+        _Variant("cache hit, whole", chat(compatible, _ASKED_BEFORE, "hit")),
+        _Variant("cache hit, streamed", chat(compatible, _ASKED_BEFORE, "hit", stream=True)),
+        _Variant("cache miss, whole", chat(compatible, None, "miss")),
+        _Variant("cache miss, streamed", chat(compatible, None, "miss", stream=True)),
+        _Variant("cache miss, whole, Groq", chat(MODELS["groq"], None, "miss")),
+        _Variant("cache miss, whole, Hugging Face", chat(MODELS["huggingface"], None, "miss")),
+        _Variant("floor: one DynamoDB GetItem", _timed(_get_item)),
+    ]
+    for adapter, model in MODELS.items():
+        provider = _provider(model)
+        variants.append(_Variant(f"floor: {adapter}, whole", _timed(partial(_complete, provider, model))))
+        variants.append(_Variant(f"floor: {adapter}, streamed", _timed(partial(_stream, provider, model))))
+    return variants
+
+
+def _timed(action: Callable[[], float | None]) -> Callable[[], Exchange]:
+    """`action` returns the moment of its first byte, or nothing."""
+
+    def measure() -> Exchange:
+        begin_s, begin_cpu_s = time.perf_counter(), time.process_time()
+        first_byte_s = action()
+        end_s, end_cpu_s = time.perf_counter(), time.process_time()
+        first_s = end_s if first_byte_s is None else first_byte_s
+        return Exchange(200, {}, b"", first_s - begin_s, end_s - begin_s, end_cpu_s - begin_cpu_s)
+
+    return measure
+
+
+def _get_item() -> None:
+    key = to_item({"owner": f"tenant#{TENANT}", "entry": "tenant"})
+    dynamodb().get_item(TableName="Directory", Key=key, ConsistentRead=True)
+
+
+def _provider(model: str) -> Provider:
+    found = next(each for each in registry().deployments if each.model.id == model)
+    return registry().provider(found)
+
+
+def _request(model: str, *, stream: bool) -> ChatRequest:
+    return ChatRequest.model_validate(
+        {"model": model, "messages": [{"role": "user", "content": "What is left?"}], "stream": stream}
+    )
+
+
+def _complete(provider: Provider, model: str) -> None:
+    provider.complete(_request(model, stream=False), model, 10)
+
+
+def _stream(provider: Provider, model: str) -> float:
+    stream = provider.stream(_request(model, stream=True), model, 10)
+    chunks = iter(stream)
+    next(chunks)
+    first_s = time.perf_counter()
+    for _ in chunks:
+        pass
+    stream.close()
+    return first_s

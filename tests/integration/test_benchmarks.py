@@ -1,0 +1,53 @@
+"""`make bench` runs, and prints what README shows. How fast anything was is not looked at."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tools.processes import ROOT
+
+
+def _bench(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "benchmarks", *arguments]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(["layers/sluice", "."])}
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=240, check=False)
+
+
+def _tables(output: str) -> dict[str, dict[str, list[str]]]:
+    """By heading: the rows of its tables, by first cell."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for line in output.splitlines():
+        if line.startswith("### "):
+            rows = found.setdefault(line.removeprefix("### "), {})
+        elif line.startswith("| ") and not line.startswith("| ---"):
+            first, *cells = (cell.strip() for cell in line.strip("|").split(" | "))
+            rows[first] = cells
+    return found
+
+
+def test_a_quick_run_measures_requests_and_dynamodb() -> None:
+    run = _bench("--quick", "times", "dynamodb")
+    assert run.returncode == 0, run.stderr
+    tables = _tables(run.stdout)
+    assert {"cache hit, whole", "cache miss, streamed", "floor: one DynamoDB GetItem"} <= tables["Requests"].keys()
+    dynamodb = tables["DynamoDB"]
+    assert dynamodb["cache hit"][0].startswith("3 ")
+    assert dynamodb["cache hit"][2] == "2"
+    assert dynamodb["cache miss"][2] == "2 + 1"
+    assert "A saturated deployment's item (248 slices in 4 limits)" in run.stdout
+
+
+def test_a_quick_run_starts_every_function_and_weighs_the_layers() -> None:
+    run = _bench("--quick", "starts")
+    assert run.returncode == 0, run.stderr
+    rows = _tables(run.stdout)["Cold start and size"]
+    assert {"floor: boto3 and a client", "chat, groq", "keys", "layer dependencies", "both"} <= rows.keys()
+
+
+@pytest.mark.parametrize("name", ["nonsense", "requests"])
+def test_an_unknown_section_is_refused(name: str) -> None:
+    run = _bench(name)
+    assert run.returncode == 2
+    assert f"there is no section '{name}'" in run.stderr
