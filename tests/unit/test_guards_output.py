@@ -1,3 +1,5 @@
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -107,6 +109,17 @@ def test_a_text_without_spaces_is_held_back_by_the_window_at_most():
     guard = StreamGuard({})
     released = "".join(guard.feed("x") for _ in range(1000))
     assert len(released) == 1000 - WINDOW_CHARACTERS
+
+
+def test_a_long_stream_without_spaces_costs_no_more_per_character():
+    def cost(characters: int) -> float:
+        guard, start = StreamGuard(dict.fromkeys(BLOCK_ALL, Mode.FLAG)), time.process_time()
+        for _ in range(characters // 10):
+            guard.feed("\ud55c\uad6d" * 5)
+        return time.process_time() - start
+
+    cost(2_000)
+    assert cost(80_000) < 4 * 8 * cost(10_000)
 
 
 def test_a_window_overflow_does_not_let_a_card_number_out():

@@ -77,8 +77,9 @@ class StreamGuard:
     def _judge(self, *, is_open: bool) -> None:
         numbers = self._rules.text_signals(self._tail, is_open=is_open)
         if self._unread >= _WORDS_EVERY_CHARACTERS or not is_open:
-            # The last word may not be complete.
-            complete = self._tail[: self._tail.rfind(" ") + 1] if is_open else self._tail
+            # The last word may not be complete; what is longer than the window is none.
+            last = len(self._tail) - self._tail.rfind(" ") - 1
+            complete = self._tail[: len(self._tail) - last] if is_open and last <= self._window else self._tail
             numbers |= self._rules.word_signals(complete)
             self._unread = len(self._tail) - len(complete)
         if numbers <= self._numbers:
