@@ -1,5 +1,6 @@
 """The ledger on real DynamoDB semantics."""
 
+import json
 import os
 import signal
 import subprocess
@@ -192,7 +193,7 @@ import time; time.sleep(60)
         [sys.executable, "-c", program], env=aws.process_environment(), stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
-    assert process.stdout.readline() == "reserved\n"
+    assert "reserved\n" in iter(process.stdout.readline, "")
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     clock = Clock(time.time())
@@ -291,3 +292,29 @@ def test_two_threads_settling_one_reservation_count_it_once(aws: Aws, ledger: Le
     for thread in threads:
         thread.join()
     assert used(aws, clock, "d") == {"requests_per_minute": 2, "tokens_per_minute": 500}
+
+
+def test_an_alert_is_given_once_a_day_at_80_and_at_90_percent(
+    aws: Aws, ledger: Ledger, clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock.seconds = (int(clock.seconds * 1000) // DAY_MS) * DAY_MS / 1000 + 3_600
+    rolling_day = Limit("requests_per_day", 10, RollingWindow(DAY_MS))
+    other = Ledger(aws.table("QUOTA_TABLE"), clock)
+
+    def alerts() -> list[str]:
+        lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "QuotaAlert" in line]
+        return [line["percentage"] for line in lines]
+
+    for number in range(7):
+        (ledger, other)[number % 2].reserve("d", (rolling_day,), {"requests_per_day": 1}, hold=False)
+    assert alerts() == []
+    eighth = ledger.reserve("d", (rolling_day,), {"requests_per_day": 1}, hold=False)
+    assert alerts() == ["80"]
+    ledger.give_back(eighth)
+    other.reserve("d", (rolling_day,), {"requests_per_day": 1}, hold=False)
+    assert alerts() == []
+    other.reserve("d", (rolling_day,), {"requests_per_day": 1}, hold=False)
+    assert alerts() == ["90"]
+    clock.seconds += 23.5 * 3_600  # the next day, most of it still counted
+    ledger.reserve("d", (rolling_day,), {"requests_per_day": 1}, hold=False)
+    assert alerts() == ["90"]

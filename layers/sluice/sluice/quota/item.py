@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sluice.quota.limits import BUDGET, Admission, Counter, Limit, QuotaState, Roll
+from sluice.quota.limits import BUDGET, Admission, Alert, Counter, Limit, QuotaState, Roll
 from sluice.storage.update import Update
 
 CODES = {
@@ -52,6 +52,7 @@ def read_state(item: Mapping[str, Any]) -> tuple[QuotaState, dict[str, float]]:
     slices: dict[str, dict[int, int]] = {}
     learned: dict[str, int] = {}
     held: dict[str, int] = {}
+    alerted: dict[str, int] = {}
     notes: dict[str, float] = {}
     for attribute, typed in item.items():
         prefix, _, rest = attribute.partition(".")
@@ -68,6 +69,8 @@ def read_state(item: Mapping[str, Any]) -> tuple[QuotaState, dict[str, float]]:
             totals[prefix] = int(number)
         elif rest == "capacity":
             learned[_LIMIT_NAMES[prefix]] = int(number)
+        elif rest == "alerted":
+            alerted[_LIMIT_NAMES[prefix]] = int(number)
         else:
             slices.setdefault(prefix, {})[int(rest)] = int(number)
     counters = {
@@ -78,6 +81,7 @@ def read_state(item: Mapping[str, Any]) -> tuple[QuotaState, dict[str, float]]:
         counters=counters,
         learned_capacities=learned,
         held=held,
+        alerted=alerted,
         blocked_until_ms=int(item["blocked_until_ms"]["N"]) if "blocked_until_ms" in item else 0,
     )
     return state, notes
@@ -129,6 +133,15 @@ def _require_capacity_as_seen(update: Update, limit: Limit, state: QuotaState) -
         update.require_absent(attribute)
     else:
         update.require(attribute, "=", learned)
+
+
+def alert_update(alert: Alert) -> Update:
+    """The write after which `alert` is given, by whoever gets it through."""
+    update = Update()
+    update.require_absent_or(f"{CODES[alert.limit]}.alerted", "<", alert.mark)
+    update.set(f"{CODES[alert.limit]}.alerted", alert.mark)
+    update.add("version", 1)
+    return update
 
 
 def settlement_update(

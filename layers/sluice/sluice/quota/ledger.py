@@ -17,10 +17,11 @@ from aws_lambda_powertools import Logger
 from botocore.exceptions import ClientError
 
 from sluice.errors import LedgerUnavailableError, StorageUnavailableError
-from sluice.quota.item import CODES, Reservation, admission_update, read_state, settlement_update
-from sluice.quota.limits import Admission, Denial, Limit, QuotaState, decide, unexplained_use
+from sluice.quota.item import CODES, Reservation, admission_update, alert_update, read_state, settlement_update
+from sluice.quota.limits import Admission, Denial, Limit, QuotaState, alerts_due, decide, unexplained_use
 from sluice.storage.client import Item, dynamodb, storage_errors
 from sluice.storage.update import Update
+from sluice.telemetry import count, surviving
 
 logger = Logger(child=True)
 
@@ -91,6 +92,8 @@ class Ledger:
             seen, is_current = found, True
             # A condition that fails on our own mark is the second delivery of a write that succeeded.
             if written or (seen and reservation_id in seen.state.held):
+                if seen is not None:
+                    self._alert(scope, limits, seen.state, now_ms)
                 return self._reservation(scope, reservation_id, hold, decision, seen or Seen(QuotaState(), {}))
         raise LedgerUnavailableError(f"no reservation in {_MAX_TRIES} tries: too many callers at once")
 
@@ -155,6 +158,15 @@ class Ledger:
             written, _ = self._write(reservation.scope, update)
             if written:
                 return
+
+    def _alert(self, scope: str, limits: tuple[Limit, ...], state: QuotaState, now_ms: int) -> None:
+        for alert in alerts_due(limits, state, now_ms):
+            with surviving("alerting"):
+                is_first, _ = self._write(scope, alert_update(alert))
+                if is_first:
+                    fields = {"scope": scope, "limit": alert.limit, "percentage": alert.percentage}
+                    logger.warning("quota nearly used up", extra=fields)
+                    count("QuotaAlert", limit=alert.limit, percentage=str(alert.percentage))
 
     def _reservation(
         self, scope: str, reservation_id: str, hold: bool, admission: Admission, seen: Seen

@@ -8,7 +8,7 @@ a new slice drops those that have left (`Roll`). The ledger turns these steps in
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sluice.quota.windows import DAY_MS, MINUTE_MS, BudgetWindow, CalendarWindow, RollingWindow, Window
+from sluice.quota.windows import DAY_MS, MINUTE_MS, BudgetWindow, CalendarWindow, RollingWindow, Window, month_at
 
 NANOUSD_PER_USD = 1_000_000_000
 
@@ -71,6 +71,7 @@ class QuotaState:
     learned_capacities: Mapping[str, int] = field(default_factory=dict)
     held: Mapping[str, int] = field(default_factory=dict)  # reservation id -> expiry, ms
     blocked_until_ms: int = 0
+    alerted: Mapping[str, int] = field(default_factory=dict)  # limit name -> mark of the last Alert
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +216,32 @@ def free_share(limits: tuple[Limit, ...], state: QuotaState | None, now_ms: int)
         return 0.0
     standings = [standing(limit, state, now_ms) for limit in limits]
     return min((each.remaining / each.capacity if each.capacity else 0.0 for each in standings), default=1.0)
+
+
+ALERT_PERCENTAGES = (90, 80)
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """A limit of a day or a month is nearly used up. `mark` grows with the window and, within it, the percentage."""
+
+    limit: str
+    percentage: int
+    mark: int
+
+
+def alerts_due(limits: tuple[Limit, ...], state: QuotaState, now_ms: int) -> list[Alert]:
+    """The alerts that `state` gives reason for and that have not been given in this UTC day or month."""
+    due = []
+    for limit in limits:
+        window = month_at(now_ms) if limit.name.endswith("_month") else now_ms // DAY_MS
+        if limit.name.endswith("_minute"):
+            continue
+        stands = standing(limit, state, now_ms)
+        reached = next((each for each in ALERT_PERCENTAGES if 100 * stands.used >= each * stands.capacity), None)
+        if reached is not None and state.alerted.get(limit.name, 0) < (mark := window * 100 + reached):
+            due.append(Alert(limit.name, reached, mark))
+    return due
 
 
 def unexplained_use(limit: Limit, before: QuotaState, after: QuotaState, provider_remaining: int, capacity: int) -> int:
