@@ -10,6 +10,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import anyio
+from aws_lambda_powertools import Logger
 from mangum import Mangum
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -17,6 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from sluice.assembly import gateway, registry
 from sluice.chat import ChatRequest
@@ -30,6 +32,9 @@ from sluice.http.responses import Response as Built
 from sluice.http.responses import error_response, json_response, no_route, to_sluice_error
 from sluice.settings import settings
 
+# The loggers of the layer are its children: without it their lines would not be structured, or not come out at all.
+logger = Logger()
+
 # Kept back from Lambda's own deadline, to settle and to send the error.
 _MARGIN_S = 1.5
 
@@ -41,7 +46,7 @@ async def create_completion(request: Request) -> Response:
     answer = await run_in_threadpool(_complete, raw, request.headers.get("authorization"), context)
     if isinstance(answer, Answer):
         return _to_starlette(json_response(answer.body, headers=answer.headers))
-    return StreamingResponse(_events(answer), media_type=sse.CONTENT_TYPE, headers=dict(answer.headers))
+    return _EventStream(answer)
 
 
 def _complete(raw: bytes, authorization: str | None, context: RequestContext) -> Answer | StreamedAnswer:
@@ -50,17 +55,29 @@ def _complete(raw: bytes, authorization: str | None, context: RequestContext) ->
     return (gateway().stream if chat.stream else gateway().complete)(chat, principal, context)
 
 
-async def _events(answer: StreamedAnswer) -> AsyncIterator[bytes]:
-    try:
-        while (chunk := await run_in_threadpool(next, answer.chunks, None)) is not None:
-            yield sse.event(chunk.body)
-        yield sse.done()
-    except Exception as error:  # noqa: BLE001 -- the outermost edge of a stream: its status is sent already
-        yield sse.error_event(to_sluice_error(error))
-    finally:
-        # Also when the caller has hung up, which cancels everything that is not shielded.
-        with anyio.CancelScope(shield=True):
-            await run_in_threadpool(answer.chunks.close)
+class _EventStream(StreamingResponse):
+    """A streamed answer as server-sent events."""
+
+    def __init__(self, answer: StreamedAnswer) -> None:
+        self._chunks = answer.chunks
+        super().__init__(self._events(), media_type=sse.CONTENT_TYPE, headers=dict(answer.headers))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            # Also when the caller hung up, perhaps before the first event: that cancels whatever is not shielded.
+            with anyio.CancelScope(shield=True):
+                await run_in_threadpool(self._chunks.close)
+
+    async def _events(self) -> AsyncIterator[bytes]:
+        try:
+            while (chunk := await run_in_threadpool(next, self._chunks, None)) is not None:
+                yield sse.event(chunk.body)
+            yield sse.done()
+        except Exception as error:  # noqa: BLE001 -- the outermost edge of a stream: its status is sent already
+            yield sse.error_event(to_sluice_error(error))
 
 
 async def list_models(request: Request) -> Response:
@@ -92,7 +109,7 @@ def _remaining_s(request: Request) -> float:
         return float(context.get_remaining_time_in_millis()) / 1000
     try:
         return float(json.loads(request.headers["x-amzn-lambda-context"])["deadline"]) / 1000 - time.time()
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, OverflowError, RecursionError):
         return float("inf")
 
 

@@ -6,6 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from enum import StrEnum
 from typing import cast
 
 from aws_lambda_powertools import Logger
@@ -36,6 +37,20 @@ _THREADS = 32
 _NO_USAGE = Usage(0, 0)
 
 logger = Logger(child=True)
+
+
+class Outcome(StrEnum):
+    """What became of a request that was let in."""
+
+    ANSWERED = "answered"
+    WITHHELD = "withheld"
+    """The answer broke a rule."""
+    BROKE_OFF = "broke off"
+    """The provider failed in the middle of a stream."""
+    ABANDONED = "abandoned"
+    """The caller hung up in the middle of a stream."""
+    REFUSED = "refused"
+    """Nobody answered; nothing was spent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +187,8 @@ class Books:
         """Write down an answer that came from the cache."""
         cached = cast("CachedAnswer", entry.cached)
         deployment = next((each for each in entry.plan.deployments if each.id == cached.deployment), None)
-        self._record(entry, deployment, cached.model, _NO_USAGE, 0, is_cache_hit=True)
-        _log(entry, entry.provenance(None, 0, ()), _NO_USAGE, "answered")
+        self._record(entry, deployment, cached.model, _NO_USAGE, 0, Outcome.ANSWERED, is_cache_hit=True)
+        _log(entry, entry.provenance(None, 0, ()), _NO_USAGE, Outcome.ANSWERED)
 
     def close(
         self,
@@ -185,49 +200,36 @@ class Books:
         body: JsonObject,
         *,
         findings: tuple[Finding, ...] = (),
-        is_good: bool = True,
+        outcome: Outcome = Outcome.ANSWERED,
+        error: ProviderError | None = None,
     ) -> int:
-        """Settle with deployment and tenant, record, and cache the answer if it `is_good`, all at once.
+        """Settle with deployment and tenant, record, and cache an answer that was given, all at once.
 
-        A usage that can't be is not believed: what was reserved then counts as used. Returns the cost in billionths
-        of a dollar. What fails here is survived, logged and counted.
+        Without a usage, or with one that can't be, what was reserved counts as used. Returns the cost in billionths of
+        a dollar. What fails here is survived, logged and counted. `error` is what a stream broke off with.
         """
         deployment = routed.deployment
-        believed = usage if usage and usage.total_tokens <= deployment.model.context_window else None
+        most_tokens = deployment.model.context_window * (entry.request.n or 1)
+        believed = usage if usage and usage.prompt_tokens and usage.total_tokens <= most_tokens else None
         spent = believed or Usage(routed.estimate.prompt_tokens, routed.estimate.completion_tokens)
         cost = price_nanousd(deployment, spent)
         purse.charge(cost)
         characters = sum(len(text) for text in _texts(body))
         tasks: list[Callable[[], object]] = [
-            lambda: self._accounts.settle(routed, entry.request, believed, characters, rate_limits),
+            lambda: self._accounts.settle(routed, entry.request, believed, characters, rate_limits, error),
             purse.close,
-            lambda: self._record(entry, deployment, deployment.model.id, spent, cost, is_error=not is_good),
+            lambda: self._record(entry, deployment, deployment.model.id, spent, cost, outcome),
         ]
-        if is_good:
+        if outcome is Outcome.ANSWERED:
             tasks.append(lambda: self._store(entry, deployment, body))
         self._all_at_once(tasks)
-        _log(entry, entry.provenance(routed, cost, findings), spent, "answered" if is_good else "withheld")
+        _log(entry, entry.provenance(routed, cost, findings), spent, outcome)
         return cost
-
-    def close_broken(self, entry: Entry, routed: Routed[object], purse: Purse, error: ProviderError | None) -> None:
-        """Write down an answer that broke off, with `error` or because the caller hung up: all reserved is spent."""
-        deployment = routed.deployment
-        spent = Usage(routed.estimate.prompt_tokens, routed.estimate.completion_tokens)
-        cost = price_nanousd(deployment, spent)
-        purse.charge(cost)
-        self._all_at_once(
-            [
-                lambda: self._accounts.settle_broken(routed, error),
-                purse.close,
-                lambda: self._record(entry, deployment, deployment.model.id, spent, cost, is_error=True),
-            ]
-        )
-        _log(entry, entry.provenance(routed, cost, ()), spent, "broke off" if error else "abandoned")
 
     def close_refused(self, entry: Entry, purse: Purse) -> None:
         """Give back what the caller and the tenant were counted for a request that nobody answered."""
         self._all_at_once([purse.close, lambda: self._give_back(entry.caller)])
-        _log(entry, entry.provenance(None, None, ()), _NO_USAGE, "refused")
+        _log(entry, entry.provenance(None, None, ()), _NO_USAGE, Outcome.REFUSED)
 
     def estimated_nanousd(self, deployment: Deployment, request: ChatRequest) -> int:
         """What a call to `deployment` may cost, in billionths of a dollar."""
@@ -252,9 +254,9 @@ class Books:
         model: str,
         usage: Usage,
         cost: int,
+        outcome: Outcome,
         *,
         is_cache_hit: bool = False,
-        is_error: bool = False,
     ) -> None:
         usage_record = UsageRecord(
             tenant=entry.principal.tenant.id,
@@ -265,7 +267,7 @@ class Books:
             cost_nanousd=cost,
             response_time_ms=int((time.monotonic() - entry.started_s) * 1000),
             is_cache_hit=is_cache_hit,
-            is_error=is_error,
+            is_error=outcome is not Outcome.ANSWERED,
         )
         with surviving("recording usage"):
             record(usage_record, datetime.now(UTC))
@@ -307,13 +309,13 @@ def price_nanousd(deployment: Deployment, tokens: Usage | TokenEstimate) -> int:
     return cost_nanousd(Usage(tokens.prompt_tokens, tokens.completion_tokens), deployment.model.price)
 
 
-def _log(entry: Entry, provenance: Provenance, usage: Usage, outcome: str) -> None:
+def _log(entry: Entry, provenance: Provenance, usage: Usage, outcome: Outcome) -> None:
     metadata = entry.request.metadata
     logger.info(
         "request",
         extra={
             **provenance.fields(),
-            "outcome": outcome,
+            "outcome": str(outcome),
             "tenant": entry.principal.tenant.id,
             "caller": entry.principal.caller_id,
             "task": metadata.task if metadata else None,

@@ -141,9 +141,15 @@ class NoProviderError(SluiceError):
     type = "server_error"
     code = "no_provider_available"
 
-    def __init__(self, message: str, *, tried: Sequence[str] = ()) -> None:
+    def __init__(self, message: str, *, tried: Sequence[str] = (), retry_after_s: int | None = None) -> None:
         super().__init__(message)
         self.tried = tuple(tried)
+        self.retry_after_s = retry_after_s
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """`retry-after`, in seconds, when some of the deployments are only out of quota."""
+        return {} if self.retry_after_s is None else {"retry-after": str(self.retry_after_s)}
 
 
 class LedgerUnavailableError(SluiceError):

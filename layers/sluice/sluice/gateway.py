@@ -9,7 +9,7 @@
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 
-from sluice.books import Books, Entry, Purse, guard_modes
+from sluice.books import Books, Entry, Outcome, Purse, guard_modes
 from sluice.chat import ChatChunk, ChatRequest, JsonObject
 from sluice.chat_stream import chunks_from_body
 from sluice.deadline import Deadline
@@ -20,10 +20,13 @@ from sluice.guards.prompt import check_prompt, raise_if_blocked
 from sluice.http.authentication import Principal
 from sluice.providers.base import Provider, ProviderResponse
 from sluice.providers.registry import Deployment, Registry
-from sluice.relay import OpenedStream, relay
+from sluice.relay import OpenedStream, Relay
 from sluice.routing.accounts import Routed
 from sluice.routing.plan import plan
 from sluice.routing.router import Router
+
+type _Ask[T] = Callable[[Provider, ChatRequest, Deployment, Deadline], T]
+"""How a provider is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ class Answer:
 class StreamedAnswer:
     """An answer as it arrives. `chunks` may raise SluiceError half-way; close them, read to their end or not."""
 
-    chunks: Generator[ChatChunk]
+    chunks: Relay | Generator[ChatChunk]
     headers: Mapping[str, str]
 
 
@@ -74,7 +77,8 @@ class Gateway:
             try:
                 body, findings = judge_answer(routed.answer.chat.body, request.response_format, entry.guard_modes)
             except (GuardBlockedError, InvalidAnswerError, InvalidJsonAnswerError) as error:
-                self._books.close(entry, routed, purse, usage, rate_limits, routed.answer.chat.body, is_good=False)
+                withheld = routed.answer.chat.body
+                self._books.close(entry, routed, purse, usage, rate_limits, withheld, outcome=Outcome.WITHHELD)
                 if not isinstance(error, InvalidJsonAnswerError):
                     raise
                 if not may_ask_again:
@@ -91,8 +95,8 @@ class Gateway:
             self._books.close_hit(entry)
             chunks = (chunk for chunk in chunks_from_body(entry.cached.body, entry.wants_usage))
             return StreamedAnswer(chunks, entry.headers())
-        routed, purse = self._route(entry, context.deadline, OpenedStream)
-        return StreamedAnswer(relay(entry, routed, purse, self._books), entry.headers(routed))
+        routed, purse = self._route(entry, context.deadline, _open_stream)
+        return StreamedAnswer(Relay(entry, routed, purse, self._books), entry.headers(routed))
 
     def _enter(self, request: ChatRequest, principal: Principal, context: RequestContext) -> Entry:
         """Judge the prompt, find who may answer, then count the caller and look in the cache, both at once."""
@@ -103,27 +107,50 @@ class Gateway:
         chosen = plan(request, self._registry(), tenant.allowed_models)
         return self._books.open(request, principal, context.request_id, chosen, findings, skip_cache=context.skip_cache)
 
-    def _route[T](
-        self, entry: Entry, deadline: Deadline, ask: Callable[[Provider, ChatRequest, str, float], T]
-    ) -> tuple[Routed[T], Purse]:
+    def _route[T](self, entry: Entry, deadline: Deadline, ask: _Ask[T]) -> tuple[Routed[T], Purse]:
         """Reserve the tenant's money and a deployment at once, then `ask` its provider; if nobody answers, undo all."""
         purse = self._books.purse(entry)
-
-        def call(deployment: Deployment, timeout_s: float) -> T:
-            purse.open()
-            try:
-                return ask(self._registry().provider(deployment), entry.request, deployment.model.id, timeout_s)
-            except ProviderError as error:
-                if error.was_counted:
-                    purse.charge(self._books.estimated_nanousd(deployment, entry.request))
-                raise
-
+        errand = _Errand(entry, purse, self._books, self._registry(), deadline, ask)
         try:
-            return self._router.route(entry.request, entry.plan.groups, deadline, call), purse
+            return self._router.route(entry.request, entry.plan.groups, deadline, errand), purse
         except BaseException:
             self._books.close_refused(entry, purse)
             raise
 
 
-def _complete(provider: Provider, request: ChatRequest, model: str, timeout_s: float) -> ProviderResponse:
-    return provider.complete(request, model, timeout_s)
+class _Errand[T]:
+    """Asks a provider the question of `entry`, once the tenant can afford it."""
+
+    def __init__(
+        self, entry: Entry, purse: Purse, books: Books, registry: Registry, deadline: Deadline, ask: _Ask[T]
+    ) -> None:
+        self._request = entry.request
+        self._purse = purse
+        self._books = books
+        self._registry = registry
+        self._deadline = deadline
+        self._ask = ask
+
+    def prepare(self, deployment: Deployment) -> None:
+        self._registry.provider(deployment).warm_up()
+
+    def afford(self) -> None:
+        self._purse.open()
+
+    def call(self, deployment: Deployment) -> T:
+        try:
+            return self._ask(self._registry.provider(deployment), self._request, deployment, self._deadline)
+        except ProviderError as error:
+            if error.was_counted:
+                self._purse.charge(self._books.estimated_nanousd(deployment, self._request))
+            raise
+
+
+def _complete(provider: Provider, request: ChatRequest, deployment: Deployment, deadline: Deadline) -> ProviderResponse:
+    timeout_s = min(deployment.provider.timeout_s, deadline.remaining_s)
+    return provider.complete(request, deployment.model.id, timeout_s)
+
+
+def _open_stream(provider: Provider, request: ChatRequest, deployment: Deployment, deadline: Deadline) -> OpenedStream:
+    # A provider's time-out is for a pause: a long answer may take as long as the request has.
+    return OpenedStream(provider, request, deployment.model.id, deadline.remaining_s, deployment.provider.timeout_s)

@@ -1,11 +1,18 @@
 """Passes a streamed answer on as it arrives: guarded, collected, and settled when it ends, however it ends."""
 
 from collections.abc import Generator, Iterator
+from typing import cast
 
-from sluice.books import Books, Entry, Purse
+from sluice.books import Books, Entry, Outcome, Purse
 from sluice.chat import ChatChunk, ChatRequest
 from sluice.chat_stream import assemble
-from sluice.errors import InterruptedAnswerError, InvalidAnswerError, ProviderError, ProviderProtocolError
+from sluice.errors import (
+    InterruptedAnswerError,
+    InvalidAnswerError,
+    ProviderError,
+    ProviderProtocolError,
+    SluiceError,
+)
 from sluice.guards.chunks import ChunkGuard
 from sluice.guards.json_answer import InvalidJsonAnswerError, enforce_json
 from sluice.providers.base import Provider, RateLimitHeaders
@@ -15,8 +22,8 @@ from sluice.routing.accounts import Routed
 class OpenedStream:
     """A provider's stream whose first chunk has arrived: until then, another deployment can still take over."""
 
-    def __init__(self, provider: Provider, request: ChatRequest, model: str, timeout_s: float) -> None:
-        self._stream = provider.stream(request, model, timeout_s)
+    def __init__(self, provider: Provider, request: ChatRequest, model: str, timeout_s: float, pause_s: float) -> None:
+        self._stream = provider.stream(request, model, timeout_s, pause_s)
         self._chunks = iter(self._stream)
         try:
             self._first = next(self._chunks)
@@ -42,39 +49,80 @@ class OpenedStream:
         self._stream.close()
 
 
-def relay(entry: Entry, routed: Routed[OpenedStream], purse: Purse, books: Books) -> Generator[ChatChunk]:
-    """Yield what the caller is to see of the answer. Close the iterator, read to its end or not.
+class Relay(Iterator[ChatChunk]):
+    """What the caller is to see of an answer. Close it, read to its end or not, or never begun.
 
     Raises GuardBlockedError, InvalidAnswerError for JSON that is none, InterruptedAnswerError when it breaks off.
     """
-    stream = routed.answer
-    guard = ChunkGuard(entry.guard_modes)
-    seen: list[ChatChunk] = []
-    broken: ProviderError | None = None
-    is_good = False
-    try:
-        for chunk in stream:
-            seen.append(chunk)
-            yield from _shown(guard.release(chunk), entry.wants_usage)
-        yield from guard.rest()
-        for choice in assemble(seen)["choices"]:
-            if isinstance(choice["message"].get("content"), str) and not choice["message"].get("tool_calls"):
-                enforce_json(choice["message"]["content"], entry.request.response_format)
-        is_good = True
-    except ProviderError as error:
-        broken = error
-        raise InterruptedAnswerError(f"{routed.deployment.id} broke off: {error.message}") from error
-    except InvalidJsonAnswerError as error:
-        raise InvalidAnswerError(f"The answer is not the JSON that was asked for: {error}") from error
-    finally:
-        # Also when the caller has hung up (GeneratorExit): a usage that has arrived is settled all the same.
+
+    def __init__(self, entry: Entry, routed: Routed[OpenedStream], purse: Purse, books: Books) -> None:
+        self._entry = entry
+        self._routed = routed
+        self._purse = purse
+        self._books = books
+        self._guard = ChunkGuard(entry.guard_modes)
+        self._seen: list[ChatChunk] = []
+        self._shown = self._relay()
+        self._is_closed = False
+
+    def __next__(self) -> ChatChunk:
+        """The next chunk; at the end, and before an error is raised, the books are closed."""
+        try:
+            return next(self._shown)
+        except StopIteration:
+            self._close(Outcome.ANSWERED)
+            raise
+        except InterruptedAnswerError as error:
+            self._close(Outcome.BROKE_OFF, cast("ProviderError", error.__cause__))
+            raise
+        except SluiceError:
+            self._close(Outcome.WITHHELD)
+            raise
+
+    def close(self) -> None:
+        """Let go of the provider and close the books, if the answer has not come to its end."""
+        self._shown.close()
+        self._close(Outcome.ABANDONED)
+
+    def _relay(self) -> Generator[ChatChunk]:
+        entry = self._entry
+        try:
+            for chunk in self._routed.answer:
+                self._seen.append(chunk)
+                yield from _shown(self._guard.release(chunk), entry.wants_usage)
+        except ProviderError as error:
+            raise InterruptedAnswerError(f"{self._routed.deployment.id} broke off: {error.message}") from error
+        yield from self._guard.rest()
+        for choice in assemble(self._seen)["choices"]:
+            content = choice["message"].get("content")
+            if isinstance(content, str) and not choice["message"].get("tool_calls"):
+                try:
+                    enforce_json(content, entry.request.response_format)
+                except InvalidJsonAnswerError as error:
+                    raise InvalidAnswerError(f"The answer is not the JSON that was asked for: {error}") from error
+
+    def _close(self, outcome: Outcome, error: ProviderError | None = None) -> None:
+        if self._is_closed:
+            return
+        self._is_closed = True
+        stream = self._routed.answer
         stream.close()
-        body = assemble(seen)
-        usage = next((chunk.usage for chunk in reversed(seen) if chunk.usage), None)
-        if broken is not None or (usage is None and not is_good):
-            books.close_broken(entry, routed, purse, broken)
-        else:
-            books.close(entry, routed, purse, usage, stream.rate_limits, body, findings=guard.findings, is_good=is_good)
+        body = assemble(self._seen)
+        # Some providers count along in every chunk: only what stands at the end is the answer's usage.
+        has_ended = all(choice.get("finish_reason") for choice in body["choices"])
+        is_whole = outcome is Outcome.ANSWERED or (error is None and has_ended)
+        usages = (chunk.usage for chunk in reversed(self._seen)) if is_whole else ()
+        self._books.close(
+            self._entry,
+            self._routed,
+            self._purse,
+            next(filter(None, usages), None),
+            stream.rate_limits,
+            body,
+            findings=self._guard.findings,
+            outcome=outcome,
+            error=error,
+        )
 
 
 def _shown(chunk: ChatChunk, wants_usage: bool) -> Iterator[ChatChunk]:

@@ -1,5 +1,6 @@
 """What a provider is to the rest of Sluice."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -59,12 +60,23 @@ class Provider(ABC):
         self.config = config
 
     @abstractmethod
+    def warm_up(self) -> None:
+        """Import and build what a call needs, without calling.
+
+        Done before a reservation: an SDK can take seconds to import on a cold function, and a reservation must reach
+        the provider within the second it was made in.
+        """
+
+    @abstractmethod
     def complete(self, request: ChatRequest, model: str, timeout_s: float) -> ProviderResponse:
         """Answer `request` with `model`, within `timeout_s` in all. Raises ProviderError."""
 
     @abstractmethod
-    def stream(self, request: ChatRequest, model: str, timeout_s: float) -> ProviderStream:
-        """Begin to answer `request` with `model`, the last chunk within `timeout_s`. Raises ProviderError."""
+    def stream(self, request: ChatRequest, model: str, timeout_s: float, pause_s: float = math.inf) -> ProviderStream:
+        """Begin to answer `request` with `model`; returns with the first chunk. Raises ProviderError.
+
+        The first chunk, and each after the one before it, has to come within `pause_s`; the last within `timeout_s`.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """What all adapters share: the body that goes out, and the checks on what comes back."""
 
 import json
+import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -110,12 +111,30 @@ def read_whole(response: HttpResponse, call: Call, limits: ReadLimits) -> Provid
     return ProviderResponse(ChatResponse(body), limits(response.headers))
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long a stream may take: until `deadline_s` (monotonic) in all, and `pause_s` for each chunk."""
+
+    deadline_s: float
+    pause_s: float
+
+    @classmethod
+    def begin(cls, timeout_s: float, pause_s: float) -> "Pace":
+        """The pace of a stream that is asked for now."""
+        return cls(time.monotonic() + timeout_s, pause_s)
+
+    def due_s(self) -> float:
+        """By when a chunk has to come that is waited for from now on."""
+        return min(self.deadline_s, time.monotonic() + self.pause_s)
+
+
 class AnswerStream(ProviderStream):
     """A streamed answer, opened up to its first chunk: what fails until then fails in the constructor."""
 
-    def __init__(self, response: HttpResponse, call: Call, limits: ReadLimits) -> None:
+    def __init__(self, response: HttpResponse, call: Call, limits: ReadLimits, pace: Pace) -> None:
         self._response = response
         self._call = call
+        self._pace = pace
         try:
             if response.status_code != 200:
                 _check_status(response, call, _read(response))
@@ -158,6 +177,8 @@ class AnswerStream(ProviderStream):
                     index = choice.get("index", 0)
                     has_ended[index] = has_ended.get(index, False) or choice.get("finish_reason") is not None
                 yield ChatChunk(body)
+                # How long the reader took over the last chunk is not the provider's fault.
+                self._response.extensions["network_stream"].allow(self._pace.due_s())
             if not has_ended:
                 _broken("the stream has no choices")
             if not is_done and not all(has_ended.values()):

@@ -1,5 +1,6 @@
 """Groq, through its own SDK."""
 
+import math
 import time
 from collections.abc import Mapping
 from functools import cached_property
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING
 from sluice.chat import ChatRequest
 from sluice.errors import ProviderProtocolError
 from sluice.providers.base import Provider, ProviderConfig, ProviderResponse, ProviderStream, RateLimitHeaders
-from sluice.providers.exchange import AnswerStream, Call, base_url, read_whole
+from sluice.providers.exchange import AnswerStream, Call, Pace, base_url, read_whole
 from sluice.providers.failures import failure
 from sluice.providers.headers import GROQ_DIMENSIONS, rate_limits
 
@@ -29,17 +30,21 @@ class GroqProvider(Provider):
         super().__init__(config)
         self._base_url = base_url(config, GROQ_URL).removesuffix(SDK_PATH)
 
+    def warm_up(self) -> None:
+        """Import and build what a call needs, without calling."""
+        _ = self._client
+
     def complete(self, request: ChatRequest, model: str, timeout_s: float) -> ProviderResponse:
         """Answer `request` with `model`, within `timeout_s` in all. Raises ProviderError."""
         deadline_s = time.monotonic() + timeout_s
         call = Call.of(request, model, self.config, streamed=False)
         return read_whole(self._send(call, deadline_s), call, _limits)
 
-    def stream(self, request: ChatRequest, model: str, timeout_s: float) -> ProviderStream:
-        """Begin to answer `request`; returns with the first chunk, the last comes within `timeout_s`."""
-        deadline_s = time.monotonic() + timeout_s
+    def stream(self, request: ChatRequest, model: str, timeout_s: float, pause_s: float = math.inf) -> ProviderStream:
+        """Begin to answer `request`, each chunk within `pause_s`, all within `timeout_s`. Raises ProviderError."""
+        pace = Pace.begin(timeout_s, pause_s)
         call = Call.of(request, model, self.config, streamed=True)
-        return AnswerStream(self._send(call, deadline_s), call, _limits)
+        return AnswerStream(self._send(call, pace.due_s()), call, _limits, pace)
 
     def _send(self, call: Call, deadline_s: float) -> "httpx.Response":
         client = self._client

@@ -1,5 +1,6 @@
 """Hugging Face, through huggingface_hub's InferenceClient."""
 
+import math
 import time
 from collections.abc import Mapping
 from functools import cached_property
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sluice.chat import ChatRequest
 from sluice.providers.base import Provider, ProviderConfig, ProviderResponse, ProviderStream, RateLimitHeaders
-from sluice.providers.exchange import AnswerStream, Call, base_url, read_whole
+from sluice.providers.exchange import AnswerStream, Call, Pace, base_url, read_whole
 
 if TYPE_CHECKING:
     from sluice.providers.inference_client import VerbatimClient
@@ -26,17 +27,21 @@ class HuggingFaceProvider(Provider):
         super().__init__(config)
         self._base_url = base_url(config, ROUTER_URL)
 
+    def warm_up(self) -> None:
+        """Import and build what a call needs, without calling."""
+        _ = self._client
+
     def complete(self, request: ChatRequest, model: str, timeout_s: float) -> ProviderResponse:
         """Answer `request` with `model`, within `timeout_s` in all. Raises ProviderError."""
         deadline_s = time.monotonic() + timeout_s
         call = Call.of(request, model, self.config, streamed=False)
         return read_whole(self._client.open(call, deadline_s), call, _no_limits)
 
-    def stream(self, request: ChatRequest, model: str, timeout_s: float) -> ProviderStream:
-        """Begin to answer `request`; returns with the first chunk, the last comes within `timeout_s`."""
-        deadline_s = time.monotonic() + timeout_s
+    def stream(self, request: ChatRequest, model: str, timeout_s: float, pause_s: float = math.inf) -> ProviderStream:
+        """Begin to answer `request`, each chunk within `pause_s`, all within `timeout_s`. Raises ProviderError."""
+        pace = Pace.begin(timeout_s, pause_s)
         call = Call.of(request, model, self.config, streamed=True)
-        return AnswerStream(self._client.open(call, deadline_s), call, _no_limits)
+        return AnswerStream(self._client.open(call, pace.due_s()), call, _no_limits, pace)
 
     @cached_property
     def _client(self) -> "VerbatimClient":

@@ -1,5 +1,6 @@
 """Whatever speaks OpenAI's chat protocol, directly over httpx (docs/decisions/openai-compatible-on-httpx.md)."""
 
+import math
 import time
 from collections.abc import Mapping
 from functools import cached_property
@@ -8,7 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from sluice.chat import ChatRequest
 from sluice.providers.base import Provider, ProviderConfig, ProviderResponse, ProviderStream, RateLimitHeaders
-from sluice.providers.exchange import AnswerStream, Call, base_url, read_whole
+from sluice.providers.exchange import AnswerStream, Call, Pace, base_url, read_whole
 from sluice.providers.headers import OPENAI_DIMENSIONS, rate_limits
 
 if TYPE_CHECKING:
@@ -27,17 +28,21 @@ class OpenAICompatibleProvider(Provider):
         # A query stays where it is: Azure asks for `?api-version=...`.
         self._url = urlunsplit(parts._replace(path=parts.path + "/chat/completions"))
 
+    def warm_up(self) -> None:
+        """Import and build what a call needs, without calling."""
+        _ = self._client
+
     def complete(self, request: ChatRequest, model: str, timeout_s: float) -> ProviderResponse:
         """Answer `request` with `model`, within `timeout_s` in all. Raises ProviderError."""
         deadline_s = time.monotonic() + timeout_s
         call = Call.of(request, model, self.config, streamed=False)
         return read_whole(self._send(call, deadline_s), call, _limits)
 
-    def stream(self, request: ChatRequest, model: str, timeout_s: float) -> ProviderStream:
-        """Begin to answer `request`; returns with the first chunk, the last comes within `timeout_s`."""
-        deadline_s = time.monotonic() + timeout_s
+    def stream(self, request: ChatRequest, model: str, timeout_s: float, pause_s: float = math.inf) -> ProviderStream:
+        """Begin to answer `request`, each chunk within `pause_s`, all within `timeout_s`. Raises ProviderError."""
+        pace = Pace.begin(timeout_s, pause_s)
         call = Call.of(request, model, self.config, streamed=True)
-        return AnswerStream(self._send(call, deadline_s), call, _limits)
+        return AnswerStream(self._send(call, pace.due_s()), call, _limits, pace)
 
     def _send(self, call: Call, deadline_s: float) -> "httpx.Response":
         client = self._client

@@ -1,7 +1,6 @@
 """A deployment's account with the ledger: what a request costs it, how it has done, and what is left of it."""
 
 import math
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -18,6 +17,8 @@ from sluice.telemetry import surviving
 
 # What a 429 without a retry-after stands for.
 _DEFAULT_BLOCK_S = 5.0
+# A block only ever moves later, so a provider that names the year 3000 must not be believed.
+_LONGEST_BLOCK_S = 86_400.0
 # Reserved for a character count before the answer is known.
 _CHARACTERS_PER_COMPLETION_TOKEN = 4
 
@@ -31,7 +32,7 @@ class Routed[T]:
     estimate: TokenEstimate
     answer: T
     attempts: int
-    started_s: float  # monotonic
+    response_time_ms: float  # until the answer, or the first of it
 
 
 class Accounts:
@@ -68,6 +69,14 @@ class Accounts:
         }
         return self._ledger.reserve(scope_of(deployment), limits_of(deployment), costs, hold=True)
 
+    def is_late(self, reservation: Reservation) -> bool:
+        """Whether the provider may count the request later than the reservation does.
+
+        The ledger's margin is one slice: what is sent in the slice it was reserved in has at least that long to arrive.
+        """
+        now_ms = self._ledger.now_ms()
+        return any(DEPLOYMENT_WINDOWS[name].slice_at(now_ms) > index for name, (index, _) in reservation.taken.items())
+
     def settle(
         self,
         routed: Routed[object],
@@ -75,10 +84,11 @@ class Accounts:
         usage: Usage | None,
         characters: int,
         headers: RateLimitHeaders,
+        error: ProviderError | None = None,
     ) -> None:
         """Correct the reservation of an answer to its `usage` and number of `characters`, and learn from it.
 
-        Without a usage that can be believed, what was reserved stays counted.
+        Without a usage that can be believed, what was reserved stays counted. `error` is what a stream broke off with.
         """
         notes = self._notes(routed.reservation)
         habits = TokenHabits.from_notes(notes)
@@ -90,7 +100,8 @@ class Accounts:
                 "tokens_per_day": usage.total_tokens,
                 "characters_per_month": prompt_weight(request) + characters,
             }
-        health = _health_from(notes).after_success((time.monotonic() - routed.started_s) * 1000)
+        health = _health_from(notes)
+        health = health.after_success(routed.response_time_ms) if error is None else health.after_failure()
         with surviving("settling a deployment"):
             self._ledger.settle(routed.reservation, actual, _notes_of(health) | habits.notes())
             limits = limits_of(routed.deployment)
@@ -104,25 +115,13 @@ class Accounts:
         with surviving("giving back a reservation"):
             self._ledger.settle(reservation, {} if error.was_counted else dict.fromkeys(reservation.taken, 0), notes)
         if isinstance(error, ProviderRateLimitedError):
-            pause_s = _DEFAULT_BLOCK_S if error.retry_after_s is None else error.retry_after_s
             with surviving("blocking a deployment"):
-                self._ledger.block(reservation.scope, self._ledger.now_ms() + math.ceil(pause_s * 1000))
+                self._ledger.block(reservation.scope, self._ledger.now_ms() + block_ms(error))
 
     def give_back(self, reservation: Reservation) -> None:
         """Undo a reservation that was not used."""
         with surviving("giving back a reservation"):
             self._ledger.give_back(reservation)
-
-    def settle_broken(self, routed: Routed[object], error: ProviderError | None) -> None:
-        """Close the reservation of an answer that broke off, with `error` or because the caller hung up.
-
-        All that was reserved stays counted: how much the provider went on to say is not known.
-        """
-        notes: dict[str, float] = {}
-        if error is not None:
-            notes = _notes_of(_health_from(self._notes(routed.reservation)).after_failure())
-        with surviving("settling a deployment"):
-            self._ledger.settle(routed.reservation, {}, notes)
 
     def keep(self, reservation: Reservation) -> None:
         """Close a reservation as it is: what became of it will not be known."""
@@ -132,6 +131,12 @@ class Accounts:
     def _notes(self, reservation: Reservation) -> Mapping[str, float]:
         seen = self._ledger.seen(reservation.scope)
         return seen.notes if seen else reservation.notes
+
+
+def block_ms(error: ProviderRateLimitedError) -> int:
+    """For how long a provider that answered 429 is left alone."""
+    pause_s = _DEFAULT_BLOCK_S if error.retry_after_s is None else error.retry_after_s
+    return math.ceil(min(pause_s, _LONGEST_BLOCK_S) * 1000)
 
 
 def scope_of(deployment: Deployment) -> str:

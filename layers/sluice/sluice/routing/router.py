@@ -3,7 +3,8 @@
 import math
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 from aws_lambda_powertools import Logger
 
@@ -12,6 +13,7 @@ from sluice.deadline import Deadline
 from sluice.errors import (
     DeadlineExceededError,
     InvalidRequestError,
+    LedgerUnavailableError,
     NoProviderError,
     ProviderAuthenticationError,
     ProviderError,
@@ -20,10 +22,13 @@ from sluice.errors import (
     QuotaExceededError,
     SluiceError,
 )
+from sluice.providers.base import ProviderConfig
 from sluice.providers.registry import Deployment
+from sluice.quota.estimate import TokenEstimate
+from sluice.quota.item import Reservation
 from sluice.quota.ledger import QuotaDeniedError
 from sluice.quota.limits import Denial
-from sluice.routing.accounts import Accounts, Routed
+from sluice.routing.accounts import Accounts, Routed, block_ms
 from sluice.routing.breaker import Breaker, CircuitOpenError
 from sluice.routing.scoring import Weights, score
 from sluice.telemetry import count
@@ -35,9 +40,24 @@ _MAX_RETRIES = 3
 _SHORTEST_CALL_S = 0.25
 # How long a process leaves a credential alone that its provider refused.
 _REFUSED_CREDENTIAL_S = 600.0
+# A reservation is late when its second has passed before the request is sent, one in a hundred or so.
+_MAX_LATE_RESERVATIONS = 5
 
 type Groups = Sequence[Sequence[Deployment]]
 """Deployments in order of preference: all of a group are tried, best first, before any of the next."""
+
+
+class Errand[T](Protocol):
+    """What is to be done with a deployment once one is found."""
+
+    def prepare(self, deployment: Deployment) -> None:
+        """Do all that takes time and needs no reservation."""
+
+    def afford(self) -> None:
+        """Wait for whatever else must be reserved. Raises SluiceError, and the deployment's reservation goes back."""
+
+    def call(self, deployment: Deployment) -> T:
+        """Ask the provider. Raises ProviderError."""
 
 
 class Router:
@@ -47,24 +67,21 @@ class Router:
         self._accounts = accounts
         self._breaker = breaker
         self._weights = weights
-        self._refused_until_s: dict[str, float] = {}
+        self._refused_until_s: dict[ProviderConfig, float] = {}
 
-    def route[T](
-        self, request: ChatRequest, groups: Groups, deadline: Deadline, call: Callable[[Deployment, float], T]
-    ) -> Routed[T]:
-        """Reserve at the best deployment and `call` it, with the seconds it may take; on failure, the next.
+    def route[T](self, request: ChatRequest, groups: Groups, deadline: Deadline, errand: Errand[T]) -> Routed[T]:
+        """Reserve at the best deployment and do the `errand` there; on failure, at the next.
 
         When all failed and time is left, waits and tries them again, three times at most. Raises QuotaExceededError
         when all are out of quota, NoProviderError naming what was tried, InvalidRequestError when a provider finds
-        the request malformed, DeadlineExceededError, LedgerUnavailableError. `call` may raise SluiceError before it
-        asks the provider; what was reserved is then given back.
+        the request malformed, DeadlineExceededError, LedgerUnavailableError, and what `errand.afford` raises.
         """
         trip = _Trip(deadline)
         for retry in range(_MAX_RETRIES + 1):
             trip.begin_round()
             for group in groups:
                 for deployment in sorted(group, key=lambda each: (-self._score(each), each.priority)):
-                    routed = self._try(request, deployment, trip, call)
+                    routed = self._try(request, deployment, trip, errand)
                     if routed is not None:
                         return routed
             pause_s = random.uniform(0, 2**retry)  # noqa: S311 -- jitter, not a secret
@@ -74,9 +91,9 @@ class Router:
         raise trip.verdict()
 
     def _try[T](
-        self, request: ChatRequest, deployment: Deployment, trip: "_Trip", call: Callable[[Deployment, float], T]
+        self, request: ChatRequest, deployment: Deployment, trip: "_Trip", errand: Errand[T]
     ) -> Routed[T] | None:
-        if self._refused_until_s.get(deployment.alias, 0.0) > time.monotonic():
+        if self._refused_until_s.get(deployment.config, 0.0) > time.monotonic():
             trip.skip(deployment, "credential refused")
             return None
         if self._breaker.is_open(deployment.id):
@@ -85,17 +102,17 @@ class Router:
         if trip.deadline.remaining_s < _SHORTEST_CALL_S:
             trip.skip(deployment, "no time left")
             return None
+        errand.prepare(deployment)
         tokens = self._accounts.estimate(deployment, request)
         try:
-            reservation = self._accounts.reserve(deployment, request, tokens)
+            reservation = self._reserve(deployment, request, tokens, errand)
         except QuotaDeniedError as refused:
             trip.deny(deployment, refused.denial)
             return None
         trip.attempts += 1
         started_s = time.monotonic()
-        timeout_s = min(deployment.provider.timeout_s, trip.deadline.remaining_s)
         try:
-            answer = self._breaker.call(deployment.id, lambda: call(deployment, timeout_s))
+            answer = self._breaker.call(deployment.id, lambda: errand.call(deployment))
         except CircuitOpenError:
             self._accounts.give_back(reservation)
             trip.skip(deployment, "circuit open")
@@ -105,14 +122,28 @@ class Router:
             self._report(deployment, error)
             trip.fail(deployment, error)
             return None
-        except SluiceError:  # raised by `call` before it asked the provider
-            self._accounts.give_back(reservation)
-            raise
         except BaseException:
             # Whatever this is, the provider may have counted the request; only the mark of the reservation goes.
             self._accounts.keep(reservation)
             raise
-        return Routed(deployment, reservation, tokens, answer, trip.attempts, started_s)
+        response_time_ms = (time.monotonic() - started_s) * 1000
+        return Routed(deployment, reservation, tokens, answer, trip.attempts, response_time_ms)
+
+    def _reserve[T](
+        self, deployment: Deployment, request: ChatRequest, tokens: TokenEstimate, errand: Errand[T]
+    ) -> Reservation:
+        """A reservation so fresh that the provider will not count the request later than the ledger does."""
+        for _ in range(_MAX_LATE_RESERVATIONS):
+            reservation = self._accounts.reserve(deployment, request, tokens)
+            try:
+                errand.afford()
+            except BaseException:
+                self._accounts.give_back(reservation)
+                raise
+            if not self._accounts.is_late(reservation):
+                return reservation
+            self._accounts.give_back(reservation)
+        raise LedgerUnavailableError("the quota table is too slow for a reservation to be used in time")
 
     def _report(self, deployment: Deployment, error: ProviderError) -> None:
         logger.warning(
@@ -120,7 +151,7 @@ class Router:
             extra={"deployment": deployment.id, "error": type(error).__name__, "provider_status": error.status},
         )
         if isinstance(error, ProviderAuthenticationError):
-            self._refused_until_s[deployment.alias] = time.monotonic() + _REFUSED_CREDENTIAL_S
+            self._refused_until_s[deployment.config] = time.monotonic() + _REFUSED_CREDENTIAL_S
             count("CredentialRefused", credential=deployment.alias)
 
     def _score(self, deployment: Deployment) -> float:
@@ -156,8 +187,7 @@ class _Trip:
             raise InvalidRequestError(f"{deployment.provider.name} rejected the request: {error.message}") from error
         self._reasons[deployment.id] = type(error).__name__.removeprefix("Provider").removesuffix("Error")
         if isinstance(error, ProviderRateLimitedError):
-            retry_after_ms = None if error.retry_after_s is None else math.ceil(error.retry_after_s * 1000)
-            self._denials[deployment.id] = Denial("blocked_by_provider", retry_after_ms)
+            self._denials[deployment.id] = Denial("blocked_by_provider", block_ms(error))
         elif not isinstance(error, ProviderAuthenticationError):
             self.may_recover = True
 
@@ -169,17 +199,21 @@ class _Trip:
         if self.attempts and self.deadline.remaining_s < _SHORTEST_CALL_S:
             return DeadlineExceededError(f"No provider answered in time. Tried: {', '.join(tried)}.")
         return NoProviderError(
-            f"No provider could answer. Tried: {', '.join(tried) or 'none is configured'}.", tried=tried
+            f"No provider could answer. Tried: {', '.join(tried) or 'none is configured'}.",
+            tried=tried,
+            retry_after_s=_shortest_wait_s(self._denials.values()),
         )
 
 
-def _out_of_quota(denials: Sequence[Denial]) -> SluiceError:
+def _shortest_wait_s(denials: Iterable[Denial]) -> int | None:
     waits_ms = [denial.retry_after_ms for denial in denials if denial.retry_after_ms is not None]
-    if waits_ms:
-        wait_s = math.ceil(min(waits_ms) / 1000)
+    return math.ceil(min(waits_ms) / 1000) if waits_ms else None
+
+
+def _out_of_quota(denials: Sequence[Denial]) -> SluiceError:
+    wait_s = _shortest_wait_s(denials)
+    if wait_s is not None:
         return QuotaExceededError(f"All providers are out of quota. Try again in {wait_s} s.", retry_after_s=wait_s)
-    if all(denial.limit == "blocked_by_provider" for denial in denials):
-        return QuotaExceededError("All providers refuse for now. Try again later.", retry_after_s=None)
     names = ", ".join(sorted({denial.limit for denial in denials}))
     return InvalidRequestError(
         f"The request needs more than any deployment's limit of {names}: shorten it or lower max_tokens.",
