@@ -1,48 +1,27 @@
 """`python -m benchmarks [--quick] [section ...]`: measures Sluice on this machine and prints tables for README."""
 
 import argparse
-import contextlib
-import os
+import subprocess
 import sys
-from collections.abc import Callable
-from pathlib import Path
 
 from benchmarks import machine
+from tools.processes import ROOT
 
-
-def _request_times(*, quick: bool) -> str:
-    from benchmarks import request_times
-
-    return request_times.run(quick=quick)
-
-
-def _dynamodb(*, quick: bool) -> str:
-    from benchmarks import dynamodb_requests
-
-    return dynamodb_requests.run(quick=quick)
-
-
-def _starts(*, quick: bool) -> str:
-    from benchmarks import starts
-
-    return starts.run(quick=quick)
-
-
-def _quota(*, quick: bool) -> str:
-    from benchmarks import quota
-
-    return quota.run(quick=quick)
-
-
-# Imported when they run: what one section loads must not weigh on another.
-SECTIONS: dict[str, tuple[str, Callable[..., str]]] = {
-    "times": ("Requests", _request_times),
-    "dynamodb": ("DynamoDB", _dynamodb),
-    "starts": ("Cold start and size", _starts),
-    "quota": ("Quotas", _quota),
+# Title and module by name.
+SECTIONS = {
+    "times": ("Requests", "request_times"),
+    "dynamodb": ("DynamoDB", "dynamodb_requests"),
+    "starts": ("Cold start and size", "starts"),
+    "quota": ("Quotas", "quota"),
 }
 # A window of a minute has to pass more than once.
 _SLOW = {"quota"}
+
+
+def _run(module: str, *, quick: bool) -> str:
+    """Run one section in a process of its own, so that nothing of another section weighs on it."""
+    command = [sys.executable, "-m", f"benchmarks.{module}", *(["--quick"] if quick else [])]
+    return subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
 def main() -> None:
@@ -56,13 +35,11 @@ def main() -> None:
         parser.error(f"there is no section {unknown[0]!r}; there are {', '.join(SECTIONS)}")
     chosen = arguments.sections or [name for name in SECTIONS if not (arguments.quick and name in _SLOW)]
     sys.stdout.write(f"{machine.description()}\n")
+    sys.stdout.flush()
     for name in chosen:
-        title, run = SECTIONS[name]
+        title, module = SECTIONS[name]
         sys.stderr.write(f"measuring {name}\n")
-        # Log lines and metrics of the gateway are written as in production, and read by nobody.
-        with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
-            found = run(quick=arguments.quick)
-        sys.stdout.write(f"\n### {title}\n\n{found}\n")
+        sys.stdout.write(f"\n### {title}\n\n{_run(module, quick=arguments.quick)}")
         sys.stdout.flush()
 
 

@@ -9,6 +9,7 @@ from benchmarks.capacity import longest_chain
 from benchmarks.markdown import table
 from benchmarks.meter import Meter, Sent
 from benchmarks.saturated_item import saturate
+from benchmarks.section import main
 from benchmarks.stage import MODELS, SCARCE_MODEL, Stage, staged
 from tests.chat_server import forget
 
@@ -138,3 +139,7 @@ def _row(case: _Case, seen: Sequence[_Seen]) -> list[str]:
         f"{sum(one.write_units for one in usual[0].sent):g}",
         ", ".join(name if count == 1 else f"{count} {name}" for name, count in pattern),
     ]
+
+
+if __name__ == "__main__":
+    main(run)

@@ -1,6 +1,7 @@
 """Whether a provider key's limits hold, and are used up, when several processes spend it at once."""
 
 from benchmarks.markdown import table
+from benchmarks.section import main
 from benchmarks.stage import staged
 from tests import race
 
@@ -43,3 +44,7 @@ def run(*, quick: bool) -> str:
             ["limit", "requests", "most in any minute", "overshoot", "violations", "used of the limit", "budget"], rows
         )
     )
+
+
+if __name__ == "__main__":
+    main(run)

@@ -8,6 +8,7 @@ from functools import partial
 from benchmarks.asgi import App, Caller, Exchange
 from benchmarks.markdown import table
 from benchmarks.samples import milliseconds, summary
+from benchmarks.section import main
 from benchmarks.stage import ANSWER_WORDS, MODELS, TENANT, staged
 from sluice.assembly import registry
 from sluice.chat import ChatRequest
@@ -138,3 +139,7 @@ def _stream(provider: Provider, model: str) -> float:
         pass
     stream.close()
     return first_s
+
+
+if __name__ == "__main__":
+    main(run)

@@ -12,6 +12,7 @@ from typing import Any
 from benchmarks import layers
 from benchmarks.markdown import table
 from benchmarks.samples import milliseconds, summary
+from benchmarks.section import main
 from benchmarks.stage import MODELS, Stage, staged
 from tools.processes import ROOT
 
@@ -146,3 +147,7 @@ def _sizes(built: list[layers.Layer]) -> str:
         ["unpacked", "MB", "budget"],
         [*rows, ["both", f"{total / layers.MEGABYTE:.1f}", budget]],
     )
+
+
+if __name__ == "__main__":
+    main(run)
