@@ -1,5 +1,6 @@
 """The adapters with their real SDKs against the fake provider: what goes out and what comes back."""
 
+import gc
 import json
 import subprocess
 import sys
@@ -320,6 +321,26 @@ def test_a_stream_that_is_closed_early_lets_go_of_its_connection(adapter: str, f
     stream.close()
     fake.configure(chunk_delay_s=0)
     assert provider.complete(chat(), "m", 5).chat.texts == ["Echo: What is two and two?"]
+
+
+def test_forgotten_streams_do_not_block_the_pool(adapter: str, fake: FakeProvider) -> None:
+    provider = provider_for(adapter, fake)
+    provider.complete(chat(), "m", 5)
+
+    def forget_streams() -> None:
+        for _ in range(150):
+            next(iter(provider.stream(chat(), "m", 5)))
+
+    # The collector strikes at any allocation, also at those that the pool makes while it holds its lock.
+    thresholds = gc.get_threshold()
+    gc.set_threshold(37)
+    try:
+        thread = threading.Thread(target=forget_streams, daemon=True)
+        thread.start()
+        thread.join(30)
+    finally:
+        gc.set_threshold(*thresholds)
+    assert not thread.is_alive()
 
 
 def test_one_provider_serves_many_threads(adapter: str, fake: FakeProvider) -> None:

@@ -10,6 +10,8 @@ import os
 import socket
 import ssl
 import time
+import weakref
+from collections import deque
 from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any
@@ -40,13 +42,10 @@ class DeadlineStream(httpcore.NetworkStream):
         self._deadline_s = 0.0
         self._moved: tuple[float, float] | None = None
 
-    def allow(self, until_s: float) -> None:
-        """Move the deadline of the call that is being read. Later calls on the connection keep their time."""
-        self._moved = (self._deadline_s, until_s)
-
-    def hurry(self, within_s: float) -> None:
-        """Leave the call that is being read no more than `within_s`."""
-        self.allow(min(self._until_s(), time.monotonic() + within_s))
+    def allow(self, deadline_s: float, until_s: float) -> None:
+        """Let the call whose deadline was `deadline_s` read until `until_s`, unless the connection has passed on."""
+        if self._deadline_s == deadline_s:
+            self._moved = (deadline_s, until_s)
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Read what there is, until the deadline."""
@@ -76,6 +75,24 @@ class DeadlineStream(httpcore.NetworkStream):
     def get_extra_info(self, info: str) -> Any:
         """Whatever the socket knows of itself."""
         return self._inner.get_extra_info(info)
+
+
+class Allowance:
+    """The time of one call, which may be changed while its answer is read."""
+
+    def __init__(self, stream: DeadlineStream, deadline_s: float) -> None:
+        self._stream = stream
+        self._deadline_s = deadline_s
+        self._until_s = deadline_s
+
+    def allow(self, until_s: float) -> None:
+        """Let the rest of the answer come until `until_s`, a moment of the monotonic clock."""
+        self._until_s = until_s
+        self._stream.allow(self._deadline_s, until_s)
+
+    def hurry(self, within_s: float) -> None:
+        """Leave the rest of the answer no more than `within_s`."""
+        self.allow(min(self._until_s, time.monotonic() + within_s))
 
 
 class DeadlineBackend(httpcore.NetworkBackend):
@@ -137,11 +154,19 @@ def send(
     Raises ProviderUnavailableError if the provider was not reached, ProviderTimeoutError if it did not answer in time
     and ProviderProtocolError if it hung up.
     """
+    _close_forgotten()
     deadline_s = time.monotonic() + timeout_s
     timeouts = {"connect": deadline_s, "read": deadline_s, "write": deadline_s, "pool": timeout_s}
     with _as_provider_errors():
         request = httpcore.Request(method, url, headers=headers, content=content, extensions={"timeout": timeouts})
-        return _pool().handle_request(request)
+        response = _pool().handle_request(request)
+    response.extensions["network_stream"] = Allowance(response.extensions["network_stream"], deadline_s)
+    return response
+
+
+# Answers that nobody holds any more. The garbage collector may find one while its thread is within the pool, and to
+# close it right there would be to wait for the pool's lock for ever; so it is noted, and closed with the next call.
+_forgotten: deque[tuple[httpcore.Response, Iterator[bytes]]] = deque()
 
 
 class Parts:
@@ -149,14 +174,33 @@ class Parts:
 
     def __init__(self, response: httpcore.Response) -> None:
         self._response = response
+        self._content = response.iter_stream()
+        # This also keeps both alive: httpcore's iterator, too, would close the answer when it is collected.
+        self._finalizer = weakref.finalize(self, _forget, response, self._content)
+        self._finalizer.atexit = False
 
     def __iter__(self) -> Iterator[bytes]:
         with _as_provider_errors():
-            yield from self._response.iter_stream()
+            while (part := next(self._content, None)) is not None:
+                yield part
 
     def close(self) -> None:
         """Give the connection back to the pool, or close it if there is more to come."""
+        self._finalizer.detach()
         self._response.close()
+
+
+def _forget(response: httpcore.Response, content: Iterator[bytes]) -> None:
+    _forgotten.append((response, content))
+
+
+def _close_forgotten() -> None:
+    while _forgotten:
+        try:
+            response, _ = _forgotten.popleft()
+        except IndexError:
+            return  # another thread was faster
+        response.close()
 
 
 @contextlib.contextmanager

@@ -36,7 +36,7 @@ class HttpResponse(Protocol):
 
     @property
     def extensions(self) -> Mapping[str, Any]:
-        """`network_stream` is the DeadlineStream that the answer comes from."""
+        """`network_stream` is the Allowance of the call."""
 
     def iter_raw(self) -> Iterator[bytes]:
         """Yield the body as it arrives."""
@@ -169,9 +169,7 @@ class AnswerStream(ProviderStream):
                     break
                 body = _decode(data)
                 if body.get("error"):
-                    if not has_ended:
-                        raise failure_in_answer(body["error"], secrets=self._call.secrets)
-                    _broken("the provider reported an error within its stream")
+                    self._fail(body["error"], has_begun=bool(has_ended))
                 for choice in _choices(body):
                     _check_message(choice.get("delta", {}), "delta")
                     index = choice.get("index", 0)
@@ -185,8 +183,19 @@ class AnswerStream(ProviderStream):
                 _broken("the stream ended before the answer was complete")
             if is_done:
                 self._drain(events)
-        finally:
+        except GeneratorExit:
+            # From close(), which does the rest; or from the garbage collector, which must not touch the pool.
+            raise
+        except BaseException:
             self._response.close()
+            raise
+        else:
+            self._response.close()
+
+    def _fail(self, error: object, *, has_begun: bool) -> NoReturn:
+        if has_begun:
+            _broken("the provider reported an error within its stream")
+        raise failure_in_answer(error, secrets=self._call.secrets)
 
     def _drain(self, events: Iterator[str]) -> None:
         self._response.extensions["network_stream"].hurry(DRAIN_S)
