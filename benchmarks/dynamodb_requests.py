@@ -11,7 +11,6 @@ from benchmarks.meter import Meter, Sent
 from benchmarks.saturated_item import saturate
 from benchmarks.section import main
 from benchmarks.stage import MODELS, SCARCE_MODEL, Stage, staged
-from tests.chat_server import forget
 
 _ASKED_BEFORE = "How much is left of the day?"
 _WRITE_UNIT_BYTES = 1024
@@ -65,13 +64,14 @@ def run(*, quick: bool) -> str:
         stage.tenant("bench-budget", budget_usd_per_month=1000)
         keys = _Keys(stage.key(), stage.key("bench-budget"), stage.key(requests_per_minute=1))
         meter = Meter()
+        # Late, as they bring the app, whose loggers write to what is standard output then.
         from functions.chat.app import app
+        from tests.chat_server import forget
 
         caller = Caller(app)
-        cases = _cases(caller, keys)
+        cases = _cases(caller, keys, forget)
         rows = [_row(case, [_watch(stage, meter, case) for _ in range(repeats)]) for case in cases]
         caller.close()
-        forget()
         saturated = saturate(meter, "Quota")
     units = -(-saturated.size_bytes // _WRITE_UNIT_BYTES)
     return (
@@ -86,7 +86,7 @@ def run(*, quick: bool) -> str:
     )
 
 
-def _cases(caller: Caller, keys: _Keys) -> list[_Case]:
+def _cases(caller: Caller, keys: _Keys, forget: Callable[[], None]) -> list[_Case]:
     model = MODELS["openai_compatible"]
 
     def cold() -> int:

@@ -23,6 +23,7 @@ _CONNECT_TIMEOUT_S = 1
 _READ_TIMEOUT_S = 2
 # One request of Sluice sends at most four at a time; a local stack serves many requests from one process.
 _POOL_SIZE = 64
+_USER_AGENT = "sluice"
 
 
 @cache
@@ -33,6 +34,8 @@ def dynamodb(*, attempts: int = 3) -> "DynamoDBClient":
         read_timeout=_READ_TIMEOUT_S,
         retries={"mode": "standard", "total_max_attempts": attempts},
         max_pool_connections=_POOL_SIZE,
+        # botocore puts its own together anew for each request, an eighth of what the request costs in CPU.
+        user_agent=_USER_AGENT,
     )
     return boto3.client("dynamodb", config=config)
 
