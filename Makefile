@@ -29,6 +29,10 @@ help: ## Show this list
 run: .venv/.installed .tools/sam/.installed .tools/ministack/.installed .tools/model/.installed ## Start Sluice at http://localhost:8080/v1
 	@exec $(python) -m tools.stack
 
+.PHONY: invoke
+invoke: .venv/.installed .tools/sam/.installed ## Run a function in Docker on the running stack: EVENT=events/chat.json
+	@$(python) -m tools.invoke $(EVENT) $(SAM_OPTIONS)
+
 .PHONY: bench
 bench: .venv/.installed .tools/sam/.installed .tools/ministack/.installed ## Measure it on this machine
 	@$(python) -m benchmarks

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools import template
-from tools.ministack import MiniStack
+from tools.ministack import MiniStack, session
 from tools.processes import ROOT, ChildProcess
 
 LOCAL = ROOT / ".local"
@@ -21,8 +21,6 @@ STACK_NAME = "sluice"
 ARTIFACTS_BUCKET = "sluice-artifacts"
 
 _ARCHITECTURE = "arm64" if platform.machine() in {"arm64", "aarch64"} else "x86_64"
-_LOCAL_PARAMETERS = {"Architecture": _ARCHITECTURE, "ResponseStreaming": "false"}
-
 _INPUTS = ("template.yaml", "samconfig.toml", "functions", "layers", "shared")
 
 
@@ -46,10 +44,9 @@ def deploy(ministack: MiniStack, parameters: Mapping[str, str] | None = None) ->
     LOCAL.mkdir(exist_ok=True)
     with _exclusive(LOCAL / "build.lock"):
         _build(ministack)
-        ministack.session().client("s3", endpoint_url=ministack.endpoint_url).create_bucket(Bucket=ARTIFACTS_BUCKET)
-        overrides = {**_LOCAL_PARAMETERS, **(parameters or {})}
-        _sam(ministack, "deploy", "--config-env", "local", *_overrides(overrides))
-    cloudformation = ministack.session().client("cloudformation", endpoint_url=ministack.endpoint_url)
+        session().client("s3", endpoint_url=ministack.endpoint_url).create_bucket(Bucket=ARTIFACTS_BUCKET)
+        _sam(ministack, "deploy", "--config-env", "local", *parameter_overrides(parameters))
+    cloudformation = session().client("cloudformation", endpoint_url=ministack.endpoint_url)
     stack = cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"][0]
     outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
     _expire_items(ministack, outputs["ChatFunctionName"])
@@ -59,8 +56,14 @@ def deploy(ministack: MiniStack, parameters: Mapping[str, str] | None = None) ->
 
 def function_environment(ministack: MiniStack, function_name: str) -> dict[str, str]:
     """The variables that the deployed function runs with."""
-    functions = ministack.session().client("lambda", endpoint_url=ministack.endpoint_url)
+    functions = session().client("lambda", endpoint_url=ministack.endpoint_url)
     return functions.get_function_configuration(FunctionName=function_name)["Environment"]["Variables"]
+
+
+def parameter_overrides(parameters: Mapping[str, str] | None = None) -> list[str]:
+    """SAM's options for a stack on this machine, with some of the template's parameters set otherwise."""
+    overrides = {"Architecture": _ARCHITECTURE, "ResponseStreaming": "false", **(parameters or {})}
+    return ["--parameter-overrides", *(f"{name}={value}" for name, value in overrides.items())]
 
 
 def build_fingerprint() -> str:
@@ -75,7 +78,7 @@ def build_fingerprint() -> str:
 def _expire_items(ministack: MiniStack, chat_function: str) -> None:
     """Set the tables' time to live: MiniStack's CloudFormation leaves it out."""
     variables = function_environment(ministack, chat_function)
-    dynamodb = ministack.session().client("dynamodb", endpoint_url=ministack.endpoint_url)
+    dynamodb = session().client("dynamodb", endpoint_url=ministack.endpoint_url)
     for variable, schema in template.tables(template.load()).items():
         current = dynamodb.describe_time_to_live(TableName=variables[variable])["TimeToLiveDescription"]
         if schema.ttl_attribute and current["TimeToLiveStatus"] == "DISABLED":
@@ -101,12 +104,8 @@ def _build(ministack: MiniStack) -> None:
     if stamp.exists() and stamp.read_text() == fingerprint and (LOCAL / "build" / "template.yaml").exists():
         return
     stamp.unlink(missing_ok=True)
-    _sam(ministack, "build", "--config-env", "local", *_overrides(_LOCAL_PARAMETERS))
+    _sam(ministack, "build", "--config-env", "local", *parameter_overrides())
     stamp.write_text(fingerprint)
-
-
-def _overrides(parameters: Mapping[str, str]) -> list[str]:
-    return ["--parameter-overrides", *(f"{name}={value}" for name, value in parameters.items())]
 
 
 def _sam(ministack: MiniStack, *arguments: str) -> None:

@@ -14,7 +14,23 @@ from tools.processes import ROOT, ChildProcess, free_port
 
 EXECUTABLE = ROOT / ".tools" / "ministack" / "bin" / "ministack"
 REGION = "us-east-1"
+SDK_VARIABLES = {
+    "AWS_REGION": REGION,
+    "AWS_DEFAULT_REGION": REGION,
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    # A user's own profiles must not be read.
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+}
+"""What an AWS SDK needs besides an endpoint. MiniStack takes any key."""
 _START_TIMEOUT_S = 60.0
+
+
+def session() -> boto3.Session:
+    """A boto3 session with MiniStack's region and credentials, whatever the environment says."""
+    return boto3.Session(region_name=REGION, aws_access_key_id="test", aws_secret_access_key="test")  # noqa: S106  as above
 
 
 class MiniStack:
@@ -58,19 +74,8 @@ class MiniStack:
         """The variables that point an AWS SDK at it, and nowhere else."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint_url,
-            "AWS_REGION": REGION,
-            "AWS_DEFAULT_REGION": REGION,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_EC2_METADATA_DISABLED": "true",
-            # A user's own profiles must not be read.
-            "AWS_CONFIG_FILE": os.devnull,
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            **SDK_VARIABLES,
         }
-
-    def session(self) -> boto3.Session:
-        """A boto3 session with its region and credentials, whatever the environment says."""
-        return boto3.Session(region_name=REGION, aws_access_key_id="test", aws_secret_access_key="test")  # noqa: S106  it takes any
 
     def __enter__(self) -> Self:
         """Stop it at the end of the block."""

@@ -17,7 +17,7 @@ from tools import accounts, credentials, deployment
 from tools.accounts import AccountsError
 from tools.credentials import Credential, CredentialsFileError
 from tools.deployment import Deployment
-from tools.ministack import MiniStack
+from tools.ministack import MiniStack, session
 from tools.model import LocalModel
 from tools.processes import ROOT, ChildProcess, ProcessFailedError, is_listening
 
@@ -72,7 +72,7 @@ def running_stack(
             model.wait_until_ready()
             found.append(credentials.local_model(model.base_url))
         _say("setting up credentials and API keys")
-        secrets = ministack.session().client("secretsmanager", endpoint_url=ministack.endpoint_url)
+        secrets = session().client("secretsmanager", endpoint_url=ministack.endpoint_url)
         secrets.put_secret_value(
             SecretId=deployed.outputs["CredentialsSecretArn"], SecretString=json.dumps({"credentials": found})
         )

@@ -11,6 +11,7 @@ import pytest
 from tests.e2e.conftest import FAKE_MODEL
 from tests.fakes import FakeProcess
 from tools import deployment, template
+from tools.ministack import session
 from tools.processes import ROOT
 from tools.stack import RunningStack
 
@@ -37,7 +38,7 @@ def test_a_function_answers_its_sample_event(path: Path, stack: RunningStack) ->
     text = path.read_text()
     function = _all_routes()[_route(json.loads(text))].removesuffix("Function")
     key = stack.stack.api_key if function == "Chat" else stack.stack.admin_key
-    functions = stack.ministack.session().client("lambda", endpoint_url=stack.ministack.endpoint_url)
+    functions = session().client("lambda", endpoint_url=stack.ministack.endpoint_url)
     result = functions.invoke(
         FunctionName=stack.deployment.outputs[f"{function}FunctionName"],
         Qualifier="live",
@@ -100,7 +101,7 @@ def test_deploying_again_works_and_changes_what_was_changed(stack: RunningStack)
 
 def test_deployed_tables_have_the_declared_keys_and_expire(stack: RunningStack) -> None:
     chat = deployment.function_environment(stack.ministack, stack.deployment.outputs["ChatFunctionName"])
-    dynamodb = stack.ministack.session().client("dynamodb", endpoint_url=stack.ministack.endpoint_url)
+    dynamodb = session().client("dynamodb", endpoint_url=stack.ministack.endpoint_url)
     for variable, schema in template.tables(template.load()).items():
         table = dynamodb.describe_table(TableName=chat[variable])["Table"]
         assert table["KeySchema"] == schema.definition["KeySchema"]
