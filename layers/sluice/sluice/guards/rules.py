@@ -77,6 +77,7 @@ class Rule:
     threshold: float
     validator: str | None
     signals: tuple[Signal, ...]
+    supported_by: frozenset[str] = frozenset()
 
     def judges(self, role: str) -> bool:
         """Whether messages of this role are its business."""
@@ -118,6 +119,7 @@ def _rule(row: Mapping[str, Any], view: View, vocabulary: Mapping[str, str]) -> 
         threshold=row.get("threshold", 1.0),
         validator=row.get("validator"),
         signals=tuple(_signal(signal, view, vocabulary) for signal in row["signals"]),
+        supported_by=frozenset(row.get("supported_by", ())),
     )
 
 
@@ -231,11 +233,13 @@ class Scanner:
             if number >= 0:
                 rule, signal = self._signals[number]
                 scores[rule.id] = scores.get(rule.id, 0.0) + signal.weight
-        return [
-            rule
-            for rule in self.rules
-            if rule.id in scores and scores[rule.id] > rule.threshold - 0.01 and (role is None or rule.judges(role))
-        ]
+
+        def reaches(rule: Rule) -> bool:
+            own = scores.get(rule.id, 0.0)
+            support = sum(scores.get(other, 0.0) for other in rule.supported_by) if own >= rule.threshold / 2 else 0.0
+            return rule.id in scores and own + max(support, 0.0) > rule.threshold - 0.01
+
+        return [rule for rule in self.rules if reaches(rule) and (role is None or rule.judges(role))]
 
     def reads_words(self, role: str) -> bool:
         """Whether any rule that judges this role is about wording."""
