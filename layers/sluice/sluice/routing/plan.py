@@ -15,6 +15,9 @@ AUTO = "auto"
 # A prompt is refused for its length only when it is surely too long; closer calls are the provider's.
 _MOST_CHARACTERS_PER_TOKEN = 5
 
+# Asked of every provider that knows it, and of no other.
+_ALWAYS_SUPPORTED = {"stream_options"}
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -30,13 +33,20 @@ class Plan:
         return tuple(deployment for group in self.groups for deployment in group)
 
 
-def plan(request: ChatRequest, registry: Registry, allowed_models: tuple[str, ...] | None) -> Plan:
+def plan(
+    request: ChatRequest,
+    registry: Registry,
+    allowed_models: tuple[str, ...] | None,
+    complexity: Complexity | None = None,
+) -> Plan:
     """Find who may answer `request`: the tier its complexity asks for, or the model it names; then their stand-ins.
+
+    A task knows its own `complexity`; that of free chat is judged here.
 
     Raises NotFoundError for an unknown model, PermissionDeniedError for one the tenant may not use,
     ContextOverflowError and InvalidRequestError for a request that fits none, NoProviderError when none is switched on.
     """
-    complexity = classify(request)
+    complexity = classify(request) if complexity is None else complexity
     if request.model == AUTO:
         name, groups = AUTO, _groups_for_tier(registry, complexity.tier)
     else:
@@ -50,7 +60,7 @@ def plan(request: ChatRequest, registry: Registry, allowed_models: tuple[str, ..
             raise PermissionDeniedError(
                 f"The tenant may not use the model {request.model!r}.", param="model", code="model_not_allowed"
             )
-    return Plan(name, complexity, _fitting(request, _distinct(groups)))
+    return Plan(name, complexity, _fitting(request, _supporting(request, _distinct(groups))))
 
 
 def _groups_for_tier(registry: Registry, tier: Tier) -> list[tuple[Deployment, ...]]:
@@ -74,6 +84,16 @@ def _distinct(groups: Iterable[tuple[Deployment, ...]]) -> list[tuple[Deployment
         if fresh:
             distinct.append(fresh)
     return distinct
+
+
+def _supporting(request: ChatRequest, groups: list[tuple[Deployment, ...]]) -> list[tuple[Deployment, ...]]:
+    """Leave out whose provider can't take a field of the request, and say which field when that is everybody."""
+    given = {name for name in request.model_fields_set if getattr(request, name) is not None} - _ALWAYS_SUPPORTED
+    kept = [tuple(each for each in group if not given & each.provider.unsupported_fields) for group in groups]
+    if not any(kept):
+        name = min(given & groups[0][0].provider.unsupported_fields)
+        raise InvalidRequestError(f"{name} is not supported by the model's provider.", param=name)
+    return [group for group in kept if group]
 
 
 def _fitting(request: ChatRequest, groups: list[tuple[Deployment, ...]]) -> tuple[tuple[Deployment, ...], ...]:

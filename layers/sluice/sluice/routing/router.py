@@ -15,6 +15,7 @@ from sluice.errors import (
     InvalidRequestError,
     LedgerUnavailableError,
     NoProviderError,
+    NotFoundError,
     ProviderAuthenticationError,
     ProviderError,
     ProviderRateLimitedError,
@@ -38,10 +39,13 @@ logger = Logger(child=True)
 _MAX_RETRIES = 3
 # Less than this is not worth beginning a call with.
 _SHORTEST_CALL_S = 0.25
-# How long a process leaves a credential alone that its provider refused.
-_REFUSED_CREDENTIAL_S = 600.0
+# How long a process leaves a credential alone that its provider refused, or for a model that it does not serve.
+_REFUSED_S = 600.0
+_NOT_FOUND = 404
 # A reservation is late when its second has passed before the request is sent, one in a hundred or so.
 _MAX_LATE_RESERVATIONS = 5
+
+_NOT_SERVED = "model not served"
 
 type Groups = Sequence[Sequence[Deployment]]
 """Deployments in order of preference: all of a group are tried, best first, before any of the next."""
@@ -67,7 +71,7 @@ class Router:
         self._accounts = accounts
         self._breaker = breaker
         self._weights = weights
-        self._refused_until_s: dict[ProviderConfig, float] = {}
+        self._refused_until_s: dict[ProviderConfig | tuple[ProviderConfig, str], float] = {}
 
     def route[T](self, request: ChatRequest, groups: Groups, deadline: Deadline, errand: Errand[T]) -> Routed[T]:
         """Reserve at the best deployment and do the `errand` there; on failure, at the next.
@@ -93,8 +97,11 @@ class Router:
     def _try[T](
         self, request: ChatRequest, deployment: Deployment, trip: "_Trip", errand: Errand[T]
     ) -> Routed[T] | None:
-        if self._refused_until_s.get(deployment.config, 0.0) > time.monotonic():
+        if self._is_refused(deployment.config):
             trip.skip(deployment, "credential refused")
+            return None
+        if self._is_refused((deployment.config, deployment.model.id)):
+            trip.skip(deployment, _NOT_SERVED)
             return None
         if self._breaker.is_open(deployment.id):
             trip.skip(deployment, "circuit open")
@@ -151,8 +158,13 @@ class Router:
             extra={"deployment": deployment.id, "error": type(error).__name__, "provider_status": error.status},
         )
         if isinstance(error, ProviderAuthenticationError):
-            self._refused_until_s[deployment.config] = time.monotonic() + _REFUSED_CREDENTIAL_S
+            self._refused_until_s[deployment.config] = time.monotonic() + _REFUSED_S
             count("CredentialRefused", credential=deployment.alias)
+        elif error.status == _NOT_FOUND:
+            self._refused_until_s[deployment.config, deployment.model.id] = time.monotonic() + _REFUSED_S
+
+    def _is_refused(self, what: ProviderConfig | tuple[ProviderConfig, str]) -> bool:
+        return self._refused_until_s.get(what, 0.0) > time.monotonic()
 
     def _score(self, deployment: Deployment) -> float:
         health = self._accounts.health(deployment)
@@ -183,6 +195,10 @@ class _Trip:
         self._denials[deployment.id] = denial
 
     def fail(self, deployment: Deployment, error: ProviderError) -> None:
+        if isinstance(error, ProviderRejectedError) and error.status == _NOT_FOUND:
+            # Its owner's plan does not have the model, or the provider has it no longer: others may.
+            self._reasons[deployment.id] = _NOT_SERVED
+            return
         if isinstance(error, ProviderRejectedError):
             raise InvalidRequestError(f"{deployment.provider.name} rejected the request: {error.message}") from error
         self._reasons[deployment.id] = type(error).__name__.removeprefix("Provider").removesuffix("Error")
@@ -195,6 +211,11 @@ class _Trip:
         """Why nobody answered."""
         if self._denials and self._denials.keys() == self._reasons.keys():
             return _out_of_quota(list(self._denials.values()))
+        if self._reasons and set(self._reasons.values()) == {_NOT_SERVED}:
+            names = ", ".join(self._reasons)
+            return NotFoundError(
+                f"No provider serves the model to its credential: {names}.", param="model", code="model_not_found"
+            )
         tried = [f"{name} ({reason})" for name, reason in self._reasons.items()]
         if self.attempts and self.deadline.remaining_s < _SHORTEST_CALL_S:
             return DeadlineExceededError(f"No provider answered in time. Tried: {', '.join(tried)}.")
