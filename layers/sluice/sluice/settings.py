@@ -50,7 +50,7 @@ class Settings:
             health_weight=number("ROUTING_HEALTH_WEIGHT", 0.4),
             quota_weight=number("ROUTING_QUOTA_WEIGHT", 0.3),
             speed_weight=number("ROUTING_SPEED_WEIGHT", 0.3),
-            request_timeout_s=number("REQUEST_TIMEOUT_SECONDS", 28),
+            request_timeout_s=number("REQUEST_TIMEOUT_SECONDS", 120),
             prompt_max_characters=int(number("PROMPT_MAX_CHARACTERS", 400_000)),
         )
 
