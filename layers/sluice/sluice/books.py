@@ -13,7 +13,7 @@ from aws_lambda_powertools import Logger
 
 from sluice.cache.key import cache_key
 from sluice.cache.store import CachedAnswer, ResponseCache
-from sluice.chat import ChatRequest, JsonObject, Usage
+from sluice.chat import ChatRequest, JsonObject, ResponseFormat, Usage
 from sluice.errors import ProviderError, QuotaExceededError
 from sluice.guards.rules import Finding, Mode
 from sluice.http.authentication import Principal
@@ -68,6 +68,8 @@ class Entry:
     caller_standing: Standing
     started_s: float  # monotonic
     skips_cache: bool
+    cache_ttl_s: int
+    answer_format: ResponseFormat | None
 
     @property
     def guard_modes(self) -> Mapping[str, Mode]:
@@ -155,6 +157,8 @@ class Books:
         findings: tuple[Finding, ...],
         *,
         skip_cache: bool,
+        cache_ttl_s: int | None,
+        answer_format: ResponseFormat | None,
     ) -> Entry:
         """Count the request for its caller and look it up in the cache, both at once.
 
@@ -171,7 +175,21 @@ class Books:
             raise _denied(refused, "The API key", "rate_limit_exceeded") from refused
         left = standing(limits[0], caller.state, self._ledger.now_ms())
         cached = looking.result() if looking else None
-        return Entry(request, principal, request_id, plan, findings, key, cached, caller, left, started_s, skip_cache)
+        return Entry(
+            request,
+            principal,
+            request_id,
+            plan,
+            findings,
+            key,
+            cached,
+            caller,
+            left,
+            started_s,
+            skip_cache,
+            self._cache_ttl_s(principal.tenant, cache_ttl_s),
+            answer_format,
+        )
 
     def purse(self, entry: Entry) -> Purse:
         """Begin to reserve what the dearest deployment that may answer could cost the tenant."""
@@ -241,11 +259,17 @@ class Books:
         return None
 
     def _store(self, entry: Entry, deployment: Deployment, body: JsonObject) -> None:
-        ttl_s = entry.principal.tenant.cache_ttl_s
-        ttl_s = self._settings.cache_ttl_s if ttl_s is None else ttl_s
-        if ttl_s > 0:
+        if entry.cache_ttl_s > 0:
+            answer = CachedAnswer(body, deployment.model.id, deployment.id)
             with surviving("writing the cache"):
-                self._cache.put(entry.cache_key, CachedAnswer(body, deployment.model.id, deployment.id), ttl_s)
+                self._cache.put(entry.cache_key, answer, entry.cache_ttl_s)
+
+    def _cache_ttl_s(self, tenant: Tenant, of_task: int | None) -> int:
+        if tenant.cache_ttl_s == 0:
+            # A tenant that wants nothing kept is not overruled by a task.
+            return 0
+        chosen = (of_task, tenant.cache_ttl_s, self._settings.cache_ttl_s)
+        return next(ttl_s for ttl_s in chosen if ttl_s is not None)
 
     def _record(
         self,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 
 from sluice.books import Books, Entry, Outcome, Purse, guard_modes
-from sluice.chat import ChatChunk, ChatRequest, JsonObject
+from sluice.chat import ChatChunk, ChatRequest, JsonObject, ResponseFormat
 from sluice.chat_stream import chunks_from_body
 from sluice.deadline import Deadline
 from sluice.errors import GuardBlockedError, InvalidAnswerError, ProviderError
@@ -22,6 +22,7 @@ from sluice.providers.base import Provider, ProviderResponse
 from sluice.providers.registry import Deployment, Registry
 from sluice.relay import OpenedStream, Relay
 from sluice.routing.accounts import Routed
+from sluice.routing.intent import Complexity
 from sluice.routing.plan import plan
 from sluice.routing.router import Router
 
@@ -31,11 +32,18 @@ type _Ask[T] = Callable[[Provider, ChatRequest, Deployment, Deadline], T]
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
-    """What comes with a request but is not of it. `skip_cache`: answer anew, and cache that."""
+    """What comes with a request but is not of it. `skip_cache`: answer anew, and cache that.
+
+    The rest is what a task lays down: how hard its request is, how long its answer is cached (0: not at all), and the
+    format its answer is held against where that is more than providers are asked for.
+    """
 
     request_id: str
     deadline: Deadline
     skip_cache: bool = False
+    complexity: Complexity | None = None
+    cache_ttl_s: int | None = None
+    answer_format: ResponseFormat | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +83,7 @@ class Gateway:
             routed, purse = self._route(entry, context.deadline, _complete)
             usage, rate_limits = routed.answer.chat.usage, routed.answer.rate_limits
             try:
-                body, findings = judge_answer(routed.answer.chat.body, request.response_format, entry.guard_modes)
+                body, findings = judge_answer(routed.answer.chat.body, entry.answer_format, entry.guard_modes)
             except (GuardBlockedError, InvalidAnswerError, InvalidJsonAnswerError) as error:
                 withheld = routed.answer.chat.body
                 self._books.close(entry, routed, purse, usage, rate_limits, withheld, outcome=Outcome.WITHHELD)
@@ -104,8 +112,17 @@ class Gateway:
         findings = check_prompt(request.messages, max_characters=self._prompt_max_characters, modes=guard_modes(tenant))
         raise_if_blocked(findings)
         check_schema(request.response_format)
-        chosen = plan(request, self._registry(), tenant.allowed_models)
-        return self._books.open(request, principal, context.request_id, chosen, findings, skip_cache=context.skip_cache)
+        chosen = plan(request, self._registry(), tenant.allowed_models, context.complexity)
+        return self._books.open(
+            request,
+            principal,
+            context.request_id,
+            chosen,
+            findings,
+            skip_cache=context.skip_cache,
+            cache_ttl_s=context.cache_ttl_s,
+            answer_format=context.answer_format or request.response_format,
+        )
 
     def _route[T](self, entry: Entry, deadline: Deadline, ask: _Ask[T]) -> tuple[Routed[T], Purse]:
         """Reserve the tenant's money and a deployment at once, then `ask` its provider; if nobody answers, undo all."""

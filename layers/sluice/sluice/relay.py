@@ -97,7 +97,7 @@ class Relay(Iterator[ChatChunk]):
             content = choice["message"].get("content")
             if isinstance(content, str) and not choice["message"].get("tool_calls"):
                 try:
-                    enforce_json(content, entry.request.response_format)
+                    enforce_json(content, entry.answer_format)
                 except InvalidJsonAnswerError as error:
                     raise InvalidAnswerError(f"The answer is not the JSON that was asked for: {error}") from error
 
