@@ -47,6 +47,9 @@ _MAX_LATE_RESERVATIONS = 5
 
 _NOT_SERVED = "model not served"
 
+# From the operating system: functions restored from one snapshot would all draw the same numbers from a seeded one.
+_jitter = random.SystemRandom()
+
 type Groups = Sequence[Sequence[Deployment]]
 """Deployments in order of preference: all of a group are tried, best first, before any of the next."""
 
@@ -88,7 +91,7 @@ class Router:
                     routed = self._try(request, deployment, trip, errand)
                     if routed is not None:
                         return routed
-            pause_s = random.uniform(0, 2**retry)  # noqa: S311 -- jitter, not a secret
+            pause_s = _jitter.uniform(0, 2**retry)
             if not trip.may_recover or deadline.remaining_s < pause_s + _SHORTEST_CALL_S:
                 break
             time.sleep(pause_s)
