@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sluice.providers.credentials import CredentialsError, parse_credentials
+from tools import model
 
 type Credential = Mapping[str, Any]
 """An entry of the credentials secret."""
@@ -24,9 +25,10 @@ class CredentialsFileError(ValueError):
     """A file with keys is not what it should be. The message never holds a key."""
 
 
-def local_model(base_url: str) -> Credential:
-    """The credential of the local model."""
-    return {"provider": "local", "alias": "local-1", "api_key": "local", "base_url": base_url}
+def local_model(base_url: str, *, by_name_only: bool) -> Credential:
+    """The credential of the local model, chosen for `auto` unless it is to be had `by_name_only`."""
+    credential = {"provider": "local", "alias": "local-1", "api_key": "local", "base_url": base_url}
+    return credential | {"models": {model.ALIAS: {"serves": []}}} if by_name_only else credential
 
 
 def from_files(root: Path) -> list[Credential]:

@@ -70,7 +70,8 @@ def running_stack(
         if model:
             _say("starting the local model")
             model.wait_until_ready()
-            found.append(credentials.local_model(model.base_url))
+            # Real providers are to answer once there are keys for them, not a model a thousandth of their size.
+            found.append(credentials.local_model(model.base_url, by_name_only=bool(found)))
         _say("setting up credentials and API keys")
         secrets = session().client("secretsmanager", endpoint_url=ministack.endpoint_url)
         secrets.put_secret_value(
