@@ -1,0 +1,79 @@
+"""Every file in shared/tasks: it loads, its examples render, and no input makes it fail or leaves its place."""
+
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sluice.catalog import SHARED
+from sluice.tasks.delimiting import boundary
+from sluice.tasks.task import Task, read_task
+from tests.task_inputs import inputs_of
+
+FILES = sorted((SHARED / "tasks").glob("*.toml"))
+
+few = settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+)
+
+
+@cache
+def task(path: Path) -> Task:
+    return read_task(path)
+
+
+each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+
+
+def test_there_are_tasks() -> None:
+    assert FILES
+    assert all(re.fullmatch(r"[a-z][a-z0-9_]{0,62}", path.stem) for path in FILES)
+
+
+@each_file
+def test_a_file_is_complete(path: Path) -> None:
+    task(path).compile()
+    file = task(path).file
+    assert file.examples, "a task has at least one example"
+    used = " ".join((file.system, file.user))
+    # An input may also be there for the thresholds or for the task's own code.
+    judged = {rule.value or rule.length for rule in file.complexity.rules}
+    for name in file.inputs:
+        assert name in judged or re.search(rf"\b{name}\b", used), f"the input {name} is not used"
+
+
+@each_file
+def test_its_examples_render(path: Path) -> None:
+    for example in task(path).file.examples:
+        rendered = task(path).render(task(path).check_inputs(example.inputs))
+        assert rendered.user
+        assert rendered.system
+        assert example.contains, f"{example.title}: says nothing of what a good answer contains"
+
+
+@each_file
+@given(data=st.data())
+@few
+def test_no_valid_input_makes_it_fail_or_leaves_its_place(path: Path, data: st.DataObject) -> None:
+    inputs = task(path).check_inputs(data.draw(inputs_of(task(path).file.inputs)))
+    rendered = task(path).render(inputs)
+    mark = boundary(path.stem, inputs)
+    for text in (rendered.user, rendered.system.split("\n\nText between")[0]):
+        # Tags come in pairs, none inside another, and nothing else in the text looks like one.
+        outside = re.sub(
+            rf"<data-{mark}>(?:(?!<\s*/?\s*data\s*-).)*</data-{mark}>", "", text, flags=re.DOTALL | re.IGNORECASE
+        )
+        assert not re.search(r"<\s*/?\s*data\s*-", outside, re.IGNORECASE)
+
+
+@each_file
+@given(data=st.data())
+@few
+def test_equal_inputs_make_equal_prompts(path: Path, data: st.DataObject) -> None:
+    given_inputs = data.draw(inputs_of(task(path).file.inputs))
+    turned = dict(reversed(given_inputs.items()))
+    first, second = (task(path).render(task(path).check_inputs(values)) for values in (given_inputs, turned))
+    assert first == second
