@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from sluice.catalog import Tier, catalog
 from sluice.providers.credentials import parse_credentials
+from sluice.providers.registry import Registry
 from tools import credentials
 from tools.credentials import CredentialsFileError
 
@@ -66,3 +68,12 @@ def test_a_bad_file_is_named_and_its_keys_are_not_shown(tmp_path: Path, name: st
         credentials.from_files(tmp_path)
     assert message in str(error.value)
     assert "gsk_secret" not in str(error.value)
+
+
+def test_the_local_model_answers_what_is_left_to_sluice_only_while_it_is_alone() -> None:
+    groq = {"provider": "groq", "alias": "groq-1", "api_key": "k"}
+    for others, chosen in (([], "local-1"), ([groq], "groq-1")):
+        local = credentials.local_model("http://127.0.0.1:9000/v1", by_name_only=bool(others))
+        registry = Registry.build(catalog(), parse_credentials(json.dumps({"credentials": [*others, local]})))
+        assert {deployment.alias for deployment in registry.for_tier(Tier.FAST)} == {chosen}
+        assert registry.deployments_for("smollm2").deployments[0].alias == "local-1"
