@@ -20,13 +20,16 @@ from sluice.routing.accounts import Routed
 
 
 class OpenedStream:
-    """A provider's stream whose first chunk has arrived: until then, another deployment can still take over."""
+    """A provider's stream whose first choice has arrived: until then, another deployment can still take over."""
 
     def __init__(self, provider: Provider, request: ChatRequest, model: str, timeout_s: float, pause_s: float) -> None:
         self._stream = provider.stream(request, model, timeout_s, pause_s)
         self._chunks = iter(self._stream)
+        self._first: list[ChatChunk] = []
         try:
-            self._first = next(self._chunks)
+            # Some begin with a chunk without choices, and some never get further.
+            while not self._first or not self._first[-1].body.get("choices"):
+                self._first.append(next(self._chunks))
         except StopIteration:
             self.close()
             raise ProviderProtocolError("the stream ended before it began") from None
@@ -41,7 +44,7 @@ class OpenedStream:
 
     def __iter__(self) -> Iterator[ChatChunk]:
         """All chunks, the first included."""
-        yield self._first
+        yield from self._first
         yield from self._chunks
 
     def close(self) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from sluice.chat import JsonObject, ResponseFormat
 from sluice.errors import InvalidAnswerError
+from sluice.guards.chunks import TEXTS
 from sluice.guards.json_answer import InvalidJsonAnswerError, enforce_json
 from sluice.guards.output import check_answer
 from sluice.guards.prompt import raise_if_blocked
@@ -32,7 +33,8 @@ def judge_answer(
 
 def _texts(message: JsonObject) -> list[str]:
     calls = [(call.get("function") or {}).get("arguments") for call in message.get("tool_calls") or []]
-    return [text for text in (message.get("content"), *calls) if isinstance(text, str) and text]
+    own = (message.get(name) for name in TEXTS)
+    return [text for text in (*own, *calls) if isinstance(text, str) and text]
 
 
 def _with_valid_json(choice: JsonObject, message: JsonObject, response_format: ResponseFormat | None) -> JsonObject:

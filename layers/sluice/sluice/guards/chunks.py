@@ -7,8 +7,11 @@ from sluice.chat import ChatChunk, JsonObject
 from sluice.guards.output import StreamGuard
 from sluice.guards.rules import Finding, Mode
 
-# (choice, tool call), the latter None for the choice's own text.
-type _Place = tuple[int, int | None]
+TEXTS = ("content", "reasoning", "reasoning_content", "refusal")
+"""Where a choice's own texts are: what a model thinks is read by people too."""
+
+# (choice, where in its delta): the name of a text, or the index of a tool call.
+type _Place = tuple[int, str | int]
 
 
 class ChunkGuard:
@@ -17,6 +20,8 @@ class ChunkGuard:
     def __init__(self, modes: Mapping[str, Mode]) -> None:
         self._modes = modes
         self._guards: dict[_Place, StreamGuard] = {}
+        self._held_characters: dict[_Place, int] = {}
+        self._held_logprobs: dict[int, list[JsonObject]] = {}
         self._frame: JsonObject = {}
 
     @property
@@ -39,7 +44,8 @@ class ChunkGuard:
         for index in sorted({index for index, _ in self._guards}):
             delta = self._finish(index, {})
             if delta:
-                yield ChatChunk({**self._frame, "choices": [{"index": index, "delta": delta, "finish_reason": None}]})
+                choice = {"index": index, "delta": delta, "finish_reason": None}
+                yield ChatChunk({**self._frame, "choices": [self._with_logprobs(choice, index)]})
 
     def _choice(self, choice: JsonObject) -> JsonObject:
         index = int(choice.get("index", 0))
@@ -47,12 +53,14 @@ class ChunkGuard:
         guarded = self._delta(index, delta)
         if choice.get("finish_reason") is not None:
             guarded = self._finish(index, guarded)
-        return choice if guarded is delta or guarded == delta else {**choice, "delta": guarded}
+        shown = choice if guarded is delta or guarded == delta else {**choice, "delta": guarded}
+        return self._with_logprobs(shown, index)
 
     def _delta(self, index: int, delta: JsonObject) -> JsonObject:
         changed: dict[str, Any] = {}
-        if isinstance(delta.get("content"), str) and delta["content"]:
-            changed["content"] = self._feed((index, None), delta["content"])
+        for name in TEXTS:
+            if isinstance(delta.get(name), str) and delta[name]:
+                changed[name] = self._feed((index, name), delta[name])
         if isinstance(delta.get("tool_calls"), list):
             changed["tool_calls"] = [self._call(index, call) for call in delta["tool_calls"]]
         return {**delta, **changed} if changed else delta
@@ -64,19 +72,45 @@ class ChunkGuard:
         released = self._feed((index, int(call.get("index", 0))), function["arguments"])
         return {**call, "function": {**function, "arguments": released}}
 
+    def _with_logprobs(self, choice: JsonObject, index: int) -> JsonObject:
+        """The choice with the logprobs of what is out: they spell out the text, so they are held back with it."""
+        logprobs = choice.get("logprobs")
+        held = self._held_logprobs.get(index, [])
+        if not held and (not logprobs or not self._is_holding(index)):
+            return choice
+        if logprobs:
+            held = self._held_logprobs.setdefault(index, [])
+            held.append(logprobs)
+        if self._is_holding(index):
+            return {**choice, "logprobs": None}
+        del self._held_logprobs[index]
+        merged: JsonObject = {}
+        for part in held:
+            for name, tokens in part.items():
+                known = merged.get(name)
+                merged[name] = [*known, *tokens] if isinstance(known, list) and isinstance(tokens, list) else tokens
+        return {**choice, "logprobs": merged}
+
+    def _is_holding(self, index: int) -> bool:
+        return any(self._held_characters.get((index, name)) for name in TEXTS)
+
     def _finish(self, index: int, delta: JsonObject) -> JsonObject:
         finished = delta
         for place in [place for place in self._guards if place[0] == index]:
             held = self._guards[place].finish()
+            self._held_characters[place] = 0
             if not held:
                 continue
-            if place[1] is None:
-                finished = {**finished, "content": (finished.get("content") or "") + held}
+            where = place[1]
+            if isinstance(where, str):
+                finished = {**finished, where: (finished.get(where) or "") + held}
             else:
                 calls = list(finished.get("tool_calls") or [])
-                calls.append({"index": place[1], "function": {"arguments": held}})
+                calls.append({"index": where, "function": {"arguments": held}})
                 finished = {**finished, "tool_calls": calls}
         return finished
 
     def _feed(self, place: _Place, text: str) -> str:
-        return self._guards.setdefault(place, StreamGuard(self._modes)).feed(text)
+        released = self._guards.setdefault(place, StreamGuard(self._modes)).feed(text)
+        self._held_characters[place] = self._held_characters.get(place, 0) + len(text) - len(released)
+        return released
