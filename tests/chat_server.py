@@ -1,7 +1,11 @@
 """The chat app on a real socket, with the tables of one test and a fake provider behind it."""
 
+import io
+import json
+import logging
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +15,7 @@ import httpx
 import openai
 import uvicorn
 
-from functions.chat.app import app
+from functions.chat.app import app, logger
 from sluice import assembly, settings
 from sluice.http import authentication
 from sluice.quota.item import read_state
@@ -40,11 +44,11 @@ class ChatServer:
         """The official client, without retries."""
         return openai.OpenAI(base_url=self.base_url, api_key=api_key or self.api_key, **{"max_retries": 0, **options})
 
-    def groq(self) -> groq.Groq:
+    def groq(self, api_key: str | None = None) -> groq.Groq:
         """Groq's client; it adds /openai itself, so it is pointed at a transport that takes that off."""
         return groq.Groq(
             base_url=self.root_url,
-            api_key=self.api_key,
+            api_key=api_key or self.api_key,
             max_retries=0,
             http_client=httpx.Client(event_hooks={"request": [_without_openai_prefix]}),
         )
@@ -91,6 +95,19 @@ class ChatServer:
 
 def _without_openai_prefix(request: httpx.Request) -> None:
     request.url = request.url.copy_with(path=request.url.path.replace("/openai/v1", "/v1"))
+
+
+@contextmanager
+def logged() -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """What is logged meanwhile, as it would go to CloudWatch."""
+    handler = logger.registered_handler
+    assert isinstance(handler, logging.StreamHandler)
+    buffer = io.StringIO()
+    before = handler.setStream(buffer)
+    try:
+        yield lambda: [json.loads(line) for line in buffer.getvalue().splitlines()]
+    finally:
+        handler.setStream(before or sys.stdout)
 
 
 def forget() -> None:

@@ -259,6 +259,7 @@ class FakeServer:
         return {
             "now_monotonic_s": time.monotonic(),
             "connections": self.connections,
+            "open_connections": len(self._writers),
             "requests": len(self.arrivals),
             "answered": len(answered),
             "tokens": sum(arrival["tokens"] for arrival in answered),

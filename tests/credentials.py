@@ -1,0 +1,32 @@
+"""Entries of the credentials secret that point at a fake provider."""
+
+from typing import Any
+
+from tests.fakes.client import FakeProviderClient
+
+type Entry = dict[str, Any]
+
+PRICE = {"prompt_usd": 1.0, "completion_usd": 2.0}
+LIMITS = {
+    "requests_per_minute": 100,
+    "requests_per_day": 10_000,
+    "tokens_per_minute": 100_000,
+    "tokens_per_day": 1_000_000,
+}
+
+
+def model(tier: str = "fast", **more: Any) -> Entry:
+    """A model with wide limits."""
+    return {"tier": tier, "price": PRICE, "limits": LIMITS, **more}
+
+
+def gateway(fake: FakeProviderClient, alias: str, *, models: dict[str, Entry] | None = None, **more: Any) -> Entry:
+    """An OpenAI-compatible credential, for the model `small` unless others are named. Its key is `key-<alias>`."""
+    return {
+        "provider": "gateway",
+        "alias": alias,
+        "api_key": f"key-{alias}",
+        "base_url": fake.openai_url,
+        "models": models or {"small": model()},
+        **more,
+    }

@@ -1,0 +1,266 @@
+"""Providers and tables that fail: who answers instead, what the caller is told, and what stays counted."""
+
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.chat_server import ChatServer, forget, serving
+from tests.conftest import Aws
+from tests.credentials import gateway, model
+from tests.fakes.client import FakeProvider
+
+BODY: dict[str, Any] = {"model": "small", "messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 20}
+TIMEOUT_S = 0.4
+REQUEST_TIMEOUT_S = 2.0
+
+
+@pytest.fixture
+def pair(aws: Aws, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> Iterator[ChatServer]:
+    """Two credentials for one model, `one` before `two`, with a budget to spend."""
+    monkeypatch.setenv("REQUEST_TIMEOUT_SECONDS", str(REQUEST_TIMEOUT_S))
+    aws.set_credentials(*(gateway(fake, alias, timeout_s=TIMEOUT_S) for alias in ("one", "two")))
+    with serving(aws) as chat:
+        yield chat
+
+
+def rich(chat: ChatServer) -> str:
+    """A key of a tenant whose budget is counted."""
+    return chat.tenant("rich", budget_usd_per_month="10", cache_ttl_seconds=0)
+
+
+def counted(chat: ChatServer) -> dict[str, dict[str, int]]:
+    """What is counted now, by whole scope."""
+    found = {}
+    for scope, state in chat.quota().items():
+        assert not state.held, scope
+        taken = {name: counter.total for name, counter in state.counters.items() if counter.total}
+        if taken:
+            found[scope] = taken
+    return found
+
+
+def error_of(answer: httpx.Response) -> dict[str, Any]:
+    error: dict[str, Any] = answer.json()["error"]
+    return error
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("fault", ["500", "503", "429", "401", "reset", "garbage", "empty_choices", "hang", "cut"])
+def test_when_one_deployment_fails_the_next_answers(
+    pair: ChatServer, fake: FakeProvider, fault: str, streamed: bool
+) -> None:
+    if streamed and fault == "cut":
+        pytest.skip("a stream that is cut has begun: nobody can take over")
+    fake.add_fault(fault, api_key="key-one", times=None)
+    answer = pair.post(BODY | {"stream": streamed}, api_key=rich(pair))
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["x-sluice-deployment"] == "two#small"
+    assert answer.headers["x-sluice-attempts"] == "2"
+    assert "Hello" in answer.text
+    now = counted(pair)
+    # What may have been counted by the provider stays counted, what surely was not is given back.
+    may_have_counted = fault in {"reset", "garbage", "empty_choices", "hang", "cut"}
+    assert ("deployment#one#small" in now) == may_have_counted
+    assert now["deployment#two#small"]["requests_per_minute"] == 1
+    [caller] = [taken for scope, taken in now.items() if scope.startswith("caller#")]
+    assert caller == {"requests_per_minute": 1, "requests_per_day": 1}
+
+
+@pytest.mark.parametrize("fault", ["500", "503", "401"])
+def test_when_every_provider_is_down_all_is_given_back(pair: ChatServer, fake: FakeProvider, fault: str) -> None:
+    fake.add_fault(fault, times=None)
+    key = rich(pair)
+    started_s = time.monotonic()
+    answer = pair.post(BODY, api_key=key)
+    assert time.monotonic() - started_s < REQUEST_TIMEOUT_S + 1
+    assert answer.status_code in (503, 504)
+    error = error_of(answer)
+    assert error["type"] == "server_error"
+    assert "one#small" in error["message"]
+    assert "two#small" in error["message"]
+    assert counted(pair) == {}
+    assert pair.count("USAGE_TABLE") == 0
+    assert pair.count("RESPONSE_CACHE_TABLE") == 0
+    assert len(fake.requests()) >= 2
+
+
+def test_a_provider_that_is_not_there_costs_nothing(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REQUEST_TIMEOUT_SECONDS", "1")
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))
+        port = reserved.getsockname()[1]
+        entry = {"provider": "gateway", "alias": "gone", "api_key": "k", "base_url": f"http://127.0.0.1:{port}/v1"}
+        aws.set_credentials(entry | {"models": {"small": model()}})
+        with serving(aws) as chat:
+            for streamed in (False, True):
+                answer = chat.post(BODY | {"stream": streamed})
+                assert answer.status_code == 503
+                assert "gone#small (Unavailable)" in error_of(answer)["message"]
+            assert counted(chat) == {}
+
+
+def test_a_rate_limited_deployment_is_left_alone_until_it_said(pair: ChatServer, fake: FakeProvider) -> None:
+    fake.add_fault("429", api_key="key-one", retry_after="30")
+    fake.add_fault("429", api_key="key-two", retry_after="7.2")
+    before_ms = time.time() * 1000
+    answer = pair.post(BODY)
+    after_ms = time.time() * 1000
+    assert answer.status_code == 429, answer.text
+    assert error_of(answer)["code"] == "rate_limit_exceeded"
+    assert answer.headers["retry-after"] == "8"
+    assert len(fake.requests()) == 2
+    for scope, wait_ms in (("deployment#one#small", 30_000), ("deployment#two#small", 7_200)):
+        assert before_ms + wait_ms - 1 <= pair.quota()[scope].blocked_until_ms <= after_ms + wait_ms + 1
+    assert counted(pair) == {}
+    # Both are blocked now: nobody is asked.
+    again = pair.post(BODY)
+    assert again.status_code == 429
+    assert again.headers["retry-after"] in {"7", "8"}
+    assert len(fake.requests()) == 2
+
+
+def test_a_block_without_end_is_not_believed(pair: ChatServer, fake: FakeProvider) -> None:
+    fake.add_fault("429", api_key="key-one", retry_after="1" + "0" * 306)
+    assert pair.post(BODY).status_code == 200
+    assert pair.quota()["deployment#one#small"].blocked_until_ms <= (time.time() + 86_400) * 1000
+
+
+def test_some_out_of_quota_and_some_down_says_when_to_come_back(pair: ChatServer, fake: FakeProvider) -> None:
+    fake.add_fault("429", api_key="key-one", retry_after="30")
+    fake.add_fault("401", api_key="key-two")
+    answer = pair.post(BODY)
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"] == "30"
+    assert "two#small (Authentication)" in error_of(answer)["message"]
+
+
+def test_a_refused_credential_is_taken_out_and_counted(
+    pair: ChatServer, fake: FakeProvider, aws: Aws, capfd: pytest.CaptureFixture[str]
+) -> None:
+    fake.configure(api_keys=["key-two", "key-mended"])
+    for seed in range(3):
+        answer = pair.post(BODY | {"seed": seed})
+        assert answer.headers["x-sluice-deployment"] == "two#small"
+    assert [arrival["api_key"] for arrival in fake.requests()].count("key-one") <= 1
+    assert fake.state()["requests"] <= 4
+    output = capfd.readouterr().out
+    assert '"CredentialRefused"' in output
+    assert '"credential":"one"' in output.replace(": ", ":")
+    assert "key-one" not in output
+
+
+def test_a_hanging_provider_is_answered_within_the_deadline(pair: ChatServer, fake: FakeProvider) -> None:
+    fake.add_fault("hang", times=None)
+    for streamed in (False, True):
+        started_s = time.monotonic()
+        answer = pair.post(BODY | {"stream": streamed})
+        assert time.monotonic() - started_s < REQUEST_TIMEOUT_S + 1
+        assert answer.status_code in (503, 504)
+        assert "Timeout" in error_of(answer)["message"]
+    for scope, state in pair.quota().items():
+        assert not state.held, scope
+        if scope.startswith("caller#"):
+            assert all(counter.total == 0 for counter in state.counters.values())
+
+
+@pytest.mark.parametrize("fault", ["no_usage", "negative_usage", "huge_usage", "string_usage"])
+def test_a_wrong_usage_poisons_nothing(pair: ChatServer, fake: FakeProvider, fault: str) -> None:
+    fake.add_fault(fault, times=None)
+    key = rich(pair)
+    for streamed in (False, True):
+        answer = pair.post(BODY | {"stream": streamed}, api_key=key)
+        assert answer.status_code == 200
+        assert "Hello" in answer.text
+    deployments = {scope: taken for scope, taken in counted(pair).items() if scope.startswith("deployment#")}
+    # The estimate stays: at least the prompt, and the 20 tokens that were allowed.
+    for taken in deployments.values():
+        assert taken["tokens_per_minute"] >= 23 * taken["requests_per_minute"]
+        assert taken["tokens_per_minute"] <= 100 * taken["requests_per_minute"]
+    assert sum(taken["requests_per_minute"] for taken in deployments.values()) == 2
+    assert 0 < counted(pair)["tenant#rich"]["nanousd_per_month"] < 1_000_000
+
+
+def test_a_usage_of_nothing_is_not_believed(pair: ChatServer, fake: FakeProvider) -> None:
+    fake.configure(usage={"prompt_tokens": 0, "completion_tokens": 0})
+    assert pair.post(BODY).status_code == 200
+    [taken] = [taken for scope, taken in counted(pair).items() if scope.startswith("deployment#")]
+    assert taken["tokens_per_minute"] > 20
+
+
+def test_the_circuit_opens_after_five_failures_and_lets_one_request_probe(
+    aws: Aws, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUEST_TIMEOUT_SECONDS", "0.5")
+    aws.set_credentials(gateway(fake, "circuit-open"))
+    fake.add_fault("500", times=None)
+    with serving(aws) as chat:
+        while len(fake.requests()) < 5:
+            assert chat.post(BODY).status_code in (503, 504)
+        for _ in range(2):
+            answer = chat.post(BODY)
+            assert answer.status_code == 503
+            assert "circuit-open#small (circuit open)" in error_of(answer)["message"]
+        assert len(fake.requests()) == 5
+        assert counted(chat) == {}
+        fake.clear_faults()
+        # A minute later, as another process sees it.
+        table = aws.table("CIRCUIT_BREAKERS_TABLE")
+        [item] = aws.dynamodb.scan(TableName=table)["Items"]
+        item["opened_at"] = {"N": str(int(item["opened_at"]["N"]) - 61)}
+        aws.dynamodb.put_item(TableName=table, Item=item)
+        forget()
+        assert chat.post(BODY).status_code == 200
+        assert chat.post(BODY | {"seed": 1}).status_code == 200
+
+
+def test_cache_and_usage_failures_are_survived_and_counted(
+    aws: Aws, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for variable in ("RESPONSE_CACHE_TABLE", "USAGE_TABLE", "CIRCUIT_BREAKERS_TABLE"):
+        monkeypatch.setenv(variable, "there-is-no-such-table")
+    aws.set_credentials(gateway(fake, "survivor"))
+    with serving(aws) as chat:
+        for streamed in (False, True):
+            answer = chat.post(BODY | {"stream": streamed})
+            assert answer.status_code == 200
+            assert "Hello" in answer.text
+        now = counted(chat)
+        assert now["deployment#survivor#small"]["requests_per_minute"] == 2
+    output = capfd.readouterr().out
+    for action in ("reading the cache", "writing the cache", "recording usage"):
+        assert f'"action":"{action}"' in output.replace(": ", ":")
+    assert '"BookkeepingFailed"' in output
+
+
+@pytest.mark.parametrize(
+    ("variable", "code"), [("QUOTA_TABLE", "quota_unavailable"), ("DIRECTORY_TABLE", "storage_unavailable")]
+)
+def test_without_a_reservation_or_a_known_caller_nobody_is_asked(
+    aws: Aws, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch, variable: str, code: str
+) -> None:
+    aws.set_credentials(gateway(fake, "unreachable"))
+    with serving(aws) as chat:
+        monkeypatch.setenv(variable, "there-is-no-such-table")
+        forget()
+        for streamed in (False, True):
+            answer = chat.post(BODY | {"stream": streamed})
+            assert answer.status_code == 503
+            assert error_of(answer)["code"] == code
+    assert fake.requests() == []
+
+
+def test_without_the_credentials_secret_nobody_is_asked(
+    aws: Aws, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CREDENTIALS_SECRET", "there-is-no-such-secret")
+    with serving(aws) as chat:
+        answer = chat.post(BODY)
+        assert answer.status_code == 503
+        assert error_of(answer)["code"] == "storage_unavailable"
+        assert chat.quota() == {}
+        headers = {"authorization": f"Bearer {chat.api_key}"}
+        assert httpx.get(chat.base_url + "/models", headers=headers).status_code == 503
