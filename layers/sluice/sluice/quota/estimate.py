@@ -5,10 +5,11 @@ model usually says; both ratios are learned from actual usage, cautiously: quick
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sluice.chat import ChatRequest, Usage
+from sluice.chat import ChatRequest, Message, Usage
 
 # Every message carries markers, and chat templates often put a system prompt of their own in front.
 _TOKENS_PER_MESSAGE = 8
@@ -88,11 +89,7 @@ def estimate(request: ChatRequest, habits: TokenHabits, max_completion_tokens: i
 
 def prompt_weight(request: ChatRequest) -> int:
     """The prompt's length in characters, those outside ASCII weighing what they cost in tokens: about four each."""
-    weight = 0
-    for message in request.messages:
-        weight += _weight(message.text)
-        if message.model_extra:
-            weight += _weight(json.dumps(message.model_extra, default=str))
+    weight = sum(_message_weight(message) for message in request.messages)
     extra = request.model_extra or {}
     for name in _PROMPT_FIELDS:
         value = extra.get(name) if name != "response_format" else request.response_format
@@ -101,17 +98,32 @@ def prompt_weight(request: ChatRequest) -> int:
     return weight
 
 
-def _weight(text: str) -> int:
+def message_tokens(message: Message) -> int:
+    """Tokens of one message within a prompt, by the ratio that is expected of a model nothing is known of yet."""
+    media_tokens = _TOKENS_PER_MEDIA_PART * _media_parts_of(message)
+    return math.ceil(_message_weight(message) / _FIRST_CHARACTERS_PER_TOKEN) + _TOKENS_PER_MESSAGE + media_tokens
+
+
+def text_weight(text: str) -> int:
+    """A text's length in characters, those outside ASCII weighing what they cost in tokens."""
     if text.isascii():
         return len(text)
     ascii_characters = len(text.encode("ascii", "ignore"))
     return ascii_characters + (len(text.encode("utf-8", "surrogatepass")) - ascii_characters) * 4 // 3
 
 
+def _message_weight(message: Message) -> int:
+    weight = text_weight(message.text)
+    if message.model_extra:
+        weight += text_weight(json.dumps(message.model_extra, default=str))
+    return weight
+
+
 def _media_parts(request: ChatRequest) -> int:
-    return sum(
-        part.type not in {"text", "input_text", "refusal"}
-        for message in request.messages
-        if isinstance(message.content, list)
-        for part in message.content
-    )
+    return sum(_media_parts_of(message) for message in request.messages)
+
+
+def _media_parts_of(message: Message) -> int:
+    if not isinstance(message.content, list):
+        return 0
+    return sum(part.type not in {"text", "input_text", "refusal"} for part in message.content)
