@@ -181,6 +181,7 @@ def test_each_function_may_do_what_it_does_and_nothing_else() -> None:
         "CircuitBreakersTable": {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
         "DirectoryTable": {"dynamodb:GetItem"},
         "UsageTable": {"dynamodb:UpdateItem"},
+        "ConversationsTable": {"dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"},
         "AdminKeySecret": read_secret,
         "CredentialsSecret": read_secret,
     }
