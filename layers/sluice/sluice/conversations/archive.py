@@ -1,0 +1,156 @@
+"""What the owner of conversations may do with them: list, read and delete them."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from sluice.conversations.conversation import Owner, Summary, Transcript, no_conversation, parse_page
+from sluice.conversations.items import HEAD, OWNER_INDEX, Partitions, names, partition, place, to_summary, to_system
+from sluice.storage.client import Item, dynamodb, from_item, is_condition_failure, storage_errors, to_item
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.type_defs import WriteRequestTypeDef
+
+# Longer than any function runs: nobody begins anew while a deletion is still under way.
+_DELETION_S = 900
+_BATCH = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Some of an owner's conversations, the latest first; `next_page`, if there are more, is what asks for them."""
+
+    conversations: tuple[Summary, ...]
+    next_page: str | None
+
+
+class ConversationArchive:
+    """One table of conversations. Threads may share it. `clock` gives seconds since the epoch, UTC.
+
+    All methods raise StorageUnavailableError when DynamoDB does not answer.
+    """
+
+    def __init__(self, table: str, clock: Callable[[], float] = time.time) -> None:
+        self._table = table
+        self._clock = clock
+        self._partitions = Partitions(table, clock)
+
+    def listing(self, owner: Owner, *, page: str | None, limit: int) -> Listing:
+        """At most `limit` of an owner's conversations, the latest first. What was done a moment ago may be missing."""
+        start: dict[str, Any] = {}
+        if page is not None:
+            expires_at, conversation_id = parse_page(page)
+            listed = {"listed_for": owner.id, "expires_at": expires_at}
+            start = {"ExclusiveStartKey": to_item(listed) | place(owner, conversation_id, HEAD)}
+        with storage_errors("Listing conversations"):
+            found = dynamodb().query(
+                TableName=self._table,
+                IndexName=OWNER_INDEX,
+                KeyConditionExpression="#listed_for = :owner AND #expires_at > :now",
+                ExpressionAttributeNames=names("listed_for", "expires_at"),
+                ExpressionAttributeValues=to_item({":owner": owner.id, ":now": int(self._clock())}),
+                ScanIndexForward=False,
+                Limit=limit,
+                **start,
+            )
+        heads = [from_item(item) for item in found["Items"]]
+        summaries = tuple(to_summary(head) for head in heads)
+        last = summaries[-1] if summaries and "LastEvaluatedKey" in found else None
+        return Listing(summaries, f"{last.expires_at}:{last.id}" if last else None)
+
+    def read(self, owner: Owner, conversation_id: str, *, before: int | None, limit: int) -> Transcript:
+        """A conversation with at most `limit` of its turns, the latest or those before a sequence; else NotFoundError.
+
+        A turn that is under way is not in it.
+        """
+        head = self._head(owner, conversation_id)
+        last = head["next"] - 1 if before is None else min(before, head["next"]) - 1
+        found = self._partitions.turns(owner, conversation_id, last, limit + 1) if last > 0 else []
+        return Transcript(to_summary(head), to_system(head), tuple(found[:limit][::-1]), len(found) > limit)
+
+    def delete(self, owner: Owner, conversation_id: str) -> None:
+        """Delete a conversation; NotFoundError if there is none. A turn under way is answered, and not remembered.
+
+        The id is free again when this returns. If it does not return, the conversation is gone for everybody; deleting
+        it once more removes what is left sooner than its age does.
+        """
+        deletion = f"deletion_{time.time_ns()}"
+        if not self._condemn(owner, conversation_id, deletion):
+            raise no_conversation(conversation_id)
+        for sequences in self._batches(owner, conversation_id):
+            self._delete_turns(owner, conversation_id, sequences)
+        self._partitions.delete_head(owner, conversation_id, claimed_by=deletion)
+
+    def _head(self, owner: Owner, conversation_id: str) -> Item:
+        with storage_errors("Reading a conversation"):
+            answer = dynamodb().get_item(
+                TableName=self._table, Key=place(owner, conversation_id, HEAD), ConsistentRead=True
+            )
+        head = from_item(answer.get("Item", {}))
+        # One without a turn is being begun: there is nothing to read or to list yet.
+        if not head or self._partitions.is_over(head) or head["owner"] != owner.id or head["next"] == 1:
+            raise no_conversation(conversation_id)
+        return head
+
+    def _condemn(self, owner: Owner, conversation_id: str, deletion: str) -> bool:
+        """Take a conversation away from everybody; False if there is none."""
+        now = int(self._clock())
+        with storage_errors("Deleting a conversation"):
+            try:
+                dynamodb().update_item(
+                    TableName=self._table,
+                    Key=place(owner, conversation_id, HEAD),
+                    UpdateExpression=(
+                        "SET #is_deleted = :true, #claimed_by = :deletion, #claimed_until = :until, "
+                        "#expires_at = :until REMOVE #listed_for, #system"
+                    ),
+                    ConditionExpression="#owner = :owner AND #expires_at > :now",
+                    ExpressionAttributeNames=names(
+                        "is_deleted", "claimed_by", "claimed_until", "expires_at", "listed_for", "system", "owner"
+                    ),
+                    ExpressionAttributeValues=to_item(
+                        {
+                            ":true": True,
+                            ":deletion": deletion,
+                            ":until": now + _DELETION_S,
+                            ":owner": owner.id,
+                            ":now": now,
+                        }
+                    ),
+                )
+            except ClientError as error:
+                if not is_condition_failure(error):
+                    raise
+                return False
+        return True
+
+    def _batches(self, owner: Owner, conversation_id: str) -> Iterator[list[int]]:
+        """The sequences of all turns, as many at a time as one request can delete."""
+        while True:
+            with storage_errors("Deleting a conversation"):
+                answer = dynamodb().query(
+                    TableName=self._table,
+                    KeyConditionExpression="#conversation = :conversation AND #sequence > :head",
+                    ProjectionExpression="#sequence",
+                    ExpressionAttributeNames=names("conversation", "sequence"),
+                    ExpressionAttributeValues=to_item(
+                        {":conversation": partition(owner, conversation_id), ":head": HEAD}
+                    ),
+                    ConsistentRead=True,
+                    Limit=_BATCH,
+                )
+            sequences = [from_item(item)["sequence"] for item in answer["Items"]]
+            if not sequences:
+                return
+            yield sequences
+
+    def _delete_turns(self, owner: Owner, conversation_id: str, sequences: Sequence[int]) -> None:
+        requests: list[WriteRequestTypeDef] = [
+            {"DeleteRequest": {"Key": place(owner, conversation_id, sequence)}} for sequence in sequences
+        ]
+        # What DynamoDB leaves unprocessed is found, and deleted, by the next query.
+        with storage_errors("Deleting a conversation"):
+            dynamodb().batch_write_item(RequestItems={self._table: requests})

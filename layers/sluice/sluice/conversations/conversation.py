@@ -1,0 +1,111 @@
+"""What a conversation, a turn and a claim are. Pure."""
+
+import json
+import re
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic import TypeAdapter, ValidationError
+
+from sluice.chat import Message
+from sluice.errors import InvalidRequestError, NotFoundError
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
+_MESSAGES = TypeAdapter(list[Message])
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose a conversation is: a tenant's API key, and the one of its users that requests name, if they name one."""
+
+    tenant: str
+    caller: str
+    user: str | None = None
+
+    @property
+    def id(self) -> str:
+        """As one string. Tenants and callers have no `#` in their ids."""
+        return "#".join((self.tenant, self.caller) if self.user is None else (self.tenant, self.caller, self.user))
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to add the turn `sequence` to a conversation. `system` is the system prompt that it has so far."""
+
+    owner: Owner
+    conversation_id: str
+    request_id: str
+    sequence: int
+    system: tuple[Message, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What was asked and answered at once. Times are in seconds since 1970."""
+
+    sequence: int
+    messages: tuple[Message, ...]
+    request_id: str
+    created_at: int
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A conversation in a list. Times are in seconds since 1970."""
+
+    id: str
+    turns: int
+    created_at: int
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """A conversation and some of its turns, oldest first; `has_more` says that there are turns before them."""
+
+    summary: Summary
+    system: tuple[Message, ...]
+    turns: tuple[Turn, ...]
+    has_more: bool
+
+
+def check_id(conversation_id: str) -> None:
+    """InvalidRequestError unless it is 1 to 128 letters, digits and `.`, `_`, `:`, `-`, a letter or digit first."""
+    if not _ID.fullmatch(conversation_id):
+        raise InvalidRequestError(
+            "A conversation's id is 1 to 128 letters, digits, dots, underscores, colons and hyphens, "
+            "the first a letter or a digit.",
+            param="metadata.conversation_id",
+        )
+
+
+def parse_page(page: str) -> tuple[int, str]:
+    """When a list's last conversation expires, and its id. InvalidRequestError if `page` is no list's `next_page`."""
+    expires_at, _, conversation_id = page.partition(":")
+    if not re.fullmatch(r"\d{1,12}", expires_at, re.ASCII) or not _ID.fullmatch(conversation_id):
+        raise InvalidRequestError("The page is not the next_page of a list of conversations.", param="page")
+    return int(expires_at), conversation_id
+
+
+def no_conversation(conversation_id: str) -> NotFoundError:
+    """The error for an id that is unknown, and for one that is somebody else's: they must look the same."""
+    return NotFoundError(
+        f"There is no conversation {conversation_id!r}.", param="conversation_id", code="conversation_not_found"
+    )
+
+
+def pack(messages: Sequence[Message]) -> bytes:
+    """Messages as they are stored."""
+    plain = [message.model_dump(mode="json", exclude_unset=True) for message in messages]
+    return zlib.compress(json.dumps(plain, separators=(",", ":")).encode("ascii"))
+
+
+def unpack(packed: bytes) -> tuple[Message, ...]:
+    """Stored messages. ValueError if they are not what `pack` makes."""
+    try:
+        return tuple(_MESSAGES.validate_json(zlib.decompress(packed)))
+    except (zlib.error, ValidationError):
+        # Neither error is shown: they quote what was said.
+        raise ValueError("stored messages are corrupt") from None

@@ -1,0 +1,120 @@
+"""How conversations lie in DynamoDB.
+
+conversation            sequence    holds
+<tenant>#<id>           0           the head: owner, system prompt, `next` sequence, and who has claimed the next turn
+<tenant>#<id>           1, 2, ...   the messages of one turn, compressed
+
+Of the turns, only those below `next` exist: whatever else lies in the partition is what a deletion or an expiry left.
+"""
+
+from collections.abc import Callable
+
+from aws_lambda_powertools import Logger
+from botocore.exceptions import ClientError
+
+from sluice.chat import Message
+from sluice.conversations.conversation import Owner, Summary, Turn, unpack
+from sluice.storage.client import Item, dynamodb, from_item, is_condition_failure, storage_errors, to_item
+from sluice.telemetry import count
+
+HEAD = 0
+"""The sequence of a head."""
+OWNER_INDEX = "by-owner"
+"""Of the heads that have turns, by owner and expiry: that is by when they were last used."""
+
+logger = Logger(child=True)
+
+
+class Partitions:
+    """What reading, adding and deleting have in common. `clock` gives seconds since the epoch, UTC."""
+
+    def __init__(self, table: str, clock: Callable[[], float]) -> None:
+        self._table = table
+        self._clock = clock
+
+    def is_over(self, head: Item) -> bool:
+        """Whether a head only waits to be removed."""
+        return bool(head) and ("is_deleted" in head or head["expires_at"] <= int(self._clock()))
+
+    def turns(self, owner: Owner, conversation_id: str, last: int, limit: int) -> list[Turn]:
+        """At most `limit` turns up to `last`, newest first."""
+        found: list[Turn] = []
+        while last > 0 and len(found) < limit:
+            with storage_errors("Reading a conversation"):
+                answer = dynamodb().query(
+                    TableName=self._table,
+                    KeyConditionExpression="#conversation = :conversation AND #sequence BETWEEN :first AND :last",
+                    ExpressionAttributeNames=names("conversation", "sequence"),
+                    ExpressionAttributeValues=to_item(
+                        {":conversation": partition(owner, conversation_id), ":first": 1, ":last": last}
+                    ),
+                    # The turn before may have ended a moment ago.
+                    ConsistentRead=True,
+                    ScanIndexForward=False,
+                    Limit=limit - len(found),
+                )
+            items = [from_item(item) for item in answer["Items"]]
+            alive = [to_turn(item) for item in items if item["expires_at"] > int(self._clock())]
+            found += alive
+            # Large turns come in several answers; what is older than an expired turn has expired too.
+            if "LastEvaluatedKey" not in answer or len(alive) < len(items):
+                break
+            last = items[-1]["sequence"] - 1
+        return found
+
+    def delete_head(self, owner: Owner, conversation_id: str, *, claimed_by: str) -> None:
+        """Remove a head, if it is still claimed so; otherwise somebody else's turn or deletion is under way."""
+        with storage_errors("Deleting a conversation"):
+            try:
+                dynamodb().delete_item(
+                    TableName=self._table,
+                    Key=place(owner, conversation_id, HEAD),
+                    ConditionExpression="#claimed_by = :claimed_by",
+                    ExpressionAttributeNames=names("claimed_by"),
+                    ExpressionAttributeValues=to_item({":claimed_by": claimed_by}),
+                )
+            except ClientError as error:
+                if not is_condition_failure(error):
+                    raise
+
+
+def partition(owner: Owner, conversation_id: str) -> str:
+    """Where all items of a conversation lie. Tenants have no `#` in their ids."""
+    return f"{owner.tenant}#{conversation_id}"
+
+
+def place(owner: Owner, conversation_id: str, sequence: int) -> Item:
+    """The key of an item."""
+    return to_item({"conversation": partition(owner, conversation_id), "sequence": sequence})
+
+
+def names(*attributes: str) -> dict[str, str]:
+    """A placeholder for each attribute: many names are reserved words."""
+    return {f"#{attribute}": attribute for attribute in attributes}
+
+
+def to_turn(item: Item) -> Turn:
+    """What an item of a turn holds."""
+    messages = _unpacked(item, "messages")
+    return Turn(item["sequence"], messages, item["request_id"], item["created_at"], item["expires_at"])
+
+
+def to_system(head: Item) -> tuple[Message, ...]:
+    """The system prompt of a conversation."""
+    return _unpacked(head, "system") if "system" in head else ()
+
+
+def to_summary(head: Item) -> Summary:
+    """What a list shows of a conversation."""
+    conversation_id = head["conversation"].split("#", 1)[1]
+    return Summary(conversation_id, head["next"] - 1, head["created_at"], head["expires_at"])
+
+
+def _unpacked(item: Item, attribute: str) -> tuple[Message, ...]:
+    """Stored messages; a corrupt turn is as good as forgotten, rather than the end of its conversation."""
+    try:
+        return unpack(item[attribute])
+    except ValueError:
+        logger.warning("stored messages are corrupt", extra={"sequence": item["sequence"]})
+        count("ConversationCorrupt")
+        return ()

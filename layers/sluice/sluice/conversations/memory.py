@@ -1,0 +1,140 @@
+"""Gives a request the memory of its conversation, and the conversation what was asked and answered."""
+
+from collections.abc import Sequence
+
+from aws_lambda_powertools import Logger
+
+from sluice.chat import ChatRequest, JsonObject, Message
+from sluice.conversations.conversation import Claim, Owner, Turn, check_id, pack
+from sluice.conversations.store import ConversationStore
+from sluice.conversations.window import WindowLimits, remembered, split_system
+from sluice.errors import InvalidRequestError
+from sluice.telemetry import count, surviving
+
+# Compressed. DynamoDB takes 400 KB an item: what is left is the answer's.
+_MOST_QUESTION_BYTES = 200 * 1024
+_MOST_TURN_BYTES = 390 * 1024
+# The head is written twice a turn, and paid for by its size.
+_MOST_SYSTEM_BYTES = 32 * 1024
+
+# To settle and write down what a request that ran into its deadline has done.
+_HOLD_AFTER_DEADLINE_S = 10
+
+# What providers add to a message beside these, others do not take back.
+_ANSWER_FIELDS = ("content", "tool_calls", "function_call")
+
+logger = Logger(child=True)
+
+
+class Conversations:
+    """The conversations of one table, each within the same limits. Threads may share it."""
+
+    def __init__(self, store: ConversationStore, limits: WindowLimits | None = None) -> None:
+        self._store = store
+        self._limits = limits or WindowLimits()
+
+    def begin(
+        self,
+        request: ChatRequest,
+        owner: Owner,
+        conversation_id: str,
+        request_id: str,
+        *,
+        context_window: int,
+        remaining_s: float,
+    ) -> "OpenTurn":
+        """Claim the conversation's next turn for `request`, which says only what is new.
+
+        `context_window` is that of the smallest model that may answer, `remaining_s` how long the request has. Raises
+        InvalidRequestError for an id or a question that can't be, NotFoundError for another's conversation,
+        ConflictError while another request has the turn, StorageUnavailableError.
+        """
+        check_id(conversation_id)
+        system, asked = split_system(request.messages)
+        _check_size(system, asked)
+        claim = self._store.claim(owner, conversation_id, request_id, remaining_s + _HOLD_AFTER_DEADLINE_S)
+        try:
+            # A turn has a question and an answer, if not more.
+            history = self._store.history(claim, -(-self._limits.messages // 2))
+        except BaseException:
+            with surviving("giving up a turn"):
+                self._store.abandon(claim)
+            raise
+        system = system or claim.system
+        limits = self._limits.for_model(context_window, system, request.completion_limit)
+        past = remembered([message for turn in history for message in turn.messages], asked, limits)
+        whole = request.model_copy(update={"messages": [*system, *past, *asked]})
+        return OpenTurn(self._store, claim, whole, system, asked, history)
+
+
+class OpenTurn:
+    """A claimed turn. `request` has the conversation in front. Complete it or abandon it; only the first counts."""
+
+    def __init__(
+        self,
+        store: ConversationStore,
+        claim: Claim,
+        request: ChatRequest,
+        system: Sequence[Message],
+        asked: Sequence[Message],
+        history: Sequence[Turn],
+    ) -> None:
+        self.request = request
+        self._store = store
+        self._claim = claim
+        self._system = system
+        self._asked = asked
+        self._history = history
+        self._is_over = False
+
+    def complete(self, body: JsonObject) -> None:
+        """Add what was asked and the first choice of `body`, a `chat.completion` object. What fails is survived."""
+        if self._is_over:
+            return
+        answer = _answer(body)
+        if answer is None or len(pack([*self._asked, answer])) > _MOST_TURN_BYTES:
+            self._forget("there is no answer" if answer is None else "the answer is too large")
+            self.abandon()
+            return
+        self._is_over = True
+        with surviving("adding a turn"):
+            if not self._store.complete(self._claim, [*self._asked, answer], self._system, self._history):
+                self._forget("the claim was lost")
+
+    def abandon(self) -> None:
+        """Leave the conversation as it was. What fails is survived: the claim runs out."""
+        if not self._is_over:
+            self._is_over = True
+            with surviving("giving up a turn"):
+                self._store.abandon(self._claim)
+
+    def _forget(self, reason: str) -> None:
+        logger.warning("turn not remembered", extra={"request_id": self._claim.request_id, "reason": reason})
+        count("TurnForgotten", reason=reason)
+
+
+def _check_size(system: Sequence[Message], asked: Sequence[Message]) -> None:
+    if not asked:
+        raise InvalidRequestError(
+            "A turn of a conversation needs a message beside the system prompt.", param="messages"
+        )
+    for what, messages, most in (
+        ("What is said in one turn of a conversation", asked, _MOST_QUESTION_BYTES),
+        ("The system prompt of a conversation", system, _MOST_SYSTEM_BYTES),
+    ):
+        if (size := len(pack(messages))) > most:
+            raise InvalidRequestError(
+                f"{what} has {size} bytes when compressed; at most {most} are kept.",
+                param="messages",
+                code="conversation_turn_too_large",
+            )
+
+
+def _answer(body: JsonObject) -> Message | None:
+    """The message of the first choice, as it can be sent to any provider; None if it says nothing."""
+    choices = body.get("choices") or []
+    message = choices[0].get("message") if choices else None
+    if not isinstance(message, dict):
+        return None
+    said = {name: message[name] for name in _ANSWER_FIELDS if message.get(name)}
+    return Message.model_validate({"role": "assistant", "content": None, **said}) if said else None
