@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools import template
+from tools import left_out
 from tools.ministack import MiniStack, session
 from tools.processes import ROOT, ChildProcess
 
@@ -49,7 +49,7 @@ def deploy(ministack: MiniStack, parameters: Mapping[str, str] | None = None) ->
     cloudformation = session().client("cloudformation", endpoint_url=ministack.endpoint_url)
     stack = cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"][0]
     outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
-    _expire_items(ministack, outputs["ChatFunctionName"])
+    left_out.complete(ministack, outputs["ApiId"], function_environment(ministack, outputs["ChatFunctionName"]))
     api_url = f"{ministack.endpoint_url}/restapis/{outputs['ApiId']}/live/_user_request_"
     return Deployment(api_url, outputs)
 
@@ -73,19 +73,6 @@ def build_fingerprint() -> str:
         digest.update(f"{path.relative_to(ROOT)} {path.stat().st_mode:o}\0".encode())
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
-
-
-def _expire_items(ministack: MiniStack, chat_function: str) -> None:
-    """Set the tables' time to live: MiniStack's CloudFormation leaves it out."""
-    variables = function_environment(ministack, chat_function)
-    dynamodb = session().client("dynamodb", endpoint_url=ministack.endpoint_url)
-    for variable, schema in template.tables(template.load()).items():
-        current = dynamodb.describe_time_to_live(TableName=variables[variable])["TimeToLiveDescription"]
-        if schema.ttl_attribute and current["TimeToLiveStatus"] == "DISABLED":
-            dynamodb.update_time_to_live(
-                TableName=variables[variable],
-                TimeToLiveSpecification={"Enabled": True, "AttributeName": schema.ttl_attribute},
-            )
 
 
 def _input_files() -> Iterator[Path]:

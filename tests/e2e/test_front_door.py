@@ -60,6 +60,15 @@ def test_a_path_that_is_not_chat_s_goes_to_the_deployed_api(stack: RunningStack)
     assert len(answer.json()["data"]) == 1
 
 
+@pytest.mark.parametrize(("method", "path"), [("GET", "/nothing"), ("PUT", "/models"), ("GET", "/chat/completions")])
+def test_what_there_is_not_is_said_in_openai_s_envelope(method: str, path: str, stack: RunningStack) -> None:
+    answer = httpx.request(method, stack.stack.base_url + path, timeout=60)
+    assert answer.status_code == 404
+    error = answer.json()["error"]
+    assert (error["code"], error["type"]) == ("not_found", "invalid_request_error")
+    assert error["message"] == "There is no such path, or not with this method"
+
+
 def test_operator_and_caller_may_not_administer(stack: RunningStack) -> None:
     for key in (stack.stack.api_key, stack.stack.operator_key):
         headers = {"authorization": f"Bearer {key}"}

@@ -1,0 +1,38 @@
+"""Does by API what MiniStack's CloudFormation leaves out of the template: what AWS deploys has it."""
+
+from collections.abc import Mapping
+
+from tools import template
+from tools.ministack import MiniStack, session
+
+
+def complete(ministack: MiniStack, api_id: str, table_names: Mapping[str, str]) -> None:
+    """Set time to live and API Gateway's own answers; `table_names` is by variable."""
+    _expire_items(ministack, table_names)
+    _answer_in_openai_s_envelope(ministack, api_id)
+
+
+def _expire_items(ministack: MiniStack, table_names: Mapping[str, str]) -> None:
+    dynamodb = session().client("dynamodb", endpoint_url=ministack.endpoint_url)
+    for variable, schema in template.tables(template.load()).items():
+        name = table_names[variable]
+        status = dynamodb.describe_time_to_live(TableName=name)["TimeToLiveDescription"]["TimeToLiveStatus"]
+        if schema.ttl_attribute and status == "DISABLED":
+            dynamodb.update_time_to_live(
+                TableName=name, TimeToLiveSpecification={"Enabled": True, "AttributeName": schema.ttl_attribute}
+            )
+
+
+def _answer_in_openai_s_envelope(ministack: MiniStack, api_id: str) -> None:
+    gateway = session().client("apigateway", endpoint_url=ministack.endpoint_url)
+    body = template.load()["Resources"]["Api"]["Properties"]["DefinitionBody"]
+    for kind, response in body["x-amazon-apigateway-gateway-responses"].items():
+        more = {"statusCode": str(response["statusCode"])} if "statusCode" in response else {}
+        gateway.put_gateway_response(
+            restApiId=api_id,
+            responseType=kind,
+            responseParameters=response.get("responseParameters", {}),
+            responseTemplates=response["responseTemplates"],
+            **more,
+        )
+    gateway.create_deployment(restApiId=api_id, stageName="live")
