@@ -113,7 +113,7 @@ def _run(start: _Start, stage: Stage, built: list[layers.Layer]) -> Mapping[str,
     )
     if answer.returncode:
         raise RuntimeError(f"{start.name} did not start: {answer.stderr}")
-    measured: dict[str, float] = json.loads(answer.stdout)
+    measured: dict[str, float] = json.loads(answer.stdout.splitlines()[-1])  # after log lines
     if start.event is not None and measured["status"] != 200:
         raise RuntimeError(f"{start.name} answered {measured['status']}: {answer.stderr}")
     return measured
