@@ -1,0 +1,67 @@
+"""What tests of conversations say and see."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sluice.chat import Message
+from sluice.conversations.archive import ConversationArchive
+from sluice.conversations.conversation import Claim, Owner
+from sluice.conversations.store import ConversationStore
+from sluice.storage.client import dynamodb
+from tests.conftest import Aws
+
+ANN = Owner("acme", "key1")
+
+
+class Clock:
+    def __init__(self) -> None:
+        # MiniStack deletes what has expired by its own clock: this one only moves ahead.
+        self.now_s = time.time()
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def said(role: str, content: str) -> Message:
+    return Message.model_validate({"role": role, "content": content})
+
+
+def turn(text: str) -> list[Message]:
+    return [said("user", f"{text}?"), said("assistant", f"{text}.")]
+
+
+def add(store: ConversationStore, text: str, conversation: str = "c", owner: Owner = ANN) -> None:
+    claim = store.claim(owner, conversation, f"req-{text}", hold_s=60)
+    assert store.complete(claim, turn(text), (), store.history(claim, 5))
+
+
+def heard(store: ConversationStore, claim: Claim, most_turns: int = 5) -> list[str]:
+    return [message.text for each in store.history(claim, most_turns) for message in each.messages]
+
+
+def texts(archive: ConversationArchive, conversation: str = "c", owner: Owner = ANN) -> list[str]:
+    found = archive.read(owner, conversation, before=None, limit=1000)
+    assert [each.sequence for each in found.turns] == list(range(1, len(found.turns) + 1))
+    return [message.text for each in found.turns for message in each.messages]
+
+
+def items(aws: Aws) -> list[dict[str, Any]]:
+    return list(aws.dynamodb.scan(TableName=aws.table("CONVERSATIONS_TABLE"))["Items"])
+
+
+@contextmanager
+def counting() -> Iterator[list[str]]:
+    """The DynamoDB requests that the package sends meanwhile."""
+    sent: list[str] = []
+
+    def note(model: Any, **_: Any) -> None:
+        sent.append(model.name)
+
+    events = dynamodb().meta.events
+    events.register("before-call.dynamodb", note)
+    try:
+        yield sent
+    finally:
+        events.unregister("before-call.dynamodb", note)
