@@ -23,7 +23,7 @@ from starlette.types import Receive, Scope, Send
 from sluice.assembly import gateway, registry
 from sluice.chat import ChatRequest
 from sluice.deadline import Deadline
-from sluice.errors import NotFoundError
+from sluice.errors import GuardBlockedError, NotFoundError, SluiceError
 from sluice.gateway import Answer, RequestContext, StreamedAnswer
 from sluice.http import models, sse
 from sluice.http.authentication import authenticate
@@ -31,6 +31,7 @@ from sluice.http.bodies import parse_body
 from sluice.http.responses import Response as Built
 from sluice.http.responses import error_response, json_response, no_route, to_sluice_error
 from sluice.settings import settings
+from sluice.telemetry import count
 
 # The loggers of the layer are its children: without it their lines would not be structured, or not come out at all.
 logger = Logger()
@@ -43,6 +44,7 @@ async def create_completion(request: Request) -> Response:
     """POST /v1/chat/completions."""
     raw = await request.body()
     context = _context(request)
+    request.state.request_id = context.request_id
     answer = await run_in_threadpool(_complete, raw, request.headers.get("authorization"), context)
     if isinstance(answer, Answer):
         return _to_starlette(json_response(answer.body, headers=answer.headers))
@@ -77,6 +79,7 @@ class _EventStream(StreamingResponse):
                 yield sse.event(chunk.body)
             yield sse.done()
         except Exception as error:  # noqa: BLE001 -- the outermost edge of a stream: its status is sent already
+            _count_block(error)
             yield sse.error_event(to_sluice_error(error))
 
 
@@ -123,9 +126,19 @@ def _answering(endpoint: _Endpoint) -> _Endpoint:
         try:
             return await endpoint(request)
         except Exception as error:  # noqa: BLE001 -- Starlette would log the message, which may hold a prompt
-            return _to_starlette(error_response(error))
+            request_id = getattr(request.state, "request_id", None)
+            response = error_response(error, headers={} if request_id is None else {"x-sluice-request-id": request_id})
+            code = error.code if isinstance(error, SluiceError) else SluiceError.code
+            logger.info("refused", extra={"request_id": request_id, "status": response.status, "code": code})
+            _count_block(error)
+            return _to_starlette(response)
 
     return answer
+
+
+def _count_block(error: Exception) -> None:
+    if isinstance(error, GuardBlockedError):
+        count("GuardBlocked", rule=str(error.code))
 
 
 async def _no_route(request: Request, error: Exception) -> Response:

@@ -27,7 +27,7 @@ from sluice.quota.limits import BUDGET, CALLER_WINDOWS, Limit, Standing, budget_
 from sluice.routing.accounts import Accounts, Routed
 from sluice.routing.plan import Plan
 from sluice.settings import Settings
-from sluice.telemetry import surviving
+from sluice.telemetry import count, surviving
 from sluice.tenants.tenant import Tenant
 from sluice.usage.price import NANOUSD_PER_USD, cost_nanousd
 from sluice.usage.records import UsageRecord, record
@@ -348,6 +348,8 @@ def _log(entry: Entry, provenance: Provenance, usage: Usage, outcome: Outcome) -
             "response_time_ms": int((time.monotonic() - entry.started_s) * 1000),
         },
     )
+    for rule_id in provenance.flagged_rules:
+        count("GuardFlagged", rule=rule_id)
 
 
 def _texts(body: JsonObject) -> list[str]:
