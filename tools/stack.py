@@ -78,8 +78,9 @@ def running_stack(
             SecretId=deployed.outputs["CredentialsSecretArn"], SecretString=json.dumps({"credentials": found})
         )
         admin_secret = secrets.get_secret_value(SecretId=deployed.outputs["AdminKeySecretArn"])["SecretString"]
-        keys = accounts.create(deployed.api_url, f"sl-admin-{json.loads(admin_secret)['secret']}")
         door = running.enter_context(_front_door(port, directory, ministack, deployed))
+        # While the door opens: the first request starts the function.
+        keys = accounts.create(deployed.api_url, f"sl-admin-{json.loads(admin_secret)['secret']}")
         door.wait_until(lambda: is_listening(port), _DOOR_START_TIMEOUT_S)
         stack = Stack(
             base_url=f"http://localhost:{port}/v1",
