@@ -40,7 +40,8 @@ bench: .venv/.installed .tools/sam/.installed .tools/ministack/.installed ## Mea
 # ---- Checking ----
 
 .PHONY: test
-test: lint types imports validate pytest ## Everything that has to hold
+test: ## Everything that has to hold
+	@$(MAKE) --keep-going lint types imports validate pytest
 
 .PHONY: lint
 lint: .venv/.installed ## Formatting and lint
