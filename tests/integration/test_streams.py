@@ -77,6 +77,9 @@ def test_a_stream_that_breaks_off_ends_with_an_error_event(streams: ChatServer, 
     assert state.counters["tokens_per_minute"].total > 400
     assert usage_of(streams)["errors"] == 1
     assert streams.count("RESPONSE_CACHE_TABLE") == 0
+    key = {"scope": {"S": "deployment#only#small"}}
+    item = streams.aws.dynamodb.get_item(TableName=streams.aws.table("QUOTA_TABLE"), Key=key)["Item"]
+    assert item["note.consecutive_failures"]["N"] == "1"
     with pytest.raises(openai.APIError):
         list(streams.openai().chat.completions.create(model="small", messages=HELLO, stream=True, seed=1))
 

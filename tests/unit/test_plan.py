@@ -1,0 +1,99 @@
+"""Who may answer a request, in which order, and why nobody may."""
+
+import json
+from typing import Any
+
+import pytest
+
+from sluice.catalog import catalog
+from sluice.chat import ChatRequest
+from sluice.errors import (
+    ContextOverflowError,
+    InvalidRequestError,
+    NoProviderError,
+    NotFoundError,
+    PermissionDeniedError,
+    SluiceError,
+)
+from sluice.providers.credentials import parse_credentials
+from sluice.providers.registry import Registry
+from sluice.routing.plan import Plan, plan
+
+SMALL = {"tier": "fast", "context_window": 8000, "max_completion_tokens": 1000, "aliases": ["little"]}
+LARGE = {"tier": "smart", "context_window": 32_000, "fallbacks": ["small"]}
+BOTH = {"small": SMALL, "large": LARGE}
+
+
+def registry(*entries: dict[str, Any]) -> Registry:
+    return Registry.build(catalog(), parse_credentials(json.dumps({"credentials": entries})))
+
+
+def entry(alias: str, models: dict[str, Any] = BOTH, **more: Any) -> dict[str, Any]:
+    base = {"provider": "gateway", "alias": alias, "api_key": "k", "base_url": "http://127.0.0.1:1/v1"}
+    return base | {"models": models} | more
+
+
+def planned(model: str, *entries: dict[str, Any], allowed: tuple[str, ...] | None = None, **fields: Any) -> Plan:
+    body = {"model": model, "messages": [{"role": "user", "content": "x"}]} | fields
+    return plan(ChatRequest.model_validate(body), registry(*entries), allowed)
+
+
+def groups(found: Plan) -> list[list[str]]:
+    return [[deployment.id for deployment in group] for group in found.groups]
+
+
+def refused(error: type[SluiceError], *arguments: Any, **fields: Any) -> SluiceError:
+    with pytest.raises(error) as raised:
+        planned(*arguments, **fields)
+    return raised.value
+
+
+def said(characters: int) -> list[dict[str, Any]]:
+    return [{"role": "user", "content": "x" * characters}]
+
+
+def test_a_name_or_alias_pins_the_model_and_its_fallbacks_follow() -> None:
+    one, two = entry("one"), entry("two")
+    assert groups(planned("small", one, two)) == [["one#small", "two#small"]]
+    assert groups(planned("little", one, two)) == [["one#small", "two#small"]]
+    assert planned("little", one).model == "small"
+    assert groups(planned("large", one, two)) == [["one#large", "two#large"], ["one#small", "two#small"]]
+
+
+def test_auto_goes_to_the_tier_and_from_smart_to_fast() -> None:
+    assert groups(planned("auto", entry("one"))) == [["one#small"]]
+    assert groups(planned("auto", entry("one"), messages=said(1001))) == [["one#large"], ["one#small"]]
+    assert groups(planned("auto", entry("one", {"small": SMALL}), messages=said(1001))) == [["one#small"]]
+
+
+def test_only_what_is_allowed_and_switched_on_is_planned() -> None:
+    one = entry("one")
+    assert groups(planned("large", one, allowed=("small",))) == [["one#small"]]
+    assert groups(planned("large", one, allowed=("large",))) == [["one#large"]]
+    assert groups(planned("small", one, allowed=("little",))) == [["one#small"]]
+    assert refused(PermissionDeniedError, "small", one, allowed=("large",)).param == "model"
+    refused(NoProviderError, "small", entry("off", enabled=False))
+    refused(NoProviderError, "auto")
+    assert refused(NotFoundError, "nobody", one).param == "model"
+
+
+def test_who_surely_cannot_take_it_is_left_out() -> None:
+    one = entry("one")
+    assert groups(planned("large", one, max_tokens=2000)) == [["one#large"]]
+    assert groups(planned("large", one, messages=said(60_000))) == [["one#large"]]
+    too_long = refused(ContextOverflowError, "small", one, messages=said(60_000))
+    assert too_long.param == "messages"
+    assert "8000" in too_long.message
+    for name in ("max_tokens", "max_completion_tokens"):
+        too_much = refused(InvalidRequestError, "small", one, **{name: 1001})
+        assert too_much.param == name
+        assert "1000" in too_much.message
+    assert groups(planned("small", one, max_tokens=1000, messages=said(30_000))) == [["one#small"]]
+
+
+def test_a_provider_that_cannot_take_a_field_is_left_out() -> None:
+    groq = {"provider": "groq", "alias": "g", "api_key": "k", "models": {"small": SMALL}}
+    assert groups(planned("small", groq, entry("one"))) == [["g#small", "one#small"]]
+    assert groups(planned("small", groq, entry("one"), logprobs=True)) == [["one#small"]]
+    assert groups(planned("small", groq, entry("one"), logprobs=None)) == [["g#small", "one#small"]]
+    assert refused(InvalidRequestError, "small", groq, logprobs=True).param == "logprobs"
