@@ -55,9 +55,12 @@ def error_of(answer: httpx.Response) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("fault", "streamed"),
-    [*((fault, streamed) for fault in [*NOT_COUNTED, *MAY_BE_COUNTED] for streamed in (False, True))]
-    # A stream that breaks off midway has begun: nobody can take over.
-    + [("cut", False), ("hang_midway", False)],
+    [
+        *((fault, streamed) for fault in [*NOT_COUNTED, *MAY_BE_COUNTED] for streamed in (False, True)),
+        # A stream that breaks off midway has begun: nobody can take over.
+        ("cut", False),
+        ("hang_midway", False),
+    ],
 )
 def test_when_one_deployment_fails_the_next_answers(
     pair: ChatServer, fake: FakeProvider, fault: str, streamed: bool
