@@ -29,16 +29,20 @@ ONE = UsageRecord(
 )
 
 
+def quoted(part: str) -> str:
+    return "".join({"#": "%23", "%": "%25"}.get(letter, letter) for letter in part)
+
+
 def rows(aws: Aws) -> dict[tuple[str, str], Item]:
     found = aws.dynamodb.scan(TableName=aws.table("USAGE_TABLE"), ConsistentRead=True)["Items"]
     items = [from_item(item) for item in found]
-    return {(item.pop("tenant_day"), item.pop("hour_route")): item for item in items}
+    return {(item.pop("tenant_day"), item.pop("caller_hour")): item for item in items}
 
 
 def test_a_record_is_an_hourly_sum(aws: Aws) -> None:
     record(ONE, NOON)
     assert rows(aws) == {
-        ("acme#2026-11-21", "12#groq#llama-3.1-8b-instant#ada"): {
+        ("acme#2026-11-21", "ada##12#groq#llama-3.1-8b-instant"): {
             "requests": 1,
             "prompt_tokens": 100,
             "completion_tokens": 20,
@@ -55,7 +59,10 @@ def test_hours_and_days_are_utc_wherever_the_clock_is(aws: Aws) -> None:
     tokyo = timezone(timedelta(hours=9))
     record(ONE, datetime(2026, 11, 22, 8, 59, tzinfo=tokyo))
     record(ONE, datetime(2026, 11, 22, 9, 0, tzinfo=tokyo))
-    assert [day + " " + hour[:2] for day, hour in sorted(rows(aws))] == ["acme#2026-11-21 23", "acme#2026-11-22 00"]
+    assert [day + " " + hour.split("#")[2] for day, hour in sorted(rows(aws))] == [
+        "acme#2026-11-21 23",
+        "acme#2026-11-22 00",
+    ]
 
 
 def test_a_time_without_a_zone_is_refused(aws: Aws) -> None:
@@ -79,10 +86,12 @@ def test_the_sums_of_many_records_from_many_threads_equal_a_slow_reference(aws: 
             response_time_ms=chance.randrange(60_000),
             is_cache_hit=chance.random() < 0.3,
             is_error=chance.random() < 0.1,
+            user=chance.choice(["", "pupil-1", "a#b%23"]),
         )
         at = NOON + timedelta(minutes=chance.randrange(24 * 60))
         records.append((made, at))
-        sums = expected[f"{made.tenant}#{at.date()}", f"{at.hour:02}#{made.provider}#{made.model}#{made.caller}"]
+        route = f"{quoted(made.caller)}#{quoted(made.user)}#{at.hour:02}#{made.provider}#{made.model}"
+        sums = expected[f"{made.tenant}#{at.date()}", route]
         sums["requests"] += 1
         sums["prompt_tokens"] += made.usage.prompt_tokens
         sums["completion_tokens"] += made.usage.completion_tokens
@@ -98,7 +107,7 @@ def test_the_sums_of_many_records_from_many_threads_equal_a_slow_reference(aws: 
 
 
 def test_the_longest_names_that_are_allowed_fit_a_key(aws: Aws) -> None:
-    record(replace(ONE, model="m" * 256, caller="\U0001f600" * 128), NOON)
+    record(replace(ONE, model="m" * 256, caller="#" * 32, user="\U0001f600" * 128), NOON)
     assert len(rows(aws)) == 1
 
 

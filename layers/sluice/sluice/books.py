@@ -29,6 +29,7 @@ from sluice.routing.plan import Plan
 from sluice.settings import Settings
 from sluice.telemetry import count, surviving
 from sluice.tenants.tenant import Tenant
+from sluice.usage.cached import CachedSums
 from sluice.usage.price import NANOUSD_PER_USD, cost_nanousd
 from sluice.usage.records import UsageRecord, record
 
@@ -146,6 +147,7 @@ class Books:
         self._accounts = accounts
         self._cache = cache
         self._settings = settings
+        self._cached_sums = CachedSums()
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="books")
 
     def open(
@@ -165,7 +167,8 @@ class Books:
         Raises QuotaExceededError when the caller is out of requests, LedgerUnavailableError.
         """
         started_s = time.monotonic()
-        key = cache_key(request, tenant=principal.tenant.id, model=plan.model)
+        tenant = principal.tenant
+        key = cache_key(request, tenant=tenant.id, model=plan.model, generation=tenant.cache_generation)
         looking = None if skip_cache else self._pool.submit(self._look_up, key)
         limits = self._caller_limits(principal)
         scope = f"caller#{principal.tenant.id}#{principal.caller_id}"
@@ -262,7 +265,10 @@ class Books:
         if entry.cache_ttl_s > 0:
             answer = CachedAnswer(body, deployment.model.id, deployment.id)
             with surviving("writing the cache"):
-                self._cache.put(entry.cache_key, answer, entry.cache_ttl_s)
+                stored = self._cache.put(entry.cache_key, answer, entry.cache_ttl_s)
+                if stored is not None:
+                    tenant = entry.principal.tenant
+                    self._cached_sums.add(tenant.id, tenant.cache_generation, stored.changes)
 
     def _cache_ttl_s(self, tenant: Tenant, of_task: int | None) -> int:
         if tenant.cache_ttl_s == 0:
@@ -282,6 +288,7 @@ class Books:
         *,
         is_cache_hit: bool = False,
     ) -> None:
+        metadata = entry.request.metadata
         usage_record = UsageRecord(
             tenant=entry.principal.tenant.id,
             caller=entry.principal.caller_id,
@@ -292,6 +299,7 @@ class Books:
             response_time_ms=int((time.monotonic() - entry.started_s) * 1000),
             is_cache_hit=is_cache_hit,
             is_error=outcome is not Outcome.ANSWERED,
+            user=(metadata.user if metadata else None) or "",
         )
         with surviving("recording usage"):
             record(usage_record, datetime.now(UTC))

@@ -1,6 +1,7 @@
 """The one boto3 DynamoDB client and what every store needs to speak through it."""
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from functools import cache
@@ -24,6 +25,10 @@ _READ_TIMEOUT_S = 2
 # One request of Sluice sends at most four at a time; a local stack serves many requests from one process.
 _POOL_SIZE = 64
 _USER_AGENT = "sluice"
+# BatchGetItem takes so many keys.
+_BATCH_SIZE = 100
+_BATCH_PAUSE_S = 0.05
+_LONGEST_BATCH_PAUSE_S = 1.0
 
 
 @cache
@@ -57,6 +62,38 @@ def storage_errors(action: str) -> Iterator[None]:
 def is_condition_failure(error: ClientError) -> bool:
     """Whether DynamoDB evaluated the condition of a write and found it false."""
     return error.response.get("Error", {}).get("Code") == "ConditionalCheckFailedException"
+
+
+def query(table: str, **arguments: Any) -> Iterator[dict[str, Any]]:
+    """All items that a Query finds, in DynamoDB's typed form, page after page."""
+    start: dict[str, Any] = {}
+    while True:
+        answer = dynamodb().query(TableName=table, **arguments, **start)
+        yield from answer["Items"]
+        if "LastEvaluatedKey" not in answer:
+            return
+        start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+
+
+def read_all(table: str, keys: Sequence[Mapping[str, Any]], *, consistently: bool = False) -> list[dict[str, Any]]:
+    """The items there are under `keys`, in no order, in DynamoDB's typed form: a hundred in one request."""
+    found: list[dict[str, Any]] = []
+    waiting = list(keys)
+    pause_s = _BATCH_PAUSE_S
+    while waiting:
+        batch, waiting = waiting[:_BATCH_SIZE], waiting[_BATCH_SIZE:]
+        asked = {table: {"Keys": batch, "ConsistentRead": consistently}}
+        answer = dynamodb().batch_get_item(RequestItems=asked)
+        found += answer["Responses"].get(table, [])
+        left = answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", [])
+        if left:
+            # Throttled, or over 16 MB: what is left is asked for again, and in vain not for ever.
+            if pause_s > _LONGEST_BATCH_PAUSE_S:
+                raise StorageUnavailableError(f"reading {table} failed: DynamoDB leaves out {len(left)} of its items")
+            time.sleep(pause_s)
+            pause_s *= 2
+            waiting = [*left, *waiting]
+    return found
 
 
 _serializer = TypeSerializer()

@@ -1,16 +1,25 @@
-"""Who used what: sums per hour, tenant, provider, model and caller.
+"""Who used what: sums per hour, tenant, caller, user, provider and model.
+
+tenant_day      acme#2026-11-21
+caller_hour     <API key>#<user>#14#groq#llama-3.1-8b-instant
+
+A caller is a tenant's API key, a user whom the caller names in `metadata.user`: the caller comes first, so that what
+one of them used on a day is one Query of just that.
 
 A record is sent once and never again: a time-out may leave a request uncounted, but none is counted twice. What must
 not be missed, quotas and budgets, is the ledger's.
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from sluice.chat import Usage
 from sluice.settings import settings
 from sluice.storage.client import dynamodb, storage_errors
 from sluice.storage.update import Update
+
+PARTITION = "tenant_day"
+SORT = "caller_hour"
 
 _KEPT = timedelta(days=400)
 
@@ -28,15 +37,31 @@ class UsageRecord:
     response_time_ms: int
     is_cache_hit: bool = False
     is_error: bool = False
+    user: str = ""
 
 
 def usage_key(record: UsageRecord, now: datetime) -> dict[str, str]:
-    """The key of the hour's sum that a request at `now` belongs to, in UTC. Callers may contain `#`, models may not."""
+    """The key of the hour's sum that a request at `now` belongs to, in UTC."""
     now = _utc(now)
     return {
-        "tenant_day": f"{record.tenant}#{now:%Y-%m-%d}",
-        "hour_route": f"{now:%H}#{record.provider}#{record.model}#{record.caller}",
+        PARTITION: partition(record.tenant, now.date()),
+        SORT: f"{prefix(record.caller, record.user)}{now:%H}#{record.provider}#{record.model}",
     }
+
+
+def partition(tenant: str, day: date) -> str:
+    """Where a tenant's sums of a day are."""
+    return f"{tenant}#{day:%Y-%m-%d}"
+
+
+def prefix(caller: str, user: str | None = None) -> str:
+    """What the sort keys of a caller's sums begin with, or of one user's of it; "" is what names no user."""
+    return f"{_quoted(caller)}#" if user is None else f"{_quoted(caller)}#{_quoted(user)}#"
+
+
+def unquoted(part: str) -> str:
+    """A caller or user as it was, from a part of a sort key."""
+    return part.replace("%23", "#").replace("%25", "%")
 
 
 def record(usage_record: UsageRecord, now: datetime) -> None:
@@ -57,6 +82,11 @@ def record(usage_record: UsageRecord, now: datetime) -> None:
             Key={name: {"S": value} for name, value in usage_key(usage_record, now).items()},
             **update.arguments(),
         )
+
+
+def _quoted(part: str) -> str:
+    # A user is what a caller makes of it, and must not look like somebody else's.
+    return part.replace("%", "%25").replace("#", "%23")
 
 
 def _utc(now: datetime) -> datetime:
