@@ -71,6 +71,22 @@ def test_the_longest_text_of_the_newest_exchange_is_cut_and_its_end_kept() -> No
     assert 3900 < tokens([question, answer, *ASKED]) <= 4000
 
 
+def test_what_a_user_says_in_several_messages_is_one_question() -> None:
+    history = [*exchanges(3), said("user", "Look."), said("user", "And listen."), said("assistant", "Yes.")]
+    assert remembered(history, ASKED, WindowLimits(messages=4)) == tuple(history[-3:])
+    assert remembered(history, ASKED, WindowLimits(messages=7)) == tuple(history[-5:])
+    assert remembered(history, ASKED, WindowLimits(messages=3)) == tuple(history[-2:])
+
+
+def test_scraps_are_not_worth_remembering() -> None:
+    history = [said("user", "ask " * 900), said("assistant", "say " * 900)]
+    asked = tokens(ASKED)
+    assert remembered(history, ASKED, WindowLimits(tokens=asked + 20)) == ()
+    (answer,) = remembered(history, ASKED, WindowLimits(tokens=asked + 30))
+    assert answer.text == "… " + "say " * 20
+    assert len(remembered(history, ASKED, WindowLimits(tokens=asked + 60))) == 2
+
+
 def test_two_long_texts_are_cut_to_the_same_length() -> None:
     history = [said("user", "ask " * 9_000), said("assistant", "say " * 9_000)]
     question, answer = remembered(history, ASKED, LIMITS)
