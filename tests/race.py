@@ -4,11 +4,12 @@
 """
 
 import argparse
+import bisect
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,7 @@ ROOT = Path(__file__).parent.parent
 # One slice of margin and one of rounding: what a saturated limit takes to come round.
 CYCLE_S = 62
 _LONGEST_NAP_S = 0.2
+_THREADS = 4
 _PROMPTS = ("Hello.", "Tell me more about the weather in the mountains, please. " * 4, "x" * 900)
 
 
@@ -50,7 +52,7 @@ def run(
 ) -> dict[str, Seen]:
     """Let `workers` processes of four threads each saturate `models` (name -> limits) for two cycles of a minute.
 
-    Returns what the provider saw by model; `utilisation` is of each limit over whole cycles from the first arrival.
+    Returns what the provider saw by model.
     """
     seconds = 2 * CYCLE_S + 4
     command = [sys.executable, "-m", "tests.race", "--seconds", str(seconds), *models]
@@ -69,24 +71,35 @@ def run(
 
 def _seen(state: Mapping[str, list[dict[str, object]]], model: str, limits: Mapping[str, int]) -> Seen:
     arrivals = [each for each in state["arrivals"] if each["model"] == model]
-    first_s = float(str(arrivals[0]["monotonic_s"]))
-    moments = [(float(str(each["monotonic_s"])) - first_s, int(str(each["tokens"]))) for each in arrivals]
-    whole = [(at_s, tokens) for at_s, tokens in moments if at_s < 2 * CYCLE_S]
+    moments = [(float(str(each["monotonic_s"])), int(str(each["tokens"]))) for each in arrivals]
     units = {
-        "requests_per_minute": [(at_s, 1) for at_s, _ in whole],
-        "tokens_per_minute": whole,
+        "requests_per_minute": [(at_s, 1) for at_s, _ in moments],
+        "tokens_per_minute": moments,
     }
     return Seen(
-        requests=len(whole),
-        tokens=sum(tokens for _, tokens in whole),
+        requests=len(moments),
+        tokens=sum(tokens for _, tokens in moments),
         refused=sum(bool(each["refused"]) for each in arrivals),
         violations=sum(each["model"] == model for each in state["violations"]),
         most_in_any_minute={name: _most_in_a_minute(units[name]) for name in limits},
-        utilisation={
-            name: sum(cost for _, cost in units[name]) / (capacity * 2 * CYCLE_S / 60)
-            for name, capacity in limits.items()
-        },
+        utilisation={name: _utilisation(units[name], capacity) for name, capacity in limits.items()},
     )
+
+
+def _utilisation(moments: list[tuple[float, int]], capacity: int) -> float:
+    """A minute over the time it took, on average, until the whole capacity had been spent once more."""
+    spent = 0
+    totals = []  # (total before, moment): when each unit was spent
+    for at_s, cost in moments:
+        totals.append((spent, at_s))
+        spent += cost
+    befores = [before for before, _ in totals]
+    cycles_s = [
+        totals[later][1] - at_s
+        for before, at_s in totals
+        if (later := bisect.bisect_left(befores, before + capacity)) < len(totals)
+    ]
+    return 60 / (sum(cycles_s) / len(cycles_s)) if cycles_s else 0.0
 
 
 def _most_in_a_minute(moments: list[tuple[float, int]]) -> int:
@@ -149,11 +162,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("models", nargs="+")
     arguments = parser.parse_args()
-    threads = [threading.Thread(target=_work, args=(arguments.models, arguments.seconds)) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for done in [pool.submit(_work, arguments.models, arguments.seconds) for _ in range(_THREADS)]:
+            done.result()
 
 
 if __name__ == "__main__":
