@@ -4,7 +4,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sluice.chat import ChatChunk
@@ -38,6 +38,7 @@ def cut(text: str, places: list[int]) -> list[str]:
     return [text[start:end] for start, end in pairwise(edges)]
 
 
+@settings(deadline=None)
 @given(places=st.lists(st.integers(0, 200), max_size=12), ends=st.booleans(), name=st.sampled_from(TEXTS))
 def test_harmless_text_and_its_logprobs_come_out_as_they_went_in(places: list[int], ends: bool, name: str) -> None:
     pieces = cut(HARMLESS, places)
@@ -49,6 +50,7 @@ def test_harmless_text_and_its_logprobs_come_out_as_they_went_in(places: list[in
     assert [entry["token"] for entry in choice["logprobs"]["content"]] == pieces
 
 
+@settings(deadline=None)
 @given(places=st.lists(st.integers(0, 200), max_size=12), name=st.sampled_from(TEXTS))
 def test_no_part_of_a_secret_comes_out_as_text_or_as_logprobs(places: list[int], name: str) -> None:
     text = f"It is {SECRET} indeed."
@@ -65,6 +67,7 @@ def test_no_part_of_a_secret_comes_out_as_text_or_as_logprobs(places: list[int],
         assert SECRET[12:24] not in leaving
 
 
+@settings(deadline=None)
 @given(places=st.lists(st.integers(0, 200), max_size=8))
 def test_arguments_of_tool_calls_are_guarded_each_by_itself(places: list[int]) -> None:
     text = f'{{"key": "{SECRET}"}}'
