@@ -36,7 +36,7 @@ def quoted(part: str) -> str:
 def rows(aws: Aws) -> dict[tuple[str, str], Item]:
     found = aws.dynamodb.scan(TableName=aws.table("USAGE_TABLE"), ConsistentRead=True)["Items"]
     items = [from_item(item) for item in found]
-    return {(item.pop("tenant_day"), item.pop("caller_hour")): item for item in items}
+    return {(item.pop("tenant_day"), item.pop("hour_route")): item for item in items}
 
 
 def test_a_record_is_an_hourly_sum(aws: Aws) -> None:

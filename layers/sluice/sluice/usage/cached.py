@@ -1,7 +1,7 @@
 """How much of a tenant's answers is cached: sums that are added to as answers are stored, so that nobody need scan.
 
 tenant_day      acme#cached
-caller_hour     <generation>#<until>       entries and bytes that count until then, in seconds since 1970
+hour_route     <generation>#<until>       entries and bytes that count until then, in seconds since 1970
 
 A process adds what it has stored at most once a second, and the next time it stores something: what it stored in the
 last second before it was stopped may be missing, until the answers would have expired anyway.

@@ -1,7 +1,7 @@
 """Who used what: sums per hour, tenant, caller, user, provider and model.
 
 tenant_day      acme#2026-11-21
-caller_hour     <API key>#<user>#14#groq#llama-3.1-8b-instant
+hour_route     <API key>#<user>#14#groq#llama-3.1-8b-instant
 
 A caller is a tenant's API key, a user whom the caller names in `metadata.user`: the caller comes first, so that what
 one of them used on a day is one Query of just that.
@@ -19,7 +19,7 @@ from sluice.storage.client import dynamodb, storage_errors
 from sluice.storage.update import Update
 
 PARTITION = "tenant_day"
-SORT = "caller_hour"
+SORT = "hour_route"
 
 _KEPT = timedelta(days=400)
 
