@@ -170,13 +170,7 @@ class Books:
         tenant = principal.tenant
         key = cache_key(request, tenant=tenant.id, model=plan.model, generation=tenant.cache_generation)
         looking = None if skip_cache else self._pool.submit(self._look_up, key)
-        limits = self._caller_limits(principal)
-        scope = f"caller#{principal.tenant.id}#{principal.caller_id}"
-        try:
-            caller = self._ledger.reserve(scope, limits, {limit.name: 1 for limit in limits}, hold=False)
-        except QuotaDeniedError as refused:
-            raise _denied(refused, "The API key", "rate_limit_exceeded") from refused
-        left = standing(limits[0], caller.state, self._ledger.now_ms())
+        caller, left = self._count(principal)
         cached = looking.result() if looking else None
         return Entry(
             request,
@@ -193,6 +187,27 @@ class Books:
             self._cache_ttl_s(principal.tenant, cache_ttl_s),
             answer_format,
         )
+
+    def admit(self, principal: Principal, *, source: str, user: str = "") -> dict[str, str]:
+        """Count and record a request that `source` answers and no model; returns what is left, as headers.
+
+        Raises QuotaExceededError when the caller is out of requests, LedgerUnavailableError.
+        """
+        _, left = self._count(principal)
+        answered = UsageRecord(
+            tenant=principal.tenant.id,
+            caller=principal.caller_id,
+            provider="sluice",
+            model=source,
+            usage=_NO_USAGE,
+            cost_nanousd=0,
+            response_time_ms=0,
+            is_cache_hit=True,
+            user=user,
+        )
+        with surviving("recording usage"):
+            record(answered, datetime.now(UTC))
+        return RequestLimit(left.capacity, left.remaining, left.resets_in_ms / 1000).headers()
 
     def purse(self, entry: Entry) -> Purse:
         """Begin to reserve what the dearest deployment that may answer could cost the tenant."""
@@ -255,6 +270,15 @@ class Books:
     def estimated_nanousd(self, deployment: Deployment, request: ChatRequest) -> int:
         """What a call to `deployment` may cost, in billionths of a dollar."""
         return price_nanousd(deployment, self._accounts.estimate(deployment, request))
+
+    def _count(self, principal: Principal) -> tuple[Reservation, Standing]:
+        limits = self._caller_limits(principal)
+        scope = f"caller#{principal.tenant.id}#{principal.caller_id}"
+        try:
+            caller = self._ledger.reserve(scope, limits, {limit.name: 1 for limit in limits}, hold=False)
+        except QuotaDeniedError as refused:
+            raise _denied(refused, "The API key", "rate_limit_exceeded") from refused
+        return caller, standing(limits[0], caller.state, self._ledger.now_ms())
 
     def _look_up(self, key: str) -> CachedAnswer | None:
         with surviving("reading the cache"):

@@ -106,6 +106,10 @@ class Gateway:
         routed, purse = self._route(entry, context.deadline, _open_stream)
         return StreamedAnswer(Relay(entry, routed, purse, self._books), entry.headers(routed))
 
+    def admit(self, principal: Principal, *, source: str, user: str = "") -> Mapping[str, str]:
+        """Count a request that is answered from `source`, without a model. Returns headers; raises as `complete`."""
+        return self._books.admit(principal, source=source, user=user)
+
     def _enter(self, request: ChatRequest, principal: Principal, context: RequestContext) -> Entry:
         """Judge the prompt, find who may answer, then count the caller and look in the cache, both at once."""
         tenant = principal.tenant
