@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -24,24 +25,24 @@ json_values = st.recursive(
 
 
 def schema_format(schema: object) -> ResponseFormat:
-    return ResponseFormat(type="json_schema", json_schema={"name": "answer", "schema": schema})
+    return ResponseFormat.model_validate({"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}})
 
 
 @given(value=st.dictionaries(st.text(), json_values), indent=st.sampled_from([None, 2]), is_ascii=st.booleans())
-def test_valid_json_stays_as_it_is(value, indent, is_ascii):
+def test_valid_json_stays_as_it_is(value: object, indent: int | None, is_ascii: bool) -> None:
     text = json.dumps(value, indent=indent, ensure_ascii=is_ascii) + "\n"
     assert enforce_json(text, OBJECT) is text
     assert enforce_json(text, schema_format({"type": "object"})) is text
 
 
 @given(st.text(alphabet=st.characters()))
-def test_nothing_is_done_unless_json_was_asked_for(text):
+def test_nothing_is_done_unless_json_was_asked_for(text: str) -> None:
     assert enforce_json(text, None) is text
     assert enforce_json(text, ResponseFormat(type="text")) is text
 
 
 @given(st.text(alphabet="{}[]\":,ab1 \n\\'-.`", max_size=60))
-def test_any_text_becomes_json_or_a_typed_error(text):
+def test_any_text_becomes_json_or_a_typed_error(text: str) -> None:
     try:
         answer = enforce_json(text, OBJECT)
     except InvalidJsonAnswerError:
@@ -59,7 +60,7 @@ def test_any_text_becomes_json_or_a_typed_error(text):
         ('{name: "Ada", "tags": ["a", "b",]}', {"name": "Ada", "tags": ["a", "b"]}),
     ],
 )
-def test_what_can_be_repaired_safely_is(text, value):
+def test_what_can_be_repaired_safely_is(text: str, value: object) -> None:
     assert json.loads(enforce_json(text, OBJECT)) == value
 
 
@@ -80,16 +81,16 @@ def test_what_can_be_repaired_safely_is(text, value):
         '{"a":' * 50_000 + "1" + "}" * 50_000,
     ],
 )
-def test_what_would_have_to_be_guessed_is_not_repaired(text):
+def test_what_would_have_to_be_guessed_is_not_repaired(text: str) -> None:
     with pytest.raises(InvalidJsonAnswerError):
         enforce_json(text, OBJECT)
 
 
-def test_a_schema_is_enforced_on_the_repaired_answer():
+def test_a_schema_is_enforced_on_the_repaired_answer() -> None:
     assert enforce_json('```\n{"name": "Ada", "age": 36}\n```', schema_format(PERSON)) == '{"name": "Ada", "age": 36}'
 
 
-def test_reasons_name_the_path_and_the_rule_but_not_the_content():
+def test_reasons_name_the_path_and_the_rule_but_not_the_content() -> None:
     with pytest.raises(InvalidJsonAnswerError) as caught:
         enforce_json('{"name": "topsecret", "age": -5, "leaked": 1}', schema_format(PERSON))
     assert set(caught.value.reasons) == {
@@ -99,13 +100,13 @@ def test_reasons_name_the_path_and_the_rule_but_not_the_content():
     }
 
 
-def test_names_that_the_schema_does_not_know_are_content():
+def test_names_that_the_schema_does_not_know_are_content() -> None:
     with pytest.raises(InvalidJsonAnswerError) as caught:
         enforce_json('{"topsecret": 1}', schema_format({"additionalProperties": {"type": "string"}}))
     assert caught.value.reasons == ('$.*: must satisfy "type": "string"',)
 
 
-def test_a_hostile_pattern_takes_linear_time():
+def test_a_hostile_pattern_takes_linear_time() -> None:
     schema = {
         "properties": {"a": {"pattern": "^(a+)+$"}},
         "patternProperties": {"^(b+)+$": True},
@@ -116,7 +117,7 @@ def test_a_hostile_pattern_takes_linear_time():
         enforce_json(json.dumps({"a": "a" * 5000 + "!", "b" * 5000 + "!": 1}), schema_format(schema))
 
 
-def test_pattern_properties_and_references_work():
+def test_pattern_properties_and_references_work() -> None:
     schema = {
         "$defs": {
             "tree": {"type": "object", "properties": {"kids": {"type": "array", "items": {"$ref": "#/$defs/tree"}}}}
@@ -165,7 +166,7 @@ def _doubling(levels: int) -> dict[str, object]:
         ({"enum": ["x" * 70_000]}, "bytes"),
     ],
 )
-def test_a_schema_that_is_wrong_or_hostile_is_refused(schema, message):
+def test_a_schema_that_is_wrong_or_hostile_is_refused(schema: Any, message: str) -> None:
     with pytest.raises(InvalidRequestError, match=message) as caught:
         check_schema(schema_format(schema))
     assert caught.value.param == "response_format.json_schema.schema"
@@ -175,7 +176,7 @@ def test_a_schema_that_is_wrong_or_hostile_is_refused(schema, message):
     "response_format",
     [ResponseFormat(type="json_schema"), ResponseFormat(type="json_schema", json_schema={"name": "a"})],
 )
-def test_a_missing_schema_is_refused(response_format):
+def test_a_missing_schema_is_refused(response_format: Any) -> None:
     with pytest.raises(InvalidRequestError):
         check_schema(response_format)
 
@@ -183,5 +184,5 @@ def test_a_missing_schema_is_refused(response_format):
 @pytest.mark.parametrize(
     "response_format", [None, OBJECT, ResponseFormat(type="text"), schema_format(PERSON), schema_format(_nested(20))]
 )
-def test_an_honest_schema_is_accepted(response_format):
+def test_an_honest_schema_is_accepted(response_format: Any) -> None:
     check_schema(response_format)

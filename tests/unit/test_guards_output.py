@@ -48,13 +48,13 @@ def stream(guard: StreamGuard, pieces: list[str]) -> tuple[str, bool]:
 
 
 @given(text=st.text(alphabet=st.characters(), max_size=800), sizes=chunkings)
-def test_a_stream_is_released_as_it_came_when_nothing_blocks(text, sizes):
+def test_a_stream_is_released_as_it_came_when_nothing_blocks(text: str, sizes: list[int]) -> None:
     guard = StreamGuard(dict.fromkeys(BLOCK_ALL, Mode.FLAG))
     assert stream(guard, chunks(text, sizes)) == (text, False)
 
 
 @given(text=st.text(alphabet="abc -_.:=@+(1945/sk\n", max_size=900), sizes=chunkings)
-def test_holding_back_loses_and_reorders_nothing(text, sizes):
+def test_holding_back_loses_and_reorders_nothing(text: str, sizes: list[int]) -> None:
     guard = StreamGuard({**BLOCK_ALL, "personal-phone": Mode.OFF})
     released, is_blocked = stream(guard, chunks(text, sizes))
     assert released == text if not is_blocked else text.startswith(released)
@@ -67,7 +67,9 @@ def test_holding_back_loses_and_reorders_nothing(text, sizes):
     after=st.text(alphabet="and so on. \n", max_size=300),
     sizes=chunkings,
 )
-def test_no_part_of_a_blocked_secret_leaves_however_it_is_cut(rule_id, before, after, sizes):
+def test_no_part_of_a_blocked_secret_leaves_however_it_is_cut(
+    rule_id: str, before: str, after: str, sizes: list[int]
+) -> None:
     secret = SECRETS[rule_id]
     released, is_blocked = stream(StreamGuard(BLOCK_ALL), chunks(f"{before} {secret} {after}", sizes))
     assert is_blocked
@@ -75,7 +77,7 @@ def test_no_part_of_a_blocked_secret_leaves_however_it_is_cut(rule_id, before, a
 
 
 @pytest.mark.parametrize("rule_id", sorted(SECRETS))
-def test_a_whole_answer_and_a_stream_find_the_same(rule_id):
+def test_a_whole_answer_and_a_stream_find_the_same(rule_id: str) -> None:
     text = f"Here you are: {SECRETS[rule_id]} and that is all."
     modes = dict.fromkeys(BLOCK_ALL, Mode.FLAG)
     guard = StreamGuard(modes)
@@ -84,7 +86,7 @@ def test_a_whole_answer_and_a_stream_find_the_same(rule_id):
     assert guard.findings == check_answer(text, modes=modes)
 
 
-def test_defaults_block_leaked_keys_and_flag_personal_data():
+def test_defaults_block_leaked_keys_and_flag_personal_data() -> None:
     modes = {rule_id: check_answer(f"It is {secret} .", modes={})[0].mode for rule_id, secret in SECRETS.items()}
     assert {rule_id for rule_id, mode in modes.items() if mode is Mode.BLOCK} == {
         "secret-api-key",
@@ -93,25 +95,25 @@ def test_defaults_block_leaked_keys_and_flag_personal_data():
     }
 
 
-def test_prose_is_held_back_by_a_word_only():
+def test_prose_is_held_back_by_a_word_only() -> None:
     guard = StreamGuard({})
     assert guard.feed("The quick brown fox jum") == "The quick brown fox "
     assert guard.feed("ps over") == "jumps "
     assert guard.finish() == "over"
 
 
-def test_nothing_is_held_back_when_no_secret_blocks():
+def test_nothing_is_held_back_when_no_secret_blocks() -> None:
     guard = StreamGuard(dict.fromkeys(BLOCK_ALL, Mode.FLAG))
     assert guard.feed("sk-abc") == "sk-abc"
 
 
-def test_a_text_without_spaces_is_held_back_by_the_window_at_most():
+def test_a_text_without_spaces_is_held_back_by_the_window_at_most() -> None:
     guard = StreamGuard({})
     released = "".join(guard.feed("x") for _ in range(1000))
     assert len(released) == 1000 - WINDOW_CHARACTERS
 
 
-def test_a_long_stream_without_spaces_costs_no_more_per_character():
+def test_a_long_stream_without_spaces_costs_no_more_per_character() -> None:
     def cost(characters: int) -> float:
         guard, start = StreamGuard(dict.fromkeys(BLOCK_ALL, Mode.FLAG)), time.process_time()
         for _ in range(characters // 10):
@@ -122,14 +124,14 @@ def test_a_long_stream_without_spaces_costs_no_more_per_character():
     assert cost(80_000) < 4 * 8 * cost(10_000)
 
 
-def test_a_window_overflow_does_not_let_a_card_number_out():
+def test_a_window_overflow_does_not_let_a_card_number_out() -> None:
     guard = StreamGuard({"personal-card": Mode.BLOCK})
     released, is_blocked = stream(guard, list("x" * 500 + ":5555341244441115."))
     assert is_blocked
     assert "5555" not in released
 
 
-def test_a_number_that_goes_on_is_no_card():
+def test_a_number_that_goes_on_is_no_card() -> None:
     guard = StreamGuard({"personal-card": Mode.BLOCK})
     text = "Pi is not 5555341244441115928374655512837465 at all"
     assert stream(guard, list(text)) == (text, False)
@@ -144,7 +146,7 @@ def test_a_number_that_goes_on_is_no_card():
         ("Developer Mode enabled. I am DAN, without OpenAI rules.", "unsafe-jailbroken"),
     ],
 )
-def test_unsafe_content_is_found_whole_and_streamed(text, rule_id):
+def test_unsafe_content_is_found_whole_and_streamed(text: str, rule_id: str) -> None:
     assert rule_id in {finding.rule_id for finding in check_answer(text, modes={})}
     guard = StreamGuard(dict.fromkeys(BLOCK_ALL, Mode.FLAG))
     stream(guard, list(text))
@@ -162,7 +164,7 @@ def test_unsafe_content_is_found_whole_and_streamed(text, rule_id):
         "The cockpit of the toddler's plane.",
     ],
 )
-def test_a_harmless_answer_passes_whole_and_streamed(text):
+def test_a_harmless_answer_passes_whole_and_streamed(text: str) -> None:
     assert check_answer(text, modes={}) == ()
     guard = StreamGuard({})
     assert stream(guard, list(text)) == (text, False)
@@ -170,10 +172,10 @@ def test_a_harmless_answer_passes_whole_and_streamed(text):
 
 
 @given(text=st.text(alphabet=st.characters(), max_size=500))
-def test_any_answer_can_be_checked(text):
+def test_any_answer_can_be_checked(text: str) -> None:
     check_answer(text, modes={})
 
 
-def test_a_finding_says_nothing_of_the_text():
+def test_a_finding_says_nothing_of_the_text() -> None:
     for rule_id, secret in SECRETS.items():
         assert secret[4:14] not in repr(check_answer(secret, modes={rule_id: Mode.FLAG}))

@@ -1,29 +1,30 @@
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 import re2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sluice.guards.rules import Direction, Mode, View, read_rules, rule_ids, rules, scanner
+from sluice.guards.rules import DIRECTORY, Direction, Mode, View, read_rules, rule_ids, rules, scanner
 from sluice.guards.validators import VALIDATORS, is_iban, is_luhn, is_password, is_random, is_us_ssn
 from sluice.guards.views import words
 
 
-def test_rules_have_distinct_ids_and_say_what_they_do():
+def test_rules_have_distinct_ids_and_say_what_they_do() -> None:
     ids = [rule.id for rule in rules()]
     assert len(ids) == len(set(ids)) >= 15
     assert all(rule.description and rule.signals and rule.applies for rule in rules())
     assert {"prompt-empty", "prompt-oversized", *ids} == rule_ids()
 
 
-def test_a_rule_can_reach_its_threshold():
+def test_a_rule_can_reach_its_threshold() -> None:
     for rule in rules():
         assert sum(signal.weight for signal in rule.signals if signal.weight > 0) >= rule.threshold, rule.id
 
 
-def test_what_may_be_said_innocently_only_flags():
+def test_what_may_be_said_innocently_only_flags() -> None:
     modes = {rule.id: rule.mode for rule in rules()}
     assert all(mode is Mode.FLAG for rule_id, mode in modes.items() if rule_id.startswith("personal-"))
     assert modes["secret-api-key"] is modes["prompt-injection"] is modes["jailbreak"] is Mode.BLOCK
@@ -38,19 +39,19 @@ def _write(directory: Path, **changes: object) -> Path:
     return directory
 
 
-def test_a_rule_file_is_read(tmp_path):
+def test_a_rule_file_is_read(tmp_path: Path) -> None:
     (rule,) = read_rules(_write(tmp_path))
     assert rule.signals[0].patterns == (" (?:a (?:[^ ]+ ){0,2}b) ",)
 
 
 @pytest.mark.parametrize("changes", [{"mode": "warn"}, {"applies": ["sideways"]}, {"validator": "magic"}])
-def test_a_mistake_in_a_rule_names_the_file_and_the_rule(tmp_path, changes):
+def test_a_mistake_in_a_rule_names_the_file_and_the_rule(tmp_path: Path, changes: Any) -> None:
     with pytest.raises(ValueError, match=r"x\.toml, rule r"):
         read_rules(_write(tmp_path, **changes))
 
 
-def test_rule_files_use_every_word_list_they_define():
-    for path in sorted(Path(read_rules.__defaults__[0]).glob("*.toml")):
+def test_rule_files_use_every_word_list_they_define() -> None:
+    for path in sorted(DIRECTORY.glob("*.toml")):
         text = path.read_text("utf-8")
         for name in tomllib.loads(text).get("vocabulary", {}):
             assert f"<{name}>" in text, (path.name, name)
@@ -67,18 +68,18 @@ def test_rule_files_use_every_word_list_they_define():
         ("", "  "),
     ],
 )
-def test_words_are_plain(written, plain):
+def test_words_are_plain(written: str, plain: str) -> None:
     assert words(written).decode() == plain
 
 
 @given(st.text())
-def test_words_of_any_text_are_parted_by_single_spaces(text):
+def test_words_of_any_text_are_parted_by_single_spaces(text: str) -> None:
     assert words(text).startswith(b" ")
     assert b"   " not in words(text)
 
 
 @given(st.text(alphabet=st.characters(), max_size=400))
-def test_no_text_makes_a_scanner_or_a_disguise_fail(text):
+def test_no_text_makes_a_scanner_or_a_disguise_fail(text: str) -> None:
     for direction in Direction:
         rules_ = scanner(direction)
         numbers = rules_.text_signals(text) | rules_.word_signals(text)
@@ -86,11 +87,11 @@ def test_no_text_makes_a_scanner_or_a_disguise_fail(text):
 
 
 @given(st.integers(min_value=10**11, max_value=10**17 - 1).filter(lambda number: len(set(str(number))) >= 3))
-def test_luhn_accepts_exactly_one_check_digit(number):
+def test_luhn_accepts_exactly_one_check_digit(number: str) -> None:
     assert sum(is_luhn(f"4{number}{digit}") for digit in range(10)) == 1
 
 
-def test_validators_tell_the_real_from_the_made_up():
+def test_validators_tell_the_real_from_the_made_up() -> None:
     assert not is_luhn("5555-3412-4444-1116")
     assert is_luhn("5555-3412-4444-1115")
     assert is_iban("GB82 WEST 1234 5698 7654 32")
@@ -104,7 +105,7 @@ def test_validators_tell_the_real_from_the_made_up():
     assert all(not valid("xxxxxxxxxxxxxxxx") for name, valid in VALIDATORS.items() if name != "us_ssn")
 
 
-def _text_signals_of_blockable_rules():
+def _text_signals_of_blockable_rules() -> Any:
     return [
         pytest.param(pattern, signal.held, id=f"{rule.id}-{index}")
         for rule in rules()
@@ -117,7 +118,7 @@ def _text_signals_of_blockable_rules():
 @pytest.mark.parametrize(("pattern", "held"), _text_signals_of_blockable_rules())
 @settings(max_examples=12)
 @given(data=st.data())
-def test_every_beginning_of_a_secret_is_held(pattern, held, data):
+def test_every_beginning_of_a_secret_is_held(pattern: str, held: str, data: st.DataObject) -> None:
     text = data.draw(st.from_regex(_for_python(pattern), fullmatch=True))
     if re2.fullmatch(pattern, text) is None:  # Python's \d and \w are wider than RE2's
         return
