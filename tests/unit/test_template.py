@@ -13,7 +13,7 @@ import pytest
 from tools import template
 
 CHAT_ROUTES = [("/v1/chat/completions", "post"), ("/v1/models", "get"), ("/v1/models/{id+}", "get")]
-FUNCTIONS = ["ChatFunction", "KeysFunction"]
+FUNCTIONS = ["ChatFunction", "KeysFunction", "TasksFunction"]
 
 
 @cache
@@ -196,6 +196,10 @@ def test_each_function_may_do_what_it_does_and_nothing_else() -> None:
             "dynamodb:Query",
         },
         "AdminKeySecret": read_secret,
+    }
+    assert _allowed("TasksFunction") == _allowed("ChatFunction") | {
+        "DirectoryTable": {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem"},
+        "UsageTable": {"dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem"},
     }
 
 

@@ -1,6 +1,7 @@
 """Puts the parts together, once per process."""
 
 from functools import cache
+from typing import TYPE_CHECKING
 
 from sluice.books import Books
 from sluice.cache.store import ResponseCache
@@ -12,6 +13,11 @@ from sluice.routing.breaker import Breaker
 from sluice.routing.router import Router
 from sluice.routing.scoring import Weights
 from sluice.settings import settings
+
+if TYPE_CHECKING:
+    from sluice.tasks.library import Library
+    from sluice.tasks.results import Results
+    from sluice.tasks.running import Runner
 
 
 @cache
@@ -34,3 +40,31 @@ def gateway() -> Gateway:
     router = Router(accounts, Breaker(configured.circuit_breakers_table), weights)
     books = Books(ledger, accounts, ResponseCache(configured.response_cache_table), configured)
     return Gateway(registry, router, books, prompt_max_characters=configured.prompt_max_characters)
+
+
+# What tasks need is imported when they are: chat does without.
+
+
+@cache
+def task_library() -> "Library":
+    """The tasks of this process."""
+    from sluice.tasks.library import Library
+    from sluice.tasks.versions import Versions
+
+    return Library(Versions(settings().directory_table))
+
+
+@cache
+def task_results() -> "Results":
+    """What becomes of tasks."""
+    from sluice.tasks.results import Results
+
+    return Results(settings().usage_table)
+
+
+@cache
+def task_runner() -> "Runner":
+    """The one that runs tasks."""
+    from sluice.tasks.running import Runner
+
+    return Runner(gateway(), task_library(), task_results())

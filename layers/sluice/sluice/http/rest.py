@@ -1,5 +1,6 @@
 """Powertools' REST resolver, set up the way all handlers but chat use it. Import it in handlers only: it is heavy."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
@@ -7,11 +8,17 @@ from aws_lambda_powertools.event_handler import Response as PowertoolsResponse
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError as NoRouteError
 from pydantic import BaseModel, ValidationError
 
+from sluice.deadline import Deadline
 from sluice.errors import InvalidRequestError
+from sluice.http import sse
 from sluice.http.authentication import Principal, authenticate, require_role
 from sluice.http.bodies import invalid_request, parse_body
 from sluice.http.responses import Response, error_response, json_response, no_route
+from sluice.settings import settings
 from sluice.tenants.tenant import Role
+
+# Kept back from Lambda's own deadline, to settle and to send the error.
+_MARGIN_S = 1.5
 
 
 class RestApp(APIGatewayRestResolver):
@@ -44,9 +51,29 @@ class RestApp(APIGatewayRestResolver):
         except ValidationError as error:
             raise invalid_request(error, parameters) from None
 
-    def answer(self, value: Any, *, status: int = 200) -> PowertoolsResponse[str]:
+    def deadline(self) -> Deadline:
+        """By when the current request has to be answered."""
+        seconds = settings().request_timeout_s
+        # The context of Lambda's runtime; what invokes a function locally may have none.
+        if (remaining_ms := getattr(self.lambda_context, "get_remaining_time_in_millis", None)) is not None:
+            seconds = min(seconds, remaining_ms() / 1000 - _MARGIN_S)
+        return Deadline.after(seconds)
+
+    @property
+    def skips_cache(self) -> bool:
+        """Whether the current request wants a new answer."""
+        return "no-cache" in (self.current_event.headers.get("cache-control") or "").lower()
+
+    def answer(
+        self, value: Any, *, status: int = 200, headers: Mapping[str, str] | None = None
+    ) -> PowertoolsResponse[str]:
         """`value` as JSON."""
-        return _to_powertools(json_response(value, status=status))
+        return _to_powertools(json_response(value, status=status, headers=headers))
+
+    def events(self, values: Iterable[Any], *, headers: Mapping[str, str]) -> PowertoolsResponse[str]:
+        """`values` as the server-sent events of a stream that went well, all at once."""
+        body = b"".join((*map(sse.event, values), sse.done()))
+        return _to_powertools(Response(200, {"content-type": sse.CONTENT_TYPE, **headers}, body))
 
     def _failed(self, error: Exception) -> PowertoolsResponse[str]:
         return _to_powertools(error_response(error))

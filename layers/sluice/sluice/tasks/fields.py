@@ -49,8 +49,6 @@ class _Field(Strict):
         is_defaulted = "default" in self.model_fields_set
         if self.required and is_defaulted:
             raise ValueError("should be required or have a default, not both")
-        if not self.required and not is_defaulted and self._empty() is None:
-            raise ValueError("should be required or have a default")
         for name in ("default", "example"):
             if name in self.model_fields_set:
                 try:
@@ -77,6 +75,11 @@ class _Field(Strict):
         if "example" in self.model_fields_set:
             schema["examples"] = [self.example]
         return schema
+
+    @property
+    def may_be_absent(self) -> bool:
+        """Whether it is known what to do without a value."""
+        return "default" in self.model_fields_set or self._empty() is not None
 
     def nested(self) -> Iterator["InputField"]:
         """The fields inside this one."""
@@ -233,6 +236,7 @@ class ObjectField(_Field):
     def _is_open_or_closed(self) -> Self:
         if (self.fields is None) == (self.max_bytes is None):
             raise ValueError("should have either fields or max_bytes")
+        check_optional(self.fields or {})
         return self
 
     def check(self, value: JsonValue, where: str) -> JsonValue:
@@ -319,6 +323,13 @@ def object_schema(fields: Mapping[str, InputField]) -> JsonObject:
         "required": [name for name, field in fields.items() if field.required],
         "additionalProperties": False,
     }
+
+
+def check_optional(fields: Mapping[str, InputField]) -> None:
+    """ValueError if a field is neither required nor has a default."""
+    for name, field in fields.items():
+        if not field.required and not field.may_be_absent:
+            raise ValueError(f"should have {name!r} required, or with a default")
 
 
 def check_nesting(fields: Mapping[str, InputField]) -> None:

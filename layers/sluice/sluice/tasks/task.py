@@ -17,7 +17,17 @@ from sluice.http.bodies import invalid_request
 from sluice.routing.intent import Complexity
 from sluice.tasks import delimiting
 from sluice.tasks.complexity import USUAL, Thresholds
-from sluice.tasks.fields import EnumField, InputField, Inputs, Name, Strict, StringField, check_inputs, check_nesting
+from sluice.tasks.fields import (
+    EnumField,
+    InputField,
+    Inputs,
+    Name,
+    Strict,
+    StringField,
+    check_inputs,
+    check_nesting,
+    check_optional,
+)
 from sluice.tasks.quality import Alternatives, Expectation
 
 if TYPE_CHECKING:
@@ -86,6 +96,7 @@ class TaskFile(Strict):
     @model_validator(mode="after")
     def _hangs_together(self) -> Self:
         check_nesting(self.inputs)
+        check_optional(self.inputs)
         for name, field in self.inputs.items():
             if not field.description:
                 raise ValueError(f"should have a description of the input {name!r}")

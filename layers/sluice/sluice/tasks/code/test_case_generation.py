@@ -1,0 +1,64 @@
+"""Writes test cases: each is checked by itself, and those that fail are asked for once more."""
+
+from collections.abc import Iterable
+from typing import Any, cast
+
+from pydantic import JsonValue
+
+from sluice.errors import InvalidAnswerError
+from sluice.tasks.code import Call
+from sluice.tasks.fields import Inputs
+
+_TEXTS = ("input", "expected_output", "description")
+_CATEGORIES = ("typical", "edge")
+
+
+def answer(inputs: Inputs, call: Call) -> JsonValue:
+    """As many valid and different cases as were asked for, or as many as two answers of the model have.
+
+    InvalidAnswerError if not one is valid.
+    """
+    wanted = cast("int", inputs["num_cases"])
+    existing = cast("list[JsonValue]", inputs["existing_cases"])
+    takes_edges = bool(inputs["include_edge_cases"])
+    known = {_normal(case["input"]) for case in cast("list[dict[str, str]]", existing)}
+    cases, rejected = sift(call.ask(inputs), known, takes_edges=takes_edges)
+    if len(cases) < wanted:
+        there: list[JsonValue] = [{name: case[name] for name in _TEXTS[:2]} for case in cases]
+        missing: Inputs = {**inputs, "num_cases": wanted - len(cases), "existing_cases": existing + there}
+        # With nothing to show for it the question is the same, and so would be the answer from the cache.
+        more, rejected_again = sift(call.ask(missing, anew=not cases), known, takes_edges=takes_edges)
+        cases += more
+        rejected += rejected_again
+    if not cases:
+        raise InvalidAnswerError("The model wrote no valid test case, also when asked again.")
+    return {"test_cases": list[JsonValue](cases[:wanted]), "requested": wanted, "rejected": rejected}
+
+
+def sift(output: JsonValue, known: set[str], *, takes_edges: bool) -> tuple[list[dict[str, Any]], int]:
+    """The cases that are well-formed and new, whose inputs are added to `known`, and how many are not."""
+    found = output.get("test_cases") if isinstance(output, dict) else None
+    proposed = found if isinstance(found, list) else []
+    valid = []
+    for case in cast("list[Any]", proposed):
+        if is_valid(case, takes_edges=takes_edges) and _normal(case["input"]) not in known:
+            known.add(_normal(case["input"]))
+            valid.append({name: case[name] for name in (*_TEXTS, "category")})
+    return valid, len(proposed) - len(valid)
+
+
+def is_valid(case: Any, *, takes_edges: bool) -> bool:
+    """Whether a case has what a grader needs: texts, an output, a description, and a category that was asked for."""
+    if not isinstance(case, dict) or not _are_texts(case.get(name) for name in _TEXTS):
+        return False
+    says_something = bool(case["expected_output"].strip()) and bool(case["description"].strip())
+    return says_something and case.get("category") in (_CATEGORIES if takes_edges else _CATEGORIES[:1])
+
+
+def _are_texts(values: Iterable[object]) -> bool:
+    return all(isinstance(value, str) for value in values)
+
+
+def _normal(text: str) -> str:
+    # A line break more or less at the end makes no new case.
+    return "\n".join(line.rstrip() for line in text.strip("\r\n").splitlines())

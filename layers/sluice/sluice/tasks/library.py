@@ -1,0 +1,75 @@
+"""Finds tasks: those of shared/tasks, each read when it is first asked for, and tenants' own versions of them."""
+
+import re
+from functools import cache
+from pathlib import Path
+
+from sluice.catalog import SHARED
+from sluice.errors import InvalidRequestError, NotFoundError
+from sluice.tasks.code import code_of
+from sluice.tasks.task import SHARED_VERSION, Task, TaskFile, read_task
+from sluice.tasks.versions import Listed, Traffic, Versions
+
+_NUMBER = re.compile(r"[1-9][0-9]{0,5}", re.ASCII)
+
+
+class Library:
+    """The tasks there are. Threads may share it."""
+
+    def __init__(self, versions: Versions, directory: Path = SHARED / "tasks") -> None:
+        self._versions = versions
+        self._directory = directory
+        self._read = cache(read_task)
+        self._paths = {path.stem: path for path in sorted(directory.glob("*.toml"))}
+
+    def shared(self) -> list[Task]:
+        """The tasks that come with Sluice, by name."""
+        return [self._read(path) for path in self._paths.values()]
+
+    def find(self, tenant: str, name: str, version: str = SHARED_VERSION) -> Task:
+        """One version of a task; NotFoundError if there is no such task or version."""
+        path = self._paths.get(name)
+        if path is None:
+            raise NotFoundError(f"There is no task {name[:64]!r}.", param="name", code="task_not_found")
+        if version == SHARED_VERSION:
+            return self._read(path)
+        if not _NUMBER.fullmatch(version):
+            raise NotFoundError(f"There is no version {version[:64]!r} of the task {name!r}.", param="version")
+        return self._versions.get(tenant, name, version)
+
+    def choose(self, tenant: str, name: str, subject: str) -> Task:
+        """The version that answers `subject`: whom or what requests are split by."""
+        self.find(tenant, name)
+        return self.find(tenant, name, self._versions.traffic(tenant, name).version_for(f"{name}#{subject}"))
+
+    def traffic(self, tenant: str, name: str) -> Traffic:
+        """How a tenant's requests are split; NotFoundError if there is no such task."""
+        self.find(tenant, name)
+        return self._versions.traffic(tenant, name)
+
+    def direct(self, tenant: str, name: str, traffic: Traffic) -> None:
+        """Split a tenant's requests; NotFoundError if there is no such task or version."""
+        for version in (traffic.active, traffic.other):
+            if version is not None:
+                self.find(tenant, name, version)
+        self._versions.direct(tenant, name, traffic)
+
+    def versions(self, tenant: str, name: str) -> list[Listed]:
+        """A tenant's versions of a task, oldest first; NotFoundError if there is no such task."""
+        self.find(tenant, name)
+        return self._versions.all(tenant, name)
+
+    def store(self, tenant: str, name: str, file: TaskFile) -> Listed:
+        """Keep a tenant's own version, after everything in it was checked; InvalidRequestError names what is wrong."""
+        shared = self.find(tenant, name)
+        try:
+            Task(name, "new", file).compile()
+        except InvalidRequestError as error:
+            param = f"definition.{error.param}"
+            raise InvalidRequestError(f"definition.{error.message}", param=param) from None
+        if code_of(name) is not None:
+            for part in ("inputs", "output"):
+                if getattr(file, part) != getattr(shared.file, part):
+                    message = f"definition.{part}: must be the shared version's, because {name} has code that reads it."
+                    raise InvalidRequestError(message, param=f"definition.{part}")
+        return self._versions.create(tenant, name, file)

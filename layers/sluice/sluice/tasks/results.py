@@ -1,0 +1,166 @@
+"""How each version of a task does: sums per hour, and what becomes of them when feedback comes. In the Usage table.
+
+tenant_day                          hour_route              holds
+task-results#<tenant>#<task>        <day>T<hour>#<version>  sums of an hour; kept for 400 days
+task-request#<tenant>#<request id>  request                 which sum a request is part of; kept for 30 days
+
+Records are sent once, as in usage/records.py: one may be missed, none is counted twice.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from botocore.exceptions import ClientError
+
+from sluice.chat import JsonObject, Usage
+from sluice.errors import NotFoundError
+from sluice.storage.client import Item, dynamodb, from_item, is_condition_failure, storage_errors, to_item
+from sluice.storage.update import Update
+
+_SUMS_KEPT = timedelta(days=400)
+_REQUESTS_KEPT = timedelta(days=30)
+_REQUEST = "request"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRecord:
+    """One run of a task. `quality` is its score from 0 to 1, None if it failed."""
+
+    tenant: str
+    task: str
+    version: str
+    request_id: str
+    usage: Usage
+    response_time_ms: int
+    quality: float
+    is_cache_hit: bool
+
+
+class Results:
+    """Reads and writes results. Threads may share it. All methods raise StorageUnavailableError."""
+
+    def __init__(self, table: str, now: Callable[[], float] = time.time) -> None:
+        self._table = table
+        self._now = now
+
+    def record(self, record: TaskRecord) -> None:
+        """Add one run to its hour's sum."""
+        hour = f"{self._time():%Y-%m-%dT%H}#{record.version}"
+        update = Update()
+        update.add("requests", 1)
+        update.add("prompt_tokens", record.usage.prompt_tokens)
+        update.add("completion_tokens", record.usage.completion_tokens)
+        update.add("response_time_ms", record.response_time_ms)
+        update.add("quality_thousandths", round(record.quality * 1000))
+        update.add("cache_hits", int(record.is_cache_hit))
+        self._add(_results_key(record.tenant, record.task, hour), update)
+
+    def remember(self, record: TaskRecord) -> None:
+        """Keep which sum a request is part of, so that feedback finds it."""
+        now = self._time()
+        item = {
+            **_request_key(record.tenant, record.request_id),
+            "task": record.task,
+            "version": record.version,
+            "hour": f"{now:%Y-%m-%dT%H}#{record.version}",
+            "expires_at": int((now + _REQUESTS_KEPT).timestamp()),
+        }
+        with storage_errors("remembering a request"):
+            dynamodb(attempts=1).put_item(TableName=self._table, Item=to_item(item))
+
+    def rate(self, tenant: str, request_id: str, score: int, comment: str | None) -> JsonObject:
+        """Add feedback to a request of the tenant's, or replace what was said; NotFoundError if there is none."""
+        update = Update()
+        update.set("score", score)
+        if comment is None:
+            update.remove("comment")
+        else:
+            update.set("comment", comment)
+        update.require("expires_at", ">", int(self._now()))
+        with storage_errors("storing feedback"):
+            try:
+                answer = dynamodb(attempts=1).update_item(
+                    TableName=self._table,
+                    Key=to_item(_request_key(tenant, request_id)),
+                    ReturnValues="ALL_OLD",
+                    **update.arguments(),
+                )
+            except ClientError as error:
+                if not is_condition_failure(error):
+                    raise
+                raise NotFoundError(
+                    f"There is no task request {request_id[:64]!r} of the last 30 days.", param="request_id"
+                ) from None
+        request = from_item(answer["Attributes"])
+        # What was there before comes back with the write itself, so two at once can't both count as the first.
+        before = request.get("score")
+        sums = Update()
+        sums.add("feedbacks", int(before is None))
+        sums.add("feedback_score", score - (before or 0))
+        self._add(_results_key(tenant, request["task"], request["hour"]), sums)
+        return {"task": request["task"], "version": request["version"]}
+
+    def by_version(self, tenant: str, task: str, days: int) -> list[JsonObject]:
+        """Sums of the last `days` days, today's included, one per version: a query of at most 24 items a day each."""
+        first = f"{self._time() - timedelta(days=days - 1):%Y-%m-%d}"
+        sums: dict[str, dict[str, int]] = {}
+        for item in self._query(_results_key(tenant, task, first)):
+            version = sums.setdefault(str(item["hour_route"]).partition("#")[2], {})
+            for name, value in item.items():
+                if isinstance(value, int):
+                    version[name] = version.get(name, 0) + value
+        return [_shown(version, sums[version]) for version in sorted(sums)]
+
+    def _query(self, key: dict[str, str]) -> Iterable[Item]:
+        start: dict[str, object] = {}
+        while True:
+            with storage_errors("reading the results of a task"):
+                answer = dynamodb().query(
+                    TableName=self._table,
+                    KeyConditionExpression="#task = :task AND #hour >= :first",
+                    ExpressionAttributeNames={"#task": "tenant_day", "#hour": "hour_route"},
+                    ExpressionAttributeValues=to_item({":task": key["tenant_day"], ":first": key["hour_route"]}),
+                    **start,  # type: ignore[arg-type]  # mypy does not see that it only holds a start key
+                )
+            yield from map(from_item, answer["Items"])
+            if "LastEvaluatedKey" not in answer:
+                return
+            start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+
+    def _add(self, key: dict[str, str], update: Update) -> None:
+        update.set("expires_at", int((self._time() + _SUMS_KEPT).timestamp()))
+        with storage_errors("counting a task"):
+            dynamodb(attempts=1).update_item(TableName=self._table, Key=to_item(key), **update.arguments())
+
+    def _time(self) -> datetime:
+        return datetime.fromtimestamp(self._now(), UTC)
+
+
+def _shown(version: str, sums: dict[str, int]) -> JsonObject:
+    requests, feedbacks = sums.get("requests", 0), sums.get("feedbacks", 0)
+    prompt_tokens, completion_tokens = sums.get("prompt_tokens", 0), sums.get("completion_tokens", 0)
+    return {
+        "version": version,
+        "requests": requests,
+        "cache_hits": sums.get("cache_hits", 0),
+        "prompt_tokens": prompt_tokens,
+        "completion_tokens": completion_tokens,
+        "total_tokens": prompt_tokens + completion_tokens,
+        "mean_response_time_ms": _mean(sums.get("response_time_ms", 0), requests),
+        "mean_quality": _mean(sums.get("quality_thousandths", 0) / 1000, requests),
+        "feedback": {"count": feedbacks, "mean_score": _mean(sums.get("feedback_score", 0), feedbacks)},
+    }
+
+
+def _mean(total: float, number: int) -> float | None:
+    return round(total / number, 3) if number else None
+
+
+def _results_key(tenant: str, task: str, hour: str) -> dict[str, str]:
+    return {"tenant_day": f"task-results#{tenant}#{task}", "hour_route": hour}
+
+
+def _request_key(tenant: str, request_id: str) -> dict[str, str]:
+    return {"tenant_day": f"task-request#{tenant}#{request_id}", "hour_route": _REQUEST}

@@ -1,0 +1,238 @@
+"""Runs a task: from a request's inputs through the gateway to a result with its quality."""
+
+import json
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Annotated, cast
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from sluice.chat import ChatRequest, JsonObject, Usage
+from sluice.chat_stream import chunks_from_body
+from sluice.errors import InvalidAnswerError, InvalidRequestError
+from sluice.gateway import Gateway, RequestContext
+from sluice.http.authentication import Principal
+from sluice.routing.intent import Complexity
+from sluice.routing.plan import AUTO
+from sluice.tasks.code import TaskCode, code_of
+from sluice.tasks.fields import Inputs, canonical
+from sluice.tasks.library import Library
+from sluice.tasks.quality import assess
+from sluice.tasks.results import Results, TaskRecord
+from sluice.tasks.task import Rendered, Task
+from sluice.telemetry import surviving
+
+_THREADS = 8
+_NO_USAGE = Usage(0, 0)
+_COST = "x-sluice-cost-usd"
+
+
+class TaskRequest(BaseModel):
+    """The body of POST /v1/tasks/{name}."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    inputs: dict[str, JsonValue] = Field(default_factory=dict)
+    conversation_id: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    user: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    model: Annotated[str, Field(min_length=1, max_length=256)] = AUTO
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    stream: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResult:
+    """What a run came to. `body` is what the caller sees, `headers` say how it came about."""
+
+    body: JsonObject
+    headers: Mapping[str, str]
+
+    def events(self) -> list[JsonObject]:
+        """The result as the chunks of a stream, and itself as the last one."""
+        output = self.body["output"]
+        content = output if isinstance(output, str) else json.dumps(output, ensure_ascii=False)
+        message = {"role": "assistant", "content": content}
+        completion = {
+            "id": self.body["request_id"],
+            "created": int(time.time()),
+            "model": self.body["model"],
+            "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+        }
+        return [*(chunk.body for chunk in chunks_from_body(completion, include_usage=False)), self.body]
+
+
+class Runner:
+    """Runs tasks of authenticated callers. Threads may share it."""
+
+    def __init__(self, gateway: Gateway, library: Library, results: Results) -> None:
+        self._gateway = gateway
+        self._library = library
+        self._results = results
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="results")
+
+    def run(self, name: str, request: TaskRequest, principal: Principal, context: RequestContext) -> TaskResult:
+        """Run one task. Raises SluiceError: NotFoundError for the task, InvalidRequestError naming the input."""
+        # The same request goes to the same version, which the cache needs; so does one conversation, or one user.
+        subject = request.conversation_id or request.user
+        subject = f"{principal.caller_id}#{subject or canonical(request.inputs).decode()}"
+        task = self._library.choose(principal.tenant.id, name, subject)
+        inputs = task.check_inputs(request.inputs)
+        code = code_of(name)
+        started_s = time.monotonic()
+        run = _Run(self._gateway, task, code, request, principal, context)
+        output = run.ask(inputs) if code is None else code.answer(inputs, run)
+        response_time_s = time.monotonic() - started_s
+        result = _result(run, output, inputs, response_time_s)
+        self._keep(run, result, response_time_s)
+        return result
+
+    def _keep(self, run: "_Run", result: TaskResult, response_time_s: float) -> None:
+        record = TaskRecord(
+            tenant=run.principal.tenant.id,
+            task=run.task.name,
+            version=run.task.version,
+            request_id=run.context.request_id,
+            usage=run.spent,
+            response_time_ms=int(response_time_s * 1000),
+            quality=result.body["quality"]["score"],
+            is_cache_hit=run.is_cached,
+        )
+        remembering = self._pool.submit(self._remember, record)
+        with surviving("counting a task"):
+            self._results.record(record)
+        remembering.result()
+
+    def _remember(self, record: TaskRecord) -> None:
+        with surviving("remembering a task's request"):
+            self._results.remember(record)
+
+
+@dataclass(slots=True)
+class _Run:
+    """One run: it asks the gateway, and adds up what that took."""
+
+    gateway: Gateway
+    task: Task
+    code: TaskCode | None
+    request: TaskRequest
+    principal: Principal
+    context: RequestContext
+    asked: int = 0
+    hits: int = 0
+    used: Usage = _NO_USAGE
+    spent: Usage = _NO_USAGE
+    cost_usd: Decimal = Decimal(0)
+    model: str | None = None
+    complexity: Complexity | None = None
+    was_cut_off: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_cached(self) -> bool:
+        """Whether nothing was asked of a model."""
+        return self.asked == self.hits
+
+    def ask(self, inputs: Inputs, *, anew: bool = False) -> JsonValue:
+        """See Call.ask."""
+        rendered = self.task.render(inputs)
+        # A second question, for what is missing, is part of the same work.
+        self.complexity = self.complexity or rendered.complexity
+        checks_itself = self.code is not None and self.code.checks_output
+        context = replace(
+            self.context,
+            skip_cache=self.context.skip_cache or anew or self.task.file.cache_ttl_s == 0,
+            complexity=self.complexity,
+            cache_ttl_s=self.task.file.cache_ttl_s,
+            answer_format=None if checks_itself else self.task.answer_format,
+        )
+        try:
+            answer = self.gateway.complete(self._chat(rendered), self.principal, context)
+        except InvalidRequestError as error:
+            # The caller wrote inputs, and knows nothing of messages.
+            error.param = "inputs" if error.param == "messages" else error.param
+            raise
+        self._add_up(answer.body, answer.headers)
+        return self._output(answer.body)
+
+    def _chat(self, rendered: Rendered) -> ChatRequest:
+        request, sampling = self.request, self.task.file.sampling
+        metadata = {"task": self.task.name, "conversation_id": request.conversation_id, "user": request.user}
+        fields: JsonObject = {
+            "model": request.model,
+            "messages": [
+                {"role": "system", "content": rendered.system},
+                {"role": "user", "content": rendered.user},
+            ],
+            "max_tokens": sampling.max_tokens if request.max_tokens is None else request.max_tokens,
+            "temperature": sampling.temperature if request.temperature is None else request.temperature,
+            "top_p": sampling.top_p,
+            # Not every model takes a schema. It is in the prompt, and the answer is held against it here.
+            "response_format": None if self.task.schema is None else {"type": "json_object"},
+            "metadata": {name: value for name, value in metadata.items() if value is not None},
+        }
+        return ChatRequest.model_validate({name: value for name, value in fields.items() if value is not None})
+
+    def _add_up(self, body: JsonObject, headers: Mapping[str, str]) -> None:
+        usage = Usage.from_body(body) or Usage(0, 0)
+        is_hit = headers.get("x-sluice-cache") == "hit"
+        self.asked += 1
+        self.hits += is_hit
+        self.used = _sum(self.used, usage)
+        self.spent = self.spent if is_hit else _sum(self.spent, usage)
+        self.cost_usd += Decimal(headers.get(_COST, "0"))
+        self.model = headers.get("x-sluice-model") or self.model
+        self.headers = {**headers, _COST: f"{self.cost_usd:f}"}
+
+    def _output(self, body: JsonObject) -> JsonValue:
+        choice = (body.get("choices") or [{}])[0]
+        self.was_cut_off = choice.get("finish_reason") == "length"
+        text = str((choice.get("message") or {}).get("content") or "")
+        if self.task.schema is None:
+            return text
+        try:
+            return cast("JsonValue", json.loads(text))
+        except ValueError:
+            raise InvalidAnswerError("The answer is not the JSON that the task promises.") from None
+
+
+def _result(run: _Run, output: JsonValue, inputs: Inputs, response_time_s: float) -> TaskResult:
+    task, expectation = run.task, run.task.file.quality
+    quality = assess(
+        output,
+        expectation,
+        required=None if task.schema is None else task.schema.get("required", ()),
+        mentions=[str(inputs[name]) for name in expectation.mentions],
+        response_time_s=response_time_s,
+        completion_tokens=run.used.completion_tokens,
+        usual_tokens=task.file.sampling.max_tokens,
+        was_cut_off=run.was_cut_off,
+    )
+    body: JsonObject = {
+        "object": "task.result",
+        "request_id": run.context.request_id,
+        "task": task.name,
+        "version": task.version,
+        "output": output,
+        "model": run.model,
+        "complexity": run.complexity,
+        "usage": {
+            "prompt_tokens": run.used.prompt_tokens,
+            "completion_tokens": run.used.completion_tokens,
+            "total_tokens": run.used.total_tokens,
+        },
+        "cost_usd": float(run.cost_usd),
+        "cached": run.is_cached,
+        "response_time_ms": int(response_time_s * 1000),
+        "quality": quality.shown(),
+    }
+    if run.request.conversation_id is not None:
+        body["conversation_id"] = run.request.conversation_id
+    return TaskResult(body, run.headers)
+
+
+def _sum(one: Usage, other: Usage) -> Usage:
+    return Usage(one.prompt_tokens + other.prompt_tokens, one.completion_tokens + other.completion_tokens)
