@@ -1,4 +1,4 @@
-"""OpenAI's chat API: POST /v1/chat/completions, whole and streamed, and GET /v1/models.
+"""OpenAI's chat API: POST /v1/chat/completions, whole and streamed, and GET /v1/models; and POST /api/v1/llm.
 
 An ASGI app, because a Python function can stream only behind Lambda Web Adapter; `handler` is the same app for where
 answers are buffered.
@@ -8,6 +8,7 @@ import json
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 
 import anyio
 from aws_lambda_powertools import Logger
@@ -25,7 +26,7 @@ from sluice.chat import ChatRequest
 from sluice.deadline import Deadline
 from sluice.errors import GuardBlockedError, NotFoundError, SluiceError
 from sluice.gateway import Answer, RequestContext, StreamedAnswer
-from sluice.http import models, sse
+from sluice.http import llm, models, sse
 from sluice.http.authentication import authenticate
 from sluice.http.bodies import parse_body
 from sluice.http.responses import Response as Built
@@ -55,6 +56,35 @@ def _complete(raw: bytes, authorization: str | None, context: RequestContext) ->
     principal = authenticate(authorization)
     chat = parse_body(raw, ChatRequest)
     return (gateway().stream if chat.stream else gateway().complete)(chat, principal, context)
+
+
+async def answer_prompt(request: Request) -> Response:
+    """POST /api/v1/llm/completion."""
+    return await _answer_flat(request, llm.PromptRequest)
+
+
+async def answer_messages(request: Request) -> Response:
+    """POST /api/v1/llm/chat."""
+    return await _answer_flat(request, llm.MessagesRequest)
+
+
+async def _answer_flat(request: Request, model: type[llm.LlmRequest]) -> Response:
+    raw = await request.body()
+    context = _context(request)
+    return _to_starlette(
+        await run_in_threadpool(_complete_flat, raw, model, request.headers.get("authorization"), context)
+    )
+
+
+def _complete_flat(
+    raw: bytes, model: type[llm.LlmRequest], authorization: str | None, context: RequestContext
+) -> Built:
+    principal = authenticate(authorization)
+    asked = parse_body(raw, model)
+    context = replace(context, skip_cache=context.skip_cache or asked.skip_cache)
+    with asked.naming_its_fields():
+        answer = gateway().complete(asked.to_chat(), principal, context)
+    return json_response(llm.flat(answer.body, answer.headers, registry()), headers=answer.headers)
 
 
 class _EventStream(StreamingResponse):
@@ -154,6 +184,8 @@ def _to_starlette(response: Built) -> Response:
 app = Starlette(
     routes=[
         Route("/v1/chat/completions", _answering(create_completion), methods=["POST"]),
+        Route("/api/v1/llm/completion", _answering(answer_prompt), methods=["POST"]),
+        Route("/api/v1/llm/chat", _answering(answer_messages), methods=["POST"]),
         Route("/v1/models", _answering(list_models)),
         Route("/v1/models/{id:path}", _answering(get_model)),
     ],
