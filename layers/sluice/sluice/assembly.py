@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 from sluice.books import Books
 from sluice.cache.store import ResponseCache
+from sluice.conversations.memory import Conversations
+from sluice.conversations.store import ConversationStore
 from sluice.gateway import Gateway
 from sluice.providers.registry import Registry, RegistryLoader
 from sluice.quota.ledger import Ledger
@@ -39,7 +41,8 @@ def gateway() -> Gateway:
     weights = Weights(configured.health_weight, configured.quota_weight, configured.speed_weight)
     router = Router(accounts, Breaker(configured.circuit_breakers_table), weights)
     books = Books(ledger, accounts, ResponseCache(configured.response_cache_table), configured)
-    return Gateway(registry, router, books, prompt_max_characters=configured.prompt_max_characters)
+    conversations = Conversations(ConversationStore(configured.conversations_table))
+    return Gateway(registry, router, books, conversations, prompt_max_characters=configured.prompt_max_characters)
 
 
 # What tasks need is imported when they are: chat does without.

@@ -3,17 +3,19 @@
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
+from functools import partial
 from typing import cast
 
 from aws_lambda_powertools import Logger
 
 from sluice.cache.key import cache_key
-from sluice.cache.store import CachedAnswer, ResponseCache
+from sluice.cache.store import CachedAnswer, Found, ResponseCache
 from sluice.chat import ChatRequest, JsonObject, ResponseFormat, Usage
+from sluice.conversations.memory import OpenTurn
 from sluice.errors import ProviderError, QuotaExceededError
 from sluice.guards.rules import Finding, Mode
 from sluice.http.authentication import Principal
@@ -37,6 +39,8 @@ from sluice.usage.records import UsageRecord, record
 _THREADS = 32
 _NO_USAGE = Usage(0, 0)
 
+type _Task = Callable[[], object]
+
 logger = Logger(child=True)
 
 
@@ -46,6 +50,8 @@ class Outcome(StrEnum):
     ANSWERED = "answered"
     WITHHELD = "withheld"
     """The answer broke a rule."""
+    REPEATED = "repeated"
+    """The answer was not the JSON that was asked for; it is asked for once more."""
     BROKE_OFF = "broke off"
     """The provider failed in the middle of a stream."""
     ABANDONED = "abandoned"
@@ -65,12 +71,15 @@ class Entry:
     findings: tuple[Finding, ...]
     cache_key: str
     cached: CachedAnswer | None
+    cache_generation: int | None
+    """None if the cache could not be asked: then the answer is not cached either."""
     caller: Reservation
     caller_standing: Standing
     started_s: float  # monotonic
     skips_cache: bool
     cache_ttl_s: int
     answer_format: ResponseFormat | None
+    turn: OpenTurn | None
 
     @property
     def guard_modes(self) -> Mapping[str, Mode]:
@@ -158,6 +167,7 @@ class Books:
         plan: Plan,
         findings: tuple[Finding, ...],
         *,
+        turn: OpenTurn | None,
         skip_cache: bool,
         cache_ttl_s: int | None,
         answer_format: ResponseFormat | None,
@@ -168,10 +178,10 @@ class Books:
         """
         started_s = time.monotonic()
         tenant = principal.tenant
-        key = cache_key(request, tenant=tenant.id, model=plan.model, generation=tenant.cache_generation)
-        looking = None if skip_cache else self._pool.submit(self._look_up, key)
+        key = cache_key(request, tenant=tenant.id, model=plan.model)
+        looking = self._pool.submit(self._look_up, tenant.id, key)
         caller, left = self._count(principal)
-        cached = looking.result() if looking else None
+        found = looking.result()
         return Entry(
             request,
             principal,
@@ -179,13 +189,15 @@ class Books:
             plan,
             findings,
             key,
-            cached,
+            found.answer if found and not skip_cache else None,
+            found.generation if found else None,
             caller,
             left,
             started_s,
             skip_cache,
             self._cache_ttl_s(principal.tenant, cache_ttl_s),
             answer_format,
+            turn,
         )
 
     def admit(self, principal: Principal, *, source: str, user: str = "") -> dict[str, str]:
@@ -223,7 +235,10 @@ class Books:
         """Write down an answer that came from the cache."""
         cached = cast("CachedAnswer", entry.cached)
         deployment = next((each for each in entry.plan.deployments if each.id == cached.deployment), None)
-        self._record(entry, deployment, cached.model, _NO_USAGE, 0, Outcome.ANSWERED, is_cache_hit=True)
+        recording = partial(
+            self._record, entry, deployment, cached.model, _NO_USAGE, 0, Outcome.ANSWERED, is_cache_hit=True
+        )
+        self._all_at_once([recording, *_turn_ending(entry, Outcome.ANSWERED, cached.body)])
         _log(entry, entry.provenance(None, 0, ()), _NO_USAGE, Outcome.ANSWERED)
 
     def close(
@@ -251,11 +266,12 @@ class Books:
         cost = price_nanousd(deployment, spent)
         purse.charge(cost)
         characters = sum(len(text) for text in _texts(body))
-        tasks: list[Callable[[], object]] = [
+        tasks: list[_Task] = [
             lambda: self._accounts.settle(routed, entry.request, believed, characters, rate_limits, error),
             purse.close,
             lambda: self._record(entry, deployment, deployment.model.id, spent, cost, outcome),
         ]
+        tasks += _turn_ending(entry, outcome, body)
         if outcome is Outcome.ANSWERED:
             tasks.append(lambda: self._store(entry, deployment, body))
         self._all_at_once(tasks)
@@ -264,7 +280,8 @@ class Books:
 
     def close_refused(self, entry: Entry, purse: Purse) -> None:
         """Give back what the caller and the tenant were counted for a request that nobody answered."""
-        self._all_at_once([purse.close, lambda: self._give_back(entry.caller)])
+        ending = _turn_ending(entry, Outcome.REFUSED, {})
+        self._all_at_once([purse.close, lambda: self._give_back(entry.caller), *ending])
         _log(entry, entry.provenance(None, None, ()), _NO_USAGE, Outcome.REFUSED)
 
     def estimated_nanousd(self, deployment: Deployment, request: ChatRequest) -> int:
@@ -280,19 +297,18 @@ class Books:
             raise _denied(refused, "The API key", "rate_limit_exceeded") from refused
         return caller, standing(limits[0], caller.state, self._ledger.now_ms())
 
-    def _look_up(self, key: str) -> CachedAnswer | None:
+    def _look_up(self, tenant: str, key: str) -> Found | None:
         with surviving("reading the cache"):
-            return self._cache.get(key)
+            return self._cache.look_up(tenant, key)
         return None
 
     def _store(self, entry: Entry, deployment: Deployment, body: JsonObject) -> None:
-        if entry.cache_ttl_s > 0:
+        if entry.cache_ttl_s > 0 and entry.cache_generation is not None:
             answer = CachedAnswer(body, deployment.model.id, deployment.id)
             with surviving("writing the cache"):
-                stored = self._cache.put(entry.cache_key, answer, entry.cache_ttl_s)
+                stored = self._cache.put(entry.cache_key, answer, entry.cache_ttl_s, entry.cache_generation)
                 if stored is not None:
-                    tenant = entry.principal.tenant
-                    self._cached_sums.add(tenant.id, tenant.cache_generation, stored.changes)
+                    self._cached_sums.add(entry.principal.tenant.id, map(astuple, stored.changes))
 
     def _cache_ttl_s(self, tenant: Tenant, of_task: int | None) -> int:
         if tenant.cache_ttl_s == 0:
@@ -348,7 +364,7 @@ class Books:
             Limit(name, capacity, CALLER_WINDOWS[name], is_fixed=True) for name, capacity in capacities.items()
         )
 
-    def _all_at_once(self, tasks: list[Callable[[], object]]) -> None:
+    def _all_at_once(self, tasks: list[_Task]) -> None:
         running = [self._pool.submit(task) for task in tasks[1:]]
         tasks[0]()
         for each in running:
@@ -382,6 +398,14 @@ def _log(entry: Entry, provenance: Provenance, usage: Usage, outcome: Outcome) -
     )
     for rule_id in provenance.flagged_rules:
         count("GuardFlagged", rule=rule_id)
+
+
+def _turn_ending(entry: Entry, outcome: Outcome, body: JsonObject) -> list[_Task]:
+    """What ends the turn of a conversation, if the request is one: only an answer that was given is remembered."""
+    turn = entry.turn
+    if turn is None or outcome is Outcome.REPEATED:
+        return []
+    return [partial(turn.complete, body) if outcome is Outcome.ANSWERED else turn.abandon]
 
 
 def _texts(body: JsonObject) -> list[str]:

@@ -3,6 +3,8 @@
     authenticate -> prompt guard -> cache lookup -> classify intent -> route + reserve -> call provider
                  -> output guard -> settle, record, cache -> answer
 
+A request of a conversation claims its next turn before anything is counted, and has what was said put in front.
+
 `complete` answers whole and `stream` as the answer arrives; both take the same stages and end in `Books.close`.
 """
 
@@ -12,6 +14,8 @@ from dataclasses import dataclass
 from sluice.books import Books, Entry, Outcome, Purse, guard_modes
 from sluice.chat import ChatChunk, ChatRequest, JsonObject, ResponseFormat
 from sluice.chat_stream import chunks_from_body
+from sluice.conversations.conversation import Owner
+from sluice.conversations.memory import Conversations, OpenTurn, abandoned_on_failure
 from sluice.deadline import Deadline
 from sluice.errors import GuardBlockedError, InvalidAnswerError, ProviderError
 from sluice.guards.answer import judge_answer
@@ -23,7 +27,7 @@ from sluice.providers.registry import Deployment, Registry
 from sluice.relay import OpenedStream, Relay
 from sluice.routing.accounts import Routed
 from sluice.routing.intent import Complexity
-from sluice.routing.plan import plan
+from sluice.routing.plan import Plan, plan
 from sluice.routing.router import Router
 
 type _Ask[T] = Callable[[Provider, ChatRequest, Deployment, Deadline], T]
@@ -66,11 +70,18 @@ class Gateway:
     """Takes chat requests of authenticated callers to an answer. Safe to share between threads."""
 
     def __init__(
-        self, registry: Callable[[], Registry], router: Router, books: Books, *, prompt_max_characters: int
+        self,
+        registry: Callable[[], Registry],
+        router: Router,
+        books: Books,
+        conversations: Conversations,
+        *,
+        prompt_max_characters: int,
     ) -> None:
         self._registry = registry
         self._router = router
         self._books = books
+        self._conversations = conversations
         self._prompt_max_characters = prompt_max_characters
 
     def complete(self, request: ChatRequest, principal: Principal, context: RequestContext) -> Answer:
@@ -86,10 +97,12 @@ class Gateway:
                 body, findings = judge_answer(routed.answer.chat.body, entry.answer_format, entry.guard_modes)
             except (GuardBlockedError, InvalidAnswerError, InvalidJsonAnswerError) as error:
                 withheld = routed.answer.chat.body
-                self._books.close(entry, routed, purse, usage, rate_limits, withheld, outcome=Outcome.WITHHELD)
+                is_last = not (may_ask_again and isinstance(error, InvalidJsonAnswerError))
+                outcome = Outcome.WITHHELD if is_last else Outcome.REPEATED
+                self._books.close(entry, routed, purse, usage, rate_limits, withheld, outcome=outcome)
                 if not isinstance(error, InvalidJsonAnswerError):
                     raise
-                if not may_ask_again:
+                if is_last:
                     raise InvalidAnswerError(f"The answer is not the JSON that was asked for: {error}") from error
             else:
                 cost_nanousd = self._books.close(entry, routed, purse, usage, rate_limits, body, findings=findings)
@@ -111,21 +124,42 @@ class Gateway:
         return self._books.admit(principal, source=source, user=user)
 
     def _enter(self, request: ChatRequest, principal: Principal, context: RequestContext) -> Entry:
-        """Judge the prompt, find who may answer, then count the caller and look in the cache, both at once."""
+        """Judge the prompt, find who may answer, then count the caller and look in the cache, both at once.
+
+        How hard a request is, and who may answer it, is found from what is new in it, not from what was said before.
+        """
         tenant = principal.tenant
         findings = check_prompt(request.messages, max_characters=self._prompt_max_characters, modes=guard_modes(tenant))
         raise_if_blocked(findings)
         check_schema(request.response_format)
         chosen = plan(request, self._registry(), tenant.allowed_models, context.complexity)
-        return self._books.open(
+        turn = self._begin_turn(request, principal, context, chosen)
+        with abandoned_on_failure(turn):
+            return self._books.open(
+                turn.request if turn else request,
+                principal,
+                context.request_id,
+                chosen,
+                findings,
+                turn=turn,
+                skip_cache=context.skip_cache,
+                cache_ttl_s=context.cache_ttl_s,
+                answer_format=context.answer_format or request.response_format,
+            )
+
+    def _begin_turn(
+        self, request: ChatRequest, principal: Principal, context: RequestContext, chosen: Plan
+    ) -> OpenTurn | None:
+        """Claim the turn of a request that is of a conversation: another at the same time is refused."""
+        if request.metadata is None or request.metadata.conversation_id is None:
+            return None
+        return self._conversations.begin(
             request,
-            principal,
+            Owner(principal.tenant.id, principal.caller_id, request.metadata.user),
+            request.metadata.conversation_id,
             context.request_id,
-            chosen,
-            findings,
-            skip_cache=context.skip_cache,
-            cache_ttl_s=context.cache_ttl_s,
-            answer_format=context.answer_format or request.response_format,
+            context_window=min(each.model.context_window for each in chosen.deployments),
+            remaining_s=context.deadline.remaining_s,
         )
 
     def _route[T](self, entry: Entry, deadline: Deadline, ask: _Ask[T]) -> tuple[Routed[T], Purse]:

@@ -1,6 +1,7 @@
 """Gives a request the memory of its conversation, and the conversation what was asked and answered."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from aws_lambda_powertools import Logger
 
@@ -65,6 +66,17 @@ class Conversations:
         past = remembered([message for turn in history for message in turn.messages], asked, limits)
         whole = request.model_copy(update={"messages": [*system, *past, *asked]})
         return OpenTurn(self._store, claim, whole, system, asked, history)
+
+
+@contextmanager
+def abandoned_on_failure(turn: "OpenTurn | None") -> Iterator[None]:
+    """Abandon `turn`, if there is one, when what follows is not to be."""
+    try:
+        yield
+    except BaseException:
+        if turn is not None:
+            turn.abandon()
+        raise
 
 
 class OpenTurn:
