@@ -203,4 +203,6 @@ def _check_count(node: nodes.Node, most: int, where: str) -> None:
 
 
 def _refused(node: nodes.Node, reason: str) -> TemplateError:
-    return TemplateError(f"line {node.lineno}: {reason}")
+    # Jinja2 leaves some nodes without a line.
+    lines = (each.lineno for each in (node, *node.iter_child_nodes()) if each.lineno is not None)
+    return TemplateError(f"line {next(lines, 1)}: {reason}")

@@ -1,0 +1,166 @@
+"""Finds interview questions: in the cache, else in the question bank, and asks a model for what is missing only."""
+
+import hashlib
+import time
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, cast
+
+from pydantic import JsonValue
+
+from sluice.cache.store import CachedAnswer, ResponseCache
+from sluice.errors import InvalidAnswerError
+from sluice.questions.bank import ANY_CATEGORY, QuestionBank, Shelf
+from sluice.questions.question import Question, label, read_questions
+from sluice.questions.selection import Selection
+from sluice.settings import settings
+from sluice.tasks.code import Call
+from sluice.tasks.fields import Inputs, canonical
+from sluice.telemetry import surviving
+from sluice.tenants.tenant import Tenant
+from sluice.usage.cached import CachedSums
+
+_MOST_ASKS = 4
+# The input `avoid` takes so many.
+_MOST_AVOIDED = 100
+_SOURCE = "question-bank"
+
+
+@cache
+def _bank(table: str) -> QuestionBank:
+    return QuestionBank(table)
+
+
+@cache
+def _sums() -> CachedSums:
+    return CachedSums()
+
+
+def answer(inputs: Inputs, call: Call) -> JsonValue:
+    """Exactly as many questions as were asked for; InvalidAnswerError, naming how many there are, if that can't be.
+
+    Valid ones that a model came up with are in the bank then, so that the next request for the same asks for fewer.
+    """
+    if not call.context.skip_cache and (cached := _from_cache(inputs, call)) is not None:
+        call.admit(_SOURCE)
+        return cached
+    avoided = cast("list[str]", inputs["avoid"])
+    selection = Selection(cast("int", inputs["question_count"]), cast("list[str]", inputs["categories"]), avoided)
+    shelf = Shelf(call.principal.tenant.id, call.task.version, str(inputs["role"]), str(inputs["difficulty"]))
+    bank = _bank(settings().questions_table)
+    categories = [*selection.categories.values()] or [ANY_CATEGORY]
+    for question in bank.read(shelf, categories, selection.wanted + len(avoided)):
+        # Who wants a new answer wants other questions than those there are.
+        if call.context.skip_cache:
+            selection.avoid(question.text)
+        else:
+            selection.offer(question)
+    from_bank = selection.number
+    rejected = 0
+    if selection.missing:
+        rejected = _ask_for_missing(inputs, call, selection, bank, shelf)
+    else:
+        call.admit(_SOURCE)
+    if not selection.is_enough:
+        raise InvalidAnswerError(
+            f"Only {selection.number} of {selection.wanted} questions were found. The model wrote no more that are "
+            "valid and new; what it wrote is kept, so asking again may do.",
+            code="too_few_questions",
+        )
+    found: dict[str, JsonValue] = {
+        "questions": [_shown(question) for question in selection.chosen()],
+        "from_bank": min(from_bank, selection.wanted),
+        "rejected": rejected,
+    }
+    _to_cache(inputs, call, found)
+    return found
+
+
+def _ask_for_missing(inputs: Inputs, call: Call, selection: Selection, bank: QuestionBank, shelf: Shelf) -> int:
+    """Ask a model, again while that helps and time is left; returns how many of its questions were no good."""
+    rejected = 0
+    longest_s = 0.0
+    for number in range(_MOST_ASKS):
+        # Short of a category's share, others make up for it, once the model was asked for it.
+        is_done = not selection.missing or (number > 0 and selection.is_enough)
+        if is_done or call.context.deadline.remaining_s < longest_s:
+            break
+        started_s = time.monotonic()
+        new, invalid = _ask(inputs, call, selection)
+        longest_s = max(longest_s, time.monotonic() - started_s)
+        kept = [question for question in new if selection.offer(question)]
+        rejected += invalid + len(new) - len(kept)
+        # With categories the bank has one for each; without, all that the model chose are in one.
+        bank.add(shelf, ((question.category if selection.categories else ANY_CATEGORY, question) for question in kept))
+    return rejected
+
+
+def _ask(inputs: Inputs, call: Call, selection: Selection) -> tuple[list[Question], int]:
+    missing = selection.missing
+    asked: Inputs = {
+        **inputs,
+        "question_count": sum(missing.values()),
+        "categories": cast("list[JsonValue]", [category for category in missing if category != ANY_CATEGORY]),
+        "avoid": _avoidable(selection.known),
+    }
+    try:
+        # What the same question was answered before is in the bank by now, as far as it was any good.
+        output = call.ask(asked, anew=True)
+    except InvalidAnswerError:
+        # Not even JSON: as good as no questions.
+        return [], 0
+    return read_questions(output, selection.categories)
+
+
+def _avoidable(known: Sequence[str]) -> list[JsonValue]:
+    return list(known[-_MOST_AVOIDED:])
+
+
+def _shown(question: Question) -> JsonValue:
+    return {
+        "question": question.text,
+        "category": question.category,
+        "expected_points": list(question.expected_points),
+    }
+
+
+def _from_cache(inputs: Inputs, call: Call) -> JsonValue:
+    with surviving("reading the cache"):
+        found = _cache().get(_cache_key(inputs, call))
+        return None if found is None else cast("JsonValue", found.body)
+    return None
+
+
+def _to_cache(inputs: Inputs, call: Call, found: dict[str, JsonValue]) -> None:
+    tenant = call.principal.tenant
+    ttl_s = _ttl_s(tenant, call.task.file.cache_ttl_s)
+    if ttl_s > 0:
+        with surviving("writing the cache"):
+            kept = CachedAnswer(cast("dict[str, Any]", found), _SOURCE, _SOURCE)
+            stored = _cache().put(_cache_key(inputs, call), kept, ttl_s)
+            if stored is not None:
+                _sums().add(tenant.id, tenant.cache_generation, stored.changes)
+
+
+def _ttl_s(tenant: Tenant, of_task: int | None) -> int:
+    if tenant.cache_ttl_s == 0:
+        # As in Books: a tenant that wants nothing kept is not overruled by a task.
+        return 0
+    chosen = (of_task, tenant.cache_ttl_s, settings().cache_ttl_s)
+    return next(ttl_s for ttl_s in chosen if ttl_s is not None)
+
+
+def _cache_key(inputs: Inputs, call: Call) -> str:
+    tenant = call.principal.tenant
+    same: Inputs = {
+        **inputs,
+        "role": label(str(inputs["role"])),
+        "tenant": tenant.id,
+        "generation": tenant.cache_generation,
+        "task": f"{call.task.name}#{call.task.version}",
+    }
+    return hashlib.sha256(canonical(same)).hexdigest()
+
+
+def _cache() -> ResponseCache:
+    return ResponseCache(settings().response_cache_table)
