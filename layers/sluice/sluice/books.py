@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -14,6 +14,7 @@ from aws_lambda_powertools import Logger
 
 from sluice.cache.key import cache_key
 from sluice.cache.store import CachedAnswer, Found, ResponseCache
+from sluice.cache.sums import CacheSums
 from sluice.chat import ChatRequest, JsonObject, ResponseFormat, Usage
 from sluice.conversations.memory import OpenTurn
 from sluice.errors import ProviderError, QuotaExceededError
@@ -31,7 +32,6 @@ from sluice.routing.plan import Plan
 from sluice.settings import Settings
 from sluice.telemetry import count, surviving
 from sluice.tenants.tenant import Tenant
-from sluice.usage.cached import CachedSums
 from sluice.usage.price import NANOUSD_PER_USD, cost_nanousd
 from sluice.usage.records import UsageRecord, record
 
@@ -156,7 +156,7 @@ class Books:
         self._accounts = accounts
         self._cache = cache
         self._settings = settings
-        self._cached_sums = CachedSums()
+        self._cache_sums = CacheSums(settings.usage_table)
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="books")
 
     def open(
@@ -179,7 +179,7 @@ class Books:
         started_s = time.monotonic()
         tenant = principal.tenant
         key = cache_key(request, tenant=tenant.id, model=plan.model)
-        looking = self._pool.submit(self._look_up, tenant.id, key)
+        looking = self._pool.submit(self._look_up, tenant.id, None if skip_cache else key)
         caller, left = self._count(principal)
         found = looking.result()
         return Entry(
@@ -189,7 +189,7 @@ class Books:
             plan,
             findings,
             key,
-            found.answer if found and not skip_cache else None,
+            found.answer if found else None,
             found.generation if found else None,
             caller,
             left,
@@ -297,7 +297,7 @@ class Books:
             raise _denied(refused, "The API key", "rate_limit_exceeded") from refused
         return caller, standing(limits[0], caller.state, self._ledger.now_ms())
 
-    def _look_up(self, tenant: str, key: str) -> Found | None:
+    def _look_up(self, tenant: str, key: str | None) -> Found | None:
         with surviving("reading the cache"):
             return self._cache.look_up(tenant, key)
         return None
@@ -306,9 +306,8 @@ class Books:
         if entry.cache_ttl_s > 0 and entry.cache_generation is not None:
             answer = CachedAnswer(body, deployment.model.id, deployment.id)
             with surviving("writing the cache"):
-                stored = self._cache.put(entry.cache_key, answer, entry.cache_ttl_s, entry.cache_generation)
-                if stored is not None:
-                    self._cached_sums.add(entry.principal.tenant.id, map(astuple, stored.changes))
+                changes = self._cache.put(entry.cache_key, answer, entry.cache_ttl_s, entry.cache_generation)
+                self._cache_sums.add(entry.principal.tenant.id, changes)
 
     def _cache_ttl_s(self, tenant: Tenant, of_task: int | None) -> int:
         if tenant.cache_ttl_s == 0:

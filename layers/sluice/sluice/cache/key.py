@@ -8,16 +8,15 @@ from sluice.chat import ChatRequest
 # How an answer is delivered, not what it says: a stream and a whole answer share an entry.
 _DELIVERY = ("stream", "stream_options")
 # Raise it when entries written before must not be read any more.
-_VERSION = 2
+_VERSION = 1
 
 
-def cache_key(request: ChatRequest, *, tenant: str, model: str, generation: int = 0) -> str:
+def cache_key(request: ChatRequest, *, tenant: str, model: str) -> str:
     """SHA-256, as hex, of everything that determines the answer to `request`.
 
     The lookup comes before routing, so `model` is what was asked for, with aliases and replacements resolved; `auto`
     stays `auto`. The task is part of the key: it decides which tier answers `auto`, and by which rules the answer is
-    checked. Clearing the tenant's cache begins a new `generation`, whose keys are all new. Who asks within the tenant
-    is not part of it; what a conversation adds is, being among the messages by then.
+    checked. Who asks within the tenant is not; what a conversation adds is, being among the messages by then.
     """
     body = request.body_for(model)
     for name in _DELIVERY:
@@ -27,12 +26,6 @@ def cache_key(request: ChatRequest, *, tenant: str, model: str, generation: int 
         if name in body and body[name] is None:
             del body[name]
     task = request.metadata.task if request.metadata else None
-    determinants = {
-        "version": _VERSION,
-        "tenant": tenant,
-        "generation": generation,
-        "task": task,
-        "body": body,
-    }
+    determinants = {"version": _VERSION, "tenant": tenant, "task": task, "body": body}
     canonical = json.dumps(determinants, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode("ascii")).hexdigest()

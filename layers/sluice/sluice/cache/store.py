@@ -1,4 +1,9 @@
-"""Keeps answers in DynamoDB, compressed, until they expire."""
+"""Keeps answers in DynamoDB, compressed, until they expire or their tenant's cache is cleared.
+
+key                     holds
+<SHA-256>               an answer, the generation of the cache that it belongs to, and when it expires
+generation#<tenant>     which generation is served; clearing the cache begins the next one
+"""
 
 import json
 import time
@@ -9,7 +14,9 @@ from dataclasses import dataclass
 from aws_lambda_powertools import Logger
 
 from sluice.chat import JsonObject, Usage
+from sluice.errors import StorageUnavailableError
 from sluice.storage.client import Item, dynamodb, from_item, storage_errors, to_item
+from sluice.storage.update import Update
 from sluice.telemetry import count
 
 logger = Logger(child=True)
@@ -19,6 +26,8 @@ MOST_ITEM_BYTES = 350 * 1024
 # Attribute names, the expiry and what DynamoDB adds per item: less than this.
 _OVERHEAD_BYTES = 200
 _SLICES = 60
+# Of an answer that another replaces.
+_COUNTED = ("generation", "counted_until", "bytes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +45,21 @@ class CachedAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
-    """What putting one answer changed: sums of answers and bytes to add, by when they no longer count."""
+class CacheChange:
+    """Answers and bytes that a generation has more, or less, until they no longer count (`until`, s since 1970)."""
 
-    changes: tuple[tuple[int, int, int], ...]  # (counted until, answers, bytes)
+    generation: int
+    until: int
+    entries: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a look into the cache found: an answer, if there is one, and the generation that is served."""
+
+    answer: CachedAnswer | None
+    generation: int
 
 
 class ResponseCache:
@@ -49,24 +69,46 @@ class ResponseCache:
         self._table = table
         self._clock = clock
 
-    def get(self, key: str) -> CachedAnswer | None:
-        """The answer under `key`, None if there is none or it has expired. Raises StorageUnavailableError."""
-        # One attempt: an answer from the provider is better than one that had to be waited for here.
-        with storage_errors("reading the cache"):
-            found = dynamodb(attempts=1).get_item(TableName=self._table, Key={"key": {"S": key}})
-        if "Item" not in found:
-            return None
+    def look_up(self, tenant: str, key: str | None) -> Found:
+        """The answer under `key` that can be served, and the generation of the tenant's cache: one request.
+
+        Without a `key`, only the latter. Raises StorageUnavailableError.
+        """
+        items = self._read(*filter(None, (_generation_key(tenant), key)))
+        generation = _generation(items.get(_generation_key(tenant)))
+        if key is None or key not in items:
+            return Found(None, generation)
         try:
-            item = from_item(found["Item"])
+            item = from_item(items[key])
             # DynamoDB deletes what has expired hours or days late.
-            return _unpack(item) if item["expires_at"] > self._clock() else None
+            is_served = item["generation"] == generation and item["expires_at"] > self._clock()
+            return Found(_unpack(item) if is_served else None, generation)
         except (KeyError, TypeError, ValueError, zlib.error) as error:
             logger.warning("cache entry is corrupt", extra={"cache_key": key, "reason": type(error).__name__})
             count("CacheEntryCorrupt")
-            return None
+            return Found(None, generation)
 
-    def put(self, key: str, answer: CachedAnswer, ttl_s: int) -> Stored | None:
-        """Keep `answer` for `ttl_s` seconds; None if it is too large to be kept. Raises StorageUnavailableError."""
+    def clear(self, tenant: str) -> int:
+        """Begin a generation, so that what is cached by now is no longer served: one request, however much it is.
+
+        Returns the generation. Raises StorageUnavailableError.
+        """
+        update = Update()
+        update.add("generation", 1)
+        with storage_errors("clearing the cache"):
+            written = dynamodb().update_item(
+                TableName=self._table,
+                Key={"key": {"S": _generation_key(tenant)}},
+                ReturnValues="UPDATED_NEW",
+                **update.arguments(),
+            )
+        return _generation(written["Attributes"])
+
+    def put(self, key: str, answer: CachedAnswer, ttl_s: int, generation: int) -> tuple[CacheChange, ...]:
+        """Keep `answer` for `ttl_s` seconds while `generation` is served, unless it is too large.
+
+        Returns what that changed. Raises StorageUnavailableError.
+        """
         expires_at = int(self._clock()) + ttl_s
         item: Item = {
             "key": key,
@@ -75,20 +117,40 @@ class ResponseCache:
             "deployment": answer.deployment,
             "expires_at": expires_at,
             "counted_until": counted_until(expires_at, ttl_s),
+            "generation": generation,
         }
         size = _OVERHEAD_BYTES + sum(len(value) for value in item.values() if isinstance(value, str | bytes))
         if size > MOST_ITEM_BYTES:
             logger.info("answer too large to cache", extra={"cache_key": key, "bytes": size})
-            return None
+            return ()
         item["bytes"] = size
         with storage_errors("writing the cache"):
             written = dynamodb(attempts=1).put_item(TableName=self._table, Item=to_item(item), ReturnValues="ALL_OLD")
-        added = (item["counted_until"], 1, size)
+        added = CacheChange(generation, item["counted_until"], 1, size)
         # Asked for anew, or left behind by DynamoDB, which deletes late: one answer takes the place of another.
-        before = written.get("Attributes", {})
-        if "counted_until" not in before:
-            return Stored((added,))
-        return Stored((added, (int(before["counted_until"]["N"]), -1, -int(before["bytes"]["N"]))))
+        before = from_item({name: value for name, value in written.get("Attributes", {}).items() if name in _COUNTED})
+        if len(before) < len(_COUNTED):
+            return (added,)
+        replaced = CacheChange(before["generation"], before["counted_until"], -1, -before["bytes"])
+        return (added, replaced)
+
+    def _read(self, *keys: str) -> dict[str, Item]:
+        # One attempt: an answer from the provider is better than one that had to be waited for here.
+        with storage_errors("reading the cache"):
+            answer = dynamodb(attempts=1).batch_get_item(
+                RequestItems={self._table: {"Keys": [{"key": {"S": key}} for key in keys]}}
+            )
+        if answer.get("UnprocessedKeys"):
+            raise StorageUnavailableError("reading the cache failed: DynamoDB left out an item")
+        return {item["key"]["S"]: item for item in answer["Responses"].get(self._table, [])}
+
+
+def _generation_key(tenant: str) -> str:
+    return f"generation#{tenant}"
+
+
+def _generation(item: Item | None) -> int:
+    return int(item["generation"]["N"]) if item else 0
 
 
 def counted_until(expires_at: int, ttl_s: int) -> int:

@@ -7,7 +7,7 @@ resolved towards having counted too much.
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError
 from sluice.errors import LedgerUnavailableError, StorageUnavailableError
 from sluice.quota.item import CODES, Reservation, admission_update, alert_update, read_state, settlement_update
 from sluice.quota.limits import Admission, Denial, Limit, QuotaState, alerts_due, decide, unexplained_use
-from sluice.storage.client import Item, dynamodb, storage_errors
+from sluice.storage.client import Item, dynamodb, read_all, storage_errors
 from sluice.storage.update import Update
 from sluice.telemetry import count, surviving
 
@@ -64,6 +64,12 @@ class Ledger:
     def seen(self, scope: str) -> Seen | None:
         """What this process last saw of `scope`, without asking DynamoDB."""
         return self._seen.get(scope)
+
+    def look_at(self, scopes: Iterable[str]) -> dict[str, Seen]:
+        """What the table has of `scopes` now, but for those never reserved from. Raises StorageUnavailableError."""
+        with storage_errors("reading the quota"):
+            items = read_all(self._table, [_key(scope) for scope in dict.fromkeys(scopes)], consistently=True)
+        return {item["scope"]["S"]: Seen(*read_state(item)) for item in items}
 
     def reserve(self, scope: str, limits: tuple[Limit, ...], costs: Mapping[str, int], *, hold: bool) -> Reservation:
         """Take `costs` (limit name -> units) from all `limits` of `scope`, or nothing at all.

@@ -44,7 +44,7 @@ class Accounts:
     def health(self, deployment: Deployment) -> ProviderHealth:
         """How the deployment has done, as this process last saw."""
         seen = self._ledger.seen(scope_of(deployment))
-        return _health_from(seen.notes if seen else {})
+        return health_from(seen.notes if seen else {})
 
     def free_share(self, deployment: Deployment) -> float:
         """The free part of its scarcest limit, in 0..1, as this process last saw."""
@@ -100,7 +100,7 @@ class Accounts:
                 "tokens_per_day": usage.total_tokens,
                 "characters_per_month": prompt_weight(request) + characters,
             }
-        health = _health_from(notes)
+        health = health_from(notes)
         health = health.after_success(routed.response_time_ms) if error is None else health.after_failure()
         with surviving("settling a deployment"):
             self._ledger.settle(routed.reservation, actual, _notes_of(health) | habits.notes())
@@ -111,7 +111,7 @@ class Accounts:
         """Give back what a failed call had reserved, unless the provider may have counted it all the same."""
         notes: dict[str, float] = {}
         if not isinstance(error, ProviderRateLimitedError | ProviderRejectedError):
-            notes = _notes_of(_health_from(self._notes(reservation)).after_failure())
+            notes = _notes_of(health_from(self._notes(reservation)).after_failure())
         with surviving("giving back a reservation"):
             self._ledger.settle(reservation, {} if error.was_counted else dict.fromkeys(reservation.taken, 0), notes)
         if isinstance(error, ProviderRateLimitedError):
@@ -154,7 +154,8 @@ def _limits(limits: tuple[DeploymentLimit, ...]) -> tuple[Limit, ...]:
     return tuple(Limit(name, capacity, DEPLOYMENT_WINDOWS[name], is_fixed) for name, capacity, is_fixed in limits)
 
 
-def _health_from(notes: Mapping[str, float]) -> ProviderHealth:
+def health_from(notes: Mapping[str, float]) -> ProviderHealth:
+    """A deployment's health as the ledger keeps it."""
     return ProviderHealth(
         notes.get("success_rate", 1.0), int(notes.get("consecutive_failures", 0)), notes.get("response_time_ms")
     )

@@ -1,7 +1,8 @@
 """One circuit per deployment, shared by the whole fleet: Powertools' circuit breaker on its DynamoDB store."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from aws_lambda_powertools.utilities.circuit_breaker import (
     CircuitBreakerConfig,
@@ -12,7 +13,7 @@ from aws_lambda_powertools.utilities.circuit_breaker import (
 from aws_lambda_powertools.utilities.circuit_breaker.persistence import CircuitBreakerDynamoDBPersistence
 
 from sluice.errors import ProviderProtocolError, ProviderTimeoutError, ProviderUnavailableError
-from sluice.storage.client import dynamodb
+from sluice.storage.client import dynamodb, read_all, storage_errors
 
 _CONFIG = CircuitBreakerConfig(
     failure_threshold=5,
@@ -27,6 +28,21 @@ class CircuitOpenError(Exception):
     """The deployment has failed too often lately and is left alone."""
 
 
+@dataclass(frozen=True, slots=True)
+class Circuit:
+    """A deployment's circuit: closed, open, or half open, when one call may try whether it works again."""
+
+    state: CircuitState = CircuitState.CLOSED
+    opened_at: int = 0
+    probe_lease_expiry: int = 0
+
+    def turns_away(self, now_s: float) -> bool:
+        """Whether a call would be turned away."""
+        if self.state == CircuitState.OPEN:
+            return now_s < self.opened_at + _CONFIG.recovery_timeout
+        return self.state == CircuitState.HALF_OPEN and now_s < self.probe_lease_expiry
+
+
 class Breaker:
     """Keeps calls away from deployments that keep failing. Safe to share between threads."""
 
@@ -37,9 +53,23 @@ class Breaker:
         """Whether a call would be turned away, as known for up to ten seconds: asked before anything is reserved."""
         self._store.configure(config=_CONFIG, circuit_name=deployment_id)
         record = self._store.get_state(deployment_id)
-        if record.state == CircuitState.OPEN:
-            return time.time() < (record.opened_at or 0) + _CONFIG.recovery_timeout
-        return record.state == CircuitState.HALF_OPEN and time.time() < (record.probe_lease_expiry or 0)
+        return Circuit(record.state, record.opened_at or 0, record.probe_lease_expiry or 0).turns_away(time.time())
+
+    def circuits(self, deployment_ids: Iterable[str]) -> dict[str, Circuit]:
+        """Each deployment's circuit as it is stored now. Raises StorageUnavailableError."""
+        store = self._store
+        names = dict.fromkeys(deployment_ids)
+        with storage_errors("reading the circuit breakers"):
+            items = read_all(store.table_name, [{store.key_attr: {"S": name}} for name in names])
+        found = {
+            item[store.key_attr]["S"]: Circuit(
+                CircuitState(item[store.state_attr]["S"]),
+                int(item.get(store.opened_at_attr, {"N": "0"})["N"]),
+                int(item.get(store.probe_lease_expiry_attr, {"N": "0"})["N"]),
+            )
+            for item in items
+        }
+        return {name: found.get(name, Circuit()) for name in names}
 
     def call[T](self, deployment_id: str, function: Callable[[], T]) -> T:
         """Call `function`, counting its failures. Raises CircuitOpenError, without calling it, on an open circuit."""

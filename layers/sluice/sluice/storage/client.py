@@ -82,17 +82,16 @@ def read_all(table: str, keys: Sequence[Mapping[str, Any]], *, consistently: boo
     pause_s = _BATCH_PAUSE_S
     while waiting:
         batch, waiting = waiting[:_BATCH_SIZE], waiting[_BATCH_SIZE:]
-        asked = {table: {"Keys": batch, "ConsistentRead": consistently}}
+        asked: dict[str, Any] = {table: {"Keys": batch, "ConsistentRead": consistently}}
         answer = dynamodb().batch_get_item(RequestItems=asked)
         found += answer["Responses"].get(table, [])
-        left = answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", [])
-        if left:
+        if left := answer.get("UnprocessedKeys", {}).get(table):
             # Throttled, or over 16 MB: what is left is asked for again, and in vain not for ever.
             if pause_s > _LONGEST_BATCH_PAUSE_S:
-                raise StorageUnavailableError(f"reading {table} failed: DynamoDB leaves out {len(left)} of its items")
+                raise StorageUnavailableError(f"reading {table} failed: DynamoDB leaves out some of its items")
             time.sleep(pause_s)
             pause_s *= 2
-            waiting = [*left, *waiting]
+            waiting = [*left["Keys"], *waiting]
     return found
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from sluice.errors import ConflictError, NotFoundError, StorageUnavailableError
-from sluice.storage.client import Item, dynamodb, from_item, is_condition_failure, storage_errors, to_item
+from sluice.storage.client import Item, dynamodb, from_item, storage_errors, to_item
 from sluice.tenants.tenant import ApiKey, Role, Tenant
 
 if TYPE_CHECKING:
@@ -62,29 +62,6 @@ class Directory:
         """At most `limit` tenants, those whose ids follow `after`."""
         items, has_more = self._query(_TENANT_LIST, prefix=_tenant_owner(""), after=after, limit=limit)
         return Page(tuple(_to_tenant(item) for item in items), has_more)
-
-    def begin_cache_generation(self, tenant_id: str) -> int:
-        """Let none of a tenant's cached answers be served any more; NotFoundError if it does not exist.
-
-        Returns the new generation. Whoever holds the tenant in memory learns of it when that has grown too old. The
-        tenant's entry in the list of all stays as it is: nobody looks there for it.
-        """
-        with storage_errors("Writing the directory"):
-            try:
-                written = dynamodb().update_item(
-                    TableName=self._table,
-                    Key=_place(_tenant_owner(tenant_id), _TENANT),
-                    UpdateExpression="ADD #generation :one",
-                    ConditionExpression="attribute_exists(#owner)",
-                    ExpressionAttributeNames={"#generation": "cache_generation", "#owner": "owner"},
-                    ExpressionAttributeValues=to_item({":one": 1}),
-                    ReturnValues="UPDATED_NEW",
-                )
-            except ClientError as error:
-                if is_condition_failure(error):
-                    raise _no_tenant(tenant_id) from None
-                raise
-        return int(written["Attributes"]["cache_generation"]["N"])
 
     def create_key(self, key: ApiKey) -> None:
         """Store a new key; NotFoundError if its tenant does not exist, ConflictError if its id is taken."""
@@ -240,7 +217,6 @@ def _to_tenant(item: Item) -> Tenant:
         allowed_models=None if allowed_models is None else tuple(allowed_models),
         cache_ttl_s=item.get("cache_ttl_s"),
         created_at=item["created_at"],
-        cache_generation=item.get("cache_generation", 0),
     )
 
 

@@ -32,8 +32,7 @@ class Tenant:
     """Who owns API keys, policies and a budget. None means no limit of its own, or the deployment's default.
 
     `budget_nanousd` is for a month, in billionths of a dollar; `guard_modes` maps rule ids to modes and leaves the
-    others at their defaults; `created_at` is in seconds since 1970. Answers that were cached under another
-    `cache_generation` than the present one are no longer served.
+    others at their defaults; `created_at` is in seconds since 1970.
     """
 
     id: str
@@ -43,7 +42,6 @@ class Tenant:
     allowed_models: tuple[str, ...] | None = None
     cache_ttl_s: int | None = None
     created_at: int = 0
-    cache_generation: int = 0
 
     @property
     def budget_usd_per_month(self) -> Decimal | None:

@@ -20,8 +20,7 @@ UNKNOWN_HELD_S = 5
 _HELD_UNKNOWN = 1_000
 
 ADMIN_ID = "admin"
-# Not in the directory, so that its cached answers could not be cleared: none are kept.
-ADMIN_TENANT = Tenant(id=ADMIN_ID, name="Administration", cache_ttl_s=0)
+ADMIN_TENANT = Tenant(id=ADMIN_ID, name="Administration")
 
 # Compared against where there is no key, so that an unknown id takes as long as a wrong secret.
 _NO_SECRET_HASH = hash_secret("")

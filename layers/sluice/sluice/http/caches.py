@@ -1,0 +1,71 @@
+"""What an operator sees of the caches, and how they are cleared."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from pydantic import BaseModel, ConfigDict
+
+from sluice.cache.store import ResponseCache
+from sluice.cache.sums import CacheSize, CacheSums, cache_size
+from sluice.chat import JsonObject
+from sluice.usage.report import Use, usage_sums
+
+
+class CacheQuery(BaseModel):
+    """The query of the cache's routes. `tenant` is for admins, whose reach is all tenants if they name none."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    tenant: str | None = None
+
+
+class Caches:
+    """The caches of tenants. All methods raise StorageUnavailableError."""
+
+    def __init__(self, cache: ResponseCache, sums: CacheSums) -> None:
+        self._cache = cache
+        self._sums = sums
+
+    def report(self, tenants: Iterable[str], now_s: float) -> JsonObject:
+        """How much is cached, and how much of today's requests was answered from it.
+
+        Hits and misses are exact; what skipped the cache is a miss. Entries, expired and bytes are nearly so: an answer
+        is counted for up to a sixtieth longer than it is served, and what a process stored in its last second may be
+        missing.
+        """
+        today = datetime.fromtimestamp(now_s, UTC).date()
+        rows = []
+        for tenant in tenants:
+            size = cache_size(self._sums.read(tenant), self._cache.look_up(tenant, None).generation, now_s)
+            rows.append((tenant, size, sum((each.use for each in usage_sums(tenant, today, today)), Use())))
+        total = CacheSize(
+            sum(size.entries for _, size, _ in rows),
+            sum(size.expired for _, size, _ in rows),
+            sum(size.bytes for _, size, _ in rows),
+        )
+        return {
+            "object": "cache.stats",
+            **_shown(total, sum((use for _, _, use in rows), Use())),
+            "day": today.isoformat(),
+            "approximate": ["entries", "expired", "bytes"],
+            "tenants": [{"tenant": tenant, **_shown(size, use)} for tenant, size, use in rows],
+        }
+
+    def clear(self, tenants: Iterable[str]) -> JsonObject:
+        """Let no answer that is cached by now be served any more: a request for each tenant, however much it is."""
+        cleared = list(tenants)
+        for tenant in cleared:
+            self._cache.clear(tenant)
+        return {"object": "cache.cleared", "tenants": cleared}
+
+
+def _shown(size: CacheSize, use: Use) -> JsonObject:
+    hits, misses = use.cache_hits, use.requests - use.cache_hits
+    return {
+        "entries": size.entries,
+        "expired": size.expired,
+        "bytes": size.bytes,
+        "hits": hits,
+        "misses": misses,
+        "hit_rate": round(hits / use.requests, 4) if use.requests else None,
+    }
