@@ -8,6 +8,8 @@ from sluice.assembly import registry
 from sluice.books import Books
 from sluice.cache.store import ResponseCache
 from sluice.chat import ChatRequest
+from sluice.conversations.memory import Conversations
+from sluice.conversations.store import ConversationStore
 from sluice.deadline import Deadline
 from sluice.errors import QuotaExceededError
 from sluice.gateway import Gateway, RequestContext
@@ -94,7 +96,8 @@ def gateway_at(clock: Clock) -> Gateway:
     accounts = Accounts(ledger)
     router = Router(accounts, Breaker(configured.circuit_breakers_table), Weights())
     books = Books(ledger, accounts, ResponseCache(configured.response_cache_table), configured)
-    return Gateway(registry, router, books, prompt_max_characters=configured.prompt_max_characters)
+    conversations = Conversations(ConversationStore(configured.conversations_table))
+    return Gateway(registry, router, books, conversations, prompt_max_characters=configured.prompt_max_characters)
 
 
 class Caller:
