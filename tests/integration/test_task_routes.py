@@ -11,6 +11,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.tasks import app as function
 from sluice import assembly, settings
+from sluice.catalog import SHARED
 from sluice.tasks.task import read_task
 from sluice.tenants.administration import Administration, NewKey, NewTenant
 from sluice.tenants.directory import Directory
@@ -107,6 +108,11 @@ def tasks(aws: Aws, fake: FakeProvider) -> Iterator[Tasks]:
     _forget()
 
 
+def example_of(name: str) -> dict[str, Any]:
+    """The inputs of a task's first example."""
+    return read_task(SHARED / "tasks" / f"{name}.toml").file.examples[0].inputs
+
+
 def definition(**more: Any) -> dict[str, Any]:
     """A small task."""
     return {
@@ -172,7 +178,7 @@ def test_an_answer_carries_how_it_came_about_and_comes_from_the_cache_the_second
     tasks: Tasks, fake: FakeProvider
 ) -> None:
     fake.configure(answer="Restart it, then verify that it works.")
-    inputs = read_task(FILES[[path.stem for path in FILES].index("explanation")]).file.examples[0].inputs
+    inputs = example_of("explanation")
     first, second = tasks.run("explanation", inputs), tasks.run("explanation", inputs)
     assert first.body["output"] == "Restart it, then verify that it works."
     assert first.body["usage"]["total_tokens"] > 0
@@ -208,7 +214,7 @@ def test_what_a_caller_sets_reaches_the_provider(tasks: Tasks, fake: FakeProvide
 
 def test_a_stream_ends_with_the_result(tasks: Tasks, fake: FakeProvider) -> None:
     fake.configure(answer="Because of the load.")
-    inputs = read_task(FILES[[path.stem for path in FILES].index("explanation")]).file.examples[0].inputs
+    inputs = example_of("explanation")
     answer = tasks.run("explanation", inputs, stream=True)
     assert answer.headers["content-type"] == ["text/event-stream; charset=utf-8"]
     *events, done = [line.removeprefix("data: ") for line in answer.raw.split("\n\n") if line]
@@ -440,7 +446,7 @@ def test_wrong_feedback_is_refused(tasks: Tasks, change: dict[str, Any], status:
 
 
 def test_feedback_on_another_tenant_s_request_is_not_found(tasks: Tasks) -> None:
-    inputs = read_task(FILES[[path.stem for path in FILES].index("explanation")]).file.examples[0].inputs
+    inputs = example_of("explanation")
     request_id = tasks.run("explanation", inputs).body["request_id"]
     other = tasks.tenant("other")
     feedback = {"request_id": request_id, "score": 1}
@@ -450,7 +456,58 @@ def test_feedback_on_another_tenant_s_request_is_not_found(tasks: Tasks) -> None
 
 def test_a_tenant_that_wants_nothing_kept_is_not_overruled_by_a_task(tasks: Tasks) -> None:
     key = tasks.tenant("forgetful", cache_ttl_seconds=0)
-    inputs = read_task(FILES[[path.stem for path in FILES].index("explanation")]).file.examples[0].inputs
+    inputs = example_of("explanation")
     for _ in range(2):
         answer = tasks.send("POST /v1/tasks/explanation", {"inputs": inputs}, api_key=key)
         assert answer.body["cached"] is False
+
+
+def test_a_task_in_a_conversation_remembers_what_was_said(tasks: Tasks, fake: FakeProvider) -> None:
+    fake.configure(answer="Too many connections.")
+    first = tasks.run("explanation", example_of("explanation"), conversation_id="c1")
+    assert first.body["conversation_id"] == "c1"
+    fake.configure(answer="As I said.")
+    assert tasks.run("explanation", example_of("explanation"), conversation_id="c1").body["output"] == "As I said."
+    roles = [(message["role"], message["content"]) for message in fake.last_body()["messages"]]
+    assert [role for role, _ in roles] == ["system", "user", "assistant", "user"]
+    assert roles[2][1] == "Too many connections."
+    alone = tasks.run("explanation", example_of("explanation"), conversation_id="c2")
+    assert alone.body["output"] == "Too many connections."
+    assert len(fake.requests()) == 2
+
+
+def test_a_wrong_conversation_id_is_refused_at_its_field(tasks: Tasks) -> None:
+    answer = tasks.run("explanation", example_of("explanation"), conversation_id="a/ b\n")
+    assert (answer.status, answer.error["param"]) == (400, "conversation_id")
+
+
+def test_an_answer_that_was_cut_off_says_so_and_is_worth_less(tasks: Tasks, fake: FakeProvider) -> None:
+    fake.configure(answer="One two three four five six seven eight nine ten eleven twelve.")
+    whole = tasks.run("explanation", example_of("explanation")).body
+    cut = tasks.run("explanation", example_of("explanation"), max_tokens=3).body
+    assert (whole["finish_reason"], cut["finish_reason"]) == ("stop", "length")
+    assert cut["quality"]["structure"] < whole["quality"]["structure"] or whole["quality"]["structure"] == 0
+
+
+def test_a_text_that_is_no_unicode_is_refused(tasks: Tasks) -> None:
+    broken = definition(system="half \ud800")
+    assert tasks.send("POST /v1/tasks/remediation/versions", {"definition": broken}).status == 400
+    assert tasks.run("test_case_generation", {"problem_statement": "Add two numbers \ud800."}).status == 400
+
+
+def test_a_provider_that_is_down_is_a_503_and_counts_for_no_version(tasks: Tasks, fake: FakeProvider) -> None:
+    fake.add_fault("500", times=50)
+    answer = tasks.run("explanation", example_of("explanation"))
+    assert answer.status == 503
+    assert tasks.send("GET /v1/tasks/explanation/results").body["data"] == []
+
+
+def test_bookkeeping_that_fails_takes_no_answer_away(
+    tasks: Tasks, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("USAGE_TABLE", "no-such-table")
+    _forget()
+    fake.configure(answer="Still here.")
+    answer = tasks.run("explanation", example_of("explanation"))
+    assert (answer.status, answer.body["output"]) == (200, "Still here.")
+    assert tasks.send("GET /v1/tasks/explanation/results").status == 503

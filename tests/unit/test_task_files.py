@@ -61,7 +61,7 @@ def test_no_valid_input_makes_it_fail_or_leaves_its_place(path: Path, data: st.D
     inputs = task(path).check_inputs(data.draw(inputs_of(task(path).file.inputs)))
     rendered = task(path).render(inputs)
     mark = boundary(path.stem, inputs)
-    for text in (rendered.user, rendered.system.split("\n\nText between")[0]):
+    for text in (rendered.user, rendered.system.split("\n\nText between <data-")[0]):
         # Tags come in pairs, none inside another, and nothing else in the text looks like one.
         outside = re.sub(
             rf"<data-{mark}>(?:(?!<\s*/?\s*data\s*-).)*</data-{mark}>", "", text, flags=re.DOTALL | re.IGNORECASE

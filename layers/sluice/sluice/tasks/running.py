@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from sluice.chat import ChatRequest, JsonObject, Usage
 from sluice.chat_stream import chunks_from_body
-from sluice.errors import InvalidAnswerError, InvalidRequestError
+from sluice.errors import InvalidAnswerError, SluiceError
 from sluice.gateway import Gateway, RequestContext
 from sluice.http.authentication import Principal
 from sluice.routing.intent import Complexity
@@ -27,6 +27,8 @@ from sluice.telemetry import surviving
 
 _THREADS = 8
 _NO_USAGE = Usage(0, 0)
+# What the gateway finds wrong in a chat request, by the name of what the caller of a task sent.
+_PARAMS = {"messages": "inputs", "metadata.conversation_id": "conversation_id", "response_format": "model"}
 _COST = "x-sluice-cost-usd"
 
 
@@ -60,7 +62,7 @@ class TaskResult:
             "id": self.body["request_id"],
             "created": int(time.time()),
             "model": self.body["model"],
-            "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+            "choices": [{"index": 0, "message": message, "finish_reason": self.body["finish_reason"] or "stop"}],
         }
         return [*(chunk.body for chunk in chunks_from_body(completion, include_usage=False)), self.body]
 
@@ -128,7 +130,7 @@ class _Run:
     cost_usd: Decimal = Decimal(0)
     model: str | None = None
     complexity: Complexity | None = None
-    was_cut_off: bool = False
+    finish_reason: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -151,9 +153,8 @@ class _Run:
         )
         try:
             answer = self.gateway.complete(self._chat(rendered), self.principal, context)
-        except InvalidRequestError as error:
-            # The caller wrote inputs, and knows nothing of messages.
-            error.param = "inputs" if error.param == "messages" else error.param
+        except SluiceError as error:
+            error.param = _PARAMS.get(error.param or "", error.param)
             raise
         self._add_up(answer.body, answer.headers)
         return self._output(answer.body)
@@ -189,7 +190,7 @@ class _Run:
 
     def _output(self, body: JsonObject) -> JsonValue:
         choice = (body.get("choices") or [{}])[0]
-        self.was_cut_off = choice.get("finish_reason") == "length"
+        self.finish_reason = choice.get("finish_reason")
         text = str((choice.get("message") or {}).get("content") or "")
         if self.task.schema is None:
             return text
@@ -209,7 +210,7 @@ def _result(run: _Run, output: JsonValue, inputs: Inputs, response_time_s: float
         response_time_s=response_time_s,
         completion_tokens=run.used.completion_tokens,
         usual_tokens=task.file.sampling.max_tokens,
-        was_cut_off=run.was_cut_off,
+        was_cut_off=run.finish_reason == "length",
     )
     body: JsonObject = {
         "object": "task.result",
@@ -217,6 +218,7 @@ def _result(run: _Run, output: JsonValue, inputs: Inputs, response_time_s: float
         "task": task.name,
         "version": task.version,
         "output": output,
+        "finish_reason": run.finish_reason,
         "model": run.model,
         "complexity": run.complexity,
         "usage": {
