@@ -7,7 +7,8 @@ answers are buffered.
 import json
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import replace
 
 import anyio
@@ -31,6 +32,7 @@ from sluice.http.authentication import authenticate
 from sluice.http.bodies import parse_body
 from sluice.http.responses import Response as Built
 from sluice.http.responses import error_response, json_response, no_route, to_sluice_error
+from sluice.http.streaming import iterate_in_thread
 from sluice.settings import settings
 from sluice.telemetry import count
 
@@ -92,7 +94,8 @@ class _EventStream(StreamingResponse):
 
     def __init__(self, answer: StreamedAnswer) -> None:
         self._chunks = answer.chunks
-        super().__init__(self._events(), media_type=sse.CONTENT_TYPE, headers=dict(answer.headers))
+        self._sent = self._events()
+        super().__init__(self._sent, media_type=sse.CONTENT_TYPE, headers=dict(answer.headers))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""
@@ -101,12 +104,14 @@ class _EventStream(StreamingResponse):
         finally:
             # Also when the caller hung up, perhaps before the first event: that cancels whatever is not shielded.
             with anyio.CancelScope(shield=True):
+                await self._sent.aclose()
                 await run_in_threadpool(self._chunks.close)
 
-    async def _events(self) -> AsyncIterator[bytes]:
+    async def _events(self) -> AsyncGenerator[bytes]:
         try:
-            while (chunk := await run_in_threadpool(next, self._chunks, None)) is not None:
-                yield sse.event(chunk.body)
+            async with aclosing(iterate_in_thread(self._chunks)) as chunks:
+                async for chunk in chunks:
+                    yield sse.event(chunk.body)
             yield sse.done()
         except Exception as error:  # noqa: BLE001 -- the outermost edge of a stream: its status is sent already
             _count_block(error)
