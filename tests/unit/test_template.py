@@ -12,8 +12,14 @@ import pytest
 
 from tools import template
 
-CHAT_ROUTES = [("/v1/chat/completions", "post"), ("/v1/models", "get"), ("/v1/models/{id+}", "get")]
-FUNCTIONS = ["ChatFunction", "KeysFunction", "TasksFunction"]
+CHAT_ROUTES = [
+    ("/v1/chat/completions", "post"),
+    ("/v1/models", "get"),
+    ("/v1/models/{id+}", "get"),
+    ("/api/v1/llm/completion", "post"),
+    ("/api/v1/llm/chat", "post"),
+]
+FUNCTIONS = ["ChatFunction", "KeysFunction", "TasksFunction", "OperationsFunction", "UsageFunction"]
 
 
 @cache
@@ -179,7 +185,7 @@ def _allowed(function: str) -> dict[str, set[str]]:
 def test_each_function_may_do_what_it_does_and_nothing_else() -> None:
     read_secret = {"secretsmanager:GetSecretValue"}
     assert _allowed("ChatFunction") == {
-        "ResponseCacheTable": {"dynamodb:GetItem", "dynamodb:PutItem"},
+        "ResponseCacheTable": {"dynamodb:BatchGetItem", "dynamodb:PutItem"},
         "QuotaTable": {"dynamodb:GetItem", "dynamodb:UpdateItem"},
         "CircuitBreakersTable": {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
         "DirectoryTable": {"dynamodb:GetItem"},
@@ -201,6 +207,25 @@ def test_each_function_may_do_what_it_does_and_nothing_else() -> None:
         "DirectoryTable": {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem"},
         "UsageTable": {"dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem"},
     }
+    assert _allowed("OperationsFunction") == {
+        "ResponseCacheTable": {"dynamodb:BatchGetItem", "dynamodb:UpdateItem"},
+        "QuotaTable": {"dynamodb:BatchGetItem"},
+        "CircuitBreakersTable": {"dynamodb:BatchGetItem"},
+        "DirectoryTable": {"dynamodb:GetItem", "dynamodb:Query"},
+        "UsageTable": {"dynamodb:Query"},
+        "AdminKeySecret": read_secret,
+        "CredentialsSecret": read_secret,
+    }
+    assert _allowed("UsageFunction") == {
+        "DirectoryTable": {"dynamodb:GetItem"},
+        "UsageTable": {"dynamodb:Query"},
+        "AdminKeySecret": read_secret,
+    }
+
+
+def test_operators_reach_the_generations_of_caches_and_no_answers() -> None:
+    [on_cache] = [each for each in _statements("OperationsFunction") if "ResponseCacheTable" in json.dumps(each)]
+    assert on_cache["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["generation#*"]}}
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
