@@ -1,4 +1,6 @@
-"""OpenAI's chat API: POST /v1/chat/completions, whole and streamed, and GET /v1/models; and POST /api/v1/llm.
+"""OpenAI's chat API: POST /v1/chat/completions, whole and streamed, and GET /v1/models; POST /api/v1/llm.
+
+And GET /openapi.json, which describes the API of all functions.
 
 An ASGI app, because a Python function can stream only behind Lambda Web Adapter; `handler` is the same app for where
 answers are buffered.
@@ -41,6 +43,9 @@ logger = Logger()
 
 # Kept back from Lambda's own deadline, to settle and to send the error.
 _MARGIN_S = 1.5
+
+# For how long clients and proxies may keep the API's description, which changes with a deployment only.
+_DESCRIPTION_KEPT_S = 300
 
 
 async def create_completion(request: Request) -> Response:
@@ -135,6 +140,20 @@ async def get_model(request: Request) -> Response:
     raise NotFoundError(f"There is no model {name!r}.", param="model", code="model_not_found")
 
 
+async def describe_api(_request: Request) -> Response:
+    """GET /openapi.json, for anybody."""
+    body = await run_in_threadpool(_description)
+    headers = {"content-type": "application/json", "cache-control": f"public, max-age={_DESCRIPTION_KEPT_S}"}
+    return Response(body, headers=headers)
+
+
+def _description() -> bytes:
+    # Imported when somebody asks for it: it needs what all functions do, and a chat none of that.
+    from sluice.openapi.document import document_json
+
+    return document_json()
+
+
 def _context(request: Request) -> RequestContext:
     seconds = min(settings().request_timeout_s, _remaining_s(request) - _MARGIN_S)
     directives = request.headers.get("cache-control", "").lower()
@@ -193,6 +212,7 @@ app = Starlette(
         Route("/api/v1/llm/chat", _answering(answer_messages), methods=["POST"]),
         Route("/v1/models", _answering(list_models)),
         Route("/v1/models/{id:path}", _answering(get_model)),
+        Route("/openapi.json", _answering(describe_api)),
     ],
     exception_handlers={HTTPException: _no_route},
 )

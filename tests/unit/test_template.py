@@ -18,6 +18,7 @@ CHAT_ROUTES = [
     ("/v1/models/{id+}", "get"),
     ("/api/v1/llm/completion", "post"),
     ("/api/v1/llm/chat", "post"),
+    ("/openapi.json", "get"),
 ]
 FUNCTIONS = ["ChatFunction", "KeysFunction", "TasksFunction", "OperationsFunction", "UsageFunction"]
 

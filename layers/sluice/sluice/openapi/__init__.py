@@ -1,0 +1,1 @@
+"""The HTTP API's description, an OpenAPI 3.1 document: one module for the routes of each function."""

@@ -1,0 +1,77 @@
+"""The API's description: all of template.yaml's routes and no others, valid, and as its models have it."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from sluice.openapi.document import OPERATIONS, document, document_json
+from sluice.openapi.operation import Operation
+from tools import template
+
+
+def _deployed_routes() -> set[tuple[str, str]]:
+    source = template.load()
+    functions = [name for name, resource in source["Resources"].items() if resource["Type"].endswith("::Function")]
+    return {(route.method, route.path) for name in functions for route in template.routes(source, name)}
+
+
+def _described(operation: Operation) -> Any:
+    return document()["paths"][operation.path.replace("+}", "}")][operation.method.lower()]
+
+
+def test_exactly_the_deployed_routes_are_described() -> None:
+    described = [(operation.method, operation.path) for operation in OPERATIONS]
+    assert len(described) == len(set(described))
+    assert set(described) == _deployed_routes()
+
+
+def test_the_document_is_openapi_3_1() -> None:
+    OpenAPIV31SpecValidator(document()).validate()
+
+
+def test_the_document_is_the_same_each_time() -> None:
+    assert json.loads(document_json()) == document() == document()
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.id)
+def test_an_operation_says_what_may_come_of_it(operation: Operation) -> None:
+    described = _described(operation)
+    responses = described["responses"]
+    assert str(operation.status.value) in responses
+    assert {"429", "500", "503", "504"} <= responses.keys()
+    assert ("401" in responses) == bool(described["security"])
+    assert ("413" in responses) == ("requestBody" in described)
+    names = {parameter["name"] for parameter in described.get("parameters", ()) if parameter["in"] == "path"}
+    assert names == set(re.findall(r"\{(\w+)\+?\}", operation.path))
+    assert ("text/event-stream" in responses[str(operation.status.value)]["content"]) == (operation.events is not None)
+    assert described["tags"][0] in {tag["name"] for tag in document()["tags"]}
+
+
+@pytest.mark.parametrize(
+    "operation", [each for each in OPERATIONS if each.body is not None], ids=lambda operation: operation.id
+)
+def test_an_operation_s_example_is_what_it_takes(operation: Operation) -> None:
+    assert operation.body is not None
+    operation.body.model_validate_json(json.dumps(operation.example), strict=True)
+
+
+def test_names_of_the_code_alone_are_not_shown() -> None:
+    assert not [name for name in document()["components"]["schemas"] if "_" in name]
+
+
+def test_no_two_parts_have_the_same_name() -> None:
+    """Pydantic tells such models apart by their modules, which would show."""
+    described = json.dumps(document())
+    assert "sluice__" not in described
+    assert "/schemas/_" not in described
+
+
+def test_nothing_is_described_that_nobody_refers_to() -> None:
+    described = document()
+    text = json.dumps(described)
+    for kind in ("schemas", "responses", "headers"):
+        for name in described["components"][kind]:
+            assert f'"#/components/{kind}/{name}"' in text
