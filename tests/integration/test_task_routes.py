@@ -27,6 +27,12 @@ CONTEXT = SimpleNamespace(
     aws_request_id="5f3c7b0a",
     get_remaining_time_in_millis=lambda: 30_000,
 )
+QUESTIONS = {
+    "questions": [
+        {"question": f"How would you explain {topic}?", "category": category, "expected_points": ["It depends."]}
+        for topic, category in (("indexes", "Databases"), ("transactions", "Databases"), ("paging", "API design"))
+    ]
+}
 CASE = {"input": "1 2", "expected_output": "3", "description": "Two numbers.", "category": "typical"}
 
 
@@ -143,7 +149,8 @@ def test_a_task_is_shown_with_what_it_says(tasks: Tasks) -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_every_task_answers_its_examples(tasks: Tasks, fake: FakeProvider, path: Any) -> None:
     task = read_task(path)
-    fake.configure(answer=json.dumps(_minimal(task.schema)) if task.schema else "An answer.")
+    said = QUESTIONS if task.name == "question_generation" else _minimal(task.schema or {"type": "null"})
+    fake.configure(answer=json.dumps(said) if task.schema else "An answer.")
     for example in task.file.examples:
         answer = tasks.run(task.name, example.inputs)
         assert answer.status == 200, answer.raw
@@ -511,3 +518,15 @@ def test_bookkeeping_that_fails_takes_no_answer_away(
     answer = tasks.run("explanation", example_of("explanation"))
     assert (answer.status, answer.body["output"]) == (200, "Still here.")
     assert tasks.send("GET /v1/tasks/explanation/results").status == 503
+
+
+def test_a_provider_that_takes_a_schema_is_asked_for_it(tasks: Tasks, fake: FakeProvider, aws: Aws) -> None:
+    local = {"provider": "local", "alias": "local-1", "base_url": fake.openai_url, "models": {"tiny": {"tier": "fast"}}}
+    aws.set_credentials(local)
+    _forget()
+    fake.configure(answer=json.dumps({"test_cases": [CASE]}))
+    answer = tasks.run("test_case_generation", {"problem_statement": "Add two numbers.", "num_cases": 1})
+    assert answer.status == 200, answer.raw
+    sent = fake.last_body()["response_format"]
+    assert (sent["type"], sent["json_schema"]["name"]) == ("json_schema", "test_case_generation")
+    assert sent["json_schema"]["schema"]["required"] == ["test_cases"]

@@ -69,6 +69,7 @@ class ProviderRow:
     timeout_s: float
     unsupported_fields: frozenset[str] = frozenset()
     needs_api_key: bool = True
+    takes_json_schema: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +196,7 @@ def _read_provider(name: str, row: _Row) -> ProviderRow:
         timeout_s=row.number("timeout_s"),
         unsupported_fields=frozenset(row.texts("unsupported_fields")),
         needs_api_key=row.truth("needs_api_key") if row.has("needs_api_key") else True,
+        takes_json_schema=row.has("takes_json_schema") and row.truth("takes_json_schema"),
     )
     row.end()
     if provider.timeout_s == 0:

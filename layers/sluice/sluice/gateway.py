@@ -38,8 +38,9 @@ type _Ask[T] = Callable[[Provider, ChatRequest, Deployment, Deadline], T]
 class RequestContext:
     """What comes with a request but is not of it. `skip_cache`: answer anew, and cache that.
 
-    The rest is what a task lays down: how hard its request is, how long its answer is cached (0: not at all), and the
-    format its answer is held against where that is more than providers are asked for.
+    The rest is what a task lays down: how hard its request is, how long its answer is cached (0: not at all), the
+    format its answer is held against where that is more than all providers are asked for, and the one that those are
+    asked for which take a JSON Schema.
     """
 
     request_id: str
@@ -48,6 +49,7 @@ class RequestContext:
     complexity: Complexity | None = None
     cache_ttl_s: int | None = None
     answer_format: ResponseFormat | None = None
+    preferred_format: ResponseFormat | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ class Gateway:
             self._books.close_hit(entry)
             return Answer(entry.cached.body, entry.headers())
         for may_ask_again in (True, False):
-            routed, purse = self._route(entry, context.deadline, _complete)
+            routed, purse = self._route(entry, context, _complete)
             usage, rate_limits = routed.answer.chat.usage, routed.answer.rate_limits
             try:
                 body, findings = judge_answer(routed.answer.chat.body, entry.answer_format, entry.guard_modes)
@@ -116,7 +118,7 @@ class Gateway:
             self._books.close_hit(entry)
             chunks = (chunk for chunk in chunks_from_body(entry.cached.body, entry.wants_usage))
             return StreamedAnswer(chunks, entry.headers())
-        routed, purse = self._route(entry, context.deadline, _open_stream)
+        routed, purse = self._route(entry, context, _open_stream)
         return StreamedAnswer(Relay(entry, routed, purse, self._books), entry.headers(routed))
 
     def admit(self, principal: Principal, *, source: str, user: str = "") -> Mapping[str, str]:
@@ -162,12 +164,12 @@ class Gateway:
             remaining_s=context.deadline.remaining_s,
         )
 
-    def _route[T](self, entry: Entry, deadline: Deadline, ask: _Ask[T]) -> tuple[Routed[T], Purse]:
+    def _route[T](self, entry: Entry, context: RequestContext, ask: _Ask[T]) -> tuple[Routed[T], Purse]:
         """Reserve the tenant's money and a deployment at once, then `ask` its provider; if nobody answers, undo all."""
         purse = self._books.purse(entry)
-        errand = _Errand(entry, purse, self._books, self._registry(), deadline, ask)
+        errand = _Errand(entry, purse, self._books, self._registry(), context, ask)
         try:
-            return self._router.route(entry.request, entry.plan.groups, deadline, errand), purse
+            return self._router.route(entry.request, entry.plan.groups, context.deadline, errand), purse
         except BaseException:
             self._books.close_refused(entry, purse)
             raise
@@ -177,13 +179,13 @@ class _Errand[T]:
     """Asks a provider the question of `entry`, once the tenant can afford it."""
 
     def __init__(
-        self, entry: Entry, purse: Purse, books: Books, registry: Registry, deadline: Deadline, ask: _Ask[T]
+        self, entry: Entry, purse: Purse, books: Books, registry: Registry, context: RequestContext, ask: _Ask[T]
     ) -> None:
         self._request = entry.request
         self._purse = purse
         self._books = books
         self._registry = registry
-        self._deadline = deadline
+        self._context = context
         self._ask = ask
 
     def prepare(self, deployment: Deployment) -> None:
@@ -194,11 +196,19 @@ class _Errand[T]:
 
     def call(self, deployment: Deployment) -> T:
         try:
-            return self._ask(self._registry.provider(deployment), self._request, deployment, self._deadline)
+            return self._ask(
+                self._registry.provider(deployment), self._fitted(deployment), deployment, self._context.deadline
+            )
         except ProviderError as error:
             if error.was_counted:
                 self._purse.charge(self._books.estimated_nanousd(deployment, self._request))
             raise
+
+    def _fitted(self, deployment: Deployment) -> ChatRequest:
+        preferred = self._context.preferred_format
+        if preferred is None or not deployment.provider.takes_json_schema:
+            return self._request
+        return self._request.model_copy(update={"response_format": preferred})
 
 
 def _complete(provider: Provider, request: ChatRequest, deployment: Deployment, deadline: Deadline) -> ProviderResponse:

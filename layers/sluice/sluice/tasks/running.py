@@ -150,6 +150,7 @@ class _Run:
             complexity=self.complexity,
             cache_ttl_s=self.task.file.cache_ttl_s,
             answer_format=None if checks_itself else self.task.answer_format,
+            preferred_format=self.task.answer_format,
         )
         try:
             answer = self.gateway.complete(self._chat(rendered), self.principal, context)
