@@ -15,6 +15,7 @@ from sluice.chat_stream import chunks_from_body
 from sluice.errors import InvalidAnswerError, SluiceError
 from sluice.gateway import Gateway, RequestContext
 from sluice.http.authentication import Principal
+from sluice.http.headers import Provenance
 from sluice.routing.intent import Complexity
 from sluice.routing.plan import AUTO
 from sluice.tasks.code import TaskCode, code_of
@@ -159,6 +160,11 @@ class _Run:
             raise
         self._add_up(answer.body, answer.headers)
         return self._output(answer.body)
+
+    def admit(self, source: str) -> None:
+        """See Call.admit."""
+        left = self.gateway.admit(self.principal, source=source, user=self.request.user or "")
+        self.headers = {**Provenance(self.context.request_id, cache="hit").headers(), **left}
 
     def _chat(self, rendered: Rendered) -> ChatRequest:
         request, sampling = self.request, self.task.file.sampling

@@ -10,8 +10,10 @@ from typing import Protocol
 
 from pydantic import JsonValue
 
+from sluice.gateway import RequestContext
 from sluice.http.authentication import Principal
 from sluice.tasks.fields import Inputs
+from sluice.tasks.task import Task
 
 
 class Call(Protocol):
@@ -21,8 +23,19 @@ class Call(Protocol):
     def principal(self) -> Principal:
         """Who asks."""
 
+    @property
+    def task(self) -> Task:
+        """The version of the task that answers."""
+
+    @property
+    def context(self) -> RequestContext:
+        """What comes with the request: its deadline, and whether it wants a new answer."""
+
     def ask(self, inputs: Inputs, *, anew: bool = False) -> JsonValue:
         """The model's output for these inputs, `anew` if not from the cache. Raises SluiceError."""
+
+    def admit(self, source: str) -> None:
+        """Count a run that `source` answers, for it asks no model. Raises QuotaExceededError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +53,10 @@ def code_of(name: str) -> TaskCode | None:
             from sluice.tasks.code import grade_feedback
 
             return TaskCode(grade_feedback.answer)
+        case "question_generation":
+            from sluice.tasks.code import question_generation
+
+            return TaskCode(question_generation.answer, checks_output=True)
         case "test_case_generation":
             from sluice.tasks.code import test_case_generation
 

@@ -8,7 +8,8 @@ from typing import Any, cast
 
 from pydantic import JsonValue
 
-from sluice.cache.store import CachedAnswer, ResponseCache
+from sluice.cache.store import CachedAnswer, Found, ResponseCache
+from sluice.cache.sums import CacheSums
 from sluice.errors import InvalidAnswerError
 from sluice.questions.bank import ANY_CATEGORY, QuestionBank, Shelf
 from sluice.questions.question import Question, label, read_questions
@@ -18,7 +19,6 @@ from sluice.tasks.code import Call
 from sluice.tasks.fields import Inputs, canonical
 from sluice.telemetry import surviving
 from sluice.tenants.tenant import Tenant
-from sluice.usage.cached import CachedSums
 
 _MOST_ASKS = 4
 # The input `avoid` takes so many.
@@ -32,8 +32,8 @@ def _bank(table: str) -> QuestionBank:
 
 
 @cache
-def _sums() -> CachedSums:
-    return CachedSums()
+def _sums(table: str) -> CacheSums:
+    return CacheSums(table)
 
 
 def answer(inputs: Inputs, call: Call) -> JsonValue:
@@ -41,9 +41,10 @@ def answer(inputs: Inputs, call: Call) -> JsonValue:
 
     Valid ones that a model came up with are in the bank then, so that the next request for the same asks for fewer.
     """
-    if not call.context.skip_cache and (cached := _from_cache(inputs, call)) is not None:
+    cached = _look_up(inputs, call)
+    if cached is not None and cached.answer is not None:
         call.admit(_SOURCE)
-        return cached
+        return cached.answer.body
     avoided = cast("list[str]", inputs["avoid"])
     selection = Selection(cast("int", inputs["question_count"]), cast("list[str]", inputs["categories"]), avoided)
     shelf = Shelf(call.principal.tenant.id, call.task.version, str(inputs["role"]), str(inputs["difficulty"]))
@@ -72,7 +73,8 @@ def answer(inputs: Inputs, call: Call) -> JsonValue:
         "from_bank": min(from_bank, selection.wanted),
         "rejected": rejected,
     }
-    _to_cache(inputs, call, found)
+    if cached is not None:
+        _keep(inputs, call, found, cached.generation)
     return found
 
 
@@ -124,22 +126,21 @@ def _shown(question: Question) -> JsonValue:
     }
 
 
-def _from_cache(inputs: Inputs, call: Call) -> JsonValue:
+def _look_up(inputs: Inputs, call: Call) -> Found | None:
     with surviving("reading the cache"):
-        found = _cache().get(_cache_key(inputs, call))
-        return None if found is None else cast("JsonValue", found.body)
+        key = None if call.context.skip_cache else _cache_key(inputs, call)
+        return _cache().look_up(call.principal.tenant.id, key)
     return None
 
 
-def _to_cache(inputs: Inputs, call: Call, found: dict[str, JsonValue]) -> None:
+def _keep(inputs: Inputs, call: Call, found: dict[str, JsonValue], generation: int) -> None:
     tenant = call.principal.tenant
     ttl_s = _ttl_s(tenant, call.task.file.cache_ttl_s)
     if ttl_s > 0:
         with surviving("writing the cache"):
             kept = CachedAnswer(cast("dict[str, Any]", found), _SOURCE, _SOURCE)
-            stored = _cache().put(_cache_key(inputs, call), kept, ttl_s)
-            if stored is not None:
-                _sums().add(tenant.id, tenant.cache_generation, stored.changes)
+            changes = _cache().put(_cache_key(inputs, call), kept, ttl_s, generation)
+            _sums(settings().usage_table).add(tenant.id, changes)
 
 
 def _ttl_s(tenant: Tenant, of_task: int | None) -> int:
@@ -151,12 +152,10 @@ def _ttl_s(tenant: Tenant, of_task: int | None) -> int:
 
 
 def _cache_key(inputs: Inputs, call: Call) -> str:
-    tenant = call.principal.tenant
     same: Inputs = {
         **inputs,
         "role": label(str(inputs["role"])),
-        "tenant": tenant.id,
-        "generation": tenant.cache_generation,
+        "tenant": call.principal.tenant.id,
         "task": f"{call.task.name}#{call.task.version}",
     }
     return hashlib.sha256(canonical(same)).hexdigest()
