@@ -20,7 +20,15 @@ CHAT_ROUTES = [
     ("/api/v1/llm/chat", "post"),
     ("/openapi.json", "get"),
 ]
-FUNCTIONS = ["ChatFunction", "KeysFunction", "TasksFunction", "OperationsFunction", "UsageFunction"]
+FUNCTIONS = [
+    "ChatFunction",
+    "KeysFunction",
+    "TasksFunction",
+    "OperationsFunction",
+    "UsageFunction",
+    "GenaiFunction",
+    "QuestionsFunction",
+]
 
 
 @cache
@@ -207,6 +215,25 @@ def test_each_function_may_do_what_it_does_and_nothing_else() -> None:
     assert _allowed("TasksFunction") == _allowed("ChatFunction") | {
         "DirectoryTable": {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem"},
         "UsageTable": {"dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem"},
+        "QuestionsTable": {"dynamodb:Query", "dynamodb:PutItem"},
+    }
+    assert _allowed("GenaiFunction") == _allowed("ChatFunction") | {
+        "UsageTable": {"dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem"},
+        "ConversationsTable": {
+            "dynamodb:GetItem",
+            "dynamodb:Query",
+            "dynamodb:PutItem",
+            "dynamodb:UpdateItem",
+            "dynamodb:DeleteItem",
+            "dynamodb:BatchWriteItem",
+        },
+    }
+    without_conversations = {
+        table: actions for table, actions in _allowed("ChatFunction").items() if table != "ConversationsTable"
+    }
+    assert _allowed("QuestionsFunction") == without_conversations | {
+        "UsageTable": {"dynamodb:PutItem", "dynamodb:UpdateItem"},
+        "QuestionsTable": {"dynamodb:Query", "dynamodb:PutItem"},
     }
     assert _allowed("OperationsFunction") == {
         "ResponseCacheTable": {"dynamodb:BatchGetItem", "dynamodb:UpdateItem"},

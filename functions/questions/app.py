@@ -1,0 +1,34 @@
+"""Interview questions: POST /api/v1/questions/generate."""
+
+import uuid
+from typing import Any
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.logging import correlation_paths
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from sluice.assembly import task_runner
+from sluice.gateway import RequestContext
+from sluice.genai.questions import generated
+from sluice.genai.requests import TaskInputs
+from sluice.http.rest import RestApp
+from sluice.tenants.tenant import Role
+
+app = RestApp()
+logger = Logger()
+
+
+@app.post("/api/v1/questions/generate")
+def generate() -> Response[str]:
+    """Find or write interview questions."""
+    principal = app.principal(Role.CALLER)
+    context = RequestContext(f"req_{uuid.uuid4().hex}", app.deadline(), skip_cache=app.skips_cache)
+    answer = generated(task_runner(), app.body(TaskInputs), principal, context)
+    return app.answer(answer.body, headers=answer.headers)
+
+
+@logger.inject_lambda_context(correlation_id_path=correlation_paths.API_GATEWAY_REST, log_event=False)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Lambda's entry point."""
+    return app.resolve(event, context)
