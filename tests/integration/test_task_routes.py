@@ -428,9 +428,13 @@ def test_feedback_counts_for_the_version_that_answered_and_the_last_word_holds(t
     first, second = (tasks.run("remediation", {"issue_details": text}).body["request_id"] for text in "ab")
     rated = tasks.send("POST /v1/feedback", {"request_id": first, "score": 2, "comment": "Too long."})
     assert (rated.body["task"], rated.body["version"]) == ("remediation", "1")
+    shown = tasks.send("GET /v1/tasks/remediation/results").body["comments"]
+    assert shown == [{"request_id": first, "version": "1", "score": 2, "comment": "Too long."}]
     tasks.send("POST /v1/feedback", {"request_id": first, "score": 4})
     tasks.send("POST /v1/feedback", {"request_id": second, "score": 5})
-    [result] = tasks.send("GET /v1/tasks/remediation/results", query={"days": "1"}).body["data"]
+    results = tasks.send("GET /v1/tasks/remediation/results", query={"days": "1"}).body
+    assert results["comments"] == []
+    [result] = results["data"]
     assert result["feedback"] == {"count": 2, "mean_score": 4.5}
     assert result["requests"] == 2
     assert result["mean_response_time_ms"] >= 0

@@ -2,6 +2,7 @@
 
 tenant_day                          hour_route              holds
 task-results#<tenant>#<task>        <day>T<hour>#<version>  sums of an hour; kept for 400 days
+task-results#<tenant>#<task>        comment#<request id>    what was said of an answer; kept for 30 days
 task-request#<tenant>#<request id>  request                 which sum a request is part of; kept for 30 days
 
 Records are sent once, as in usage/records.py: one may be missed, none is counted twice.
@@ -11,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 
 from botocore.exceptions import ClientError
 
@@ -22,6 +24,11 @@ from sluice.storage.update import Update
 _SUMS_KEPT = timedelta(days=400)
 _REQUESTS_KEPT = timedelta(days=30)
 _REQUEST = "request"
+_COMMENT = "comment#"
+# Hours begin with a digit: the character after the last one ends them.
+_AFTER_HOURS = ":"
+_MOST_COMMENTS = 100
+_PAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,28 +107,58 @@ class Results:
         sums.add("feedbacks", int(before is None))
         sums.add("feedback_score", score - (before or 0))
         self._add(_results_key(tenant, request["task"], request["hour"]), sums)
+        if comment is not None or "comment" in request:
+            self._comment(
+                _results_key(tenant, request["task"], _COMMENT + request_id), request["version"], score, comment
+            )
         return {"task": request["task"], "version": request["version"]}
 
     def by_version(self, tenant: str, task: str, days: int) -> list[JsonObject]:
         """Sums of the last `days` days, today's included, one per version: a query of at most 24 items a day each."""
         first = f"{self._time() - timedelta(days=days - 1):%Y-%m-%d}"
         sums: dict[str, dict[str, int]] = {}
-        for item in self._query(_results_key(tenant, task, first)):
+        for item in self._query(_results_key(tenant, task, first), _results_key(tenant, task, _AFTER_HOURS)):
             version = sums.setdefault(str(item["hour_route"]).partition("#")[2], {})
             for name, value in item.items():
                 if isinstance(value, int):
                     version[name] = version.get(name, 0) + value
         return [_shown(version, sums[version]) for version in sorted(sums)]
 
-    def _query(self, key: dict[str, str]) -> Iterable[Item]:
+    def comments(self, tenant: str, task: str) -> list[JsonObject]:
+        """Some of what was said in the last 30 days: at most 100 comments, in no order."""
+        first, last = (_results_key(tenant, task, _COMMENT + end) for end in ("", "\U0010ffff"))
+        items = islice(self._query(first, last), _MOST_COMMENTS)
+        said = [item for item in items if "comment" in item and item["expires_at"] > self._now()]
+        names = ("version", "score", "comment")
+        return [
+            {"request_id": item["hour_route"].removeprefix(_COMMENT), **{name: item[name] for name in names}}
+            for item in said
+        ]
+
+    def _comment(self, key: dict[str, str], version: str, score: int, comment: str | None) -> None:
+        update = Update()
+        update.set("version", version)
+        update.set("score", score)
+        update.set("expires_at", int((self._time() + _REQUESTS_KEPT).timestamp()))
+        if comment is None:
+            update.remove("comment")
+        else:
+            update.set("comment", comment)
+        with storage_errors("storing a comment"):
+            dynamodb().update_item(TableName=self._table, Key=to_item(key), **update.arguments())
+
+    def _query(self, first: dict[str, str], last: dict[str, str]) -> Iterable[Item]:
         start: dict[str, object] = {}
         while True:
             with storage_errors("reading the results of a task"):
                 answer = dynamodb().query(
                     TableName=self._table,
-                    KeyConditionExpression="#task = :task AND #hour >= :first",
+                    KeyConditionExpression="#task = :task AND #hour BETWEEN :first AND :last",
                     ExpressionAttributeNames={"#task": "tenant_day", "#hour": "hour_route"},
-                    ExpressionAttributeValues=to_item({":task": key["tenant_day"], ":first": key["hour_route"]}),
+                    ExpressionAttributeValues=to_item(
+                        {":task": first["tenant_day"], ":first": first["hour_route"], ":last": last["hour_route"]}
+                    ),
+                    Limit=_PAGE,
                     **start,  # type: ignore[arg-type]  # mypy does not see that it only holds a start key
                 )
             yield from map(from_item, answer["Items"])

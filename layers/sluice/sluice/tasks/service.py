@@ -103,7 +103,8 @@ class TaskService:
         tenant = principal.tenant.id
         self._library.find(tenant, name)
         found = self._results.by_version(tenant, name, query.days)
-        return {"object": "list", "task": name, "days": query.days, "data": found}
+        comments = self._results.comments(tenant, name)
+        return {"object": "list", "task": name, "days": query.days, "data": found, "comments": comments}
 
     def rate(self, principal: Principal, feedback: Feedback) -> JsonObject:
         """Take what somebody thought of an answer; said again, it replaces what was said before."""
