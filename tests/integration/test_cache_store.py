@@ -1,11 +1,13 @@
 import json
 import random
 import zlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from sluice.cache.store import MOST_ITEM_BYTES, CachedAnswer, ResponseCache
+from sluice.cache.store import MOST_ITEM_BYTES, CachedAnswer, Found, ResponseCache
 from sluice.errors import StorageUnavailableError
 from tests.conftest import Aws
 
@@ -87,6 +89,37 @@ def test_an_answer_over_the_size_is_not_kept(aws: Aws, cache: ResponseCache) -> 
     assert not cache.put("large", answer(noise(MOST_ITEM_BYTES).hex()), 60, 0)
     assert look_up(cache, "large") is None
     assert "Item" not in aws.dynamodb.get_item(TableName=aws.table("RESPONSE_CACHE_TABLE"), Key={"key": {"S": "large"}})
+
+
+def test_clearing_begins_a_generation_in_which_nothing_from_before_is_served(aws: Aws, cache: ResponseCache) -> None:
+    assert cache.look_up("acme", None) == Found(None, 0)
+    cache.put("k", answer(), 60, 0)
+    assert cache.clear("acme") == 1
+    assert cache.look_up("acme", "k") == Found(None, 1)
+    # A request that was let in before: what it stores is not served either.
+    cache.put("k", answer("late"), 60, 0)
+    assert cache.look_up("acme", "k") == Found(None, 1)
+    cache.put("k", answer("new"), 60, 1)
+    assert cache.look_up("acme", "k") == Found(answer("new"), 1)
+    assert cache.look_up("globex", None) == Found(None, 0)
+    # It must not be forgotten while answers from before are there: it has no time to live.
+    assert raw(aws, "generation#acme").keys() == {"key", "generation"}
+
+
+def test_many_clear_at_once_and_each_begins_a_generation_of_its_own(cache: ResponseCache) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        assert sorted(pool.map(lambda _: cache.clear("acme"), range(40))) == list(range(1, 41))
+
+
+def test_what_is_put_says_what_it_changed(cache: ResponseCache, clock: Clock) -> None:
+    [first] = cache.put("k", answer("first"), 3600, 0)
+    assert (first.generation, first.entries) == (0, 1)
+    assert 1_800_003_600 <= first.until < 1_800_003_660
+    clock.now_s += 600
+    second, replaced = cache.put("k", answer("a second and longer one"), 60, 3)
+    assert (second.generation, second.entries, second.until) == (3, 1, 1_800_000_660)
+    assert replaced == replace(first, entries=-1, bytes=-first.bytes)
+    assert second.bytes > first.bytes
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ def _health(deployment: Deployment, seen: Seen | None, circuit: Circuit, now_s: 
         "success_rate": round(health.success_rate, 4),
         "consecutive_failures": health.consecutive_failures,
         "response_time_ms": None if known_ms is None else round(known_ms, 1),
-        "circuit": str(circuit.state),
+        "circuit": circuit.state.lower(),
     }
 
 

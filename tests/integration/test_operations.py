@@ -1,0 +1,278 @@
+"""What operators see and do, through the function's own handler, of a chat server with a fake provider behind it."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from functions.operations import app as function
+from sluice import settings
+from sluice.storage.client import dynamodb
+from tests.chat_server import ChatServer, forget
+from tests.conftest import Aws
+from tests.credentials import gateway, model
+from tests.fakes.client import FakeProvider
+from tests.rest_function import RestFunction
+
+ROUTES = [
+    "GET /api/groq/quota",
+    "GET /api/groq/health",
+    "GET /api/groq/cache/stats",
+    "POST /api/groq/cache/clear",
+    "GET /v1/providers",
+]
+
+
+def _forget() -> None:
+    function.overview.cache_clear()
+    function.caches.cache_clear()
+
+
+@pytest.fixture
+def operations(chat: ChatServer) -> Iterator[RestFunction]:
+    """The function, with an operator's key of the tenant `acme`."""
+    _forget()
+    yield RestFunction(function.handler, chat.key("acme", role="operator"))
+    _forget()
+
+
+@contextmanager
+def sent_to_dynamodb() -> Iterator[list[str]]:
+    """The operations that this process's clients send meanwhile."""
+    sent: list[str] = []
+
+    def note(model: Any, **_: object) -> None:
+        sent.append(model.name)
+
+    clients = [dynamodb(), dynamodb(attempts=1), dynamodb(attempts=3)]
+    for client in clients:
+        client.meta.events.register("before-call.dynamodb", note)
+    yield sent
+    for client in clients:
+        client.meta.events.unregister("before-call.dynamodb", note)
+
+
+def ask(chat: ChatServer, question: str, **more: Any) -> str:
+    answer = chat.post(
+        {"model": "small", "messages": [{"role": "user", "content": question}]},
+        api_key=more.pop("api_key", None),
+        headers=more,
+    )
+    assert answer.status_code == 200
+    return answer.headers["x-sluice-cache"]
+
+
+def store_one_more(chat: ChatServer) -> None:
+    """A process adds what it has stored at most once a second, and with the next answer that it stores."""
+    time.sleep(1.05)
+    assert ask(chat, f"one more at {time.time()}") == "miss"
+
+
+def stats(operations: RestFunction, **query: str) -> dict[str, Any]:
+    answer = operations.send("GET /api/groq/cache/stats", query=query or None)
+    assert answer.status == 200
+    found: dict[str, Any] = answer.body
+    return found
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_only_operators_and_admins_are_let_in(chat: ChatServer, operations: RestFunction, route: str) -> None:
+    for key, status in (("", 401), ("nonsense", 401), (chat.api_key, 403), (chat.aws.admin_key, 200)):
+        assert operations.send(route, api_key=key).status == status
+    assert operations.send(route).status == 200
+
+
+def test_quotas_show_what_was_used_and_how_much_of_it_that_is(chat: ChatServer, operations: RestFunction) -> None:
+    ask(chat, "one")
+    ask(chat, "two")
+    ask(chat, "two")  # cached: not the deployment's
+    [row] = operations.send("GET /api/groq/quota").body["data"]
+    assert (row["deployment"], row["provider"], row["model"]) == ("fake-1#small", "gateway", "small")
+    assert list(row["limits"]) == ["rpm", "rpd", "tpm", "tpd"]
+    rpm, tpd = row["limits"]["rpm"], row["limits"]["tpd"]
+    assert (rpm["used"], rpm["limit"], rpm["percentage"], rpm["remaining"], rpm["warning"]) == (2, 100, 2, 98, None)
+    assert 0 < rpm["resets_in_seconds"] <= 62
+    tokens = chat.counted()["deployment"]["tokens_per_day"]
+    assert (tpd["used"], tpd["limit"]) == (tokens, 1_000_000)
+    assert row["warnings"] == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"), [(7, None), (8, "over 80 % used"), (9, "over 90 % used"), (10, "exhausted")]
+)
+def test_a_limit_warns_at_80_and_90_percent_and_when_it_is_exhausted(
+    aws: Aws, chat: ChatServer, fake: FakeProvider, operations: RestFunction, asked: int, said: str | None
+) -> None:
+    limits = {"requests_per_minute": 10, "requests_per_day": 1_000}
+    aws.set_credentials(gateway(fake, "fake-1", models={"small": model(limits=limits)}))
+    forget()
+    for number in range(asked):
+        ask(chat, f"question {number}")
+    answer = operations.send("GET /api/groq/quota").body
+    [row] = answer["data"]
+    assert row["limits"]["rpm"]["warning"] == said
+    assert row["limits"]["tpm"] is row["limits"]["tpd"] is None
+    expected = [] if said is None else [f"fake-1#small: requests_per_minute is {said}"]
+    assert row["warnings"] == answer["warnings"] == expected
+
+
+def test_all_deployments_are_read_in_one_request_each(
+    aws: Aws, chat: ChatServer, fake: FakeProvider, operations: RestFunction
+) -> None:
+    names = [f"model-{number}" for number in range(30)]
+    aws.set_credentials(gateway(fake, "fake-1", models={name: model() for name in names}))
+    forget()
+    assert chat.post({"model": "model-7", "messages": [{"role": "user", "content": "Hi"}]}).status_code == 200
+    operations.send("GET /v1/providers")
+    for route, expected in (("quota", ["BatchGetItem"]), ("health", ["BatchGetItem"] * 2)):
+        with sent_to_dynamodb() as sent:
+            answer = operations.send(f"GET /api/groq/{route}").body
+        assert sent == expected
+        assert len(answer["data"]) == 30
+    used = {row["model"]: row["limits"]["rpm"]["used"] for row in operations.send("GET /api/groq/quota").body["data"]}
+    assert {name for name, requests in used.items() if requests} == {"model-7"}
+
+
+def test_health_follows_what_happens(aws: Aws, chat: ChatServer, fake: FakeProvider, operations: RestFunction) -> None:
+    aws.set_credentials(gateway(fake, "fake-1"), gateway(fake, "fake-2", models={"other": model("smart")}))
+    forget()
+    _forget()
+    before = operations.send("GET /api/groq/health").body
+    assert before["status"] == "healthy"
+    assert [(row["health_score"], row["response_time_ms"], row["circuit"]) for row in before["data"]] == [
+        (1, None, "closed")
+    ] * 2
+    ask(chat, "one")
+    [row, _] = operations.send("GET /api/groq/health").body["data"]
+    assert (row["is_healthy"], row["success_rate"], row["consecutive_failures"]) == (True, 1, 0)
+    assert row["response_time_ms"] > 0
+    fake.add_fault("500", times=None)
+    body = {"model": "small", "messages": [{"role": "user", "content": "two"}], "seed": 1}
+    with ThreadPoolExecutor(6) as pool:
+        statuses = set(pool.map(lambda seed: chat.post(body | {"seed": seed}).status_code, range(6)))
+    assert statuses == {503}
+    after = operations.send("GET /api/groq/health").body
+    assert after["status"] == "degraded"
+    [row, other] = after["data"]
+    assert (row["is_healthy"], row["circuit"]) == (False, "open")
+    # Health is written by whoever settles last: of failures at once, not each is counted.
+    assert row["consecutive_failures"] >= 1
+    assert row["health_score"] < row["success_rate"] < 1
+    assert (other["is_healthy"], other["circuit"], other["success_rate"]) == (True, "closed", 1)
+
+
+def test_providers_are_listed_without_their_keys(
+    aws: Aws, chat: ChatServer, fake: FakeProvider, operations: RestFunction
+) -> None:
+    aws.set_credentials(gateway(fake, "fake-1"), gateway(fake, "fake-2", enabled=False))
+    forget()
+    _forget()
+    answer = operations.send("GET /v1/providers")
+    [provider] = answer.body["data"]
+    assert (provider["id"], provider["adapter"]) == ("gateway", "openai_compatible")
+    assert [(each["alias"], each["models"][0]["is_enabled"]) for each in provider["credentials"]] == [
+        ("fake-1", True),
+        ("fake-2", False),
+    ]
+    assert "key-fake" not in str(answer.body)
+    assert chat.api_key not in str(answer.body)
+
+
+def test_hits_and_misses_and_entries_are_exact_for_requests_at_once(chat: ChatServer, operations: RestFunction) -> None:
+    questions = [f"question {number % 10}" for number in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        # One after the other for each question, all questions at once.
+        list(pool.map(lambda question: [ask(chat, question) for _ in range(4)], dict.fromkeys(questions)))
+    found = stats(operations)
+    assert (found["hits"], found["misses"], found["hit_rate"]) == (30, 10, 0.75)
+    store_one_more(chat)
+    found = stats(operations)
+    assert (found["entries"], found["expired"], found["hits"], found["misses"]) == (11, 0, 30, 11)
+    stored = dynamodb().scan(TableName=chat.aws.table("RESPONSE_CACHE_TABLE"))["Items"]
+    assert found["bytes"] == sum(int(item["bytes"]["N"]) for item in stored) > 0
+    assert [each["tenant"] for each in found["tenants"]] == ["acme"]
+
+
+def test_an_answer_that_replaces_another_is_one_entry(chat: ChatServer, operations: RestFunction) -> None:
+    for _ in range(3):
+        assert ask(chat, "again", **{"cache-control": "no-cache"}) == "skipped"
+    store_one_more(chat)
+    found = stats(operations)
+    assert (found["entries"], found["hits"], found["misses"]) == (2, 0, 4)
+    stored = dynamodb().scan(TableName=chat.aws.table("RESPONSE_CACHE_TABLE"))["Items"]
+    assert found["bytes"] == sum(int(item["bytes"]["N"]) for item in stored) > 0
+
+
+def test_stats_do_not_scan_and_a_busy_process_counts_once_a_second(chat: ChatServer, operations: RestFunction) -> None:
+    with sent_to_dynamodb() as sent:
+        for number in range(20):
+            ask(chat, f"question {number}")
+    # Six for each, and what was stored at most once a second; a few more where a slice of a limit ends.
+    assert 20 * 6 < len(sent) < 20 * 7
+    stats(operations)
+    with sent_to_dynamodb() as sent:
+        stats(operations)
+    assert sorted(sent) == ["BatchGetItem", "Query", "Query"]
+
+
+def test_a_cleared_cache_serves_nothing_at_once_and_fills_again(chat: ChatServer, operations: RestFunction) -> None:
+    assert [ask(chat, "one"), ask(chat, "one")] == ["miss", "hit"]
+    store_one_more(chat)
+    with sent_to_dynamodb() as sent:
+        answer = operations.send("POST /api/groq/cache/clear")
+    assert (answer.status, answer.body["tenants"]) == (200, ["acme"])
+    # Who asks is known already: clearing is one write.
+    assert [name for name in sent if name != "GetItem"] == ["UpdateItem"]
+    found = stats(operations)
+    assert (found["entries"], found["expired"], found["bytes"]) == (0, 2, 0)
+    assert [ask(chat, "one"), ask(chat, "one")] == ["miss", "hit"]
+    store_one_more(chat)
+    found = stats(operations)
+    # The answer that was cleared has made room for the new one.
+    assert (found["entries"], found["expired"], found["hits"], found["misses"]) == (2, 1, 2, 4)
+
+
+def test_an_operator_reaches_its_own_tenant_s_cache_and_an_admin_all(
+    chat: ChatServer, operations: RestFunction
+) -> None:
+    other = chat.tenant("globex")
+    ask(chat, "one")
+    assert [ask(chat, "one", api_key=other), ask(chat, "one", api_key=other)] == ["miss", "hit"]
+    assert (stats(operations)["hits"], stats(operations)["misses"]) == (0, 1)
+    store_one_more(chat)
+    assert stats(operations)["entries"] == 2
+    for route in ("GET /api/groq/cache/stats", "POST /api/groq/cache/clear"):
+        refused = operations.send(route, query={"tenant": "globex"})
+        assert (refused.status, refused.body["error"]["param"]) == (404, "tenant")
+        unknown = operations.send(route, query={"tenant": "nobody"}, api_key=chat.aws.admin_key)
+        assert unknown.status == 404
+        misspelt = operations.send(route, query={"tenent": "globex"}, api_key=chat.aws.admin_key)
+        assert (misspelt.status, misspelt.body["error"]["param"]) == (400, "tenent")
+    assert operations.send("POST /api/groq/cache/clear").body["tenants"] == ["acme"]
+    assert [ask(chat, "one"), ask(chat, "one", api_key=other)] == ["miss", "hit"]
+    every = operations.send("GET /api/groq/cache/stats", api_key=chat.aws.admin_key).body
+    assert [each["tenant"] for each in every["tenants"]] == ["admin", "acme", "globex"]
+    assert [(each["hits"], each["misses"]) for each in every["tenants"]] == [(0, 0), (0, 3), (2, 1)]
+    assert (every["hits"], every["misses"]) == (2, 4)
+    assert every["entries"] == sum(each["entries"] for each in every["tenants"])
+    cleared = operations.send("POST /api/groq/cache/clear", api_key=chat.aws.admin_key).body["tenants"]
+    assert cleared == ["admin", "acme", "globex"]
+    assert [ask(chat, "one"), ask(chat, "one", api_key=other)] == ["miss", "miss"]
+
+
+def test_an_admin_s_own_answers_are_cleared_too(chat: ChatServer, operations: RestFunction) -> None:
+    admin = chat.aws.admin_key
+    assert [ask(chat, "one", api_key=admin), ask(chat, "one", api_key=admin)] == ["miss", "hit"]
+    operations.send("POST /api/groq/cache/clear", api_key=admin)
+    assert ask(chat, "one", api_key=admin) == "miss"
+
+
+def test_without_dynamodb_operators_are_told_so(operations: RestFunction, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QUOTA_TABLE", "no-such-table")
+    settings.settings.cache_clear()
+    _forget()
+    answer = operations.send("GET /api/groq/quota")
+    assert (answer.status, answer.body["error"]["code"]) == (503, "storage_unavailable")

@@ -1,0 +1,65 @@
+"""A function's own handler, called as API Gateway's REST API calls it."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+_CONTEXT = SimpleNamespace(
+    function_name="function",
+    memory_limit_in_mb=512,
+    invoked_function_arn="arn:aws:lambda:us-east-1:000000000000:function:function",
+    aws_request_id="5f3c7b0a",
+    get_remaining_time_in_millis=lambda: 30_000,
+)
+
+
+@dataclass(frozen=True)
+class RestAnswer:
+    """What the function answered."""
+
+    status: int
+    body: Any
+
+
+@dataclass(frozen=True)
+class RestFunction:
+    """A handler, and the API key that is sent unless another is."""
+
+    handler: "Callable[[dict[str, Any], LambdaContext], dict[str, Any]]"
+    api_key: str
+
+    def send(
+        self, route: str, *, query: Mapping[str, str] | None = None, body: Any = None, api_key: str | None = None
+    ) -> RestAnswer:
+        """Send a request: `GET /v1/things`."""
+        method, path = route.split(maxsplit=1)
+        key = self.api_key if api_key is None else api_key
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        event = {
+            "resource": path,
+            "path": path,
+            "httpMethod": method,
+            "headers": headers,
+            "multiValueHeaders": {name: [value] for name, value in headers.items()},
+            "queryStringParameters": query,
+            "multiValueQueryStringParameters": {name: [value] for name, value in query.items()} if query else None,
+            "pathParameters": None,
+            "stageVariables": None,
+            "requestContext": {
+                "httpMethod": method,
+                "path": f"/live{path}",
+                "requestId": "c6af9ac6-7b61-11e6-9a41-93e8deadbeef",
+                "resourcePath": path,
+                "stage": "live",
+                "identity": {"sourceIp": "192.0.2.1"},
+            },
+            "body": None if body is None else json.dumps(body),
+            "isBase64Encoded": False,
+        }
+        answer = self.handler(event, cast("LambdaContext", _CONTEXT))
+        return RestAnswer(answer["statusCode"], json.loads(answer["body"]))
