@@ -41,8 +41,12 @@ class ConversationArchive:
     def listing(self, owner: Owner, *, page: str | None, limit: int) -> Listing:
         """At most `limit` of an owner's conversations, the latest first. What was done a moment ago may be missing."""
         start: dict[str, Any] = {}
+        now = int(self._clock())
         if page is not None:
             expires_at, conversation_id = parse_page(page)
+            # All that came after it has expired too, and DynamoDB takes no start outside of what is asked for.
+            if expires_at <= now:
+                return Listing((), None)
             listed = {"listed_for": owner.id, "expires_at": expires_at}
             start = {"ExclusiveStartKey": to_item(listed) | place(owner, conversation_id, HEAD)}
         with storage_errors("Listing conversations"):
@@ -51,15 +55,16 @@ class ConversationArchive:
                 IndexName=OWNER_INDEX,
                 KeyConditionExpression="#listed_for = :owner AND #expires_at > :now",
                 ExpressionAttributeNames=names("listed_for", "expires_at"),
-                ExpressionAttributeValues=to_item({":owner": owner.id, ":now": int(self._clock())}),
+                ExpressionAttributeValues=to_item({":owner": owner.id, ":now": now}),
                 ScanIndexForward=False,
-                Limit=limit,
+                # One more tells whether there is a next page.
+                Limit=limit + 1,
                 **start,
             )
-        heads = [from_item(item) for item in found["Items"]]
-        summaries = tuple(to_summary(head) for head in heads)
-        last = summaries[-1] if summaries and "LastEvaluatedKey" in found else None
-        return Listing(summaries, f"{last.expires_at}:{last.id}" if last else None)
+        summaries = tuple(to_summary(from_item(item)) for item in found["Items"])
+        shown = summaries[:limit]
+        last = shown[-1] if len(summaries) > limit else None
+        return Listing(shown, f"{last.expires_at}:{last.id}" if last else None)
 
     def read(self, owner: Owner, conversation_id: str, *, before: int | None, limit: int) -> Transcript:
         """A conversation with at most `limit` of its turns, the latest or those before a sequence; else NotFoundError.
