@@ -47,7 +47,15 @@ def test_a_function_answers_its_sample_event(path: Path, stack: RunningStack) ->
     assert "FunctionError" not in result
     answer = json.loads(result["Payload"].read())
     # What these speak of is not there, which only a request that got through is told.
-    unknown = {"revoke_key", "compare_task_versions", "give_feedback", "genai_context", "delete_genai_context"}
+    unknown = {
+        "revoke_key",
+        "compare_task_versions",
+        "give_feedback",
+        "genai_context",
+        "delete_genai_context",
+        "read_conversation",
+        "delete_conversation",
+    }
     body = json.loads(answer["body"])
     if path.stem == "generate_questions" and answer["statusCode"] == 502:
         # More than a model as small as the local one can be expected to do.
@@ -76,6 +84,9 @@ def test_a_function_answers_its_sample_event(path: Path, stack: RunningStack) ->
         ("POST", "/api/v1/genai/chat"),
         ("DELETE", "/api/v1/genai/context/abc"),
         ("POST", "/api/v1/questions/generate"),
+        ("GET", "/v1/conversations"),
+        ("GET", "/v1/conversations/abc"),
+        ("DELETE", "/v1/conversations/abc"),
     ],
 )
 def test_every_route_answers_through_the_deployed_api(method: str, path: str, stack: RunningStack) -> None:

@@ -28,6 +28,7 @@ FUNCTIONS = [
     "UsageFunction",
     "GenaiFunction",
     "QuestionsFunction",
+    "ConversationsFunction",
 ]
 
 
@@ -180,13 +181,17 @@ def _statements(function: str) -> list[dict[str, Any]]:
 
 
 def _allowed(function: str) -> dict[str, set[str]]:
-    """Actions by the logical id of the resource they are allowed on."""
+    """Actions by the logical id of the resource, or `<id>/index/<name>`, that they are allowed on."""
     allowed: dict[str, set[str]] = {}
     for statement in _statements(function):
         assert statement["Effect"] == "Allow"
         listed = statement["Resource"] if isinstance(statement["Resource"], list) else [statement["Resource"]]
         for resource in listed:
-            name = resource["Ref"] if "Ref" in resource else resource["Fn::GetAtt"][0]
+            if "Fn::Sub" in resource:
+                # A table's index: `${Table.Arn}/index/name`.
+                name = resource["Fn::Sub"].removeprefix("${").replace(".Arn}", "")
+            else:
+                name = resource["Ref"] if "Ref" in resource else resource["Fn::GetAtt"][0]
             allowed.setdefault(name, set()).update(statement["Action"])
     return allowed
 
@@ -249,6 +254,18 @@ def test_each_function_may_do_what_it_does_and_nothing_else() -> None:
         "UsageTable": {"dynamodb:Query"},
         "AdminKeySecret": read_secret,
     }
+    assert _allowed("ConversationsFunction") == {
+        "ConversationsTable": {
+            "dynamodb:GetItem",
+            "dynamodb:Query",
+            "dynamodb:UpdateItem",
+            "dynamodb:DeleteItem",
+            "dynamodb:BatchWriteItem",
+        },
+        "ConversationsTable/index/by-owner": {"dynamodb:Query"},
+        "DirectoryTable": {"dynamodb:GetItem"},
+        "AdminKeySecret": read_secret,
+    }
 
 
 def test_operators_reach_the_generations_of_caches_and_no_answers() -> None:
@@ -259,7 +276,7 @@ def test_operators_reach_the_generations_of_caches_and_no_answers() -> None:
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_function_is_told_of_exactly_what_it_may_use(function: str) -> None:
     named = {value["Ref"] for value in variables(function).values() if isinstance(value, dict)}
-    assert named & resources().keys() == _allowed(function).keys()
+    assert named & resources().keys() == {name.split("/")[0] for name in _allowed(function)}
 
 
 def test_roles_allow_writing_logs_and_traces_only_beside_their_statements() -> None:

@@ -71,13 +71,13 @@ class Transcript:
     has_more: bool
 
 
-def check_id(conversation_id: str) -> None:
+def check_id(conversation_id: str, param: str = "metadata.conversation_id") -> None:
     """InvalidRequestError unless it is 1 to 128 letters, digits and `.`, `_`, `:`, `-`, a letter or digit first."""
     if not _ID.fullmatch(conversation_id):
         raise InvalidRequestError(
             "A conversation's id is 1 to 128 letters, digits, dots, underscores, colons and hyphens, "
             "the first a letter or a digit.",
-            param="metadata.conversation_id",
+            param=param,
         )
 
 
