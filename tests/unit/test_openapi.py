@@ -46,7 +46,7 @@ def test_an_operation_says_what_may_come_of_it(operation: Operation) -> None:
     assert ("413" in responses) == ("requestBody" in described)
     names = {parameter["name"] for parameter in described.get("parameters", ()) if parameter["in"] == "path"}
     assert names == set(re.findall(r"\{(\w+)\+?\}", operation.path))
-    assert ("text/event-stream" in responses[str(operation.status.value)]["content"]) == (operation.events is not None)
+    assert ("text/event-stream" in responses[str(operation.status.value)]["content"]) == bool(operation.events)
     assert described["tags"][0] in {tag["name"] for tag in document()["tags"]}
 
 

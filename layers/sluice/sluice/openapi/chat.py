@@ -126,7 +126,7 @@ OPERATIONS = (
         body=ChatRequest,
         example={"model": "auto", "messages": _QUESTION, "max_tokens": 64},
         answer=ChatCompletion,
-        events=ChatCompletionChunk,
+        events=(ChatCompletionChunk,),
         asks_a_model=True,
     ),
     Operation(

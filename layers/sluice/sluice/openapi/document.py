@@ -2,16 +2,23 @@
 
 from functools import cache
 
+from pydantic import BaseModel
+
+from sluice.catalog import SHARED
 from sluice.chat import JsonObject
 from sluice.http.responses import to_json
-from sluice.openapi import chat, keys, operations, tasks, usage
+from sluice.openapi import chat, genai, keys, operations, questions, tasks, usage
 from sluice.openapi.operation import Operation
 from sluice.openapi.problems import PROBLEMS, Error
 from sluice.openapi.schemas import query_parameters, reference, schemas
+from sluice.tasks.fields import object_schema
+from sluice.tasks.task import read_task
 
 OPERATIONS: tuple[Operation, ...] = (
     *chat.OPERATIONS,
     *tasks.OPERATIONS,
+    *genai.OPERATIONS,
+    *questions.OPERATIONS,
     *usage.OPERATIONS,
     *operations.OPERATIONS,
     *keys.OPERATIONS,
@@ -20,6 +27,8 @@ OPERATIONS: tuple[Operation, ...] = (
 _TAGS = {
     "Chat": "Ask a model, and see which there are.",
     "Tasks": "Ready-made prompts, a tenant's own versions of them, and how they do.",
+    "Operations assistant": "Chats and prompts about infrastructure, in sessions.",
+    "Interviews": "Questions for interviews, from a bank that grows.",
     "Usage": "Who used what.",
     "Operations": "How the deployments and the caches are doing. For operators.",
     "Tenants and keys": "Who may use this gateway, and how much. For admins.",
@@ -107,12 +116,16 @@ def _operation(operation: Operation, named: dict[str, JsonObject]) -> JsonObject
         described["description"] = operation.description
     if parameters := _parameters(operation, named):
         described["parameters"] = parameters
-    if operation.body is not None:
-        content: JsonObject = {"schema": reference(operation.body)}
-        if operation.example is not None:
-            content["example"] = operation.example
+    if content := _body(operation):
         described["requestBody"] = {"required": True, "content": {"application/json": content}}
     return described
+
+
+def _body(operation: Operation) -> JsonObject | None:
+    if operation.task is not None:
+        task = read_task(SHARED / "tasks" / f"{operation.task}.toml").file
+        return {"schema": object_schema(task.inputs), "example": task.examples[0].inputs}
+    return None if operation.body is None else {"schema": reference(operation.body), "example": operation.example}
 
 
 def _parameters(operation: Operation, named: dict[str, JsonObject]) -> list[JsonObject]:
@@ -130,11 +143,23 @@ def _parameters(operation: Operation, named: dict[str, JsonObject]) -> list[Json
     return in_path + (query_parameters(operation.query, named) if operation.query else [])
 
 
+def _event(operation: Operation) -> JsonObject:
+    """One event of a stream. OpenAPI 3.1 has no words for a sequence of them; this is how 3.2 describes each."""
+    said: list[type[BaseModel]] = [*operation.events, Error]
+    content: JsonObject = {"anyOf": [reference(model) for model in said]}
+    written: JsonObject = {"type": "string", "contentMediaType": "application/json", "contentSchema": content}
+    return {
+        "description": "One event.",
+        "type": "object",
+        "properties": {"data": {"anyOf": [{"const": "[DONE]"}, written]}},
+        "required": ["data"],
+    }
+
+
 def _responses(operation: Operation) -> JsonObject:
     content: JsonObject = {"application/json": {"schema": reference(operation.answer)}}
-    if operation.events is not None:
-        # OpenAPI 3.1 has no words for a sequence: the schema is that of one event's data.
-        content["text/event-stream"] = {"schema": {"type": "string", "contentSchema": reference(operation.events)}}
+    if operation.events:
+        content["text/event-stream"] = {"schema": _event(operation)}
     answer: JsonObject = {"description": operation.status.phrase, "content": content}
     if operation.asks_a_model:
         answer["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in _HEADERS}

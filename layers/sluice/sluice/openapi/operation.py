@@ -38,7 +38,8 @@ class Operation:
     """A method of a path, as template.yaml has it.
 
     `role` is the least that a key needs, None where no key is needed. `errors` are statuses beside those that follow
-    from the rest. `events` is what a streamed answer's events hold, for routes that can stream. `example` is a body.
+    from the rest. `events` are what the events of a streamed answer may hold. `example` is a body.
+    With `task`, the body is the inputs of that task.
     """
 
     id: str
@@ -52,8 +53,9 @@ class Operation:
     query: type[BaseModel] | None = None
     body: type[BaseModel] | None = None
     example: JsonObject | None = None
+    task: str | None = None
     answer: type[BaseModel]
-    events: type[BaseModel] | None = None
+    events: tuple[type[BaseModel], ...] = ()
     status: HTTPStatus = HTTPStatus.OK
     asks_a_model: bool = False
     errors: frozenset[int] = frozenset()
@@ -61,7 +63,12 @@ class Operation:
     @property
     def models(self) -> list[type[BaseModel]]:
         """All models that describe it."""
-        return [model for model in (self.query, self.body, self.answer, self.events) if model is not None]
+        return [model for model in (self.query, self.body, self.answer, *self.events) if model is not None]
+
+    @property
+    def takes_anything(self) -> bool:
+        """Whether there is anything to send with it, be it a key."""
+        return bool(self.role or self.parameters or self.query or self.body or self.task)
 
     @property
     def error_statuses(self) -> list[int]:
@@ -73,7 +80,7 @@ class Operation:
             found.add(403)
         if self.query is not None:
             found.add(400)
-        if self.body is not None:
+        if self.body is not None or self.task is not None:
             found |= {400, 413}
         if self.parameters:
             found.add(404)

@@ -212,7 +212,7 @@ OPERATIONS = (
         body=TaskRequest,
         example={"inputs": {"issue_details": "FATAL: sorry, too many clients already"}, "max_tokens": 200},
         answer=TaskResult,
-        events=ChatCompletionChunk,
+        events=(ChatCompletionChunk, TaskResult),
         asks_a_model=True,
     ),
     Operation(
@@ -228,11 +228,16 @@ OPERATIONS = (
         example={
             "definition": {
                 "group": "operations",
-                "description": "Explains a thing in one sentence.",
-                "system": "You explain things. Answer with one sentence.",
-                "user": "Explain {{ topic }}.",
+                "description": "Explains an alert or an error in one sentence.",
+                "system": "You explain alerts and errors. Answer with one sentence.",
+                "user": "Explain this:\n{{ issue_details }}",
                 "inputs": {
-                    "topic": {"type": "string", "description": "What to explain", "required": True, "max_length": 200}
+                    "issue_details": {
+                        "type": "string",
+                        "description": "What to explain",
+                        "required": True,
+                        "max_length": 8000,
+                    }
                 },
                 "output": {"format": "text"},
             }
