@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from sluice.catalog import SHARED
 from sluice.chat import JsonObject
 from sluice.http.responses import to_json
-from sluice.openapi import chat, genai, keys, operations, questions, tasks, usage
+from sluice.openapi import chat, conversations, genai, keys, operations, questions, tasks, usage
 from sluice.openapi.operation import Operation
 from sluice.openapi.problems import PROBLEMS, Error
 from sluice.openapi.schemas import query_parameters, reference, schemas
@@ -16,6 +16,7 @@ from sluice.tasks.task import read_task
 
 OPERATIONS: tuple[Operation, ...] = (
     *chat.OPERATIONS,
+    *conversations.OPERATIONS,
     *tasks.OPERATIONS,
     *genai.OPERATIONS,
     *questions.OPERATIONS,
@@ -26,6 +27,7 @@ OPERATIONS: tuple[Operation, ...] = (
 
 _TAGS = {
     "Chat": "Ask a model, and see which there are.",
+    "Conversations": "What was said under a `conversation_id`, for who said it.",
     "Tasks": "Ready-made prompts, a tenant's own versions of them, and how they do.",
     "Operations assistant": "Chats and prompts about infrastructure, in sessions.",
     "Interviews": "Questions for interviews, from a bank that grows.",
