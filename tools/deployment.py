@@ -49,7 +49,7 @@ def deploy(ministack: MiniStack, parameters: Mapping[str, str] | None = None) ->
     cloudformation = session().client("cloudformation", endpoint_url=ministack.endpoint_url)
     stack = cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"][0]
     outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
-    left_out.complete(ministack, outputs["ApiId"], function_environment(ministack, outputs["ChatFunctionName"]))
+    left_out.complete(ministack, outputs["ApiId"], all_variables(ministack, outputs))
     api_url = f"{ministack.endpoint_url}/restapis/{outputs['ApiId']}/live/_user_request_"
     return Deployment(api_url, outputs)
 
@@ -58,6 +58,12 @@ def function_environment(ministack: MiniStack, function_name: str) -> dict[str, 
     """The variables that the deployed function runs with."""
     functions = session().client("lambda", endpoint_url=ministack.endpoint_url)
     return functions.get_function_configuration(FunctionName=function_name)["Environment"]["Variables"]
+
+
+def all_variables(ministack: MiniStack, outputs: Mapping[str, str]) -> dict[str, str]:
+    """The variables of all deployed functions together; no one function is told of every table."""
+    names = [name for output, name in outputs.items() if output.endswith("FunctionName")]
+    return {key: value for name in names for key, value in function_environment(ministack, name).items()}
 
 
 def parameter_overrides(parameters: Mapping[str, str] | None = None) -> list[str]:

@@ -124,13 +124,13 @@ def test_deploying_again_works_and_changes_what_was_changed(stack: RunningStack)
 
 
 def test_deployed_tables_have_the_declared_keys_and_expire(stack: RunningStack) -> None:
-    chat = deployment.function_environment(stack.ministack, stack.deployment.outputs["ChatFunctionName"])
+    variables = deployment.all_variables(stack.ministack, stack.deployment.outputs)
     dynamodb = session().client("dynamodb", endpoint_url=stack.ministack.endpoint_url)
     for variable, schema in template.tables(template.load()).items():
-        table = dynamodb.describe_table(TableName=chat[variable])["Table"]
+        table = dynamodb.describe_table(TableName=variables[variable])["Table"]
         assert table["KeySchema"] == schema.definition["KeySchema"]
         assert table["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
-        ttl = dynamodb.describe_time_to_live(TableName=chat[variable])["TimeToLiveDescription"]
+        ttl = dynamodb.describe_time_to_live(TableName=variables[variable])["TimeToLiveDescription"]
         assert ttl.get("AttributeName") == schema.ttl_attribute
 
 
