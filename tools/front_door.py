@@ -39,7 +39,9 @@ class FrontDoor:
 
     async def _forward(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        url = httpx.URL(path=request.url.path, query=request.url.query.encode())
+        # As it came: %2F decoded and encoded anew would be a slash, and a control character is not taken decoded.
+        target = b"?".join(part for part in (scope["raw_path"], scope["query_string"]) if part)
+        url = self._api.base_url.copy_with(raw_path=self._api.base_url.raw_path.rstrip(b"/") + target)
         headers = [(name, value) for name, value in request.headers.items() if name not in _NOT_FORWARDED]
         answer = await self._api.request(request.method, url, headers=headers, content=await request.body())
         response = Response(answer.content, answer.status_code)
