@@ -139,7 +139,11 @@ class FakeServer:
                 "invalid_request_error",
                 "model_not_found",
             )
-        answer = build(body, flavour, self.number, int(wall_s), self.settings)
+        try:
+            answer = build(body, flavour, self.number, int(wall_s), self.settings)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            # A real provider checks every field first; this one is told by the first that it can't make sense of.
+            raise ApiError(400, f"Invalid request: {error!r}", "invalid_request_error", None) from error
         violations: list[Violation] = []
         if fault is None or self.settings.count_faults:
             violations = self.book.admit(api_key, model, answer.tokens, monotonic_s, wall_s)
