@@ -5,6 +5,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -22,6 +23,7 @@ from sluice.errors import (
     ProviderUnavailableError,
 )
 from sluice.providers.base import Provider, ProviderConfig
+from sluice.providers.exchange import MAX_STREAM_BYTES
 from sluice.providers.groq import GroqProvider
 from sluice.providers.huggingface import HuggingFaceProvider
 from sluice.providers.openai_compatible import OpenAICompatibleProvider
@@ -71,6 +73,23 @@ BROKEN_ANSWERS = [
     "content_not_text",
 ]
 BROKEN_STREAMS = [*BROKEN_ANSWERS, "ends_early", "error_midway"]
+# What follows such a delta would make a whole stream of it.
+END = 'data: {"choices": [{"delta": {}, "finish_reason": "stop"}]}\n\ndata: [DONE]\n\n'
+WRONG_MESSAGES = [
+    '{"content": ["a"]}',
+    '{"refusal": {"text": "a"}}',
+    '{"reasoning": 1}',
+    '{"reasoning_content": false}',
+    '{"tool_calls": "f"}',
+    '{"tool_calls": [null]}',
+    '{"tool_calls": [{"function": "f"}]}',
+    '{"tool_calls": [{"function": {"arguments": {"x": 1}}}]}',
+    '{"tool_calls": [{"index": 0}, {"index": "1"}]}',
+    '{"tool_calls": [{"index": -1}]}',
+    '{"tool_calls": [{"index": true}]}',
+    '{"tool_calls": [{"index": 0.5}]}',
+]
+WRONG_FIELDS = ['"logprobs": []', '"logprobs": "none"', '"finish_reason": 1', '"finish_reason": {}', '"index": null']
 SLOW_ANSWERS = ["hang", "hang_midway", "drip", "drip_headers", "slow"]
 
 
@@ -213,6 +232,8 @@ def test_a_broken_stream_is_a_protocol_error(provider: Provider, fake: FakeProvi
         '{"choices": [{"message": {"content": NaN}}]}',
         '{"choices": [{"message": {"content": null, "tool_calls": {"0": {}}}}]}',
         "[" * 100_000,
+        *(f'{{"choices": [{{"message": {message}}}]}}' for message in WRONG_MESSAGES),
+        *(f'{{"choices": [{{"message": {{"content": "a"}}, {field}}}]}}' for field in WRONG_FIELDS),
     ],
 )
 def test_an_answer_of_wrong_types_is_a_protocol_error(provider: Provider, fake: FakeProvider, body: str) -> None:
@@ -231,11 +252,34 @@ def test_an_answer_of_wrong_types_is_a_protocol_error(provider: Provider, fake: 
         'data: {"choices": [{"index": 0, "delta": {"content": {"text": "a"}}}]}\n\n',
         'data: {"choices": [{"index": 0, "delta": {"content": "a"}}]}\n\n',
         'data: {"choices": [], "usage": {}}\n\ndata: [DONE]\n\n',
+        *(f'data: {{"choices": [{{"delta": {delta}}}]}}\n\n{END}' for delta in WRONG_MESSAGES),
+        *(f'data: {{"choices": [{{"delta": {{"content": "a"}}, {field}}}]}}\n\n{END}' for field in WRONG_FIELDS),
     ],
 )
 def test_a_stream_of_wrong_types_is_a_protocol_error(provider: Provider, fake: FakeProvider, events: str) -> None:
     fake.add_fault("raw", message=events)
     assert type(failure_of(provider, streamed=True)) is BROKEN
+
+
+def test_a_stream_without_end_is_cut_off(provider: Provider) -> None:
+    event = b'data: {"choices": [{"index": 0, "delta": {"content": "a"}}], "x": "' + b"x" * 1_000_000 + b'"}\n\n'
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n")
+            with connection, suppress(ConnectionError):
+                while True:
+                    connection.sendall(event)
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        error = failure_of(type(provider)(ProviderConfig("p", "p-1", API_KEY, url)), streamed=True, timeout_s=60)
+        assert type(error) is BROKEN
+        assert error.message == f"the answer has more than {MAX_STREAM_BYTES} bytes"
+        thread.join(5)
 
 
 @pytest.mark.parametrize("usage", ["no_usage", "negative_usage", "huge_usage", "string_usage"])

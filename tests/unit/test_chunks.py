@@ -98,3 +98,15 @@ def test_what_the_guard_has_no_business_with_is_the_same_object() -> None:
         chunk({"tool_calls": None, "content": None}),
     ):
         assert guard.release(untouched) is untouched
+
+
+def test_a_tool_call_whose_index_is_null_is_guarded_too() -> None:
+    call = {"index": None, "function": {"name": "f", "arguments": '{"x": 1}'}}
+    body = assemble(released([chunk({"tool_calls": [call]}), chunk({}, finish="tool_calls")]))
+    (said,) = body["choices"][0]["message"]["tool_calls"]
+    assert said["function"]["arguments"] == '{"x": 1}'
+
+
+@pytest.mark.parametrize("extension", ["none", [], 1, {"usage": "none"}, {}])
+def test_an_extension_of_another_form_has_no_usage(extension: object) -> None:
+    assert ChatChunk({"choices": [], "x_groq": extension}).usage is None

@@ -157,7 +157,8 @@ class ChatChunk:
     @property
     def usage(self) -> Usage | None:
         """Tokens, on the chunk that carries them (Groq also sends them as `x_groq.usage`)."""
-        return Usage.from_body(self.body) or Usage.from_body(self.body.get("x_groq") or {})
+        extension = self.body.get("x_groq")
+        return Usage.from_body(self.body) or (Usage.from_body(extension) if isinstance(extension, dict) else None)
 
 
 def _is_count(value: object) -> TypeIs[int]:

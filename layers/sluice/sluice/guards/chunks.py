@@ -69,7 +69,7 @@ class ChunkGuard:
         function = call.get("function") or {}
         if not isinstance(function.get("arguments"), str) or not function["arguments"]:
             return call
-        released = self._feed((index, int(call.get("index", 0))), function["arguments"])
+        released = self._feed((index, call.get("index") or 0), function["arguments"])
         return {**call, "function": {**function, "arguments": released}}
 
     def _with_logprobs(self, choice: JsonObject, index: int) -> JsonObject:

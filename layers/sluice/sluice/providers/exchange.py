@@ -15,9 +15,13 @@ from sluice.providers.failures import failure, failure_in_answer
 from sluice.providers.sse import event_data
 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
+# More than a whole answer may have, because each chunk of a stream repeats its frame.
+MAX_STREAM_BYTES = 2 * MAX_ANSWER_BYTES
 # After [DONE] only the end of the body is due; it usually came along. Waiting for it saves the connection.
 DRAIN_S = 0.05
 DONE = "[DONE]"
+# Where a message's own texts are; one that is no text could not be guarded.
+_TEXTS = ("content", "reasoning", "reasoning_content", "refusal")
 
 
 type ReadLimits = Callable[[Mapping[str, str]], RateLimitHeaders]
@@ -107,7 +111,9 @@ def read_whole(response: HttpResponse, call: Call, limits: ReadLimits) -> Provid
     if not choices:
         _broken("the answer has no choices")
     for choice in choices:
-        _check_message(choice.get("message"), "message")
+        if choice.get("message") is None:
+            _broken("a choice has no message")
+        _check_choice(choice, "message")
     return ProviderResponse(ChatResponse(body), limits(response.headers))
 
 
@@ -161,7 +167,7 @@ class AnswerStream(ProviderStream):
         # Which choices have begun, and whether they have ended: a stream without [DONE] is whole if all have.
         has_ended: dict[int, bool] = {}
         is_done = False
-        events = event_data(self._response.iter_raw())
+        events = event_data(_bounded(self._response, MAX_STREAM_BYTES))
         try:
             while (data := _next_event(events)) is not None:
                 if data == DONE:
@@ -171,7 +177,7 @@ class AnswerStream(ProviderStream):
                 if body.get("error"):
                     self._fail(body["error"], has_begun=bool(has_ended))
                 for choice in _choices(body):
-                    _check_message(choice.get("delta", {}), "delta")
+                    _check_choice(choice, "delta")
                     index = choice.get("index", 0)
                     has_ended[index] = has_ended.get(index, False) or choice.get("finish_reason") is not None
                 yield ChatChunk(body)
@@ -205,12 +211,16 @@ class AnswerStream(ProviderStream):
 
 
 def _read(response: HttpResponse) -> bytes:
-    content = bytearray()
+    return b"".join(_bounded(response, MAX_ANSWER_BYTES))
+
+
+def _bounded(response: HttpResponse, max_bytes: int) -> Iterator[bytes]:
+    count = 0
     for part in response.iter_raw():
-        content += part
-        if len(content) > MAX_ANSWER_BYTES:
-            _broken(f"the answer has more than {MAX_ANSWER_BYTES} bytes")
-    return bytes(content)
+        count += len(part)
+        if count > max_bytes:
+            _broken(f"the answer has more than {max_bytes} bytes")
+        yield part
 
 
 def _check_status(response: HttpResponse, call: Call, content: bytes) -> None:
@@ -245,23 +255,55 @@ def _choices(body: JsonObject) -> list[JsonObject]:
         return []
     if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
         _broken("the answer's choices are not a list of objects")
-    for choice in choices:
-        index = choice.get("index", 0)
-        if not isinstance(index, int) or isinstance(index, bool) or index < 0:
-            _broken("a choice's index is not a number from 0 on")
     return choices
 
 
-def _check_message(message: object, name: str) -> None:
-    if message is None and name == "delta":
+def _check_choice(choice: JsonObject, name: str) -> None:
+    """What the rest of Sluice relies on in a choice, `name` being where its text is. The rest is not looked at."""
+    if not _is_index(choice.get("index", 0)):
+        _broken("a choice's index is not a number from 0 on")
+    if not _is_text(choice.get("finish_reason")):
+        _broken("a choice's finish_reason is not a text")
+    logprobs = choice.get("logprobs")
+    if logprobs is not None and not isinstance(logprobs, dict):
+        _broken("a choice's logprobs are not an object")
+    message = choice.get(name)
+    if message is None:
         return
     if not isinstance(message, dict):
         _broken(f"a choice's {name} is not an object")
-    if not isinstance(message.get("content"), str | None):
-        _broken(f"a {name}'s content is not a text")
+    for field in _TEXTS:
+        if not _is_text(message.get(field)):
+            _broken(f"a {name}'s {field} is not a text")
     calls = message.get("tool_calls")
-    if calls is not None and not (isinstance(calls, list) and all(isinstance(one, dict) for one in calls)):
-        _broken(f"a {name}'s tool_calls are not a list of objects")
+    if calls is None:
+        return
+    if not isinstance(calls, list):
+        _broken(f"a {name}'s tool_calls are not a list")
+    for call in calls:
+        _check_tool_call(call)
+
+
+def _check_tool_call(call: object) -> None:
+    if not isinstance(call, dict):
+        _broken("a tool call is not an object")
+    index, function = call.get("index"), call.get("function")
+    if index is not None and not _is_index(index):
+        _broken("a tool call's index is not a number from 0 on")
+    if function is None:
+        return
+    if not isinstance(function, dict):
+        _broken("a tool call's function is not an object")
+    if not _is_text(function.get("arguments")):
+        _broken("a tool call's arguments are not a text")
+
+
+def _is_index(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_text(value: object) -> bool:
+    return value is None or isinstance(value, str)
 
 
 def _texts(request: ChatRequest) -> Iterator[str]:
