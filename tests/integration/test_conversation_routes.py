@@ -1,5 +1,6 @@
 """/v1/conversations, through the function's own handler, of conversations that the chat API has had."""
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from tests.fakes.client import FakeProvider
 from tests.rest_function import RestFunction
 
 ROUTES = ["GET /v1/conversations", "GET /v1/conversations/c-1", "DELETE /v1/conversations/c-1"]
-SECRET_WORDS = "the very private question"
+MOST_BYTES = 6 * 1024 * 1024
 
 
 @pytest.fixture
@@ -103,7 +104,7 @@ def test_a_conversation_is_listed_read_and_deleted(
 def test_another_key_s_conversation_is_as_unknown_as_one_that_never_was(
     chat: ChatServer, conversations: RestFunction
 ) -> None:
-    ask(chat, SECRET_WORDS)
+    ask(chat, "1?")
     others = [chat.key("acme"), chat.key("acme", role="operator"), chat.tenant("globex"), chat.aws.admin_key]
     for key in others:
         assert conversations.send("GET /v1/conversations", api_key=key).body["data"] == []
@@ -184,6 +185,11 @@ def test_turns_come_in_pages_from_the_end(
     assert len(read(conversations, before="9" * 50)["data"]) == 7
 
 
+def size(answer: Any) -> int:
+    """Bytes of a function's answer to Lambda: the body is JSON in it."""
+    return len(json.dumps({"body": json.dumps(answer, ensure_ascii=False)}, ensure_ascii=False).encode())
+
+
 def test_a_page_of_large_turns_is_as_long_as_a_function_may_answer(
     chat: ChatServer, store: ConversationStore, conversations: RestFunction
 ) -> None:
@@ -192,14 +198,34 @@ def test_a_page_of_large_turns_is_as_long_as_a_function_may_answer(
     for number in range(1, 11):
         claim = store.claim(owner(chat), "c-1", f"req-{number}", hold_s=60)
         assert store.complete(claim, [said("user", large), said("assistant", f"{number}.")], ())
-    first = read(conversations)
-    second = read(conversations, before=str(first["data"][0]["sequence"]))
-    third = read(conversations, before=str(second["data"][0]["sequence"]))
-    fourth = read(conversations, before=str(third["data"][0]["sequence"]))
-    pages = [[turn["sequence"] for turn in page["data"]] for page in (first, second, third, fourth)]
-    assert pages == [[8, 9, 10], [5, 6, 7], [2, 3, 4], [1]]
-    assert [page["has_more"] for page in (first, second, third, fourth)] == [True, True, True, False]
-    assert first["data"][0]["messages"][0]["content"] == large
+    pages: list[list[int]] = []
+    query: dict[str, str] = {}
+    has_more = True
+    while has_more:
+        page = read(conversations, **query)
+        assert size(page) < MOST_BYTES
+        assert all(turn["messages"][0]["content"] == large for turn in page["data"])
+        pages.append([turn["sequence"] for turn in page["data"]])
+        query, has_more = {"before": str(pages[-1][0])}, page["has_more"]
+    assert pages == [[7, 8, 9, 10], [3, 4, 5, 6], [1, 2]]
+
+
+def test_what_is_too_large_for_any_answer_is_left_out(
+    chat: ChatServer, store: ConversationStore, conversations: RestFunction
+) -> None:
+    huge, large = '"' * 2_000_000, '"' * 900_000
+    for number, (question, system) in enumerate([("1?", "Be brief."), (huge, "Be brief."), (large, huge)]):
+        claim = store.claim(owner(chat), "c-1", f"req-{number}", hold_s=60)
+        assert store.complete(claim, [said("user", question), said("assistant", ".")], [said("system", system)])
+    last = read(conversations)
+    assert (last["system"], last["has_more"]) == (None, True)
+    assert [turn["messages"][0]["content"] for turn in last["data"]] == [large]
+    before = read(conversations, before="3")
+    assert [(turn["sequence"], turn["messages"]) for turn in before["data"]] == [(2, None)]
+    assert before["has_more"]
+    first = read(conversations, before="2")
+    assert [turn["messages"][0]["content"] for turn in first["data"]] == ["1?"]
+    assert max(map(size, (last, before, first))) < MOST_BYTES
 
 
 @pytest.mark.parametrize("is_first", [True, False], ids=["its first", "a later one"])

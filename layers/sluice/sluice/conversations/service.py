@@ -7,13 +7,13 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sluice.chat import JsonObject
+from sluice.chat import JsonObject, Message
 from sluice.conversations.archive import ConversationArchive
 from sluice.conversations.conversation import Owner, Summary, Turn, check_id
 
 # A function answers with at most 6 MiB (AWS Lambda, quotas: invocation payload, synchronous). The rest is for what
-# stands around the turns, the system prompt above all: compressed, it is small.
-_MOST_SHOWN_BYTES = 5 * 1024 * 1024
+# stands around what was said.
+_MOST_SHOWN_BYTES = 6 * 1024 * 1024 - 64 * 1024
 
 
 class OwnerQuery(BaseModel):
@@ -58,17 +58,20 @@ class ConversationService:
     def conversation(self, owner: Owner, conversation_id: str, query: ReadQuery) -> JsonObject:
         """A conversation with one page of its turns, oldest first; fewer than asked for where they are large.
 
+        What alone is too large for an answer is null: a turn's `messages`, or the `system` prompt.
         InvalidRequestError for an id that can't be, NotFoundError if there is no such conversation of the owner's.
         """
         check_id(conversation_id, param="conversation_id")
         found = self._archive.read(owner, conversation_id, before=query.before, limit=query.limit)
-        turns = [_show_turn(turn) for turn in found.turns]
-        fitting = _fitting(turns)
+        shown = _show_messages(found.system)
+        size = _size(shown)
+        system, left = (shown, _MOST_SHOWN_BYTES - size) if size <= _MOST_SHOWN_BYTES else (None, _MOST_SHOWN_BYTES)
+        turns = _latest([_show_turn(turn) for turn in found.turns], left)
         return {
             **_show_summary(found.summary),
-            "system": [message.model_dump(exclude_unset=True) for message in found.system],
-            "data": turns[len(turns) - fitting :],
-            "has_more": found.has_more or fitting < len(turns),
+            "system": system,
+            "data": turns,
+            "has_more": found.has_more or len(turns) < len(found.turns),
         }
 
     def delete(self, owner: Owner, conversation_id: str) -> JsonObject:
@@ -94,12 +97,23 @@ def _show_turn(turn: Turn) -> JsonObject:
         "sequence": turn.sequence,
         "request_id": turn.request_id,
         "created_at": turn.created_at,
-        "messages": [message.model_dump(exclude_unset=True) for message in turn.messages],
+        "messages": _show_messages(turn.messages),
     }
 
 
-def _fitting(turns: Sequence[JsonObject]) -> int:
-    """How many of `turns`, the last ones, one answer can hold; one at least: alone it fits, as prompts are bounded."""
-    # A function's answer is JSON in JSON.
-    sizes = accumulate(len(json.dumps(json.dumps(turn))) for turn in reversed(turns))
-    return max(1, sum(size <= _MOST_SHOWN_BYTES for size in sizes)) if turns else 0
+def _show_messages(messages: Sequence[Message]) -> list[JsonObject]:
+    return [message.model_dump(exclude_unset=True) for message in messages]
+
+
+def _latest(turns: Sequence[JsonObject], most_bytes: int) -> list[JsonObject]:
+    """The last of `turns`, as many as fit; if none does, the last one without its messages."""
+    sizes = accumulate(_size(turn) for turn in reversed(turns))
+    fitting = sum(size <= most_bytes for size in sizes)
+    if turns and not fitting:
+        return [{**turns[-1], "messages": None}]
+    return list(turns[len(turns) - fitting :])
+
+
+def _size(shown: JsonObject | list[JsonObject]) -> int:
+    """Bytes in the answer of a function, which is JSON in JSON, at most: it may come without escapes."""
+    return len(json.dumps(json.dumps(shown)))

@@ -30,19 +30,22 @@ class Conversations(Shown):
 
 
 class ConversationTurn(Shown):
-    """What was asked and answered at once."""
+    """What was asked and answered at once. `messages` is null if they are too large for any answer."""
 
     object: Literal["conversation.turn"]
     sequence: int
     request_id: str
     created_at: int = Field(description="Seconds since 1970.")
-    messages: list[Message]
+    messages: list[Message] | None
 
 
 class Transcript(Conversation):
-    """A conversation and a page of its turns, oldest first; `has_more` says that there are turns before them."""
+    """A conversation and a page of its turns, oldest first; `has_more` says that there are turns before them.
 
-    system: list[Message]
+    `system` is null if it is too large for any answer.
+    """
+
+    system: list[Message] | None
     data: list[ConversationTurn]
     has_more: bool
 
