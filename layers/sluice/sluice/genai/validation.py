@@ -19,6 +19,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _FIELDS: TypeAdapter[dict[str, InputField]] = TypeAdapter(dict[str, InputField])
 _MOST_CHARACTERS = 50_000
 _MOST_ITEMS = 500
+_LARGEST = 1e308
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,20 +124,15 @@ def _field_for(value: JsonValue, depth: int = 1) -> dict[str, Any]:
         case bool():
             return {**described, "type": "boolean"}
         case int() | float():
-            return {**described, "type": "number", "minimum": value, "maximum": value}
+            return {**described, "type": "number", "minimum": -_LARGEST, "maximum": _LARGEST}
         case str():
             return {**described, "type": "string", "min_length": 0, "max_length": _MOST_CHARACTERS}
         case list() if depth < 4:
             # A list is of one kind, that of its first item: a loop has to know what to expect.
             items = _field_for(value[0] if value else "", depth + 1)
-            return {**described, "type": "list", "min_items": 0, "max_items": _MOST_ITEMS, "items": _open(items)}
+            return {**described, "type": "list", "min_items": 0, "max_items": _MOST_ITEMS, "items": items}
         case dict() if value and depth < 4 and all(_NAME.fullmatch(name) for name in value):
             fields = {name: _field_for(inner, depth + 1) for name, inner in value.items()}
             return {**described, "type": "object", "fields": fields}
         case _:
             return {"description": "A variable.", "type": "json", "max_bytes": _MOST_CHARACTERS}
-
-
-def _open(items: dict[str, Any]) -> dict[str, Any]:
-    # Other numbers may follow the first.
-    return {**items, "minimum": -1e308, "maximum": 1e308} if items["type"] == "number" else items
