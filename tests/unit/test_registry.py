@@ -4,6 +4,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -202,7 +203,27 @@ def test_a_key_is_in_no_representation() -> None:
         ({**GROQ, "apikey": KEY}, "credentials[1].apikey: Extra inputs are not permitted"),
         ({"provider": "groq", "api_key": KEY}, "credentials[1].alias: Field required"),
         ({**GATEWAY, "alias": "x", "base_url": None}, "credentials[1].base_url: missing, and the catalogue has none"),
-        ({**GATEWAY, "alias": "x", "base_url": "ftp://x"}, "credentials[1].base_url: String should match pattern"),
+        *(
+            ({**GATEWAY, "alias": "x", "base_url": url}, f"credentials[1].base_url: must {must}")
+            for url, must in (
+                ("ftp://x", "be an http or https URL"),
+                ("x", "be an http or https URL"),
+                ("http:///v1", "be an http or https URL"),
+                ("http://a..b/v1", "be an http or https URL"),
+                ("http://a,b/v1", "be an http or https URL"),
+                ("http://[oops", "have a host and port that can be"),
+                ("http://[::g]/v1", "have a host and port that can be"),
+                ("http://999.0.0.1/v1", "have a host and port that can be"),
+                ("http://x:99999/v1", "have a host and port that can be"),
+                ("http://x:y/v1", "have a host and port that can be"),
+                ("http://x /v1", "be a URL of at most 2048 printable"),
+                ("http://x\x00/v1", "be a URL of at most 2048 printable"),
+                ("http://höst/v1", "be a URL of at most 2048 printable"),
+                ("http://x/" + "v" * 2048, "be a URL of at most 2048 printable"),
+                (f"https://me:{KEY}@x/v1", "not have a user name or password"),
+                (f"https://{KEY}@x/v1", "not have a user name or password"),
+            )
+        ),
         ({**GATEWAY, "alias": "x", "models": None}, "credentials[1].models: missing, and the catalogue has none"),
         ({**GATEWAY, "alias": "x", "models": {}}, "credentials[1].models: "),
         ({**GROQ, "models": {"new": {}}}, "credentials[1].models.new.tier: missing"),
@@ -249,6 +270,18 @@ def test_whatever_an_entry_holds_it_is_taken_or_refused_by_name(at: str, value: 
     except CredentialsError as error:
         assert f"credentials[0].{at}" in error.message  # noqa: PT017  some values are right
         assert KEY not in error.message  # noqa: PT017  some values are right
+
+
+@given(url=st.text(st.sampled_from("http://[]:@?#&=.%-_aé 19\0,"), max_size=30).map("http://".__add__))
+def test_an_adapter_can_be_built_for_whatever_url_is_taken(url: str) -> None:
+    try:
+        registry = build({**GATEWAY, "base_url": url})
+    except CredentialsError as error:
+        assert "credentials[0].base_url: must" in error.message  # noqa: PT017  some values are right
+        return
+    (deployment,) = registry.deployments
+    assert registry.provider(deployment)
+    assert httpx.URL(deployment.config.base_url or "").host
 
 
 def test_no_credentials_are_no_mistake() -> None:

@@ -10,17 +10,27 @@ and no others. What an entry says of a model replaces what the catalogue says, l
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+)
 
 from sluice.catalog import Tier
 from sluice.errors import SluiceError
+from sluice.providers.urls import base_url
 
 _MOST_ERRORS = 5
 
 # '#' separates the parts of a key in the tables, which DynamoDB lets grow to 1,024 bytes.
 type Name = Annotated[str, StringConstraints(pattern=r"^[!-\"$-~]{1,256}$")]
 type Alias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-type Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/]+(/\S*)?$")]
+type Url = Annotated[str, AfterValidator(base_url)]
 type Capacity = Annotated[int, Field(ge=1, le=10**15)]
 type Tokens = Annotated[int, Field(ge=1, le=10**9)]
 type LimitName = Literal[

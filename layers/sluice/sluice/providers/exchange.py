@@ -6,13 +6,13 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
-from urllib.parse import urlsplit, urlunsplit
 
 from sluice.chat import ChatChunk, ChatRequest, ChatResponse, JsonObject
 from sluice.errors import ProviderAuthenticationError, ProviderError, ProviderProtocolError, ProviderRejectedError
 from sluice.providers.base import ProviderConfig, ProviderResponse, ProviderStream, RateLimitHeaders
 from sluice.providers.failures import failure, failure_in_answer
 from sluice.providers.sse import event_data
+from sluice.providers.urls import base_url as checked_url
 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 # More than a whole answer may have, because each chunk of a stream repeats its frame.
@@ -50,12 +50,11 @@ class HttpResponse(Protocol):
 
 
 def base_url(config: ProviderConfig, default: str) -> str:
-    """Where the provider is, without a slash at the end. Raises ValueError if that is no http(s) URL."""
-    url = config.base_url or default
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"credential {config.alias!r}: base_url is {url!r}, it should be like 'https://host/v1'")
-    return urlunsplit(parts._replace(path=parts.path.rstrip("/")))
+    """Where the provider is, without a slash at the end. Raises ValueError naming the credential."""
+    try:
+        return checked_url(config.base_url or default)
+    except ValueError as error:
+        raise ValueError(f"credential {config.alias!r}: base_url {error}") from None
 
 
 @dataclass(frozen=True, slots=True)
