@@ -10,7 +10,7 @@ from sluice.providers.registry import Deployment, DeploymentLimit
 from sluice.quota.ledger import Seen
 from sluice.quota.limits import Counter, QuotaState
 from sluice.routing.breaker import Circuit
-from sluice.routing.report import health_report, quota_report
+from sluice.routing.report import health_report, provider_report, quota_report
 
 NOW_MS = 1_800_000_000_000
 NOW_S = NOW_MS / 1000
@@ -115,3 +115,19 @@ def test_the_whole_is_healthy_degraded_or_unhealthy() -> None:
     assert status(DEPLOYMENT) == "unhealthy"
     assert status(OTHER, replace(DEPLOYMENT, enabled=False)) == "healthy"
     assert status() == "unhealthy"
+
+
+@pytest.mark.parametrize(
+    ("base_url", "shown"),
+    [
+        (None, None),
+        ("https://host:8443/v1", "https://host:8443/v1"),
+        ("https://me:secret-key@host/v1?key=secret-key#secret-key", "https://host/v1"),
+        ("http://secret-key@[::1]:80/v1/", "http://[::1]:80/v1/"),
+    ],
+)
+def test_nothing_secret_of_a_url_is_shown(base_url: str | None, shown: str | None) -> None:
+    deployment = replace(DEPLOYMENT, provider=replace(DEPLOYMENT.provider, base_url=base_url))
+    report = provider_report([deployment])
+    assert report["data"][0]["credentials"][0]["base_url"] == shown
+    assert "secret-key" not in str(report)

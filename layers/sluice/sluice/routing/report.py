@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from sluice.chat import JsonObject
 from sluice.providers.registry import Deployment
+from sluice.providers.urls import shown_url
 from sluice.quota.item import CODES
 from sluice.quota.ledger import Seen
 from sluice.quota.limits import ALERT_PERCENTAGES, Standing, standing
@@ -43,7 +44,13 @@ def provider_report(deployments: Iterable[Deployment]) -> JsonObject:
             {"id": row.name, "object": "provider", "adapter": row.adapter, "priority": row.priority, "credentials": {}},
         )
         credential = provider["credentials"].setdefault(
-            each.alias, {"alias": each.alias, "base_url": row.base_url, "timeout_seconds": row.timeout_s, "models": []}
+            each.alias,
+            {
+                "alias": each.alias,
+                "base_url": row.base_url and shown_url(row.base_url),
+                "timeout_seconds": row.timeout_s,
+                "models": [],
+            },
         )
         credential["models"].append(
             {
