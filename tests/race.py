@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
-from sluice.chat import ChatRequest
+from sluice.chat import ChatRequest, Usage
 from sluice.deadline import Deadline
 from sluice.errors import QuotaExceededError
 from sluice.providers.base import ProviderResponse
@@ -151,7 +152,8 @@ def _work(models: list[str], seconds: float) -> None:
             except QuotaExceededError as refused:
                 naps_s.append(float(refused.retry_after_s or 1))
             else:
-                accounts.settle(routed, request, routed.answer.chat.usage, 0, routed.answer.rate_limits)
+                usage = cast("Usage", routed.answer.chat.usage)
+                accounts.settle(routed, request, usage, 0, routed.answer.rate_limits)
                 naps_s.append(0.0)
         time.sleep(min(*naps_s, _LONGEST_NAP_S))
 

@@ -42,7 +42,14 @@ def gateway() -> Gateway:
     router = Router(accounts, Breaker(configured.circuit_breakers_table), weights)
     books = Books(ledger, accounts, ResponseCache(configured.response_cache_table), configured)
     conversations = Conversations(ConversationStore(configured.conversations_table))
-    return Gateway(registry, router, books, conversations, prompt_max_characters=configured.prompt_max_characters)
+    return Gateway(
+        registry,
+        router,
+        books,
+        conversations,
+        prompt_max_characters=configured.prompt_max_characters,
+        default_max_tokens=configured.default_max_tokens,
+    )
 
 
 # What tasks need is imported when they are: chat does without.

@@ -1,8 +1,10 @@
 """What a request takes from its caller and its tenant, and what is written down when it is over."""
 
+import json
+import math
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -23,7 +25,8 @@ from sluice.http.authentication import Principal
 from sluice.http.headers import Provenance, RequestLimit
 from sluice.providers.base import RateLimitHeaders
 from sluice.providers.registry import Deployment
-from sluice.quota.estimate import TokenEstimate
+from sluice.purse import Purse
+from sluice.quota.estimate import FIRST_CHARACTERS_PER_TOKEN, TokenEstimate, text_weight
 from sluice.quota.item import Reservation
 from sluice.quota.ledger import Ledger, QuotaDeniedError
 from sluice.quota.limits import BUDGET, CALLER_WINDOWS, Limit, Standing, budget_limit, standing
@@ -124,30 +127,6 @@ class Entry:
         )
 
 
-class Purse:
-    """A tenant's money for one call: reserved while a deployment is looked for, charged, settled when closed."""
-
-    def __init__(self, ledger: Ledger, reserving: "Future[Reservation] | None") -> None:
-        self._ledger = ledger
-        self._reserving = reserving
-        self._spent_nanousd = 0
-
-    def open(self) -> None:
-        """Wait until the money is reserved. Raises QuotaExceededError when the budget is gone."""
-        if self._reserving is not None:
-            self._reserving.result()
-
-    def charge(self, nanousd: int) -> None:
-        """Count what a call cost, or may have cost."""
-        self._spent_nanousd += nanousd
-
-    def close(self) -> None:
-        """Settle: what was reserved and not spent goes back. There is nothing to settle if the reservation failed."""
-        if self._reserving is not None and self._reserving.exception() is None:
-            with surviving("settling a budget"):
-                self._ledger.settle(self._reserving.result(), {BUDGET: self._spent_nanousd})
-
-
 class Books:
     """Counts, settles and records. Safe to share between threads."""
 
@@ -221,15 +200,15 @@ class Books:
             record(answered, datetime.now(UTC))
         return RequestLimit(left.capacity, left.remaining, left.resets_in_ms / 1000).headers()
 
-    def purse(self, entry: Entry) -> Purse:
+    def begin_budget(self, entry: Entry) -> Purse:
         """Begin to reserve what the dearest deployment that may answer could cost the tenant."""
         budget_nanousd = entry.principal.tenant.budget_nanousd
         most_nanousd = 0
         if budget_nanousd is not None:
             most_nanousd = max(self.estimated_nanousd(each, entry.request) for each in entry.plan.deployments)
-        if budget_nanousd is None or most_nanousd == 0:
-            return Purse(self._ledger, None)
-        return Purse(self._ledger, self._pool.submit(self._reserve_budget, entry, budget_nanousd, most_nanousd))
+        reserving = budget_nanousd is not None and most_nanousd > 0
+        reserve = partial(self._reserve_budget, entry, budget_nanousd or 0, most_nanousd) if reserving else None
+        return Purse(self._ledger, reserve, self._pool)
 
     def close_hit(self, entry: Entry) -> None:
         """Write down an answer that came from the cache."""
@@ -256,18 +235,19 @@ class Books:
     ) -> int:
         """Settle with deployment and tenant, record, and cache an answer that was given, all at once.
 
-        Without a usage, or with one that can't be, what was reserved counts as used. Returns the cost in billionths of
-        a dollar. What fails here is survived, logged and counted. `error` is what a stream broke off with.
+        Without a usage, or with one that can't be, what was reserved counts as used, or what was seen if that is more.
+        Returns the cost in billionths of a dollar. What fails here is survived, logged and counted. `error` is what a
+        stream broke off with.
         """
         deployment = routed.deployment
         most_tokens = deployment.model.context_window * (entry.request.n or 1)
         believed = usage if usage and usage.prompt_tokens and usage.total_tokens <= most_tokens else None
-        spent = believed or Usage(routed.estimate.prompt_tokens, routed.estimate.completion_tokens)
+        spent = believed or _at_least(routed.estimate, body)
         cost = price_nanousd(deployment, spent)
         purse.charge(cost)
         characters = sum(len(text) for text in _texts(body))
         tasks: list[_Task] = [
-            lambda: self._accounts.settle(routed, entry.request, believed, characters, rate_limits, error),
+            lambda: self._accounts.settle(routed, entry.request, spent, characters, rate_limits, error),
             purse.close,
             lambda: self._record(entry, deployment, deployment.model.id, spent, cost, outcome),
         ]
@@ -278,10 +258,15 @@ class Books:
         _log(entry, entry.provenance(routed, cost, findings), spent, outcome)
         return cost
 
-    def close_refused(self, entry: Entry, purse: Purse) -> None:
-        """Give back what the caller and the tenant were counted for a request that nobody answered."""
-        ending = _turn_ending(entry, Outcome.REFUSED, {})
-        self._all_at_once([purse.close, lambda: self._give_back(entry.caller), *ending])
+    def close_refused(self, entry: Entry, purse: Purse | None, *, was_answered: bool) -> None:
+        """Give back what the caller and the tenant were counted for a request that nobody answered.
+
+        With `was_answered` it is the second question that nobody answered, and the caller's request was used.
+        """
+        tasks: list[_Task] = [] if was_answered else [lambda: self._give_back(entry.caller)]
+        if purse is not None:
+            tasks.append(purse.close)
+        self._all_at_once([*tasks, *_turn_ending(entry, Outcome.REFUSED, {})])
         _log(entry, entry.provenance(None, None, ()), _NO_USAGE, Outcome.REFUSED)
 
     def estimated_nanousd(self, deployment: Deployment, request: ChatRequest) -> int:
@@ -365,7 +350,8 @@ class Books:
 
     def _all_at_once(self, tasks: list[_Task]) -> None:
         running = [self._pool.submit(task) for task in tasks[1:]]
-        tasks[0]()
+        for task in tasks[:1]:
+            task()
         for each in running:
             each.result()
 
@@ -405,6 +391,13 @@ def _turn_ending(entry: Entry, outcome: Outcome, body: JsonObject) -> list[_Task
     if turn is None or outcome is Outcome.REPEATED:
         return []
     return [partial(turn.complete, body) if outcome is Outcome.ANSWERED else turn.abandon]
+
+
+def _at_least(estimate: TokenEstimate, body: JsonObject) -> Usage:
+    """The tokens of an answer that nobody counted: what was reserved, or what can be seen of it if that is more."""
+    said = json.dumps([choice.get("message") for choice in body.get("choices") or []], ensure_ascii=False)
+    seen = math.ceil(text_weight(said) / FIRST_CHARACTERS_PER_TOKEN)
+    return Usage(estimate.prompt_tokens, max(estimate.completion_tokens, seen))
 
 
 def _texts(body: JsonObject) -> list[str]:

@@ -1,36 +1,37 @@
 """The one path of a request, stage by stage. Read this first.
 
-    authenticate -> prompt guard -> cache lookup -> classify intent -> route + reserve -> call provider
-                 -> output guard -> settle, record, cache -> answer
+    prompt guard -> classify intent, plan -> claim the conversation's turn -> count the caller, look in the cache
+                 -> reserve money and a deployment -> call its provider -> output guard -> settle, record, cache
 
-A request of a conversation claims its next turn before anything is counted, and has what was said put in front.
-
-`complete` answers whole and `stream` as the answer arrives; both take the same stages and end in `Books.close`.
+A handler has authenticated the caller before. `complete` answers whole and `stream` as the answer arrives: both enter,
+route and settle alike, the latter through `Relay`, which closes the books when the stream ends, however it ends.
 """
 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 
-from sluice.books import Books, Entry, Outcome, Purse, guard_modes
+from sluice.books import Books, Entry, Outcome, guard_modes
 from sluice.chat import ChatChunk, ChatRequest, JsonObject, ResponseFormat
 from sluice.chat_stream import chunks_from_body
 from sluice.conversations.conversation import Owner
 from sluice.conversations.memory import Conversations, OpenTurn, abandoned_on_failure
 from sluice.deadline import Deadline
-from sluice.errors import GuardBlockedError, InvalidAnswerError, ProviderError
+from sluice.errors import InvalidAnswerError, ProviderError
 from sluice.guards.answer import judge_answer
 from sluice.guards.json_answer import InvalidJsonAnswerError, check_schema
 from sluice.guards.prompt import check_prompt, raise_if_blocked
+from sluice.guards.rules import Finding
 from sluice.http.authentication import Principal
 from sluice.providers.base import Provider, ProviderResponse
 from sluice.providers.registry import Deployment, Registry
+from sluice.purse import Purse
 from sluice.relay import OpenedStream, Relay
 from sluice.routing.accounts import Routed
 from sluice.routing.intent import Complexity
 from sluice.routing.plan import Plan, plan
 from sluice.routing.router import Router
 
-type _Ask[T] = Callable[[Provider, ChatRequest, Deployment, Deadline], T]
+type _AskProvider[T] = Callable[[Provider, ChatRequest, Deployment, Deadline], T]
 """How a provider is asked."""
 
 
@@ -79,12 +80,14 @@ class Gateway:
         conversations: Conversations,
         *,
         prompt_max_characters: int,
+        default_max_tokens: int = 0,
     ) -> None:
         self._registry = registry
         self._router = router
         self._books = books
         self._conversations = conversations
         self._prompt_max_characters = prompt_max_characters
+        self._default_max_tokens = default_max_tokens
 
     def complete(self, request: ChatRequest, principal: Principal, context: RequestContext) -> Answer:
         """Answer whole. Raises SluiceError; what was reserved for a request that nobody answers is given back."""
@@ -92,24 +95,14 @@ class Gateway:
         if entry.cached is not None:
             self._books.close_hit(entry)
             return Answer(entry.cached.body, entry.headers())
-        for may_ask_again in (True, False):
-            routed, purse = self._route(entry, context, _complete)
-            usage, rate_limits = routed.answer.chat.usage, routed.answer.rate_limits
-            try:
-                body, findings = judge_answer(routed.answer.chat.body, entry.answer_format, entry.guard_modes)
-            except (GuardBlockedError, InvalidAnswerError, InvalidJsonAnswerError) as error:
-                withheld = routed.answer.chat.body
-                is_last = not (may_ask_again and isinstance(error, InvalidJsonAnswerError))
-                outcome = Outcome.WITHHELD if is_last else Outcome.REPEATED
-                self._books.close(entry, routed, purse, usage, rate_limits, withheld, outcome=outcome)
-                if not isinstance(error, InvalidJsonAnswerError):
-                    raise
-                if is_last:
-                    raise InvalidAnswerError(f"The answer is not the JSON that was asked for: {error}") from error
-            else:
-                cost_nanousd = self._books.close(entry, routed, purse, usage, rate_limits, body, findings=findings)
-                return Answer(body, entry.headers(routed, cost_nanousd, findings))
-        raise AssertionError("the second answer is the last")
+        try:
+            return self._ask(entry, context, was_answered=False)
+        except InvalidJsonAnswerError:
+            pass  # models often get it right the second time
+        try:
+            return self._ask(entry, context, was_answered=True)
+        except InvalidJsonAnswerError as error:
+            raise InvalidAnswerError(f"The answer is not the JSON that was asked for: {error}") from error
 
     def stream(self, request: ChatRequest, principal: Principal, context: RequestContext) -> StreamedAnswer:
         """Begin to answer; the first chunk has arrived when this returns. Raises SluiceError as `complete` does."""
@@ -118,7 +111,7 @@ class Gateway:
             self._books.close_hit(entry)
             chunks = (chunk for chunk in chunks_from_body(entry.cached.body, entry.wants_usage))
             return StreamedAnswer(chunks, entry.headers())
-        routed, purse = self._route(entry, context, _open_stream)
+        routed, purse = self._route(entry, context, _open_stream, was_answered=False)
         return StreamedAnswer(Relay(entry, routed, purse, self._books), entry.headers(routed))
 
     def admit(self, principal: Principal, *, source: str, user: str = "") -> Mapping[str, str]:
@@ -131,6 +124,8 @@ class Gateway:
         How hard a request is, and who may answer it, is found from what is new in it, not from what was said before.
         """
         tenant = principal.tenant
+        if self._default_max_tokens and request.completion_limit is None:
+            request = request.model_copy(update={"max_tokens": self._default_max_tokens})
         findings = check_prompt(request.messages, max_characters=self._prompt_max_characters, modes=guard_modes(tenant))
         raise_if_blocked(findings)
         check_schema(request.response_format)
@@ -164,22 +159,54 @@ class Gateway:
             remaining_s=context.deadline.remaining_s,
         )
 
-    def _route[T](self, entry: Entry, context: RequestContext, ask: _Ask[T]) -> tuple[Routed[T], Purse]:
-        """Reserve the tenant's money and a deployment at once, then `ask` its provider; if nobody answers, undo all."""
-        purse = self._books.purse(entry)
-        errand = _Errand(entry, purse, self._books, self._registry(), context, ask)
+    def _ask(self, entry: Entry, context: RequestContext, *, was_answered: bool) -> Answer:
+        """Get a whole answer, judge and settle it. `was_answered`: this is the second time, and the last.
+
+        Raises InvalidJsonAnswerError for an answer that is not the JSON that was asked for.
+        """
+        routed, purse = self._route(entry, context, _complete, was_answered=was_answered)
+        usage, rate_limits, body = routed.answer.chat.usage, routed.answer.rate_limits, routed.answer.chat.body
+        outcome, findings = Outcome.WITHHELD, tuple[Finding, ...]()
         try:
+            body, findings = judge_answer(body, entry.answer_format, entry.guard_modes)
+            outcome = Outcome.ANSWERED
+        except InvalidJsonAnswerError:
+            outcome = Outcome.WITHHELD if was_answered else Outcome.REPEATED
+            raise
+        finally:
+            cost_nanousd = self._books.close(
+                entry, routed, purse, usage, rate_limits, body, findings=findings, outcome=outcome
+            )
+        return Answer(body, entry.headers(routed, cost_nanousd, findings))
+
+    def _route[T](
+        self, entry: Entry, context: RequestContext, ask: _AskProvider[T], *, was_answered: bool
+    ) -> tuple[Routed[T], Purse]:
+        """Reserve the tenant's money and a deployment at once, then `ask` its provider; if nobody answers, undo all."""
+        purse = None
+        try:
+            purse = self._books.begin_budget(entry)
+            errand = _Errand(entry, purse, self._books, self._registry(), context, ask)
             return self._router.route(entry.request, entry.plan.groups, context.deadline, errand), purse
         except BaseException:
-            self._books.close_refused(entry, purse)
+            self._books.close_refused(entry, purse, was_answered=was_answered)
             raise
 
 
 class _Errand[T]:
-    """Asks a provider the question of `entry`, once the tenant can afford it."""
+    """Asks a provider the question of `entry`, once the tenant can afford it.
+
+    A call that failed, but that the provider may bill, is charged as it was estimated; the next is reserved anew.
+    """
 
     def __init__(
-        self, entry: Entry, purse: Purse, books: Books, registry: Registry, context: RequestContext, ask: _Ask[T]
+        self,
+        entry: Entry,
+        purse: Purse,
+        books: Books,
+        registry: Registry,
+        context: RequestContext,
+        ask: _AskProvider[T],
     ) -> None:
         self._request = entry.request
         self._purse = purse
@@ -192,7 +219,7 @@ class _Errand[T]:
         self._registry.provider(deployment).warm_up()
 
     def afford(self) -> None:
-        self._purse.open()
+        self._purse.wait()
 
     def call(self, deployment: Deployment) -> T:
         try:

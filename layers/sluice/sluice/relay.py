@@ -3,8 +3,10 @@
 from collections.abc import Generator, Iterator
 from typing import cast
 
-from sluice.books import Books, Entry, Outcome, Purse
-from sluice.chat import ChatChunk, ChatRequest
+from aws_lambda_powertools import Logger
+
+from sluice.books import Books, Entry, Outcome
+from sluice.chat import ChatChunk, ChatRequest, JsonObject
 from sluice.chat_stream import assemble
 from sluice.errors import (
     InterruptedAnswerError,
@@ -16,7 +18,10 @@ from sluice.errors import (
 from sluice.guards.chunks import ChunkGuard
 from sluice.guards.json_answer import InvalidJsonAnswerError, enforce_json
 from sluice.providers.base import Provider, RateLimitHeaders
+from sluice.purse import Purse
 from sluice.routing.accounts import Routed
+
+logger = Logger(child=True)
 
 
 class OpenedStream:
@@ -81,6 +86,9 @@ class Relay(Iterator[ChatChunk]):
         except SluiceError:
             self._close(Outcome.WITHHELD)
             raise
+        except BaseException:
+            self._close(Outcome.BROKE_OFF)
+            raise
 
     def close(self) -> None:
         """Let go of the provider and close the books, if the answer has not come to its end."""
@@ -104,15 +112,24 @@ class Relay(Iterator[ChatChunk]):
                 except InvalidJsonAnswerError as error:
                     raise InvalidAnswerError(f"The answer is not the JSON that was asked for: {error}") from error
 
+    def _assembled(self) -> JsonObject:
+        try:
+            return assemble(self._seen)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            # Whatever a provider has sent, the books must be closed.
+            logger.warning("a stream could not be put together", extra={"reason": type(error).__name__})
+            return {"choices": []}
+
     def _close(self, outcome: Outcome, error: ProviderError | None = None) -> None:
         if self._is_closed:
             return
         self._is_closed = True
         stream = self._routed.answer
         stream.close()
-        body = assemble(self._seen)
+        body = self._assembled()
         # Some providers count along in every chunk: only what stands at the end is the answer's usage.
-        has_ended = all(choice.get("finish_reason") for choice in body["choices"])
+        choices = body["choices"]
+        has_ended = bool(choices) and all(choice.get("finish_reason") for choice in choices)
         is_whole = outcome is Outcome.ANSWERED or (error is None and has_ended)
         usages = (chunk.usage for chunk in reversed(self._seen)) if is_whole else ()
         self._books.close(

@@ -26,6 +26,8 @@ class Settings:
     speed_weight: float
     request_timeout_s: float
     prompt_max_characters: int
+    default_max_tokens: int
+    """What bounds an answer whose request does not; 0: nothing does."""
 
     @classmethod
     def from_environment(cls, environment: "os._Environ[str] | dict[str, str]" = os.environ) -> "Settings":
@@ -56,6 +58,7 @@ class Settings:
             speed_weight=number("ROUTING_SPEED_WEIGHT", 0.3),
             request_timeout_s=number("REQUEST_TIMEOUT_SECONDS", 120),
             prompt_max_characters=int(number("PROMPT_MAX_CHARACTERS", 400_000)),
+            default_max_tokens=int(number("DEFAULT_MAX_TOKENS", 0)),
         )
 
 

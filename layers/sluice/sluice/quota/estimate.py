@@ -6,6 +6,8 @@ model usually says; both ratios are learned from actual usage, cautiously: quick
 
 import json
 import math
+import re
+import string
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -21,9 +23,11 @@ _PROMPT_FIELDS = ("tools", "functions", "response_format")
 # Shorter prompts are mostly template, and say little about the text.
 _LEARN_FROM_CHARACTERS = 400
 
-_FIRST_CHARACTERS_PER_TOKEN = 4.0
+FIRST_CHARACTERS_PER_TOKEN = 4.0
 _FIRST_COMPLETION_TOKENS = 512.0
 _COMPLETION_QUANTILE = 0.95
+_WORDS = (string.ascii_letters + string.whitespace).encode()
+_OUTSIDE_ASCII = re.compile(rb"[\x80-\xff]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +47,14 @@ class TokenEstimate:
 class TokenHabits:
     """What has been learned of a model: characters to a token, and a completion's size at a high quantile."""
 
-    characters_per_token: float = _FIRST_CHARACTERS_PER_TOKEN
+    characters_per_token: float = FIRST_CHARACTERS_PER_TOKEN
     completion_tokens: float = _FIRST_COMPLETION_TOKENS
 
     @classmethod
     def from_notes(cls, notes: Mapping[str, float]) -> "TokenHabits":
         """Read back what `notes` wrote."""
         return cls(
-            notes.get("characters_per_token", _FIRST_CHARACTERS_PER_TOKEN),
+            notes.get("characters_per_token", FIRST_CHARACTERS_PER_TOKEN),
             notes.get("completion_tokens", _FIRST_COMPLETION_TOKENS),
         )
 
@@ -67,8 +71,10 @@ class TokenHabits:
             seen = weight / tokens
             ratio += (0.5 if seen < ratio else 0.02) * (seen - ratio)
         per_choice = usage.completion_tokens / (request.n or 1)
-        step = max(16.0, self.completion_tokens / 10)
-        step *= _COMPLETION_QUANTILE if per_choice > self.completion_tokens else _COMPLETION_QUANTILE - 1
+        step = max(16.0, self.completion_tokens / 10) * (_COMPLETION_QUANTILE - 1)
+        if per_choice > self.completion_tokens:
+            # Half of what it fell short by, at once: the next answers may be as long.
+            step = max(16.0, (per_choice - self.completion_tokens) / 2)
         return TokenHabits(min(max(ratio, 1.0), 8.0), max(self.completion_tokens + step, 16.0))
 
 
@@ -101,15 +107,18 @@ def prompt_weight(request: ChatRequest) -> int:
 def message_tokens(message: Message) -> int:
     """Tokens of one message within a prompt, by the ratio that is expected of a model nothing is known of yet."""
     media_tokens = _TOKENS_PER_MEDIA_PART * _media_parts_of(message)
-    return math.ceil(_message_weight(message) / _FIRST_CHARACTERS_PER_TOKEN) + _TOKENS_PER_MESSAGE + media_tokens
+    return math.ceil(_message_weight(message) / FIRST_CHARACTERS_PER_TOKEN) + _TOKENS_PER_MESSAGE + media_tokens
 
 
 def text_weight(text: str) -> int:
-    """A text's length in characters, those outside ASCII weighing what they cost in tokens."""
-    if text.isascii():
-        return len(text)
-    ascii_characters = len(text.encode("ascii", "ignore"))
-    return ascii_characters + (len(text.encode("utf-8", "surrogatepass")) - ascii_characters) * 4 // 3
+    """A text's length in characters, each weighing what it costs in tokens.
+
+    A letter within words costs a quarter of a token or less, a digit or a sign about half of one, and what lies
+    outside ASCII up to a whole one.
+    """
+    raw = text.encode("utf-8", "surrogatepass")
+    outside = sum(map(len, _OUTSIDE_ASCII.findall(raw))) if len(raw) != len(text) else 0
+    return len(raw) - outside + len(raw.translate(None, _WORDS)) - outside + outside * 4 // 3
 
 
 def _message_weight(message: Message) -> int:

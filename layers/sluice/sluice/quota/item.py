@@ -31,6 +31,7 @@ _LIMIT_NAMES = {code: name for name, code in CODES.items()}
 _ITEM_LIFETIME_MS = 40 * 86_400_000
 # A reservation is settled by the request that made it, and Lambda ends a request after 15 minutes.
 HELD_LIFETIME_MS = 20 * 60_000
+_MOST_FORGOTTEN = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,19 +112,25 @@ def admission_update(
             update.require("version", "=", state.version)
         else:
             update.require_absent("version")
-        update.set("expires_at", (now_ms + _ITEM_LIFETIME_MS) // 1000)
-        for stale_id, forget_at_ms in state.held.items():
-            if forget_at_ms < now_ms:
-                update.remove(f"held.{stale_id}")
     else:
         for limit in limits:
             _require_capacity_as_seen(update, limit, state)
         update.require_absent_or("blocked_until_ms", "<=", now_ms)
+    if admission.needs_version or not admission.steps:
+        update.set("expires_at", (now_ms + _ITEM_LIFETIME_MS) // 1000)
+    for stale_id in _to_forget(state, now_ms):
+        update.remove(f"held.{stale_id}")
     if held_id is not None:
         update.require_absent(f"held.{held_id}")
         update.set(f"held.{held_id}", now_ms + HELD_LIFETIME_MS)
     update.add("version", 1)
     return update
+
+
+def _to_forget(state: QuotaState, now_ms: int) -> list[str]:
+    """Marks whose processes died, the oldest first and only some at a time: an expression has at most 4 KB."""
+    stale = sorted((forget_at_ms, held_id) for held_id, forget_at_ms in state.held.items() if forget_at_ms < now_ms)
+    return [held_id for _, held_id in stale[:_MOST_FORGOTTEN]]
 
 
 def _require_capacity_as_seen(update: Update, limit: Limit, state: QuotaState) -> None:

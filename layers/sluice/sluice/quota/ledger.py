@@ -128,6 +128,7 @@ class Ledger:
                 return None
             state = found.state
         logger.error("settlement gave up", extra={"scope": reservation.scope})
+        count("BookkeepingFailed", action="settling")
         return None
 
     def give_back(self, reservation: Reservation) -> None:
@@ -197,16 +198,18 @@ class Ledger:
                     **update.arguments(),
                 )
         except ClientError as error:  # a failed condition, the only kind that comes through
-            return False, self._remember(scope, cast("Item | None", error.response.get("Item")))
+            return False, self._remember(scope, cast("Item | None", error.response.get("Item")), is_latest=True)
         return True, self._remember(scope, answer["Attributes"])
 
-    def _remember(self, scope: str, item: Item | None) -> Seen | None:
+    def _remember(self, scope: str, item: Item | None, *, is_latest: bool = False) -> Seen | None:
+        # Answers overtake each other, so the higher version counts; but a failed condition proves that what was
+        # remembered is wrong, even if its version was higher: the item was made anew.
         seen = Seen(*read_state(item)) if item else None
         with self._lock:
             known = self._seen.get(scope)
             if seen is None:
                 self._seen.pop(scope, None)
-            elif known is None or known.state.version <= seen.state.version:
+            elif is_latest or known is None or known.state.version <= seen.state.version:
                 self._seen[scope] = seen
                 self._seen.move_to_end(scope)
                 if len(self._seen) > _REMEMBERED_SCOPES:

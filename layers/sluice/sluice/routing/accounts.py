@@ -81,25 +81,22 @@ class Accounts:
         self,
         routed: Routed[object],
         request: ChatRequest,
-        usage: Usage | None,
+        usage: Usage,
         characters: int,
         headers: RateLimitHeaders,
         error: ProviderError | None = None,
     ) -> None:
         """Correct the reservation of an answer to its `usage` and number of `characters`, and learn from it.
 
-        Without a usage that can be believed, what was reserved stays counted. `error` is what a stream broke off with.
+        `error` is what a stream broke off with.
         """
         notes = self._notes(routed.reservation)
-        habits = TokenHabits.from_notes(notes)
-        actual: dict[str, int] = {}
-        if usage is not None:
-            habits = habits.after(request, usage)
-            actual = {
-                "tokens_per_minute": usage.total_tokens,
-                "tokens_per_day": usage.total_tokens,
-                "characters_per_month": prompt_weight(request) + characters,
-            }
+        habits = TokenHabits.from_notes(notes).after(request, usage)
+        actual = {
+            "tokens_per_minute": usage.total_tokens,
+            "tokens_per_day": usage.total_tokens,
+            "characters_per_month": prompt_weight(request) + characters,
+        }
         health = health_from(notes)
         health = health.after_success(routed.response_time_ms) if error is None else health.after_failure()
         with surviving("settling a deployment"):

@@ -41,6 +41,7 @@ _MAX_RETRIES = 3
 _SHORTEST_CALL_S = 0.25
 # How long a process leaves a credential alone that its provider refused, or for a model that it does not serve.
 _REFUSED_S = 600.0
+_FORBIDDEN = 403
 _NOT_FOUND = 404
 # A reservation is late when its second has passed before the request is sent, one in a hundred or so.
 _MAX_LATE_RESERVATIONS = 5
@@ -65,6 +66,10 @@ class Errand[T](Protocol):
 
     def call(self, deployment: Deployment) -> T:
         """Ask the provider. Raises ProviderError."""
+
+
+class _LateError(Exception):
+    """So much time has passed since the reservation that the provider might count the request later than it."""
 
 
 class Router:
@@ -115,45 +120,62 @@ class Router:
         errand.prepare(deployment)
         tokens = self._accounts.estimate(deployment, request)
         try:
-            reservation = self._reserve(deployment, request, tokens, errand)
+            for _ in range(_MAX_LATE_RESERVATIONS):
+                reservation = self._accounts.reserve(deployment, request, tokens)
+                try:
+                    return self._call(deployment, reservation, tokens, errand, trip)
+                except _LateError:
+                    self._accounts.give_back(reservation)
         except QuotaDeniedError as refused:
             trip.deny(deployment, refused.denial)
             return None
-        trip.attempts += 1
-        started_s = time.monotonic()
-        try:
-            answer = self._breaker.call(deployment.id, lambda: errand.call(deployment))
         except CircuitOpenError:
-            self._accounts.give_back(reservation)
             trip.skip(deployment, "circuit open")
             return None
+        except LedgerUnavailableError as error:
+            trip.cannot_count(deployment, error)
+            return None
         except ProviderError as error:
-            self._accounts.settle_failure(deployment, reservation, error)
             self._report(deployment, error)
             trip.fail(deployment, error)
             return None
+        trip.cannot_count(deployment, LedgerUnavailableError("the quota table is too slow for its answers to be used"))
+        return None
+
+    def _call[T](
+        self,
+        deployment: Deployment,
+        reservation: Reservation,
+        tokens: TokenEstimate,
+        errand: Errand[T],
+        trip: "_Trip",
+    ) -> Routed[T]:
+        """Do the errand on a reservation, which is closed if it fails; _LateError, and it is the caller's to close."""
+
+        def call_while_fresh() -> T:
+            if self._accounts.is_late(reservation):
+                raise _LateError
+            trip.attempts += 1
+            return errand.call(deployment)
+
+        started_s = time.monotonic()
+        try:
+            errand.afford()
+            answer = self._breaker.call(deployment.id, call_while_fresh)
+        except _LateError:
+            raise
+        except ProviderError as error:
+            self._accounts.settle_failure(deployment, reservation, error)
+            raise
+        except (CircuitOpenError, SluiceError):
+            self._accounts.give_back(reservation)
+            raise
         except BaseException:
             # Whatever this is, the provider may have counted the request; only the mark of the reservation goes.
             self._accounts.keep(reservation)
             raise
         response_time_ms = (time.monotonic() - started_s) * 1000
         return Routed(deployment, reservation, tokens, answer, trip.attempts, response_time_ms)
-
-    def _reserve[T](
-        self, deployment: Deployment, request: ChatRequest, tokens: TokenEstimate, errand: Errand[T]
-    ) -> Reservation:
-        """A reservation so fresh that the provider will not count the request later than the ledger does."""
-        for _ in range(_MAX_LATE_RESERVATIONS):
-            reservation = self._accounts.reserve(deployment, request, tokens)
-            try:
-                errand.afford()
-            except BaseException:
-                self._accounts.give_back(reservation)
-                raise
-            if not self._accounts.is_late(reservation):
-                return reservation
-            self._accounts.give_back(reservation)
-        raise LedgerUnavailableError("the quota table is too slow for a reservation to be used in time")
 
     def _report(self, deployment: Deployment, error: ProviderError) -> None:
         logger.warning(
@@ -185,6 +207,7 @@ class _Trip:
         self.may_recover = False
         self._reasons: dict[str, str] = {}
         self._denials: dict[str, Denial] = {}
+        self._uncounted: LedgerUnavailableError | None = None
 
     def begin_round(self) -> None:
         self.may_recover = False
@@ -193,12 +216,16 @@ class _Trip:
     def skip(self, deployment: Deployment, reason: str) -> None:
         self._reasons.setdefault(deployment.id, reason)
 
+    def cannot_count(self, deployment: Deployment, error: LedgerUnavailableError) -> None:
+        self._reasons[deployment.id] = "its quota cannot be counted"
+        self._uncounted = error
+
     def deny(self, deployment: Deployment, denial: Denial) -> None:
         self._reasons.setdefault(deployment.id, f"out of {denial.limit}")
         self._denials[deployment.id] = denial
 
     def fail(self, deployment: Deployment, error: ProviderError) -> None:
-        if isinstance(error, ProviderRejectedError) and error.status == _NOT_FOUND:
+        if isinstance(error, ProviderRejectedError) and error.status in {_FORBIDDEN, _NOT_FOUND}:
             # Its owner's plan does not have the model, or the provider has it no longer: others may.
             self._reasons[deployment.id] = _NOT_SERVED
             return
@@ -219,6 +246,8 @@ class _Trip:
             return NotFoundError(
                 f"No provider serves the model to its credential: {names}.", param="model", code="model_not_found"
             )
+        if self._uncounted is not None and not self.attempts:
+            return self._uncounted
         tried = [f"{name} ({reason})" for name, reason in self._reasons.items()]
         if self.attempts and self.deadline.remaining_s < _SHORTEST_CALL_S:
             return DeadlineExceededError(f"No provider answered in time. Tried: {', '.join(tried)}.")
