@@ -46,7 +46,7 @@ STATUSES: dict[int, type[ProviderError]] = {
     400: ProviderRejectedError,
     401: ProviderAuthenticationError,
     402: ProviderAuthenticationError,
-    403: ProviderAuthenticationError,
+    403: ProviderRejectedError,
     404: ProviderRejectedError,
     408: UNAVAILABLE,
     409: UNAVAILABLE,

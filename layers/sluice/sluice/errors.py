@@ -192,11 +192,14 @@ class ProviderError(Exception):
 
 
 class ProviderAuthenticationError(ProviderError):
-    """The provider refuses the credential (401, 403)."""
+    """The provider refuses the credential (401), or the account behind it is out of credit (402)."""
 
 
 class ProviderRejectedError(ProviderError):
-    """The provider finds the request malformed (400, 404, 413, 422): the caller's fault, not retried."""
+    """The provider refuses this one request (400, 413, 422, ...): the caller's fault, not retried.
+
+    With 403 and 404 it is not: the model is not for this credential or prompt, and another deployment may answer.
+    """
 
 
 class ProviderRateLimitedError(ProviderError):

@@ -25,8 +25,9 @@ MIN_SECRET_CHARACTERS = 8
 # Providers quote prompts cut short or escaped: a stretch of this length is taken for a quotation.
 QUOTED_CHARACTERS = 16
 
-# 402: the account behind the credential is out of credit, as Hugging Face and OpenRouter say it.
-CREDENTIAL_STATUSES = frozenset({401, 402, 403})
+# 402: the account behind the credential is out of credit, as Hugging Face and OpenRouter say it. 403 is not among them:
+# some answer it to one prompt that they will not have, or for one model that the account may not use.
+CREDENTIAL_STATUSES = frozenset({401, 402})
 # Not the request's fault: a time-out, conflict or overload on the provider's side (498 is Groq's own).
 BUSY_STATUSES = frozenset({408, 409, 423, 424, 425, 498, 499})
 RATE_LIMITED = 429
