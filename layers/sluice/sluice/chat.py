@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 type JsonObject = dict[str, Any]
 """A decoded JSON object whose keys belong to somebody else's API."""
 
+AUTO = "auto"
+"""The model of a request that leaves the choice to Sluice."""
+
 # `metadata` also belongs to OpenAI's API: these keys are ours, the rest is the provider's.
 OWN_METADATA_KEYS = frozenset({"task", "user", "conversation_id"})
 

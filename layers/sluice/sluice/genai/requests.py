@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from sluice.routing.plan import AUTO
+from sluice.chat import AUTO
 from sluice.usage.period import MOST_DAYS
 
 MOST_BATCHED = 10

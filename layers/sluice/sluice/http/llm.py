@@ -7,10 +7,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sluice.chat import ChatRequest, ChatResponse, JsonObject, Message, Metadata
+from sluice.chat import AUTO, ChatRequest, ChatResponse, JsonObject, Message, Metadata
 from sluice.errors import InvalidRequestError
 from sluice.providers.registry import Registry
-from sluice.routing.plan import AUTO
 
 type _Name = Annotated[str, Field(min_length=1, max_length=128)]
 

@@ -4,13 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sluice.catalog import Tier
-from sluice.chat import ChatRequest
+from sluice.chat import AUTO, ChatRequest
 from sluice.errors import ContextOverflowError, InvalidRequestError, NoProviderError, PermissionDeniedError
 from sluice.providers.registry import Deployment, Registry
 from sluice.quota.estimate import prompt_weight
 from sluice.routing.intent import Complexity, classify
-
-AUTO = "auto"
 
 # A prompt is refused for its length only when it is surely too long; closer calls are the provider's.
 _MOST_CHARACTERS_PER_TOKEN = 5

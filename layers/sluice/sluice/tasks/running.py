@@ -10,14 +10,13 @@ from typing import Annotated, cast
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from sluice.chat import ChatRequest, JsonObject, Usage
+from sluice.chat import AUTO, ChatRequest, JsonObject, Usage
 from sluice.chat_stream import chunks_from_body
 from sluice.errors import InvalidAnswerError, SluiceError
 from sluice.gateway import Gateway, RequestContext
 from sluice.http.authentication import Principal
 from sluice.http.headers import Provenance
 from sluice.routing.intent import Complexity
-from sluice.routing.plan import AUTO
 from sluice.tasks.code import TaskCode, code_of
 from sluice.tasks.fields import Inputs, canonical
 from sluice.tasks.library import Library
