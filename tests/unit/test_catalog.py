@@ -19,6 +19,7 @@ priority = 2
 timeout_s = 30.5
 needs_api_key = false
 unsupported_fields = ["logprobs"]
+rate_limit_headers = { tokens = "tokens_per_minute" }
 """
 MODELS = """
 [[models]]
@@ -64,6 +65,8 @@ def test_rows_become_typed_values(read: Callable[..., Catalog]) -> None:
     assert known.replacements == {"old": "large"}
     assert known.providers["gateway"].timeout_s == 30.5
     assert known.providers["gateway"].unsupported_fields == {"logprobs"}
+    assert known.providers["gateway"].rate_limit_headers == {("tokens", "tokens_per_minute")}
+    assert not known.providers["groq"].rate_limit_headers
     assert known.providers["groq"].needs_api_key
     assert not known.providers["gateway"].needs_api_key
 
@@ -133,6 +136,8 @@ def test_a_mistake_in_a_model_is_named(read: Callable[..., Catalog], right: str,
         ("timeout_s = 10", "timeout = 10", "groq: timeout_s is missing"),
         ("needs_api_key = false", "needs_key = false", "gateway: unknown field 'needs_key'"),
         ("needs_api_key = false", 'needs_api_key = "no"', "gateway: needs_api_key must be true or false, got 'no'"),
+        ('{ tokens = "', '{ words = "', "gateway, rate_limit_headers: unknown field 'words'"),
+        ('"tokens_per_minute"', '"tpm"', "gateway, rate_limit_headers: tokens must be one of requests_per_minute, "),
         ("[groq]", "groq = 1\n[other]", "groq must be a table, got 1"),
     ],
 )

@@ -72,6 +72,15 @@ def test_an_entry_brings_models_that_the_catalogue_does_not_know() -> None:
     assert deployment.model.price.prompt_usd == 0
 
 
+def test_the_headers_of_a_server_that_the_catalogue_does_not_know_are_not_believed() -> None:
+    openai = {"provider": "openai", "api_key": KEY, "models": {"m": {"tier": "fast"}}}
+    known, moved = build(
+        {**openai, "alias": "one"}, {**openai, "alias": "two", "base_url": "https://proxy.example/v1"}
+    ).deployments
+    assert known.config.rate_limit_headers == {("tokens", "tokens_per_minute")}
+    assert moved.config.rate_limit_headers == set()
+
+
 def test_what_an_entry_says_replaces_the_catalogue_limit_by_limit() -> None:
     (deployment,) = build(
         {

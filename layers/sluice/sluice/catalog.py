@@ -12,6 +12,7 @@ SHARED = Path(__file__).parent / "shared"
 
 LIMIT_NAMES = ("requests_per_minute", "requests_per_day", "tokens_per_minute", "tokens_per_day", "characters_per_month")
 ADAPTERS = ("groq", "huggingface", "openai_compatible")
+RATE_LIMIT_WORDS = ("requests", "tokens")
 
 
 class Tier(StrEnum):
@@ -59,7 +60,8 @@ class Model:
 class ProviderRow:
     """One provider: which adapter speaks to it and where. A lower `priority` wins ties.
 
-    Without a `base_url` the credential has to say where the provider is.
+    Without a `base_url` the credential has to say where the provider is. `rate_limit_headers` are pairs: the word that
+    `x-ratelimit-limit-` and `x-ratelimit-remaining-` end in, and the limit it speaks of.
     """
 
     name: str
@@ -68,6 +70,7 @@ class ProviderRow:
     priority: int
     timeout_s: float
     unsupported_fields: frozenset[str] = frozenset()
+    rate_limit_headers: frozenset[tuple[str, str]] = frozenset()
     needs_api_key: bool = True
     takes_json_schema: bool = False
 
@@ -195,6 +198,9 @@ def _read_provider(name: str, row: _Row) -> ProviderRow:
         priority=row.count("priority"),
         timeout_s=row.number("timeout_s"),
         unsupported_fields=frozenset(row.texts("unsupported_fields")),
+        rate_limit_headers=_read_rate_limit_headers(row.row("rate_limit_headers"))
+        if row.has("rate_limit_headers")
+        else frozenset(),
         needs_api_key=row.truth("needs_api_key") if row.has("needs_api_key") else True,
         takes_json_schema=row.has("takes_json_schema") and row.truth("takes_json_schema"),
     )
@@ -202,6 +208,12 @@ def _read_provider(name: str, row: _Row) -> ProviderRow:
     if provider.timeout_s == 0:
         raise row.wrong("timeout_s", "a number above 0", 0)
     return provider
+
+
+def _read_rate_limit_headers(row: _Row) -> frozenset[tuple[str, str]]:
+    found = frozenset((word, row.choice(word, LIMIT_NAMES)) for word in RATE_LIMIT_WORDS if row.has(word))
+    row.end()
+    return found
 
 
 def _read_models(path: Path, providers: Mapping[str, ProviderRow]) -> tuple[tuple[Model, ...], dict[str, str]]:

@@ -14,13 +14,16 @@ SMOOTHING = 0.2
 
 @dataclass(frozen=True, slots=True)
 class ProviderConfig:
-    """One credential of a provider, as an adapter needs it."""
+    """One credential of a provider, as an adapter needs it. `rate_limit_headers` as in ProviderRow, for those adapters
+    that do not know themselves what the headers speak of.
+    """
 
     provider: str
     alias: str
     api_key: str = field(repr=False)
     base_url: str | None = None
     unsupported_fields: frozenset[str] = frozenset()
+    rate_limit_headers: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

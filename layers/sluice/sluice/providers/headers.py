@@ -7,8 +7,6 @@ from sluice.providers.base import RateLimitHeaders
 
 # Groq: requests are the day's, tokens the minute's (https://console.groq.com/docs/rate-limits#rate-limit-headers).
 GROQ_DIMENSIONS = {"requests": "requests_per_day", "tokens": "tokens_per_minute"}
-# OpenAI: both are the minute's (https://platform.openai.com/docs/guides/rate-limits#rate-limits-in-headers).
-OPENAI_DIMENSIONS = {"requests": "requests_per_minute", "tokens": "tokens_per_minute"}
 
 
 def rate_limits(headers: Mapping[str, str], dimensions: Mapping[str, str]) -> RateLimitHeaders:

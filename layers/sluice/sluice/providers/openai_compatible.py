@@ -10,7 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 from sluice.chat import ChatRequest
 from sluice.providers.base import Provider, ProviderConfig, ProviderResponse, ProviderStream, RateLimitHeaders
 from sluice.providers.exchange import AnswerStream, Call, Pace, base_url, read_whole
-from sluice.providers.headers import OPENAI_DIMENSIONS, rate_limits
+from sluice.providers.headers import rate_limits
 
 if TYPE_CHECKING:
     import httpx
@@ -25,6 +25,7 @@ class OpenAICompatibleProvider(Provider):
     def __init__(self, config: ProviderConfig) -> None:
         super().__init__(config)
         parts = urlsplit(base_url(config, ""))
+        self._dimensions = dict(config.rate_limit_headers)
         # A query stays where it is: Azure asks for `?api-version=...`.
         self._url = urlunsplit(parts._replace(path=parts.path + "/chat/completions"))
 
@@ -36,13 +37,13 @@ class OpenAICompatibleProvider(Provider):
         """Answer `request` with `model`, within `timeout_s` in all. Raises ProviderError."""
         deadline_s = time.monotonic() + timeout_s
         call = Call.of(request, model, self.config, streamed=False)
-        return read_whole(self._send(call, deadline_s), call, _limits)
+        return read_whole(self._send(call, deadline_s), call, self._limits)
 
     def stream(self, request: ChatRequest, model: str, timeout_s: float, pause_s: float = math.inf) -> ProviderStream:
         """Begin to answer `request`, each chunk within `pause_s`, all within `timeout_s`. Raises ProviderError."""
         pace = Pace.begin(timeout_s, pause_s)
         call = Call.of(request, model, self.config, streamed=True)
-        return AnswerStream(self._send(call, pace.due_s()), call, _limits, pace)
+        return AnswerStream(self._send(call, pace.due_s()), call, self._limits, pace)
 
     def _send(self, call: Call, deadline_s: float) -> "httpx.Response":
         client = self._client
@@ -59,12 +60,11 @@ class OpenAICompatibleProvider(Provider):
         )
         return client.send(request, stream=True)
 
+    def _limits(self, headers: Mapping[str, str]) -> RateLimitHeaders:
+        return rate_limits(headers, self._dimensions)
+
     @cached_property
     def _client(self) -> "httpx.Client":
         from sluice.providers.httpx_transport import new_client
 
         return new_client()
-
-
-def _limits(headers: Mapping[str, str]) -> RateLimitHeaders:
-    return rate_limits(headers, OPENAI_DIMENSIONS)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from aws_lambda_powertools import Logger
 
-from sluice.catalog import FREE, Catalog, Model, Price, ProviderRow, Tier, catalog
+from sluice.catalog import ADAPTERS, FREE, Catalog, Model, Price, ProviderRow, Tier, catalog
 from sluice.errors import NotFoundError, StorageUnavailableError
 from sluice.providers.base import Provider, ProviderConfig
 from sluice.providers.credentials import Credential, CredentialModel, CredentialsError, parse_credentials
@@ -259,6 +259,8 @@ def _deployments(known: Catalog, credential: Credential, where: str) -> list[Dep
         api_key=_NO_API_KEY if credential.api_key is None else credential.api_key.get_secret_value(),
         base_url=base_url,
         unsupported_fields=row.unsupported_fields,
+        # At another URL than the catalogue's is another server, whose headers may speak of other limits.
+        rate_limit_headers=row.rate_limit_headers if base_url == row.base_url else frozenset(),
     )
     row = replace(row, base_url=base_url, timeout_s=credential.timeout_s or row.timeout_s)
     return [
@@ -320,3 +322,10 @@ def _adapter(name: str, config: ProviderConfig) -> Provider:
     from sluice.providers.openai_compatible import OpenAICompatibleProvider
 
     return OpenAICompatibleProvider(config)
+
+
+def load_adapters() -> None:
+    """Import what all adapters need. No provider is asked."""
+    nobody = ProviderConfig(provider="", alias="", api_key=_NO_API_KEY, base_url="http://127.0.0.1")
+    for name in ADAPTERS:
+        _adapter(name, nobody).warm_up()
