@@ -60,7 +60,7 @@ def check_as_input(prompt: str, task: Task, main: str, report: PromptReport) -> 
 def fill(template: str, variables: Mapping[str, JsonValue], report: PromptReport) -> str | None:
     """The text that a template and its variables make; None, with the errors in `report`, if they make none.
 
-    Templates are those of tasks: docs/tasks.md says what they may say.
+    Templates are those of tasks: see tasks/grammar.py for what they may say.
     """
     # Imported late, see there.
     from sluice.tasks.grammar import TemplateError
