@@ -7,6 +7,8 @@ answers are buffered.
 """
 
 import json
+import math
+import os
 import time
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -24,7 +26,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from sluice.assembly import gateway, registry
+from sluice.assembly import gateway, prepare, registry
 from sluice.chat import ChatRequest
 from sluice.deadline import Deadline
 from sluice.errors import GuardBlockedError, NotFoundError, SluiceError
@@ -40,9 +42,6 @@ from sluice.telemetry import count
 
 # The loggers of the layer are its children: without it their lines would not be structured, or not come out at all.
 logger = Logger()
-
-# Kept back from Lambda's own deadline, to settle and to send the error.
-_MARGIN_S = 1.5
 
 # For how long clients and proxies may keep the API's description, which changes with a deployment only.
 _DESCRIPTION_KEPT_S = 300
@@ -155,9 +154,9 @@ def _description() -> bytes:
 
 
 def _context(request: Request) -> RequestContext:
-    seconds = min(settings().request_timeout_s, _remaining_s(request) - _MARGIN_S)
+    deadline = Deadline.of_request(settings().request_timeout_s, _remaining_s(request))
     directives = request.headers.get("cache-control", "").lower()
-    return RequestContext(f"req_{uuid.uuid4().hex}", Deadline.after(seconds), skip_cache="no-cache" in directives)
+    return RequestContext(f"req_{uuid.uuid4().hex}", deadline, skip_cache="no-cache" in directives)
 
 
 def _remaining_s(request: Request) -> float:
@@ -167,7 +166,7 @@ def _remaining_s(request: Request) -> float:
     try:
         return float(json.loads(request.headers["x-amzn-lambda-context"])["deadline"]) / 1000 - time.time()
     except (KeyError, ValueError, TypeError, OverflowError, RecursionError):
-        return float("inf")
+        return math.inf
 
 
 type _Endpoint = Callable[[Request], Awaitable[Response]]
@@ -217,3 +216,7 @@ app = Starlette(
     exception_handlers={HTTPException: _no_route},
 )
 handler = Mangum(app, lifespan="off")
+
+if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
+    # What is made now is in the snapshot, and need not be made by the first request after each restore.
+    prepare()

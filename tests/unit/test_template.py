@@ -6,10 +6,12 @@ import re
 import string
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sluice import telemetry
 from tools import template
 
 CHAT_ROUTES = [
@@ -92,11 +94,18 @@ def test_production_streams(route: tuple[str, str]) -> None:
     )
 
 
+def test_the_web_adapter_s_layer_is_of_the_processor_s_kind() -> None:
+    layers = json.dumps(deployed()["Resources"]["ChatFunction"]["Properties"]["Layers"][-1])
+    assert re.findall(r"LambdaAdapterLayer(\w+):(\d+)", layers) == [("Arm64", "30"), ("X86", "30")]
+
+
 def test_production_runs_the_chat_app_under_the_web_adapter() -> None:
     function = resources()["ChatFunction"]["Properties"]
     assert function["Handler"] == "run.sh"
     assert function["Architectures"] == [{"Ref": "Architecture"}]
-    assert "LambdaAdapterLayerArm64" in json.dumps(function["Layers"][-1])
+    assert function["Layers"][-1] == {
+        "Fn::Sub": "arn:aws:lambda:${AWS::Region}:753240598075:layer:LambdaAdapterLayerArm64:30"
+    }
     assert len(function["Layers"]) == 3
     wrapper = {"AWS_LAMBDA_EXEC_WRAPPER": "/opt/bootstrap", "AWS_LWA_INVOKE_MODE": "response_stream"}
     assert wrapper.items() <= variables("ChatFunction").items()
@@ -125,6 +134,9 @@ def test_a_function_s_time_is_up_no_later_than_api_gateway_gives_up() -> None:
         route = integrations(response_streaming)["/v1/chat/completions", "post"]
         assert chat["Timeout"] * 1000 <= route["timeoutInMillis"]
     assert integrations("false")["/v1/chat/completions", "post"]["timeoutInMillis"] == 29_000
+    for function in FUNCTIONS:
+        # An event's route has no timeout of its own, and API Gateway waits 29 s where nothing else is said.
+        assert resources("false")[function]["Properties"]["Timeout"] == 29
 
 
 @pytest.mark.parametrize("route", list(integrations()))
@@ -173,6 +185,17 @@ def test_a_changed_layer_publishes_a_new_version(layer: str, function: str) -> N
 
 def test_chat_s_published_version_starts_from_a_snapshot() -> None:
     assert resources()["ChatFunction"]["Properties"]["SnapStart"] == {"ApplyOn": "PublishedVersions"}
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_version_goes_when_the_next_one_is_published(function: str) -> None:
+    """Its snapshot would cost as long as it is there."""
+    [version] = [
+        version
+        for version in of_type("AWS::Lambda::Version").values()
+        if version["Properties"]["FunctionName"] == {"Ref": function}
+    ]
+    assert version["DeletionPolicy"] == "Delete"
 
 
 def _statements(function: str) -> list[dict[str, Any]]:
@@ -279,19 +302,20 @@ def test_a_function_is_told_of_exactly_what_it_may_use(function: str) -> None:
     assert named & resources().keys() == {name.split("/")[0] for name in _allowed(function)}
 
 
-def test_roles_allow_writing_logs_and_traces_only_beside_their_statements() -> None:
+def test_roles_allow_writing_logs_only_beside_their_statements() -> None:
     for function in FUNCTIONS:
         attached = json.dumps(resources()[f"{function}Role"]["Properties"]["ManagedPolicyArns"])
         names = set(re.findall(r"policy/(?:service-role/)?(\w+)", attached))
-        assert names == {"AWSLambdaBasicExecutionRole", "AWSXrayWriteOnlyAccess"}
+        assert names == {"AWSLambdaBasicExecutionRole"}
 
 
 @pytest.mark.parametrize("name", [name for name, r in resources().items() if r["Type"] == "AWS::DynamoDB::Table"])
-def test_a_table_is_on_demand_encrypted_and_either_expires_or_is_backed_up(name: str) -> None:
+def test_a_table_is_on_demand_encrypted_for_nothing_and_either_expires_or_is_backed_up(name: str) -> None:
     table = resources()[name]
     properties = table["Properties"]
     assert properties["BillingMode"] == "PAY_PER_REQUEST"
-    assert properties["SSESpecification"]["SSEEnabled"] is True
+    # DynamoDB encrypts every table; saying so would choose a key that is paid for.
+    assert "SSESpecification" not in properties
     expires = properties.get("TimeToLiveSpecification", {}).get("Enabled", False)
     is_backed_up = properties.get("PointInTimeRecoverySpecification", {}).get("PointInTimeRecoveryEnabled", False)
     assert expires != is_backed_up
@@ -299,10 +323,17 @@ def test_a_table_is_on_demand_encrypted_and_either_expires_or_is_backed_up(name:
 
 
 def test_the_admin_key_is_generated_from_letters_and_digits() -> None:
-    generated = resources()["AdminKeySecret"]["Properties"]["GenerateSecretString"]
-    assert set(generated["ExcludeCharacters"]) == set(string.punctuation)
-    assert (generated["PasswordLength"], generated["GenerateStringKey"]) == (40, "secret")
-    assert json.loads(generated["SecretStringTemplate"]) == {"id": "admin"}
+    assert resources()["AdminKeySecret"]["Properties"]["GenerateSecretString"] == {
+        "SecretStringTemplate": '{"id": "admin"}',
+        "GenerateStringKey": "secret",
+        "PasswordLength": 40,
+        "ExcludeCharacters": string.punctuation,
+    }, "CloudFormation makes another key when this changes"
+
+
+def test_an_update_leaves_the_providers_keys_alone() -> None:
+    value = resources()["CredentialsSecret"]["Properties"]["SecretString"]
+    assert value == '{"credentials": []}', "CloudFormation replaces the filled secret when this changes"
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -315,6 +346,48 @@ def test_a_function_s_logs_end_and_its_errors_and_throttles_alarm(function: str)
         if {"Name": "FunctionName", "Value": {"Ref": function}} in alarm["Properties"]["Dimensions"]
     }
     assert watched == {"Errors", "Throttles"}
+
+
+@pytest.mark.parametrize(
+    ("table", "metric"), [("QuotaTable", "WriteThrottleEvents"), ("DirectoryTable", "ReadThrottleEvents")]
+)
+def test_a_throttled_table_that_requests_are_refused_without_alarms(table: str, metric: str) -> None:
+    assert [
+        alarm["Properties"]["MetricName"]
+        for alarm in of_type("AWS::CloudWatch::Alarm").values()
+        if {"Name": "TableName", "Value": {"Ref": table}} in alarm["Properties"]["Dimensions"]
+    ] == [metric]
+
+
+def test_what_sluice_counts_alarms_as_it_is_counted(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alarms = [
+        alarm["Properties"]
+        for alarm in of_type("AWS::CloudWatch::Alarm").values()
+        if alarm["Properties"]["Namespace"] == "Sluice"
+    ]
+    assert {alarm["MetricName"] for alarm in alarms} == {
+        "CredentialRefused",
+        "CredentialsNotRefreshed",
+        "BookkeepingFailed",
+        "QuotaAlert",
+    }
+    package = Path(telemetry.__file__).parent
+    source = "".join(path.read_text() for path in package.rglob("*.py"))
+    for alarm in alarms:
+        assert f'count("{alarm["MetricName"]}"' in source
+        assert alarm["Dimensions"] == [{"Name": "service", "Value": {"Ref": "AWS::StackName"}}]
+        monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "a-stack")
+        telemetry.count(alarm["MetricName"], of="one")
+        line = json.loads(capsys.readouterr().out)
+        [directive] = line["_aws"]["CloudWatchMetrics"]
+        assert directive["Namespace"] == alarm["Namespace"]
+        assert directive["Metrics"] == [{"Name": alarm["MetricName"], "Unit": "Count"}]
+        assert directive["Dimensions"] == [["service"], ["service", "of"]]
+        assert (line["service"], line["of"], line[alarm["MetricName"]]) == ("a-stack", "one", [1.0])
+    for function in FUNCTIONS:
+        assert variables(function)["POWERTOOLS_SERVICE_NAME"] == {"Ref": "AWS::StackName"}
 
 
 def test_the_api_has_access_logs_and_throttling() -> None:

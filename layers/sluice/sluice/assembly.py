@@ -5,16 +5,20 @@ from typing import TYPE_CHECKING
 
 from sluice.books import Books
 from sluice.cache.store import ResponseCache
+from sluice.catalog import catalog
 from sluice.conversations.memory import Conversations
 from sluice.conversations.store import ConversationStore
 from sluice.gateway import Gateway
-from sluice.providers.registry import Registry, RegistryLoader
+from sluice.guards.rules import Direction, scanner
+from sluice.providers.registry import Registry, RegistryLoader, load_adapters
 from sluice.quota.ledger import Ledger
 from sluice.routing.accounts import Accounts
 from sluice.routing.breaker import Breaker
 from sluice.routing.router import Router
 from sluice.routing.scoring import Weights
 from sluice.settings import settings
+from sluice.storage.client import dynamodb
+from sluice.storage.secrets import secretsmanager
 
 if TYPE_CHECKING:
     from sluice.tasks.library import Library
@@ -50,6 +54,20 @@ def gateway() -> Gateway:
         prompt_max_characters=configured.prompt_max_characters,
         default_max_tokens=configured.default_max_tokens,
     )
+
+
+def prepare() -> None:
+    """Make now what chats need and the network is not asked for, so that a snapshot of this process holds it.
+
+    Nothing has connected yet, and nothing is drawn at random or due at some time: copies of the process may share it.
+    """
+    gateway()
+    for direction in Direction:
+        scanner(direction)
+    catalog()
+    load_adapters()
+    secretsmanager()
+    dynamodb(attempts=1)
 
 
 # What tasks need is imported when they are: chat does without.

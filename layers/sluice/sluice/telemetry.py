@@ -13,13 +13,21 @@ _NAMESPACE = "Sluice"
 
 
 def count(metric: str, **dimensions: str) -> None:
-    """Count one `metric` in CloudWatch's embedded metric format."""
-    # Imported late: metrics are for what goes wrong, and a healthy request need not pay for them.
-    from aws_lambda_powertools.metrics import MetricUnit, single_metric
+    """Count one `metric` in CloudWatch's embedded metric format, once in all and once by its dimensions.
 
-    with single_metric(name=metric, unit=MetricUnit.Count, value=1, namespace=_NAMESPACE) as entry:
-        for name, value in dimensions.items():
-            entry.add_dimension(name=name, value=value)
+    An alarm is on one metric with fixed dimensions, and those in template.yaml on all of a stack's: its name is the
+    `service` that Powertools is told of.
+    """
+    # Imported late: metrics are for what goes wrong, and a healthy request need not pay for them.
+    from aws_lambda_powertools.metrics import MetricUnit
+    from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import AmazonCloudWatchEMFProvider
+
+    metrics = AmazonCloudWatchEMFProvider(namespace=_NAMESPACE)
+    metrics.add_metric(name=metric, unit=MetricUnit.Count, value=1)
+    if dimensions:
+        of_stack = {"service": metrics.service} if metrics.service else {}
+        metrics.add_dimensions(**of_stack, **dimensions)
+    metrics.flush_metrics()
 
 
 @contextmanager

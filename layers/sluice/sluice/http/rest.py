@@ -17,9 +17,6 @@ from sluice.http.responses import Response, error_response, json_response, no_ro
 from sluice.settings import settings
 from sluice.tenants.tenant import Role
 
-# Kept back from Lambda's own deadline, to settle and to send the error.
-_MARGIN_S = 1.5
-
 
 class RestApp(APIGatewayRestResolver):
     """A resolver whose every answer, whatever happens, has Sluice's form."""
@@ -53,11 +50,11 @@ class RestApp(APIGatewayRestResolver):
 
     def deadline(self) -> Deadline:
         """By when the current request has to be answered."""
-        seconds = settings().request_timeout_s
+        timeout_s = settings().request_timeout_s
         # The context of Lambda's runtime; what invokes a function locally may have none.
-        if (remaining_ms := getattr(self.lambda_context, "get_remaining_time_in_millis", None)) is not None:
-            seconds = min(seconds, remaining_ms() / 1000 - _MARGIN_S)
-        return Deadline.after(seconds)
+        if (remaining_ms := getattr(self.lambda_context, "get_remaining_time_in_millis", None)) is None:
+            return Deadline.of_request(timeout_s)
+        return Deadline.of_request(timeout_s, remaining_ms() / 1000)
 
     @property
     def skips_cache(self) -> bool:

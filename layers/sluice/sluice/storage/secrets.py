@@ -22,7 +22,8 @@ _READ_TIMEOUT_S = 3
 
 
 @cache
-def _secretsmanager() -> "SecretsManagerClient":
+def secretsmanager() -> "SecretsManagerClient":
+    """The client of this process."""
     # Made when the first secret is read: a function that needs none does not pay for the client.
     config = Config(
         connect_timeout=_CONNECT_TIMEOUT_S,
@@ -37,7 +38,7 @@ def fetch_secret(secret_id: str) -> str:
     if not secret_id:
         raise StorageUnavailableError("reading a secret failed: this function is not given one")
     with storage_errors("reading a secret"):
-        answer = _secretsmanager().get_secret_value(SecretId=secret_id)
+        answer = secretsmanager().get_secret_value(SecretId=secret_id)
     if "SecretString" not in answer:
         raise StorageUnavailableError("reading a secret failed: it is binary, and has to be a text")
     return answer["SecretString"]

@@ -1,0 +1,56 @@
+"""What a snapshot of the chat function holds."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent.parent
+# Importing the app must reach nobody: a connection would be in every copy of the process.
+PROGRAM = """
+import json, sys
+def watch(event, arguments):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto"):
+        raise RuntimeError(f"{event} {arguments}")
+sys.addaudithook(watch)
+import functions.chat.app
+from sluice import assembly
+from sluice.guards.rules import scanner
+from sluice.storage.client import dynamodb
+from sluice.storage.secrets import secretsmanager
+made = {made.__name__: made.cache_info().currsize for made in (assembly.gateway, scanner, dynamodb, secretsmanager)}
+json.dump({"made": made, "imported": sorted({"groq", "httpx", "huggingface_hub"} & sys.modules.keys())}, sys.stdout)
+"""
+
+
+def _started(initialization_type: str) -> dict[str, Any]:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    environment = {
+        **inherited,
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "layers" / "sluice")]),
+        "AWS_LAMBDA_INITIALIZATION_TYPE": initialization_type,
+        "AWS_REGION": "eu-central-1",
+        "AWS_DEFAULT_REGION": "eu-central-1",
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "CIRCUIT_BREAKERS_TABLE": "circuit-breakers",
+    }
+    command = [sys.executable, "-c", PROGRAM]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    started: dict[str, Any] = json.loads(ended.stdout)
+    return started
+
+
+def test_a_snapshot_holds_what_a_chat_needs_and_no_connection() -> None:
+    started = _started("snap-start")
+    assert started["made"] == {"gateway": 1, "scanner": 2, "dynamodb": 2, "secretsmanager": 1}
+    assert started["imported"] == ["groq", "httpx", "huggingface_hub"]
+
+
+def test_without_a_snapshot_all_that_waits_until_it_is_needed() -> None:
+    started = _started("on-demand")
+    assert set(started["made"].values()) == {0}
+    assert started["imported"] == []
