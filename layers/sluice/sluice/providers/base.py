@@ -14,9 +14,7 @@ SMOOTHING = 0.2
 
 @dataclass(frozen=True, slots=True)
 class ProviderConfig:
-    """One credential of a provider, as an adapter needs it. `rate_limit_headers` as in ProviderRow, for those adapters
-    that do not know themselves what the headers speak of.
-    """
+    """One credential of a provider, as an adapter needs it; `rate_limit_headers` are as in ProviderRow."""
 
     provider: str
     alias: str

@@ -260,7 +260,7 @@ def _deployments(known: Catalog, credential: Credential, where: str) -> list[Dep
         base_url=base_url,
         unsupported_fields=row.unsupported_fields,
         # At another URL than the catalogue's is another server, whose headers may speak of other limits.
-        rate_limit_headers=row.rate_limit_headers if base_url == row.base_url else frozenset(),
+        rate_limit_headers=row.rate_limit_headers if row.base_url in (None, base_url) else frozenset(),
     )
     row = replace(row, base_url=base_url, timeout_s=credential.timeout_s or row.timeout_s)
     return [
