@@ -2,6 +2,7 @@
 
 import gc
 import json
+import logging
 import subprocess
 import sys
 import threading
@@ -312,6 +313,15 @@ def test_headers_are_read_as_the_catalogue_says(
     fake.configure(limits=[RATE_LIMITS])
     provider = provider_for("openai", fake, rate_limit_headers=frozenset(named))
     assert provider.complete(chat(), "m", 5).rate_limits == RateLimitHeaders(capacities, remaining)
+
+
+@pytest.mark.parametrize("level", [logging.INFO, logging.DEBUG])
+def test_a_call_logs_nothing(adapter: str, fake: FakeProvider, level: int, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(level)
+    provider = provider_for(adapter, fake)
+    provider.complete(chat(), "m", 5)
+    list(provider.stream(chat(), "m", 5))
+    assert [record.getMessage() for record in caplog.records] == []
 
 
 def test_connections_are_kept_whole_and_streamed(adapter: str, fake: FakeProvider) -> None:
