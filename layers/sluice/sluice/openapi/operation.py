@@ -67,8 +67,8 @@ class Operation:
 
     @property
     def takes_anything(self) -> bool:
-        """Whether there is anything to send with it, be it a key."""
-        return bool(self.role or self.parameters or self.query or self.body or self.task)
+        """Whether there is anything to say beside its method and path."""
+        return bool(self.parameters or self.query or self.body or self.task)
 
     @property
     def error_statuses(self) -> list[int]:

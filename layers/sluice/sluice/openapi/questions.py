@@ -19,6 +19,8 @@ class InterviewQuestions(TaskAccount):
     """Exactly as many questions as were asked for, no two of them the same."""
 
     questions: list[InterviewQuestion] = Field(min_length=1)
+    from_bank: int = Field(description="How many of them no model was asked for.")
+    rejected: int = Field(description="How many of the model's were no good.")
 
 
 OPERATIONS = (

@@ -155,6 +155,15 @@ class TaskVersionResults(Shown):
     feedback: FeedbackSum
 
 
+class TaskComment(Shown):
+    """What somebody said of an answer."""
+
+    request_id: str
+    version: str
+    score: int
+    comment: str
+
+
 class TaskResults(Shown):
     """How each version of a task did in the last days, today's included."""
 
@@ -162,6 +171,7 @@ class TaskResults(Shown):
     task: str
     days: int
     data: list[TaskVersionResults]
+    comments: list[TaskComment] = Field(description="Some of what was said in the last 30 days, in no order.")
 
 
 class GivenFeedback(Shown):

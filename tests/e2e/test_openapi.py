@@ -1,0 +1,227 @@
+"""What the deployed API does is what its description says, whatever is sent: schemathesis makes it up.
+
+No 5xx, and no status, content type, body or field that is not described. What is made up is the same each time.
+"""
+
+import copy
+import json
+import string
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import Case, GenerationMode, Response
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+from schemathesis.specs.openapi.schemas import OpenApiSchema
+
+from sluice.openapi.document import OPERATIONS, document
+from sluice.openapi.operation import Operation, Shown
+from sluice.tenants.tenant import Role
+from tests.e2e.conftest import FAKE_MODEL
+from tests.fakes import FakeProcess
+from tools.stack import RunningStack
+
+EXAMPLES = 8
+TENANT = "openapi"
+# More than all of these tests ask for together: a 429 would hide what is behind it.
+LIMITS = {"requests_per_minute": 100_000, "requests_per_day": 1_000_000}
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+
+# What there is, so that not all that is made up ends at a 404.
+KNOWN_FIELDS: Mapping[str, dict[str, Any]] = {
+    "createKey": {"tenant": TENANT},
+    "generateQuestions": {"categories": ["Databases", "API design"]},
+    "runTask": {"inputs": {"issue_details": "FATAL: sorry, too many clients already"}},
+}
+KNOWN_QUERIES = {"listKeys": {"tenant": TENANT}}
+
+# The fake model says the same to everybody: interview questions, as only these have to be good ones.
+CATEGORIES = ("Databases", "API design")
+TOPICS = [f"{part}{letter * 3}" for part in ("cache", "index", "queue") for letter in string.ascii_lowercase[:10]]
+SAID = json.dumps(
+    {
+        "questions": [
+            {
+                "question": f"How would you test {topic} before a release?",
+                "category": CATEGORIES[number % 2],
+                "expected_points": [f"Knows what {topic} is for"],
+            }
+            for number, topic in enumerate(TOPICS)
+        ]
+    }
+)
+# A 502 that is not Sluice's fault: what was asked of the fake model is something that it does not say.
+MODEL_IS_AT_FAULT = {"invalid_answer", "too_few_questions"}
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls: keys by role, of a tenant of their own, and path parameters of what there is, by operation."""
+
+    url: str
+    client: httpx.Client
+    keys: Mapping[Role | None, str]
+    known: Mapping[str, Mapping[str, str]]
+
+    def headers(self, role: Role | None) -> dict[str, str]:
+        return {"authorization": f"Bearer {self.keys[role]}"} if role in self.keys else {}
+
+    def known_path_parameters(self, operation: Operation) -> dict[str, str]:
+        examples = {name: parameter.example for name, parameter in operation.parameters.items()}
+        # Versions that are made up for one task must not answer the requests that are made up for another.
+        other_task = {"name": "concept_explanation"} if "Version" in operation.id else {}
+        return {**examples, **other_task, **self.known.get(operation.id, {})}
+
+
+@pytest.fixture(scope="module")
+def caller(stack: RunningStack, fake_provider: FakeProcess) -> Iterator[Caller]:
+    fake_provider.configure(answer=SAID)
+    url = stack.stack.base_url.removesuffix("/v1")
+    with httpx.Client(timeout=60) as client:
+
+        def make(path: str, key: str = stack.stack.admin_key, **body: object) -> Any:
+            answer = client.post(f"{url}{path}", headers={"authorization": f"Bearer {key}"}, json=body)
+            assert answer.is_success, answer.text
+            return answer.json()
+
+        make("/v1/tenants", id=TENANT, name="Who calls what schemathesis makes up")
+        keys: dict[Role | None, str] = {
+            role: make("/v1/keys", tenant=TENANT, role=role, name=role, limits=LIMITS)["api_key"]
+            for role in (Role.CALLER, Role.OPERATOR)
+        }
+        spare = make("/v1/keys", tenant=TENANT, name="spare")
+        key = keys[Role.CALLER]
+        for conversation in ("lesson-1", "lesson-2"):
+            metadata = {"conversation_id": conversation}
+            messages = [{"role": "user", "content": "Hello"}]
+            make("/v1/chat/completions", key, model=FAKE_MODEL, messages=messages, metadata=metadata)
+        sessions = [make("/api/v1/genai/chat", key, message="Hello")["session_id"] for _ in range(2)]
+        known = {
+            "getModel": {"id": FAKE_MODEL},
+            "revokeKey": {"id": spare["id"]},
+            "readConversation": {"conversation_id": "lesson-1"},
+            "deleteConversation": {"conversation_id": "lesson-2"},
+            "genaiShowSession": {"session_id": sessions[0]},
+            "genaiDeleteSession": {"session_id": sessions[1]},
+        }
+        yield Caller(url, client, keys | {Role.ADMIN: stack.stack.admin_key}, known)
+
+
+@pytest.fixture(scope="module")
+def schema() -> OpenApiSchema:
+    """The document, with fields that are not in it forbidden where Sluice alone makes the answer."""
+    described = copy.deepcopy(document())
+    pending = Shown.__subclasses__()
+    while pending:
+        model = pending.pop()
+        pending += model.__subclasses__()
+        if model.__name__ in described["components"]["schemas"]:
+            described["components"]["schemas"][model.__name__].setdefault("additionalProperties", False)
+    return schemathesis.openapi.from_dict(described)
+
+
+def is_excused(answer: Response) -> bool:
+    return answer.status_code == 502 and answer.json()["error"]["code"] in MODEL_IS_AT_FAULT
+
+
+@pytest.mark.parametrize(
+    ("operation", "mode"),
+    [
+        (operation, mode)
+        for operation in OPERATIONS
+        for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
+        # Nothing is wrong with nothing.
+        if mode.is_positive or operation.takes_anything
+    ],
+    ids=lambda each: each.id if isinstance(each, Operation) else str(each),
+)
+def test_an_operation_answers_as_described(
+    operation: Operation, mode: GenerationMode, schema: OpenApiSchema, caller: Caller
+) -> None:
+    is_valid = mode.is_positive
+    tested = schema.find_operation_by_id(operation.id)
+    made_up = tested.as_strategy(
+        mode,
+        path_parameters=caller.known_path_parameters(operation) if is_valid else None,
+        query=KNOWN_QUERIES.get(operation.id) if is_valid else None,
+    )
+
+    @settings(
+        max_examples=EXAMPLES if operation.takes_anything else 1,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(made_up)
+    def holds(case: Case[Any]) -> None:
+        if is_valid and isinstance(case.body, dict):
+            known = KNOWN_FIELDS.get(operation.id, {})
+            case.body |= {**known, "model": FAKE_MODEL} if "model" in case.body else known
+        answer = case.call(caller.url, session=session, headers=caller.headers(operation.role), timeout=60)
+        case.validate_response(
+            answer, checks=CHECKS, excluded_checks=[not_a_server_error] if is_excused(answer) else []
+        )
+
+    with requests.Session() as session:
+        holds()
+
+
+def test_what_is_served_is_the_description(caller: Caller) -> None:
+    answer = caller.client.get(f"{caller.url}/openapi.json")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["cache-control"] == "public, max-age=300"
+    assert answer.json() == document()
+
+
+def test_a_deployed_function_serves_it_too(stack: RunningStack) -> None:
+    answer = httpx.get(f"{stack.deployment.api_url}/openapi.json", timeout=60)
+    assert answer.status_code == 200
+    assert answer.json() == document()
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.id)
+def test_an_operation_wants_the_role_it_is_said_to_want(operation: Operation, caller: Caller) -> None:
+    path = operation.path.replace("+}", "}").format_map(caller.known_path_parameters(operation))
+
+    def status(role: Role | None) -> int:
+        headers = caller.headers(role)
+        return caller.client.request(operation.method, caller.url + path, headers=headers).status_code
+
+    assert (status(None) == 401) == (operation.role is not None)
+    if operation.role in {Role.OPERATOR, Role.ADMIN}:
+        assert status(Role.CALLER) == 403
+    if operation.role is Role.ADMIN:
+        assert status(Role.OPERATOR) == 403
+
+
+def test_the_examples_work(caller: Caller) -> None:
+    """In the order of the document: what one makes, another may use."""
+    described = document()["paths"]
+    answers = {}
+    for operation in sorted(OPERATIONS, key=lambda operation: operation.role is not Role.ADMIN):
+        path = operation.path.replace("+}", "}")
+        body = described[path][operation.method.lower()].get("requestBody")
+        if body is not None:
+            answers[operation.id] = caller.client.request(
+                operation.method,
+                caller.url + path.format_map(caller.known_path_parameters(operation)),
+                headers=caller.headers(operation.role),
+                json=body["content"]["application/json"]["example"],
+            ).status_code
+    # Nobody has made the request that its example is about; the tenant may have been made before.
+    assert answers.pop("giveFeedback") == 404
+    assert answers.pop("createTenant") in {201, 409}
+    assert answers == {operation.id: operation.status for operation in OPERATIONS if operation.id in answers}
