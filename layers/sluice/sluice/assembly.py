@@ -57,9 +57,10 @@ def gateway() -> Gateway:
 
 
 def prepare() -> None:
-    """Make now what chats need and the network is not asked for, so that a snapshot of this process holds it.
+    """Make now what chats need and no service is asked for, so that a snapshot of this process holds it.
 
-    Nothing has connected yet, and nothing is drawn at random or due at some time: copies of the process may share it.
+    Copies of the process may share it: nothing is drawn at random or due at some time, and nothing has connected, but
+    for boto3 to Lambda's own credentials, which it asks for again once they have expired.
     """
     gateway()
     for direction in Direction:
