@@ -320,6 +320,8 @@ def test_routes_and_methods_that_are_not_there(keys: Keys) -> None:
     assert wrong.status == 405
     assert wrong.headers["allow"] == ["GET, POST"]
     assert keys.send("GET", "/v1/keys/abc").headers["allow"] == ["DELETE"]
+    # A line break at the end of a path is a part of it.
+    assert keys.send("DELETE", "/v1/tenants/\n").status == 404
 
 
 def test_a_body_may_come_as_base64(keys: Keys) -> None:

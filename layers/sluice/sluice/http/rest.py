@@ -79,7 +79,7 @@ class RestApp(APIGatewayRestResolver):
         path = self.current_event.path
         # Powertools knows no 405 and does not show its routes to its users.
         routes = self._static_routes + self._dynamic_routes
-        allowed = {route.method for route in routes if route.rule.match(path)}
+        allowed = {route.method for route in routes if route.rule.fullmatch(path)}
         return _to_powertools(error_response(no_route(self.current_event.http_method, path, allowed)))
 
 
