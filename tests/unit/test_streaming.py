@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import aclosing
 
 import pytest
+from starlette.concurrency import run_in_threadpool
 
 from sluice.http.streaming import iterate_in_thread
 
@@ -95,3 +96,91 @@ def test_closing_waits_until_the_iterator_is_nobody_elses() -> None:
 
     asyncio.run(leave_early(cancel=False))
     asyncio.run(leave_early(cancel=True))
+
+
+class Endless:
+    """Counts up, at once and for ever."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+
+    def __iter__(self) -> Iterator[int]:
+        return self
+
+    def __next__(self) -> int:
+        self.taken += 1
+        return self.taken
+
+
+def taken_until_it_rests(items: Endless) -> int:
+    before = -1
+    while items.taken != before:
+        before = items.taken
+        time.sleep(0.1)
+    return before
+
+
+def test_the_iterator_does_not_run_away_from_a_slow_reader() -> None:
+    async def read() -> None:
+        items = Endless()
+        async with aclosing(iterate_in_thread(items)) as inner:
+            for expected in range(1, 5001):
+                assert await anext(inner) == expected
+            assert await asyncio.to_thread(taken_until_it_rests, items) < 6000
+
+    asyncio.run(asyncio.wait_for(read(), 60))
+
+
+@pytest.mark.parametrize("cancel", [False, True])
+def test_closing_ends_an_iterator_that_waits_for_its_reader(cancel: bool) -> None:
+    items = Endless()
+
+    async def read() -> None:
+        async with aclosing(iterate_in_thread(items)) as inner:
+            await anext(inner)
+            await asyncio.to_thread(taken_until_it_rests, items)
+            if cancel:
+                await asyncio.sleep(60)
+
+    async def leave() -> None:
+        task = asyncio.create_task(read())
+        if cancel:
+            await asyncio.to_thread(time.sleep, 0.5)
+            task.cancel()
+        done, _ = await asyncio.wait([task], timeout=30)
+        assert done
+
+    asyncio.run(leave())
+    rested = taken_until_it_rests(items)
+    assert items.taken == rested
+
+
+def test_streams_leave_threads_for_everybody_else() -> None:
+    may_end = threading.Event()
+
+    def waiting() -> Iterator[int]:
+        yield 1
+        may_end.wait(30)
+        yield 2
+
+    async def read(begun: asyncio.Semaphore) -> list[int]:
+        arrived = []
+        async for item in iterate_in_thread(waiting()):
+            arrived.append(item)
+            begun.release()
+        return arrived
+
+    async def serve() -> None:
+        begun = asyncio.Semaphore(0)
+        async with asyncio.TaskGroup() as group:
+            streams = [group.create_task(read(begun)) for _ in range(64)]
+            try:
+                # All have begun, and none can end before somebody else has had a thread.
+                for _ in streams:
+                    await asyncio.wait_for(begun.acquire(), 20)
+                assert await asyncio.wait_for(run_in_threadpool(lambda: "answered"), 20) == "answered"
+            finally:
+                may_end.set()
+        assert all(stream.result() == [1, 2] for stream in streams)
+
+    asyncio.run(serve())

@@ -2,11 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
-from threading import Event
+from threading import Event, Semaphore
 
 import anyio
+from anyio.lowlevel import RunVar
+
+# How far the iterator may run ahead of a reader who is slow.
+_MAX_WAITING_ITEMS = 256
+# Each stream holds a thread for as long as it lasts. Out of the 40 that all else shares, a few dozen streams would
+# leave none.
+_MAX_STREAMS = 256
 
 _END = object()
+
+_streams: RunVar[anyio.CapacityLimiter] = RunVar("_streams")
 
 
 async def iterate_in_thread[Item](items: Iterator[Item]) -> AsyncGenerator[Item]:
@@ -17,25 +26,40 @@ async def iterate_in_thread[Item](items: Iterator[Item]) -> AsyncGenerator[Item]
     """
     loop = asyncio.get_running_loop()
     arrived: asyncio.Queue[Item | object] = asyncio.Queue()
+    room = Semaphore(_MAX_WAITING_ITEMS)
     is_closed = Event()
 
     def fetch() -> None:
         try:
             for item in items:
                 loop.call_soon_threadsafe(arrived.put_nowait, item)
+                room.acquire()
                 if is_closed.is_set():
                     return
         finally:
             loop.call_soon_threadsafe(arrived.put_nowait, _END)
 
-    fetching = asyncio.create_task(anyio.to_thread.run_sync(fetch))
+    fetching = asyncio.create_task(anyio.to_thread.run_sync(fetch, limiter=_limiter()))
     try:
         while (item := await arrived.get()) is not _END:
+            room.release()
             yield item  # type: ignore[misc]  # not the end, so an Item
         await fetching
     finally:
         is_closed.set()
+        # The thread may be waiting for room; there is none but this one that could.
+        room.release()
         # A caller who hangs up cancels whatever is not shielded.
         with anyio.CancelScope(shield=True):
             await asyncio.wait([fetching])
         fetching.exception()
+
+
+def _limiter() -> anyio.CapacityLimiter:
+    """The limiter of this event loop's streams: it belongs to the loop it was made in."""
+    try:
+        return _streams.get()
+    except LookupError:
+        limiter = anyio.CapacityLimiter(_MAX_STREAMS)
+        _streams.set(limiter)
+        return limiter
