@@ -7,11 +7,13 @@ from typing import Any
 import httpx
 import pytest
 
+from sluice.chat import MAX_MESSAGES, MAX_PARTS
 from sluice.http.bodies import MAX_BODY_BYTES
 from sluice.tenants.directory import Directory
 from tests.chat_server import ChatServer
 from tests.fakes.client import FakeProvider
 
+TEXT = {"type": "text", "text": "x"}
 USER = {"role": "user", "content": "Say hello."}
 INVALID = "invalid_request_error"
 SECRET_TEXT = "Rosalind's diagnosis"
@@ -85,6 +87,13 @@ REFUSED: list[tuple[Any, int, str | None, str]] = [
     (body(messages=[{"role": "user", "content": ""}]), 400, "messages", "empty"),
     (body(messages=[{"role": "user", "content": " \n\t"}]), 400, "messages", "empty"),
     (body(messages=[{"role": "user"}]), 400, "messages", "empty"),
+    (body(messages=[USER] * (MAX_MESSAGES + 1)), 400, "messages", "at most 2048"),
+    (
+        body(messages=[{"role": "user", "content": [TEXT] * (MAX_PARTS + 1)}]),
+        400,
+        "messages[0].content",
+        "at most 2048",
+    ),
     (body(messages=[{"role": "user", "content": "x" * 400_001}]), 400, "messages", "400000"),
     (body(messages=[{"role": "user", "content": "é" * 390_000}], max_tokens=130_000), 400, "messages", "131072"),
     (body(model="nobody"), 404, "model", "GET /v1/models"),

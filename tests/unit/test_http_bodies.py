@@ -7,11 +7,12 @@ from enum import StrEnum
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
-from sluice.chat import ChatRequest
+from sluice.chat import MAX_MESSAGES, MAX_PARTS, ChatRequest
 from sluice.errors import InvalidRequestError, PayloadTooLargeError
 from sluice.http.bodies import MAX_BODY_BYTES, parse_body
+from sluice.http.llm import MessagesRequest
 
 SECRET = "my-very-private-prompt"
 USER = {"role": "user", "content": SECRET}
@@ -105,6 +106,31 @@ def test_a_body_is_accepted_up_to_the_limit_and_refused_over_it() -> None:
     parse_body(fits, ChatRequest)
     with pytest.raises(PayloadTooLargeError, match=str(MAX_BODY_BYTES)):
         parse_body(fits + b" ", ChatRequest)
+
+
+def test_as_many_messages_and_parts_are_accepted_as_there_may_be() -> None:
+    user = {"role": "user", "content": "x"}
+    many = {"role": "user", "content": [{"type": "text", "text": "x"}] * MAX_PARTS}
+    chat = parse_body(json.dumps({"model": "m", "messages": [many, *[user] * (MAX_MESSAGES - 1)]}), ChatRequest)
+    assert (len(chat.messages), len(chat.messages[0].content or "")) == (MAX_MESSAGES, MAX_PARTS)
+    flat = {"system_prompt": "s", "messages": [user] * (MAX_MESSAGES - 1)}
+    assert len(parse_body(json.dumps(flat), MessagesRequest).to_chat().messages) == MAX_MESSAGES
+    flat["messages"] = [user] * MAX_MESSAGES
+    with pytest.raises(InvalidRequestError) as caught:
+        parse_body(json.dumps(flat), MessagesRequest)
+    assert caught.value.param == "messages"
+
+
+@pytest.mark.parametrize("model", [ChatRequest, MessagesRequest])
+@pytest.mark.parametrize(
+    "messages", [[{}] * 1000, [{"role": "user", "content": [{}] * 1000}], [{"role": "user", "content": [0] * 1000}]]
+)
+def test_what_is_wrong_a_thousand_times_is_not_told_a_thousand_times(
+    model: type[BaseModel], messages: list[object]
+) -> None:
+    with pytest.raises(ValidationError) as caught:
+        model.model_validate_json(json.dumps({"model": "m", "messages": messages}), strict=True)
+    assert caught.value.error_count() <= 2
 
 
 def test_a_limit_is_in_bytes_and_not_in_characters() -> None:

@@ -4,9 +4,9 @@ What Sluice does not interpret is carried along untouched, in both directions.
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal, TypeIs
+from typing import Annotated, Any, Literal, TypeIs
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, FailFast, Field, JsonValue
 
 type JsonObject = dict[str, Any]
 """A decoded JSON object whose keys belong to somebody else's API."""
@@ -16,6 +16,10 @@ AUTO = "auto"
 
 # `metadata` also belongs to OpenAI's API: these keys are ours, the rest is the provider's.
 OWN_METADATA_KEYS = frozenset({"task", "user", "conversation_id"})
+
+# A body of 6 MB holds millions of items, and each would become an object, or several errors: so lists also fail fast.
+MAX_MESSAGES = 2_048
+MAX_PARTS = 2_048
 
 
 class PassThrough(BaseModel):
@@ -35,7 +39,7 @@ class Message(PassThrough):
     """One message of a chat."""
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | list[ContentPart] | None = None
+    content: str | Annotated[list[ContentPart], Field(max_length=MAX_PARTS), FailFast()] | None = None
 
     @property
     def text(self) -> str:
@@ -72,7 +76,7 @@ class ChatRequest(PassThrough):
     """The body of POST /v1/chat/completions. Fields that Sluice interprets are typed, all others pass through."""
 
     model: str = Field(min_length=1, max_length=256)
-    messages: list[Message] = Field(min_length=1)
+    messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES), FailFast()]
     stream: bool = False
     stream_options: StreamOptions | None = None
     max_tokens: int | None = Field(default=None, ge=1)

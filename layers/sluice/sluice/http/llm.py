@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, FailFast, Field
 
-from sluice.chat import AUTO, ChatRequest, ChatResponse, JsonObject, Message, Metadata
+from sluice.chat import AUTO, MAX_MESSAGES, ChatRequest, ChatResponse, JsonObject, Message, Metadata
 from sluice.errors import InvalidRequestError
 from sluice.providers.registry import Registry
 
@@ -84,7 +84,8 @@ class PromptRequest(LlmRequest):
 class MessagesRequest(LlmRequest):
     """The body of POST /api/v1/llm/chat."""
 
-    messages: Annotated[list[Message], Field(min_length=1)]
+    # One fewer than a chat may have, for the system prompt.
+    messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES - 1), FailFast()]
 
     @property
     def said(self) -> list[Message]:
