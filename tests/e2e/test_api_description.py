@@ -225,3 +225,46 @@ def test_the_examples_work(caller: Caller) -> None:
     assert answers.pop("giveFeedback") == 404
     assert answers.pop("createTenant") in {201, 409}
     assert answers == {operation.id: operation.status for operation in OPERATIONS if operation.id in answers}
+
+
+# As they stand in a URL: a NUL, half a surrogate pair, no UTF-8, a slash, a line break, a long one.
+ODD_IDS = ("%00", "%ED%A0%80", "%FF", "a%2Fb", "%0A", "x" * 2000)
+ODD_BODIES = {
+    "nothing": b"",
+    "an array": b"[]",
+    "no UTF-8": b"\xff\xfe",
+    "a number that is not finite": b'{"x": 1e999}',
+    "a number of many digits": b'{"x": ' + b"9" * 5000 + b"}",
+    "half a surrogate pair": rb'{"\ud800": "\ud800"}',
+    "deep nesting": b'{"x":' * 5000 + b"1" + b"}" * 5000,
+}
+
+
+def is_refused(answer: httpx.Response) -> bool:
+    return 400 <= answer.status_code < 500 and answer.json()["error"].keys() == {"message", "type", "param", "code"}
+
+
+@pytest.mark.parametrize("odd", ODD_IDS)
+def test_an_odd_id_is_refused_in_the_envelope(odd: str, caller: Caller) -> None:
+    # A line break at the end of a path is none to the router of functions: /v1/tasks/%0A is /v1/tasks.
+    methods = {"DELETE", "POST"} if odd == "%0A" else {"DELETE", "GET", "POST"}
+    for operation in OPERATIONS:
+        if not operation.parameters or operation.method not in methods:
+            continue
+        path = operation.path.replace("+}", "}").format_map(dict.fromkeys(operation.parameters, odd))
+        url = httpx.URL(caller.url).copy_with(raw_path=path.encode())
+        answer = caller.client.request(operation.method, url, headers=caller.headers(operation.role))
+        assert is_refused(answer), (operation.id, answer.status_code, answer.text)
+        assert answer.status_code in operation.error_statuses, (operation.id, answer.status_code)
+
+
+@pytest.mark.parametrize("odd", ODD_BODIES)
+def test_an_odd_body_is_refused_in_the_envelope(odd: str, caller: Caller) -> None:
+    for operation in OPERATIONS:
+        if operation.body is None and operation.task is None:
+            continue
+        path = operation.path.format_map(caller.known_path_parameters(operation))
+        headers = caller.headers(operation.role) | {"content-type": "application/json"}
+        answer = caller.client.post(caller.url + path, headers=headers, content=ODD_BODIES[odd])
+        assert is_refused(answer), (operation.id, answer.status_code, answer.text)
+        assert answer.status_code in operation.error_statuses, (operation.id, answer.status_code)
