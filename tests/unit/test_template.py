@@ -45,6 +45,7 @@ def resources(response_streaming: str = "true") -> dict[str, Any]:
     source = deployed()
     conditions = {
         "Streams": response_streaming == "true",
+        "Snapshots": True,
         "IsArm": True,
         "HasAlarmTopic": False,
         "ManagesLogRole": True,

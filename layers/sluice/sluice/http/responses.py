@@ -1,13 +1,13 @@
 """Answers: OpenAI's error envelope, and the one place where an error becomes an HTTP status."""
 
 import json
-import logging
 import traceback
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from aws_lambda_powertools import Logger
 from pydantic import ValidationError
 
 from sluice.errors import MethodNotAllowedError, NotFoundError, SluiceError
@@ -15,7 +15,7 @@ from sluice.http.bodies import invalid_request
 
 _MAX_PATH_LENGTH = 128
 
-_logger = logging.getLogger(__name__)
+logger = Logger(child=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def to_json(value: Any) -> bytes:
 
 
 def _log(message: str, error: Exception, **fields: str) -> None:
-    _logger.error(message, type(error).__name__, extra={**fields, "raised": _raised(error)})
+    logger.error(message, type(error).__name__, extra={**fields, "raised": _raised(error)})
 
 
 def _raised(error: BaseException) -> list[str]:
