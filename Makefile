@@ -62,7 +62,7 @@ validate: .tools/sam/.installed ## The template, by SAM's and the serverless rul
 	.tools/sam/bin/cfn-lint --append-rules cfn_lint_serverless.rules --template template.yaml
 
 .PHONY: pytest
-pytest: .venv/.installed .tools/sam/.installed .tools/ministack/.installed ## Unit, integration and end-to-end tests
+pytest: .venv/.installed .tools/sam/.installed .tools/ministack/.installed .tools/model/.installed ## Unit, integration and end-to-end tests
 	$(python) -m pytest --numprocesses 2
 
 # ---- Deploying to AWS ----

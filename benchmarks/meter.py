@@ -78,7 +78,7 @@ class Meter:
         read, write = _units(model.name, asked, parsed)
         sent = Sent(
             operation=model.name,
-            table=asked.get("TableName", ""),
+            table=asked.get("TableName") or next(iter(asked.get("RequestItems", [""]))),
             begin_s=self._current.begin_s,
             end_s=time.monotonic(),
             read_units=read,
@@ -99,6 +99,12 @@ def _units(operation: str, asked: dict[str, Any], parsed: dict[str, Any]) -> tup
     item = item_bytes(parsed.get("Item") or {})
     if operation == "GetItem":
         return read_units(item, is_consistent=asked.get("ConsistentRead", False)), 0
+    if operation == "BatchGetItem":
+        # Every key costs a read, also one that is not there.
+        sizes = [item_bytes(found) for items in parsed.get("Responses", {}).values() for found in items]
+        wanted = sum(len(request["Keys"]) for request in asked["RequestItems"].values())
+        sizes += [0] * (wanted - len(sizes))
+        return sum(read_units(size, is_consistent=False) for size in sizes), 0
     if operation in {"PutItem", "UpdateItem", "DeleteItem"}:
         reported = parsed.get("ConsumedCapacity", {}).get("CapacityUnits")
         return 0, write_units(item) if reported is None else reported
