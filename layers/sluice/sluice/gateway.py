@@ -10,12 +10,13 @@ route and settle alike, the latter through `Relay`, which closes the books when 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 
-from sluice.books import Books, Entry, Outcome, guard_modes
+from sluice.books import Books
 from sluice.chat import ChatChunk, ChatRequest, JsonObject, ResponseFormat
 from sluice.chat_stream import chunks_from_body
 from sluice.conversations.conversation import Owner
 from sluice.conversations.memory import Conversations, OpenTurn, abandoned_on_failure
 from sluice.deadline import Deadline
+from sluice.entry import Entry, Outcome, guard_modes
 from sluice.errors import InvalidAnswerError, ProviderError
 from sluice.guards.answer import judge_answer
 from sluice.guards.json_answer import InvalidJsonAnswerError, check_schema

@@ -5,9 +5,10 @@ from typing import cast
 
 from aws_lambda_powertools import Logger
 
-from sluice.books import Books, Entry, Outcome
+from sluice.books import Books
 from sluice.chat import ChatChunk, ChatRequest, JsonObject
 from sluice.chat_stream import assemble
+from sluice.entry import Entry, Outcome
 from sluice.errors import (
     InterruptedAnswerError,
     InvalidAnswerError,

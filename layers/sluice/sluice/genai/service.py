@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 
 from pydantic import BaseModel, JsonValue, ValidationError
 
-from sluice.books import guard_modes
 from sluice.chat import JsonObject
 from sluice.conversations.archive import ConversationArchive
 from sluice.conversations.conversation import Owner
+from sluice.entry import guard_modes
 from sluice.errors import InvalidRequestError, NoProviderError, NotFoundError
 from sluice.gateway import RequestContext
 from sluice.genai.answers import TaskAnswer, account, named

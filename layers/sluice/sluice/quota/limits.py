@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 
 from sluice.quota.windows import DAY_MS, MINUTE_MS, BudgetWindow, CalendarWindow, RollingWindow, Window, month_at
 
-NANOUSD_PER_USD = 1_000_000_000
-
 
 @dataclass(frozen=True, slots=True)
 class Limit:
