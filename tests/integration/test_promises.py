@@ -78,7 +78,7 @@ def test_a_deployment_whose_quota_cannot_be_counted_does_not_stop_the_others(aws
 
 
 def test_marks_of_hundreds_of_dead_processes_do_not_stop_a_scope(aws: Aws) -> None:
-    seconds = 1_790_000_000.0
+    seconds = 1_890_000_000.0
     ledger = Ledger(aws.table("QUOTA_TABLE"), lambda: seconds)
     limits = (Limit("requests_per_minute", 10_000, RollingWindow(MINUTE_MS)),)
     for _ in range(450):
@@ -92,7 +92,7 @@ def test_marks_of_hundreds_of_dead_processes_do_not_stop_a_scope(aws: Aws) -> No
 
 
 def test_a_scope_without_limits_forgets_marks_and_expires(aws: Aws) -> None:
-    seconds = 1_790_000_000.0
+    seconds = 1_890_000_000.0
     ledger = Ledger(aws.table("QUOTA_TABLE"), lambda: seconds)
     ledger.reserve("d", (), {"requests_per_minute": 1}, hold=True)
     seconds += HELD_LIFETIME_MS / 1000 + 60

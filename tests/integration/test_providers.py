@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpcore
 import pytest
 
 from sluice.chat import ChatRequest
 from sluice.errors import ProviderAuthenticationError, ProviderRejectedError
+from sluice.providers import connections
 from sluice.providers.base import Provider, ProviderConfig, RateLimitHeaders
 from sluice.providers.groq import GroqProvider
 from sluice.providers.huggingface import HuggingFaceProvider
@@ -405,3 +407,23 @@ def test_adapters_import_their_sdk_when_first_called() -> None:
         [sys.executable, "-c", code], cwd=layer, capture_output=True, text=True, timeout=30, check=False
     )
     assert ended.returncode == 0, ended.stderr
+
+
+def test_an_answer_collected_while_its_thread_is_within_the_pool_is_closed_later(fake: FakeProvider) -> None:
+    provider = provider_for("openai", fake)
+    fake.configure(chunk_delay_s=0.02)
+    body = b'{"model": "m", "stream": true, "messages": [{"role": "user", "content": "hi"}]}'
+    response = connections.send(
+        "POST",
+        httpcore.URL(fake.openai_url + "/chat/completions"),
+        [(b"host", b"fake"), (b"authorization", b"Bearer key"), (b"content-length", str(len(body)).encode())],
+        body,
+        5,
+    )
+    parts = connections.Parts(response)
+    with connections._within_pool():
+        parts.close()
+    assert len(connections._forgotten) == 1
+    fake.configure(chunk_delay_s=0)
+    provider.complete(chat(), "m", 5)
+    assert not connections._forgotten

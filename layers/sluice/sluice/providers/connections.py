@@ -9,6 +9,7 @@ import contextlib
 import os
 import socket
 import ssl
+import threading
 import time
 import weakref
 from collections import deque
@@ -157,7 +158,7 @@ def send(
     _close_forgotten()
     deadline_s = time.monotonic() + timeout_s
     timeouts = {"connect": deadline_s, "read": deadline_s, "write": deadline_s, "pool": timeout_s}
-    with _as_provider_errors():
+    with _as_provider_errors(), _within_pool():
         request = httpcore.Request(method, url, headers=headers, content=content, extensions={"timeout": timeouts})
         response = _pool().handle_request(request)
     response.extensions["network_stream"] = Allowance(response.extensions["network_stream"], deadline_s)
@@ -180,14 +181,22 @@ class Parts:
         self._finalizer.atexit = False
 
     def __iter__(self) -> Iterator[bytes]:
-        with _as_provider_errors():
-            while (part := next(self._content, None)) is not None:
-                yield part
+        while (part := self._next()) is not None:
+            yield part
 
     def close(self) -> None:
         """Give the connection back to the pool, or close it if there is more to come."""
         self._finalizer.detach()
-        self._response.close()
+        if _is_within_pool():
+            # An SDK's own generator was collected, and closes what it read from.
+            _forget(self._response, self._content)
+            return
+        with _within_pool():
+            self._response.close()
+
+    def _next(self) -> bytes | None:
+        with _as_provider_errors(), _within_pool():
+            return next(self._content, None)
 
 
 def _forget(response: httpcore.Response, content: Iterator[bytes]) -> None:
@@ -200,7 +209,25 @@ def _close_forgotten() -> None:
             response, _ = _forgotten.popleft()
         except IndexError:
             return  # another thread was faster
-        response.close()
+        with _within_pool():
+            response.close()
+
+
+_depth = threading.local()
+
+
+@contextlib.contextmanager
+def _within_pool() -> Iterator[None]:
+    """Note that this thread may be holding the pool's lock, which it can't take twice."""
+    _depth.value = getattr(_depth, "value", 0) + 1
+    try:
+        yield
+    finally:
+        _depth.value -= 1
+
+
+def _is_within_pool() -> bool:
+    return getattr(_depth, "value", 0) > 0
 
 
 @contextlib.contextmanager

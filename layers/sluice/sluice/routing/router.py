@@ -47,6 +47,7 @@ _NOT_FOUND = 404
 _MAX_LATE_RESERVATIONS = 5
 
 _NOT_SERVED = "model not served"
+_TIMEOUT = "Timeout"
 
 # From the operating system: functions restored from one snapshot would all draw the same numbers from a seeded one.
 _jitter = random.SystemRandom()
@@ -249,7 +250,7 @@ class _Trip:
         if self._uncounted is not None and not self.attempts:
             return self._uncounted
         tried = [f"{name} ({reason})" for name, reason in self._reasons.items()]
-        if self.attempts and self.deadline.remaining_s < _SHORTEST_CALL_S:
+        if _TIMEOUT in self._reasons.values() and self.deadline.remaining_s < _SHORTEST_CALL_S:
             return DeadlineExceededError(f"No provider answered in time. Tried: {', '.join(tried)}.")
         return NoProviderError(
             f"No provider could answer. Tried: {', '.join(tried) or 'none is configured'}.",
