@@ -12,6 +12,10 @@ import xllamacpp  # type: ignore[import-not-found]  # installed only beside the 
 
 _CONTEXT_TOKENS = 8192
 _PARALLEL = 4
+# A model this small says the same again and again unless it is kept from it, and never closes a JSON string then.
+# Without this, most of the tasks' examples ran until their tokens were gone.
+_REPETITION_PENALTY = 1.15
+_REPETITION_TOKENS = 256
 
 
 def main() -> None:
@@ -28,6 +32,8 @@ def main() -> None:
     params.n_parallel = _PARALLEL
     params.kv_unified = True  # one request may use the whole context
     params.ui = False
+    params.sampling.penalty_repeat = _REPETITION_PENALTY
+    params.sampling.penalty_last_n = _REPETITION_TOKENS
     server = xllamacpp.Server(params)
     print(f"serving {sys.argv[2]} on {server.listening_address}", flush=True)
     signal.pause()
