@@ -524,13 +524,39 @@ def test_bookkeeping_that_fails_takes_no_answer_away(
     assert tasks.send("GET /v1/tasks/explanation/results").status == 503
 
 
-def test_a_provider_that_takes_a_schema_is_asked_for_it(tasks: Tasks, fake: FakeProvider, aws: Aws) -> None:
-    local = {"provider": "local", "alias": "local-1", "base_url": fake.openai_url, "models": {"tiny": {"tier": "fast"}}}
-    aws.set_credentials(local)
+def _one_model(aws: Aws, fake: FakeProvider, **model: Any) -> None:
+    """Leave nobody to ask but a model of the provider `local`."""
+    tiny = {"tier": "fast", **model}
+    aws.set_credentials(
+        {"provider": "local", "alias": "local-1", "base_url": fake.openai_url, "models": {"tiny": tiny}}
+    )
     _forget()
+
+
+def test_a_provider_that_takes_a_schema_is_asked_for_it(tasks: Tasks, fake: FakeProvider, aws: Aws) -> None:
+    _one_model(aws, fake)
     fake.configure(answer=json.dumps({"test_cases": [CASE]}))
     answer = tasks.run("test_case_generation", {"problem_statement": "Add two numbers.", "num_cases": 1})
     assert answer.status == 200, answer.raw
     sent = fake.last_body()["response_format"]
     assert (sent["type"], sent["json_schema"]["name"]) == ("json_schema", "test_case_generation")
-    assert sent["json_schema"]["schema"]["required"] == ["test_cases"]
+    cases = sent["json_schema"]["schema"]["properties"]["test_cases"]
+    assert (cases["minItems"], cases["maxItems"]) == (1, 1)
+
+
+def test_cases_that_were_paid_for_are_not_lost_when_the_rest_can_t_be_asked_for(
+    tasks: Tasks, fake: FakeProvider, aws: Aws
+) -> None:
+    _one_model(aws, fake, limits={"requests_per_minute": 1})
+    fake.configure(answer=json.dumps({"test_cases": [CASE]}))
+    answer = tasks.run("test_case_generation", {"problem_statement": "Add two numbers.", "num_cases": 2})
+    assert answer.status == 200, answer.raw
+    assert answer.body["output"] == {"test_cases": [CASE], "requested": 2, "rejected": 0}
+    assert len(fake.requests()) == 1
+
+
+def test_without_a_case_a_failure_to_ask_again_is_told(tasks: Tasks, fake: FakeProvider, aws: Aws) -> None:
+    _one_model(aws, fake, limits={"requests_per_minute": 1})
+    fake.configure(answer=json.dumps({"test_cases": []}))
+    answer = tasks.run("test_case_generation", {"problem_statement": "Add two numbers.", "num_cases": 2})
+    assert (answer.status, answer.error["code"]) == (429, "rate_limit_exceeded")

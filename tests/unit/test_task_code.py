@@ -5,10 +5,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
 from sluice.catalog import SHARED
 from sluice.routing.intent import Complexity
+from sluice.tasks.code import question_generation, test_case_generation
 from sluice.tasks.code.grade_feedback import bounded, rule_based_score
 from sluice.tasks.code.test_case_generation import sift
 from sluice.tasks.complexity import USUAL, Thresholds
@@ -70,6 +72,29 @@ def test_an_output_without_cases_has_none(output: Any) -> None:
 
 def _task(name: str) -> Task:
     return read_task(SHARED / "tasks" / f"{name}.toml")
+
+
+@pytest.mark.parametrize(("takes_edges", "category"), [(True, "edge"), (False, "typical")])
+def test_a_model_held_to_a_schema_writes_the_cases_asked_for(takes_edges: bool, category: str) -> None:
+    own = _task("test_case_generation").schema or {}
+    schema = test_case_generation.narrowed(own, 2, takes_edges=takes_edges)
+    case = {"input": "1", "expected_output": "1", "description": "One.", "category": category}
+    is_valid = Draft202012Validator(schema).is_valid
+    assert [is_valid({"test_cases": [case] * number}) for number in (1, 2, 3)] == [False, True, False]
+    assert is_valid({"test_cases": [case, case | {"category": "edge"}]}) == takes_edges
+    assert not is_valid({"test_cases": [case, case | {"description": "x" * 301}]})
+    assert own == _task("test_case_generation").schema
+
+
+@pytest.mark.parametrize("categories", [[], ["Databases"]])
+def test_a_model_held_to_a_schema_writes_the_questions_asked_for(categories: list[str]) -> None:
+    own = _task("question_generation").schema or {}
+    is_valid = Draft202012Validator(question_generation.narrowed(own, 2, categories)).is_valid
+    question = {"question": "What is an index?", "category": "Databases", "expected_points": ["Faster reads."]}
+    assert [is_valid({"questions": [question] * number}) for number in (1, 2, 3)] == [False, True, False]
+    assert is_valid({"questions": [question, question | {"category": "Cooking"}]}) == (not categories)
+    assert not is_valid({"questions": [question, question | {"expected_points": []}]})
+    assert own == _task("question_generation").schema
 
 
 @pytest.mark.parametrize(

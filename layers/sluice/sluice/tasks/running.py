@@ -138,7 +138,7 @@ class _Run:
         """Whether nothing was asked of a model."""
         return self.asked == self.hits
 
-    def ask(self, inputs: Inputs, *, anew: bool = False) -> JsonValue:
+    def ask(self, inputs: Inputs, *, anew: bool = False, schema: JsonObject | None = None) -> JsonValue:
         """See Call.ask."""
         rendered = self.task.render(inputs)
         # A second question, for what is missing, is part of the same work.
@@ -150,7 +150,7 @@ class _Run:
             complexity=self.complexity,
             cache_ttl_s=self.task.file.cache_ttl_s,
             answer_format=None if checks_itself else self.task.answer_format,
-            preferred_format=self.task.answer_format,
+            preferred_format=self.task.answer_format if schema is None else self.task.format_of(schema),
         )
         try:
             answer = self.gateway.complete(self._chat(rendered), self.principal, context)

@@ -144,9 +144,11 @@ class Task:
     @property
     def answer_format(self) -> ResponseFormat | None:
         """What answers are held against."""
-        if self.schema is None:
-            return None
-        return ResponseFormat(type="json_schema", json_schema={"name": self.name, "schema": self.schema})
+        return None if self.schema is None else self.format_of(self.schema)
+
+    def format_of(self, schema: JsonObject) -> ResponseFormat:
+        """A request for answers that match `schema`."""
+        return ResponseFormat(type="json_schema", json_schema={"name": self.name, "schema": schema})
 
     def compile(self) -> None:
         """Check what `TaskFile` leaves out because it takes time: templates and the schema. InvalidRequestError."""

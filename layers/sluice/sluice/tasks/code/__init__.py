@@ -10,6 +10,7 @@ from typing import Protocol
 
 from pydantic import JsonValue
 
+from sluice.chat import JsonObject
 from sluice.gateway import RequestContext
 from sluice.http.authentication import Principal
 from sluice.tasks.fields import Inputs
@@ -31,8 +32,12 @@ class Call(Protocol):
     def context(self) -> RequestContext:
         """What comes with the request: its deadline, and whether it wants a new answer."""
 
-    def ask(self, inputs: Inputs, *, anew: bool = False) -> JsonValue:
-        """The model's output for these inputs, `anew` if not from the cache. Raises SluiceError."""
+    def ask(self, inputs: Inputs, *, anew: bool = False, schema: JsonObject | None = None) -> JsonValue:
+        """The model's output for these inputs, `anew` if not from the cache. Raises SluiceError.
+
+        `schema` is what servers that hold a model to one are given, where the inputs say more than the task's own does.
+        The prompt has the task's: what callers wrote has no place among the author's words.
+        """
 
     def admit(self, source: str) -> None:
         """Count a run that `source` answers, for it asks no model. Raises QuotaExceededError."""

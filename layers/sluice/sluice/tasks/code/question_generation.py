@@ -10,6 +10,7 @@ from pydantic import JsonValue
 
 from sluice.cache.store import CachedAnswer, Found, ResponseCache
 from sluice.cache.sums import CacheSums
+from sluice.chat import JsonObject
 from sluice.errors import InvalidAnswerError
 from sluice.questions.bank import ANY_CATEGORY, QuestionBank, Shelf
 from sluice.questions.question import Question, label, read_questions
@@ -99,19 +100,31 @@ def _ask_for_missing(inputs: Inputs, call: Call, selection: Selection, bank: Que
 
 def _ask(inputs: Inputs, call: Call, selection: Selection) -> tuple[list[Question], int]:
     missing = selection.missing
+    number, categories = sum(missing.values()), [category for category in missing if category != ANY_CATEGORY]
     asked: Inputs = {
         **inputs,
-        "question_count": sum(missing.values()),
-        "categories": cast("list[JsonValue]", [category for category in missing if category != ANY_CATEGORY]),
+        "question_count": number,
+        "categories": cast("list[JsonValue]", categories),
         "avoid": _avoidable(selection.known),
     }
     try:
         # What the same question was answered before is in the bank by now, as far as it was any good.
-        output = call.ask(asked, anew=True)
+        output = call.ask(asked, anew=True, schema=narrowed(call.task.schema or {}, number, categories))
     except InvalidAnswerError:
         # Not even JSON: as good as no questions.
         return [], 0
     return read_questions(output, selection.categories)
+
+
+def narrowed(schema: JsonObject, number: int, categories: Sequence[str]) -> JsonObject:
+    """The task's schema for just so many questions, of these categories if there are any."""
+    questions = schema["properties"]["questions"]
+    items = questions["items"]
+    if categories:
+        category = {"type": "string", "enum": list(categories)}
+        items = {**items, "properties": {**items["properties"], "category": category}}
+    exactly = {**questions, "items": items, "minItems": number, "maxItems": number}
+    return {**schema, "properties": {**schema["properties"], "questions": exactly}}
 
 
 def _avoidable(known: Sequence[str]) -> list[JsonValue]:

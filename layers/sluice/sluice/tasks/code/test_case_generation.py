@@ -1,13 +1,18 @@
 """Writes test cases: each is checked by itself, and those that fail are asked for once more."""
 
+import time
 from collections.abc import Iterable
 from typing import Any, cast
 
+from aws_lambda_powertools import Logger
 from pydantic import JsonValue
 
-from sluice.errors import InvalidAnswerError
+from sluice.chat import JsonObject
+from sluice.errors import InvalidAnswerError, SluiceError
 from sluice.tasks.code import Call
 from sluice.tasks.fields import Inputs
+
+logger = Logger(child=True)
 
 _TEXTS = ("input", "expected_output", "description")
 _CATEGORIES = ("typical", "edge")
@@ -19,20 +24,47 @@ def answer(inputs: Inputs, call: Call) -> JsonValue:
     InvalidAnswerError if not one is valid.
     """
     wanted = cast("int", inputs["num_cases"])
-    existing = cast("list[JsonValue]", inputs["existing_cases"])
     takes_edges = bool(inputs["include_edge_cases"])
-    known = {_normal(case["input"]) for case in cast("list[dict[str, str]]", existing)}
-    cases, rejected = sift(call.ask(inputs), known, takes_edges=takes_edges)
-    if len(cases) < wanted:
-        there: list[JsonValue] = [{name: case[name] for name in _TEXTS[:2]} for case in cases]
-        missing: Inputs = {**inputs, "num_cases": wanted - len(cases), "existing_cases": existing + there}
-        # With nothing to show for it the question is the same, and so would be the answer from the cache.
-        more, rejected_again = sift(call.ask(missing, anew=not cases), known, takes_edges=takes_edges)
+    known = {_normal(case["input"]) for case in cast("list[dict[str, str]]", inputs["existing_cases"])}
+    started_s = time.monotonic()
+    schema = narrowed(call.task.schema or {}, wanted, takes_edges=takes_edges)
+    cases, rejected = sift(call.ask(inputs, schema=schema), known, takes_edges=takes_edges)
+    took_s = time.monotonic() - started_s
+    if len(cases) < wanted and (not cases or call.context.deadline.remaining_s > took_s):
+        more, rejected_again = sift(_missing(inputs, call, cases), known, takes_edges=takes_edges)
         cases += more
         rejected += rejected_again
     if not cases:
         raise InvalidAnswerError("The model wrote no valid test case, also when asked again.")
     return {"test_cases": list[JsonValue](cases[:wanted]), "requested": wanted, "rejected": rejected}
+
+
+def _missing(inputs: Inputs, call: Call, cases: list[dict[str, Any]]) -> JsonValue:
+    """The model's output when asked for the cases that are missing; nothing, if it fails and there are some."""
+    number = cast("int", inputs["num_cases"]) - len(cases)
+    there: list[JsonValue] = [{name: case[name] for name in _TEXTS[:2]} for case in cases]
+    existing = cast("list[JsonValue]", inputs["existing_cases"]) + there
+    asked: Inputs = {**inputs, "num_cases": number, "existing_cases": existing}
+    schema = narrowed(call.task.schema or {}, number, takes_edges=bool(inputs["include_edge_cases"]))
+    try:
+        # With nothing to show for it the question is the same, and so would be the answer from the cache.
+        return call.ask(asked, anew=not cases, schema=schema)
+    except SluiceError as error:
+        if not cases:
+            raise
+        # They were paid for: fewer than were asked for are worth more than an error.
+        logger.warning("missing test cases could not be asked for", extra={"reason": error.code})
+        return None
+
+
+def narrowed(schema: JsonObject, number: int, *, takes_edges: bool) -> JsonObject:
+    """The task's schema for just so many cases, of the categories that were asked for."""
+    cases = schema["properties"]["test_cases"]
+    items = cases["items"]
+    category = {"type": "string", "enum": list(_CATEGORIES if takes_edges else _CATEGORIES[:1])}
+    items = {**items, "properties": {**items["properties"], "category": category}}
+    exactly = {**cases, "items": items, "minItems": number, "maxItems": number}
+    return {**schema, "properties": {**schema["properties"], "test_cases": exactly}}
 
 
 def sift(output: JsonValue, known: set[str], *, takes_edges: bool) -> tuple[list[dict[str, Any]], int]:
