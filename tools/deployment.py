@@ -68,7 +68,9 @@ def all_variables(ministack: MiniStack, outputs: Mapping[str, str]) -> dict[str,
 
 def parameter_overrides(parameters: Mapping[str, str] | None = None) -> list[str]:
     """SAM's options for a stack on this machine, with some of the template's parameters set otherwise."""
-    overrides = {"Architecture": _ARCHITECTURE, "ResponseStreaming": "false", **(parameters or {})}
+    # A small model on one's own processor takes its time.
+    local = {"Architecture": _ARCHITECTURE, "ResponseStreaming": "false", "ExtendedTimeout": "true"}
+    overrides = {**local, **(parameters or {})}
     return ["--parameter-overrides", *(f"{name}={value}" for name, value in overrides.items())]
 
 

@@ -15,7 +15,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from tools import template
 from tools.processes import ROOT
 
-_TIMEOUT_S = 60.0
+# Longer than any route takes.
+_TIMEOUT_S = 150.0
 # They speak of one connection (RFC 9110, 7.6.1), or are set anew.
 _NOT_FORWARDED = {"connection", "content-length", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
 

@@ -22,6 +22,18 @@ CHAT_ROUTES = [
     ("/api/v1/llm/chat", "post"),
     ("/openapi.json", "get"),
 ]
+ASKING_ROUTES = [
+    ("/v1/tasks/{name}", "post"),
+    ("/api/v1/questions/generate", "post"),
+    ("/api/v1/genai/chat", "post"),
+    ("/api/v1/genai/remediation", "post"),
+    ("/api/v1/genai/analysis", "post"),
+    ("/api/v1/genai/explanation", "post"),
+    ("/api/v1/genai/optimization", "post"),
+    ("/api/v1/genai/troubleshooting", "post"),
+    ("/api/v1/genai/custom", "post"),
+    ("/api/v1/genai/batch", "post"),
+]
 FUNCTIONS = [
     "ChatFunction",
     "KeysFunction",
@@ -40,11 +52,12 @@ def deployed() -> dict[str, Any]:
 
 
 @cache
-def resources(response_streaming: str = "true") -> dict[str, Any]:
+def resources(response_streaming: str = "true", extended_timeout: str = "false") -> dict[str, Any]:
     """The resources with every condition decided, as CloudFormation does it."""
     source = deployed()
     conditions = {
         "Streams": response_streaming == "true",
+        "Waits": extended_timeout == "true",
         "Snapshots": True,
         "IsArm": True,
         "HasAlarmTopic": False,
@@ -72,8 +85,8 @@ def of_type(kind: str) -> dict[str, Any]:
     return {name: resource for name, resource in resources().items() if resource["Type"] == kind}
 
 
-def integrations(response_streaming: str = "true") -> dict[tuple[str, str], Any]:
-    paths = resources(response_streaming)["Api"]["Properties"]["Body"]["paths"]
+def integrations(response_streaming: str = "true", extended_timeout: str = "false") -> dict[tuple[str, str], Any]:
+    paths = resources(response_streaming, extended_timeout)["Api"]["Properties"]["Body"]["paths"]
     return {
         (path, method): operation["x-amazon-apigateway-integration"]
         for path, methods in paths.items()
@@ -128,16 +141,23 @@ def test_the_local_stack_runs_the_chat_app_without_the_web_adapter() -> None:
     assert not [name for name in variables("ChatFunction", "false") if name.startswith(("AWS_LWA", "AWS_LAMBDA_EXEC"))]
 
 
-def test_a_function_s_time_is_up_no_later_than_api_gateway_gives_up() -> None:
+@pytest.mark.parametrize(("extended_timeout", "buffered_s"), [("true", 120), ("false", 29)])
+@pytest.mark.parametrize(("response_streaming", "streamed_s"), [("true", 900), ("false", None)])
+def test_api_gateway_waits_as_long_as_a_function_that_asks_a_model_runs(
+    response_streaming: str, streamed_s: int | None, extended_timeout: str, buffered_s: int
+) -> None:
     """Sluice answers a little before its function's time is up."""
-    for response_streaming in ("true", "false"):
-        chat = resources(response_streaming)["ChatFunction"]["Properties"]
-        route = integrations(response_streaming)["/v1/chat/completions", "post"]
-        assert chat["Timeout"] * 1000 <= route["timeoutInMillis"]
-    assert integrations("false")["/v1/chat/completions", "post"]["timeoutInMillis"] == 29_000
-    for function in FUNCTIONS:
-        # An event's route has no timeout of its own, and API Gateway waits 29 s where nothing else is said.
-        assert resources("false")[function]["Properties"]["Timeout"] == 29
+    chat_s = streamed_s or buffered_s
+    expected = dict.fromkeys(ASKING_ROUTES, buffered_s) | dict.fromkeys(CHAT_ROUTES, 29)
+    expected |= dict.fromkeys([route for route in CHAT_ROUTES if route[1] == "post"], chat_s)
+    routes = integrations(response_streaming, extended_timeout)
+    # Where nothing else is said, it waits 29 s.
+    waits_s = {route: integration.get("timeoutInMillis", 29_000) / 1000 for route, integration in routes.items()}
+    assert waits_s == dict.fromkeys(routes, 29) | expected
+    functions = resources(response_streaming, extended_timeout)
+    times_s = {name: functions[name]["Properties"]["Timeout"] for name in FUNCTIONS}
+    slow = dict.fromkeys(["TasksFunction", "GenaiFunction", "QuestionsFunction"], buffered_s)
+    assert times_s == dict.fromkeys(FUNCTIONS, 29) | slow | {"ChatFunction": chat_s}
 
 
 @pytest.mark.parametrize("route", list(integrations()))
