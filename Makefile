@@ -33,6 +33,10 @@ run: .venv/.installed .tools/sam/.installed .tools/ministack/.installed .tools/m
 invoke: .venv/.installed .tools/sam/.installed ## Run a function in Docker on the running stack: EVENT=events/chat.json
 	@$(python) -m tools.invoke $(EVENT) $(SAM_OPTIONS)
 
+.PHONY: tasks
+tasks: .venv/.installed ## Run all tasks' examples on the running stack, or those of TASK=chatbot
+	@$(python) -m tools.try_tasks $(TASK)
+
 .PHONY: bench
 bench: .venv/.installed .tools/sam/.installed .tools/ministack/.installed ## Measure it on this machine
 	@$(python) -m benchmarks
