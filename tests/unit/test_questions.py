@@ -1,11 +1,13 @@
 """What counts as a question, when two ask the same, and how exactly as many as wanted are picked."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.questions.bank import Shelf
-from sluice.questions.question import MOST_CHARACTERS, Question, asks_the_same, is_question, read_question
+from sluice.questions.question import MOST_CHARACTERS, PATTERN, Question, asks_the_same, is_question, read_question
 from sluice.questions.selection import Selection
 
 ENTRY = {"question": "How do you find a slow query?", "category": "Databases", "expected_points": ["Look at its plan."]}
@@ -35,6 +37,15 @@ def question(text: str, category: str = "Databases") -> Question:
 )
 def test_what_asks_or_invites_is_a_question(text: str) -> None:
     assert is_question(text)
+    assert re.search(PATTERN, text if text.endswith(("?", "\uff1f")) else text.removesuffix(".") + ".")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["<span class=", "Databases are collections of tables.", 'What is "this"?', "What?", "Is it?\nYes?", "{% if %}?"],
+)
+def test_a_model_held_to_a_pattern_can_t_say_what_is_no_question(text: str) -> None:
+    assert not re.search(PATTERN, text)
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,15 @@ _FILLERS = _set_of(
     "into is it its list me name of on or our say should so tell than that the their them then there these they this "
     "to us was we were what when where which who whom whose why will with would you your"
 )
+_PLAIN = r'[^"\\\n\r\t<>{}?]{10,400}'
+_REQUEST = "|".join(sorted(map(str.capitalize, _REQUESTS)))
+
+PATTERN = f"^({_PLAIN}[?\uff1f\u061f]|({_REQUEST}) {_PLAIN}[.])$"
+"""What a JSON Schema can say of a question, for servers that hold a model to it. Narrower than `is_question`.
+
+It names what a JSON string has to escape: llama.cpp puts such a class into its grammar as it is.
+"""
+
 # What models say instead of a question, and what is left of a prompt.
 _NOT_ASKED = ("<data-", "</data-", "```", "{{", "as an ai ", "as a language model", "lorem ipsum", "[insert")
 

@@ -13,7 +13,7 @@ from sluice.cache.sums import CacheSums
 from sluice.chat import JsonObject
 from sluice.errors import InvalidAnswerError
 from sluice.questions.bank import ANY_CATEGORY, QuestionBank, Shelf
-from sluice.questions.question import Question, label, read_questions
+from sluice.questions.question import PATTERN, Question, label, read_questions
 from sluice.questions.selection import Selection
 from sluice.settings import settings
 from sluice.tasks.code import Call
@@ -117,12 +117,13 @@ def _ask(inputs: Inputs, call: Call, selection: Selection) -> tuple[list[Questio
 
 
 def narrowed(schema: JsonObject, number: int, categories: Sequence[str]) -> JsonObject:
-    """The task's schema for just so many questions, of these categories if there are any."""
+    """The task's schema for just so many questions that are questions, of these categories if there are any."""
     questions = schema["properties"]["questions"]
     items = questions["items"]
+    changed: JsonObject = {"question": {"type": "string", "pattern": PATTERN}}
     if categories:
-        category = {"type": "string", "enum": list(categories)}
-        items = {**items, "properties": {**items["properties"], "category": category}}
+        changed["category"] = {"type": "string", "enum": list(categories)}
+    items = {**items, "properties": {**items["properties"], **changed}}
     exactly = {**questions, "items": items, "minItems": number, "maxItems": number}
     return {**schema, "properties": {**schema["properties"], "questions": exactly}}
 
