@@ -19,7 +19,7 @@ else:
 
 loaded_s, loaded_cpu_s = time.perf_counter(), time.process_time()
 
-import json  # noqa: E402
+import json  # noqa: E402  not a part of what is loaded
 
 
 class Context:

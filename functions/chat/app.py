@@ -29,7 +29,7 @@ from starlette.types import Receive, Scope, Send
 from sluice.assembly import gateway, prepare, registry
 from sluice.chat import ChatRequest
 from sluice.deadline import Deadline
-from sluice.errors import GuardBlockedError, NotFoundError, SluiceError
+from sluice.errors import GuardBlockedError, SluiceError
 from sluice.gateway import Answer, RequestContext, StreamedAnswer
 from sluice.http import llm, models, sse
 from sluice.http.authentication import authenticate
@@ -37,6 +37,7 @@ from sluice.http.bodies import parse_body
 from sluice.http.responses import Response as Built
 from sluice.http.responses import error_response, json_response, no_route, to_sluice_error
 from sluice.http.streaming import iterate_in_thread
+from sluice.providers.registry import ListedModel
 from sluice.settings import settings
 from sluice.telemetry import count
 
@@ -124,19 +125,19 @@ class _EventStream(StreamingResponse):
 
 async def list_models(request: Request) -> Response:
     """GET /v1/models."""
-    await run_in_threadpool(authenticate, request.headers.get("authorization"))
-    found = (await run_in_threadpool(registry)).models()
-    return _to_starlette(json_response(models.listing(found)))
+    return _to_starlette(json_response(models.listing(await run_in_threadpool(_models, request))))
 
 
 async def get_model(request: Request) -> Response:
     """GET /v1/models/{id}; ids may contain slashes."""
-    await run_in_threadpool(authenticate, request.headers.get("authorization"))
-    name = request.path_params["id"]
-    for found in (await run_in_threadpool(registry)).models():
-        if name == found.id or name in found.aliases:
-            return _to_starlette(json_response(models.listed(found)))
-    raise NotFoundError(f"There is no model {name!r}.", param="model", code="model_not_found")
+    found = await run_in_threadpool(_models, request)
+    return _to_starlette(json_response(models.named(request.path_params["id"], found)))
+
+
+def _models(request: Request) -> list[ListedModel]:
+    """Those that the caller's tenant may use."""
+    tenant = authenticate(request.headers.get("authorization")).tenant
+    return registry().models(tenant.allowed_models)
 
 
 async def describe_api(_request: Request) -> Response:

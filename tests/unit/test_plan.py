@@ -66,6 +66,17 @@ def test_auto_goes_to_the_tier_and_from_smart_to_fast() -> None:
     assert groups(planned("auto", entry("one", {"small": SMALL}), messages=said(1001))) == [["one#small"]]
 
 
+def test_auto_spares_the_smart_tier_only_where_a_small_model_can_answer() -> None:
+    one = entry("one")
+    assert groups(planned("auto", entry("one", {"large": LARGE}))) == [["one#large"]]
+    assert groups(planned("auto", one, allowed=("large",))) == [["one#large"]]
+    assert groups(planned("auto", one, max_tokens=2000)) == [["one#large"]]
+    by_groq = {"provider": "groq", "alias": "g", "api_key": "k", "models": {"small": SMALL}}
+    elsewhere = entry("one", {"large": LARGE})
+    assert groups(planned("auto", by_groq, elsewhere, logit_bias={"1": 1})) == [["one#large"]]
+    assert groups(planned("auto", by_groq, elsewhere)) == [["g#small"]]
+
+
 def test_only_what_is_allowed_and_switched_on_is_planned() -> None:
     one = entry("one")
     assert groups(planned("large", one, allowed=("small",))) == [["one#small"]]

@@ -1,3 +1,4 @@
+from decimal import Decimal
 from fractions import Fraction
 from math import ceil
 
@@ -7,7 +8,8 @@ from hypothesis import strategies as st
 
 from sluice.catalog import Price, catalog
 from sluice.chat import Usage
-from sluice.usage.price import cost_nanousd, to_usd
+from sluice.money import to_usd
+from sluice.usage.price import cost_nanousd
 
 tokens = st.integers(0, 10_000_000)
 # As prices are written: a few decimals.
@@ -47,8 +49,8 @@ def test_known_costs(usage: Usage, price: Price, nanousd: int) -> None:
     assert cost_nanousd(usage, price) == nanousd
 
 
-def test_dollars_are_for_people() -> None:
-    assert to_usd(1_380_000_000) == 1.38
+def test_dollars_are_exact() -> None:
+    assert to_usd(1_380_000_001) == Decimal("1.380000001")
 
 
 def test_the_prices_of_the_catalogue_can_be_counted_with() -> None:

@@ -124,7 +124,7 @@ def test_no_text_makes_it_slow(element: str, text: str) -> None:
 
 
 def test_json_has_structure_as_far_as_what_is_required_says_something() -> None:
-    assert json_structure({"a": 0, "b": []}, ["a", "b"]) == 0.5
+    assert json_structure({"a": 0, "b": " ", "c": [], "d": None}, ["a", "b", "c", "d"]) == 0.5
     assert json_structure({"a": False}, ["a"]) == 1
     assert json_structure([1], ["a"]) == 0
     assert json_structure({}, []) == 1

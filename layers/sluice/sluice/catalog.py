@@ -1,7 +1,7 @@
 """What Sluice knows as data: the models and providers of shared/, read once."""
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -54,6 +54,10 @@ class Model:
     def can_serve(self, tier: Tier) -> bool:
         """Whether the router may choose it when it looks for `tier`."""
         return tier is self.tier if self.serves is None else tier in self.serves
+
+    def is_among(self, names: Collection[str]) -> bool:
+        """Whether one of `names` is its id or an alias of it."""
+        return self.id in names or any(alias in names for alias in self.aliases)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,12 @@ from sluice.conversations.memory import OpenTurn
 from sluice.guards.rules import Finding, Mode
 from sluice.http.authentication import Principal
 from sluice.http.headers import Provenance, RequestLimit
+from sluice.money import to_usd
 from sluice.quota.item import Reservation
 from sluice.quota.limits import Standing
 from sluice.routing.accounts import Routed
 from sluice.routing.plan import Plan
 from sluice.tenants.tenant import Tenant
-from sluice.usage.price import NANOUSD_PER_USD
 
 
 class Outcome(StrEnum):
@@ -94,7 +94,7 @@ class Entry:
             complexity=complexity,
             cache="skipped" if self.skips_cache else "miss",
             attempts=routed.attempts if routed else None,
-            cost_usd=None if cost_nanousd is None else Decimal(cost_nanousd) / NANOUSD_PER_USD,
+            cost_usd=None if cost_nanousd is None else to_usd(cost_nanousd),
             flagged_rules=flagged,
         )
 

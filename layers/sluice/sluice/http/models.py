@@ -1,16 +1,32 @@
 """Models as OpenAI's API shows them."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
-from sluice.chat import JsonObject
+from sluice.chat import AUTO, JsonObject
+from sluice.errors import NotFoundError
 from sluice.providers.registry import ListedModel
 
 # OpenAI's shape wants a time of creation; the catalogue knows none.
 _CREATED = 0
 
 
-def listed(model: ListedModel) -> JsonObject:
-    """One model, with what Sluice knows of it beside OpenAI's fields."""
+def listing(models: Sequence[ListedModel]) -> JsonObject:
+    """A list of `models`, and before them "auto", so that clients which offer what is listed offer it too."""
+    return {"object": "list", "data": [_automatic(models), *map(_listed, models)] if models else []}
+
+
+def named(name: str, models: Sequence[ListedModel]) -> JsonObject:
+    """The one of `models` that has this id or alias, or "auto"; else NotFoundError."""
+    if name == AUTO and models:
+        return _automatic(models)
+    for model in models:
+        if name == model.id or name in model.aliases:
+            return _listed(model)
+    raise NotFoundError(f"There is no model {name!r}.", param="model", code="model_not_found")
+
+
+def _listed(model: ListedModel) -> JsonObject:
+    """With what Sluice knows of it beside OpenAI's fields."""
     return {
         "id": model.id,
         "object": "model",
@@ -23,6 +39,15 @@ def listed(model: ListedModel) -> JsonObject:
     }
 
 
-def listing(models: Iterable[ListedModel]) -> JsonObject:
-    """A list of models."""
-    return {"object": "list", "data": [listed(model) for model in models]}
+def _automatic(models: Sequence[ListedModel]) -> JsonObject:
+    """Whichever of `models` the router chooses."""
+    return {
+        "id": AUTO,
+        "object": "model",
+        "created": _CREATED,
+        "owned_by": "sluice",
+        "tier": None,
+        "context_window": max(model.context_window for model in models),
+        "providers": list(dict.fromkeys(name for model in models for name in model.providers)),
+        "aliases": [],
+    }

@@ -65,20 +65,20 @@ class ChatCompletionChunk(ShownUnharmed):
 
 
 class Model(Shown):
-    """A model that answers here."""
+    """A model that answers here, or `auto`: whichever the router chooses."""
 
     id: str
     object: Literal["model"]
     created: int = Field(description="Always 0: the catalogue knows none.")
     owned_by: str
-    tier: Literal["fast", "smart"]
+    tier: Literal["fast", "smart"] | None
     context_window: int = Field(description="Tokens.")
     providers: list[str]
     aliases: list[str] = Field(description="Other names of it.")
 
 
 class Models(Shown):
-    """The models that answer here."""
+    """The models that the key's tenant may use, after `auto`."""
 
     object: Literal["list"]
     data: list[Model]

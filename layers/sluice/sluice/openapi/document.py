@@ -44,7 +44,7 @@ _HEADERS = {
     "x-sluice-deployment": ("Which model on which credential answered.", "groq-1#llama-3.1-8b-instant"),
     "x-sluice-model": ("Which model answered.", "llama-3.1-8b-instant"),
     "x-sluice-complexity": ("How hard the request was found to be.", "simple"),
-    "x-sluice-cache": ("`hit` or `miss`, or `skip` when a new answer was asked for.", "miss"),
+    "x-sluice-cache": ("`hit` or `miss`, or `skipped` when a new answer was asked for.", "miss"),
     "x-sluice-attempts": ("How many deployments were tried.", "1"),
     "x-sluice-cost-usd": ("What the answer cost, in dollars.", "0.0000021"),
     "x-sluice-guard-flags": ("Guard rules that matched without blocking, separated by commas.", "email"),

@@ -1,7 +1,7 @@
 """Which deployments there are: the catalogue's models on the secret's credentials, and who answers to which name."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from threading import Lock
 from typing import NamedTuple
@@ -144,11 +144,11 @@ class Registry:
         own = {deployment.id for deployment in resolved.deployments}
         return _enabled(deployment for deployment in found.values() if deployment.id not in own)
 
-    def models(self) -> list[ListedModel]:
-        """What can be asked for, by id, in order of priority."""
+    def models(self, allowed: Collection[str] | None = None) -> list[ListedModel]:
+        """What can be asked for, by id, in order of priority; with `allowed` names, only what goes by one of them."""
         listed = []
         for name, deployments in self._by_id.items():
-            enabled = _enabled(deployments)
+            enabled = [each for each in _enabled(deployments) if allowed is None or each.model.is_among(allowed)]
             if enabled:
                 listed.append(
                     ListedModel(

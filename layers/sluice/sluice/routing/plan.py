@@ -46,31 +46,28 @@ def plan(
     """
     complexity = classify(request) if complexity is None else complexity
     if request.model == AUTO:
-        name, groups = AUTO, _groups_for_tier(registry, complexity.tier)
+        name, groups = AUTO, [registry.for_tier(tier) for tier in _tiers(complexity)]
     else:
         resolved = registry.deployments_for(request.model)
         name, groups = resolved.model, [resolved.deployments, registry.fallbacks_for(resolved)]
     if not any(groups):
         raise NoProviderError(f"No credential is switched on for the model {request.model!r}.")
     if allowed_models is not None:
-        groups = [tuple(each for each in group if _is_allowed(each, allowed_models)) for group in groups]
+        groups = [tuple(each for each in group if each.model.is_among(allowed_models)) for group in groups]
         if not any(groups):
             raise PermissionDeniedError(
                 f"The tenant may not use the model {request.model!r}.", param="model", code="model_not_allowed"
             )
-    return Plan(name, complexity, _fitting(request, _supporting(request, _distinct(groups))))
+    fitting = _fitting(request, _supporting(request, _distinct(groups)))
+    if request.model == AUTO and complexity.tier is Tier.FAST:
+        # Easy work has no part in the scarce model's quota, unless no small one can take it at all.
+        fitting = fitting[:1]
+    return Plan(name, complexity, fitting)
 
 
-def _groups_for_tier(registry: Registry, tier: Tier) -> list[tuple[Deployment, ...]]:
-    groups = [registry.for_tier(tier)]
-    if tier is Tier.SMART:
-        # Better a small model's answer than none, when the scarce one's quota is gone.
-        groups.append(registry.for_tier(Tier.FAST))
-    return groups
-
-
-def _is_allowed(deployment: Deployment, allowed_models: tuple[str, ...]) -> bool:
-    return deployment.model.id in allowed_models or any(alias in allowed_models for alias in deployment.model.aliases)
+def _tiers(complexity: Complexity) -> tuple[Tier, Tier]:
+    # Better a small model's answer than none, when the scarce one's quota is gone.
+    return (Tier.SMART, Tier.FAST) if complexity.tier is Tier.SMART else (Tier.FAST, Tier.SMART)
 
 
 def _distinct(groups: Iterable[tuple[Deployment, ...]]) -> list[tuple[Deployment, ...]]:

@@ -3,8 +3,9 @@
 Each part is from 0 to 1:
 
 length_fitness  1 for min to max characters; n/min below, max/n above
-structure       JSON: share of the properties required at the top that are not empty. Text: share of the elements asked
-                for that are there, 1 if none are asked for. Halved if the answer was cut off; 0 if it is empty
+structure       JSON: share of the properties required at the top that say something; a list may be empty.
+                Text: share of the elements asked for that are there, 1 if none are asked for.
+                Halved if the answer was cut off; 0 if it is empty
 coverage        share of the expected elements and mentions that are there; 1 if none are expected
 response_time   1 up to the target, then target/time
 tokens          1 up to the target of completion tokens, then target/tokens
@@ -108,7 +109,7 @@ def json_structure(value: JsonValue, required: Sequence[str]) -> float:
     """The share of the properties `required` that are there and say something."""
     if not isinstance(value, dict):
         return 0.0
-    return _share(name in value and value[name] not in (None, "", [], {}) for name in required)
+    return _share(_says_something(value.get(name)) for name in required)
 
 
 def coverage(text: str, expected: Iterable[str]) -> float:
@@ -126,6 +127,11 @@ def contains(folded: str, alternatives: str) -> bool:
 def within(taken: float, target: float) -> float:
     """1 up to the target, then less the more was taken."""
     return 1.0 if taken <= target else target / taken
+
+
+def _says_something(value: JsonValue) -> bool:
+    """An empty list does: that there is none of it."""
+    return bool(value.strip()) if isinstance(value, str) else value not in (None, {})
 
 
 def _share(found: Iterable[bool]) -> float:

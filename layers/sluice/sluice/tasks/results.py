@@ -9,7 +9,7 @@ Records are sent once, as in usage/records.py: one may be missed, none is counte
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 
 from sluice.chat import JsonObject, Usage
 from sluice.errors import NotFoundError
-from sluice.storage.client import Item, dynamodb, from_item, is_condition_failure, storage_errors, to_item
+from sluice.storage.client import Item, dynamodb, from_item, is_condition_failure, query, storage_errors, to_item
 from sluice.storage.update import Update
 
 _SUMS_KEPT = timedelta(days=400)
@@ -33,7 +33,7 @@ _PAGE = 500
 
 @dataclass(frozen=True, slots=True)
 class TaskRecord:
-    """One run of a task. `quality` is its score from 0 to 1, None if it failed."""
+    """One run of a task. `quality` is its score from 0 to 1."""
 
     tenant: str
     task: str
@@ -147,24 +147,17 @@ class Results:
         with storage_errors("storing a comment"):
             dynamodb().update_item(TableName=self._table, Key=to_item(key), **update.arguments())
 
-    def _query(self, first: dict[str, str], last: dict[str, str]) -> Iterable[Item]:
-        start: dict[str, object] = {}
-        while True:
-            with storage_errors("reading the results of a task"):
-                answer = dynamodb().query(
-                    TableName=self._table,
-                    KeyConditionExpression="#task = :task AND #hour BETWEEN :first AND :last",
-                    ExpressionAttributeNames={"#task": "tenant_day", "#hour": "hour_route"},
-                    ExpressionAttributeValues=to_item(
-                        {":task": first["tenant_day"], ":first": first["hour_route"], ":last": last["hour_route"]}
-                    ),
-                    Limit=_PAGE,
-                    **start,  # type: ignore[arg-type]  # mypy does not see that it only holds a start key
-                )
-            yield from map(from_item, answer["Items"])
-            if "LastEvaluatedKey" not in answer:
-                return
-            start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+    def _query(self, first: dict[str, str], last: dict[str, str]) -> Iterator[Item]:
+        values = {":task": first["tenant_day"], ":first": first["hour_route"], ":last": last["hour_route"]}
+        items = query(
+            self._table,
+            KeyConditionExpression="#task = :task AND #hour BETWEEN :first AND :last",
+            ExpressionAttributeNames={"#task": "tenant_day", "#hour": "hour_route"},
+            ExpressionAttributeValues=to_item(values),
+            Limit=_PAGE,
+        )
+        with storage_errors("reading the results of a task"):
+            yield from map(from_item, items)
 
     def _add(self, key: dict[str, str], update: Update) -> None:
         update.set("expires_at", int((self._time() + _SUMS_KEPT).timestamp()))

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from sluice.errors import ConflictError, InvalidRequestError, NotFoundError
+from sluice.money import NANOUSD_PER_USD
 from sluice.settings import Settings
 from sluice.tenants.directory import Directory, Page
 from sluice.tenants.presented import KEY_ID_PATTERN, PresentedKey
-from sluice.tenants.tenant import NANOUSD_PER_USD, ApiKey, GuardMode, Role, Tenant
+from sluice.tenants.tenant import ApiKey, GuardMode, Role, Tenant
 from sluice.tenants.verification import ADMIN_ID
 
 if TYPE_CHECKING:

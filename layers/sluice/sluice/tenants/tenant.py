@@ -6,9 +6,9 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Literal
 
-type GuardMode = Literal["block", "flag", "off"]
+from sluice.money import to_usd
 
-NANOUSD_PER_USD = 1_000_000_000
+type GuardMode = Literal["block", "flag", "off"]
 
 
 class Role(StrEnum):
@@ -46,7 +46,7 @@ class Tenant:
     @property
     def budget_usd_per_month(self) -> Decimal | None:
         """The budget in dollars."""
-        return None if self.budget_nanousd is None else Decimal(self.budget_nanousd) / NANOUSD_PER_USD
+        return None if self.budget_nanousd is None else to_usd(self.budget_nanousd)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What a request costs. Pure. Money is counted in whole billionths of a US dollar, so that sums are exact."""
+"""What a request costs. Pure."""
 
 import math
 from decimal import Decimal
@@ -6,7 +6,6 @@ from decimal import Decimal
 from sluice.catalog import Price
 from sluice.chat import Usage
 
-NANOUSD_PER_USD = 1_000_000_000
 # A price is per million tokens: one dollar per million is a thousand billionths per token.
 _NANOUSD_PER_TOKEN = 1_000
 
@@ -17,8 +16,3 @@ def cost_nanousd(usage: Usage, price: Price) -> int:
     prompt = Decimal(repr(price.prompt_usd)) * usage.prompt_tokens
     completion = Decimal(repr(price.completion_usd)) * usage.completion_tokens
     return math.ceil((prompt + completion) * _NANOUSD_PER_TOKEN)
-
-
-def to_usd(nanousd: int) -> float:
-    """Billionths of a dollar as dollars, for people to read."""
-    return nanousd / NANOUSD_PER_USD

@@ -6,9 +6,9 @@ from dataclasses import astuple, dataclass
 from datetime import date, timedelta
 
 from sluice.chat import JsonObject
+from sluice.money import to_usd
 from sluice.settings import settings
 from sluice.storage.client import Item, from_item, query, storage_errors
-from sluice.usage.price import to_usd
 from sluice.usage.records import PARTITION, SORT, partition, prefix, unquoted
 
 # A Query waits for DynamoDB most of the time.
@@ -37,7 +37,7 @@ class Use:
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": self.completion_tokens,
             "total_tokens": self.prompt_tokens + self.completion_tokens,
-            "cost_usd": to_usd(self.cost_nanousd),
+            "cost_usd": float(to_usd(self.cost_nanousd)),
             "cache_hits": self.cache_hits,
             "errors": self.errors,
             "average_response_time_ms": round(self.response_time_ms / self.requests) if self.requests else None,

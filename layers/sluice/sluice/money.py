@@ -1,0 +1,10 @@
+"""Money is counted in whole billionths of a US dollar, so that sums are exact."""
+
+from decimal import Decimal
+
+NANOUSD_PER_USD = 1_000_000_000
+
+
+def to_usd(nanousd: int) -> Decimal:
+    """Billionths of a dollar as dollars, exactly."""
+    return Decimal(nanousd) / NANOUSD_PER_USD
