@@ -5,6 +5,7 @@ import json
 import logging
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,14 @@ from sluice.storage.client import dynamodb
 from sluice.tenants.administration import Administration, NewKey, NewTenant
 from sluice.tenants.directory import Directory
 from tests.conftest import Aws
+
+
+def eventually(holds: Callable[[], bool], within_s: float = 5.0) -> None:
+    """Wait until something holds."""
+    due_s = time.monotonic() + within_s
+    while not holds():
+        assert time.monotonic() < due_s
+        time.sleep(0.02)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,10 @@ from typing import Any
 
 from sluice.chat import Message
 from sluice.conversations.archive import ConversationArchive
-from sluice.conversations.conversation import Claim, Owner
+from sluice.conversations.conversation import Claim, Owner, Turn
+from sluice.conversations.items import HEAD, to_turn
 from sluice.conversations.store import ConversationStore
-from sluice.storage.client import dynamodb
+from sluice.storage.client import dynamodb, from_item
 from tests.conftest import Aws
 
 ANN = Owner("acme", "key1")
@@ -45,6 +46,12 @@ def texts(archive: ConversationArchive, conversation: str = "c", owner: Owner = 
     found = archive.read(owner, conversation, before=None, limit=1000)
     assert [each.sequence for each in found.turns] == list(range(1, len(found.turns) + 1))
     return [message.text for each in found.turns for message in each.messages]
+
+
+def turns_of(aws: Aws, partition: str) -> list[Turn]:
+    """The turns of a conversation, in order."""
+    found = [from_item(item) for item in items(aws) if item["conversation"]["S"] == partition]
+    return [to_turn(item) for item in sorted(found, key=lambda item: item["sequence"]) if item["sequence"] != HEAD]
 
 
 def items(aws: Aws) -> list[dict[str, Any]]:

@@ -23,7 +23,18 @@ class RestAnswer:
     """What the function answered."""
 
     status: int
-    body: Any
+    headers: Mapping[str, list[str]]
+    raw: str
+
+    @property
+    def body(self) -> Any:
+        """What its JSON says."""
+        return json.loads(self.raw)
+
+    @property
+    def error(self) -> Any:
+        """What went wrong."""
+        return self.body["error"]
 
 
 @dataclass(frozen=True)
@@ -34,18 +45,24 @@ class RestFunction:
     api_key: str
 
     def send(
-        self, route: str, *, query: Mapping[str, str] | None = None, body: Any = None, api_key: str | None = None
+        self,
+        route: str,
+        body: Any = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        api_key: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> RestAnswer:
         """Send a request: `GET /v1/things`."""
         method, path = route.split(maxsplit=1)
         key = self.api_key if api_key is None else api_key
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        sent = {**({"Authorization": f"Bearer {key}"} if key else {}), **(headers or {})}
         event = {
             "resource": path,
             "path": path,
             "httpMethod": method,
-            "headers": headers,
-            "multiValueHeaders": {name: [value] for name, value in headers.items()},
+            "headers": sent,
+            "multiValueHeaders": {name: [value] for name, value in sent.items()},
             "queryStringParameters": query,
             "multiValueQueryStringParameters": {name: [value] for name, value in query.items()} if query else None,
             "pathParameters": None,
@@ -62,4 +79,4 @@ class RestFunction:
             "isBase64Encoded": False,
         }
         answer = self.handler(event, cast("LambdaContext", _CONTEXT))
-        return RestAnswer(answer["statusCode"], json.loads(answer["body"]))
+        return RestAnswer(answer["statusCode"], answer["multiValueHeaders"], answer["body"])

@@ -7,6 +7,7 @@ import pytest
 from tests.chat_server import ChatServer, serving
 from tests.conftest import Aws
 from tests.fakes.client import FakeProvider
+from tests.tasks import Tasks, serving_tasks
 
 FAST = {"tier": "fast", "price": {"prompt_usd": 1.0, "completion_usd": 2.0}}
 
@@ -16,6 +17,13 @@ def fake() -> Iterator[FakeProvider]:
     """A fake provider that answers at once."""
     with FakeProvider(answer="Hello there.") as provider:
         yield provider
+
+
+@pytest.fixture
+def tasks(aws: Aws, fake: FakeProvider) -> Iterator[Tasks]:
+    """The function tasks with one credential, `fake-1`, for two models, `fast` and `smart`."""
+    with serving_tasks(aws, fake) as function:
+        yield function
 
 
 @pytest.fixture

@@ -2,8 +2,7 @@
 
 import random
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -12,7 +11,7 @@ import pytest
 
 from sluice.conversations.archive import ConversationArchive
 from sluice.conversations.conversation import Owner, Transcript
-from tests.chat_server import ChatServer, serving
+from tests.chat_server import ChatServer, eventually, serving
 from tests.conftest import Aws
 from tests.credentials import gateway, model
 from tests.fakes.client import FakeProvider
@@ -56,13 +55,6 @@ def remembered(chat: ChatServer) -> list[dict[str, Any]]:
 def noise(length: int) -> str:
     """Text that does not compress."""
     return "".join(map(chr, random.Random(1).choices(range(0x4E00, 0x9E00), k=length)))
-
-
-def eventually(holds: Callable[[], bool], within_s: float = 5.0) -> None:
-    due_s = time.monotonic() + within_s
-    while not holds():
-        assert time.monotonic() < due_s
-        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])

@@ -1,11 +1,12 @@
 """/api/v1/llm/completion and /api/v1/llm/chat, over a real socket, with a fake provider behind them."""
 
+import threading
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.chat_server import ChatServer, forget
+from tests.chat_server import ChatServer, eventually, forget
 from tests.conftest import Aws
 from tests.credentials import gateway, model
 from tests.fakes.client import FakeProvider
@@ -53,6 +54,26 @@ def test_a_prompt_and_a_message_share_one_path_and_one_cache(chat: ChatServer, f
     assert post(chat, "completion", PROMPT).json()["cached"] is False
     assert post(chat, "chat", MESSAGES).json()["cached"] is True
     assert chat.post({"model": "auto", **MESSAGES}).headers["x-sluice-cache"] == "hit"
+    assert len(fake.requests()) == 1
+
+
+def test_a_conversation_is_continued_by_both_routes(chat: ChatServer, fake: FakeProvider) -> None:
+    for route, body in (("completion", PROMPT), ("chat", {"messages": [{"role": "user", "content": "And at dusk?"}]})):
+        assert post(chat, route, body | {"conversation_id": "c-1", "user_id": "pupil-1"}).status_code == 200
+    said = [message["content"] for message in fake.last_body()["messages"]]
+    assert said == ["Why is the sky blue?", "Hello there.", "And at dusk?"]
+
+
+def test_the_second_of_two_turns_at_once_is_refused_at_its_field(chat: ChatServer, fake: FakeProvider) -> None:
+    fake.configure(latency_s=0.5)
+    turn = PROMPT | {"conversation_id": "c-1"}
+    first = threading.Thread(target=lambda: post(chat, "completion", turn))
+    first.start()
+    eventually(lambda: len(fake.requests()) == 1)
+    refused = post(chat, "completion", turn)
+    error = refused.json()["error"]
+    assert (refused.status_code, error["code"], error["param"]) == (409, "conversation_busy", "conversation_id")
+    first.join()
     assert len(fake.requests()) == 1
 
 

@@ -247,6 +247,8 @@ def test_an_operator_reaches_its_own_tenant_s_cache_and_an_admin_all(
     for route in ("GET /api/groq/cache/stats", "POST /api/groq/cache/clear"):
         refused = operations.send(route, query={"tenant": "globex"})
         assert (refused.status, refused.body["error"]["param"]) == (404, "tenant")
+        too_long = operations.send(route, query={"tenant": "x" * 3000}, api_key=chat.aws.admin_key)
+        assert (too_long.status, too_long.body["error"]["param"]) == (400, "tenant")
         unknown = operations.send(route, query={"tenant": "nobody"}, api_key=chat.aws.admin_key)
         assert unknown.status == 404
         misspelt = operations.send(route, query={"tenent": "globex"}, api_key=chat.aws.admin_key)

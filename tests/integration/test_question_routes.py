@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from functions.questions import app as function
 from sluice import assembly, settings
+from sluice.errors import StorageUnavailableError
+from sluice.questions.bank import QuestionBank
 from sluice.questions.question import asks_the_same, is_question
 from sluice.tenants.administration import Administration, NewKey, NewTenant, TenantQuery
 from sluice.tenants.directory import Directory
@@ -108,6 +110,49 @@ def test_only_what_is_missing_is_asked_for(questions: Questions, fake: FakeProvi
     assert more.body["from_bank"] == 2
     assert "Number of questions: 2" in prompt(fake)
     assert "How would you explain indexes?" in prompt(fake)
+
+
+def test_what_is_from_the_bank_is_told_from_what_the_model_wrote(questions: Questions, fake: FakeProvider) -> None:
+    fake.configure(answers=[said(*(entry(topic) for topic in ("indexes", "sharding", "locks", "views")))])
+    questions.generate(4, categories=["Databases"])
+    fake.configure(answers=[said(entry("paging", "API design"), entry("caching", "API design"))])
+    answer = questions.generate(4)
+    assert sum("paging" in text or "caching" in text for text in texts(answer)) == 2
+    assert (answer.body["from_bank"], answer.body["cached"]) == (2, False)
+
+
+def test_uneven_shares_from_the_bank_are_better_than_an_error(questions: Questions, fake: FakeProvider) -> None:
+    fake.configure(answers=[said(*(entry(topic) for topic in ("indexes", "sharding", "locks", "views")))])
+    questions.generate(4, categories=["Databases"])
+    fake.add_fault("500", times=None)
+    answer = questions.generate(4)
+    assert len(texts(answer)) == 4
+    assert (answer.body["from_bank"], answer.body["cached"]) == (4, True)
+    assert questions.generate(5).status == 503
+
+
+def test_questions_are_given_though_the_bank_can_t_keep_them(
+    questions: Questions, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake.configure(answer=said(entry("indexes")))
+
+    def fail(*_: object) -> None:
+        raise StorageUnavailableError("adding to the question bank failed: ThrottlingException")
+
+    monkeypatch.setattr(QuestionBank, "add", fail)
+    assert texts(questions.generate(1)) == ["How would you explain indexes?"]
+
+
+def test_what_is_never_read_from_the_cache_is_not_put_there(aws: Aws, questions: Questions, fake: FakeProvider) -> None:
+    fake.configure(answer=said(entry("indexes")))
+    questions.generate(1)
+    assert len(aws.dynamodb.scan(TableName=aws.table("RESPONSE_CACHE_TABLE"))["Items"]) == 1
+
+
+def test_questions_in_hindi_are_questions(questions: Questions, fake: FakeProvider) -> None:
+    hindi = ["आप एक टीम में काम कैसे बाँटते हैं?", "सूचकांक क्या है और यह कब धीमा करता है?"]
+    fake.configure(answer=said(*({**entry("x"), "question": text} for text in hindi)))
+    assert sorted(texts(questions.generate(2, categories=["Databases"]))) == sorted(hindi)
 
 
 def test_what_is_invalid_is_asked_for_again(questions: Questions, fake: FakeProvider) -> None:

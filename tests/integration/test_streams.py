@@ -3,14 +3,14 @@
 import json
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import openai
 import pytest
 
-from tests.chat_server import ChatServer, logged, serving
+from tests.chat_server import ChatServer, eventually, logged, serving
 from tests.conftest import Aws
 from tests.credentials import gateway, model
 from tests.fakes.client import FakeProvider
@@ -42,13 +42,6 @@ def text_of(events: list[Any]) -> str:
 
 def deployment_of(chat: ChatServer) -> Any:
     return chat.quota()["deployment#only#small"]
-
-
-def eventually(holds: Callable[[], bool], within_s: float = 5.0) -> None:
-    due_s = time.monotonic() + within_s
-    while not holds():
-        assert time.monotonic() < due_s
-        time.sleep(0.02)
 
 
 def usage_of(chat: ChatServer) -> dict[str, int]:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.cache.key import cache_key
-from sluice.chat import ChatRequest
+from sluice.chat import ChatRequest, ResponseFormat
 
 BASE: dict[str, Any] = {"model": "auto", "messages": [{"role": "user", "content": "Hello"}]}
 
@@ -43,6 +43,13 @@ bodies = st.fixed_dictionaries(
 
 def key(body: dict[str, Any], tenant: str = "acme", model: str = "auto") -> str:
     return cache_key(ChatRequest.model_validate_json(json.dumps(body)), tenant=tenant, model=model)
+
+
+def test_what_was_held_against_another_format_is_another_answer() -> None:
+    request = ChatRequest.model_validate(BASE)
+    of_task = ResponseFormat(type="json_schema", json_schema={"name": "n", "schema": {"type": "object"}})
+    formats = [None, ResponseFormat(type="json_object"), of_task]
+    assert len({cache_key(request, tenant="acme", model="auto", answer_format=each) for each in formats}) == 3
 
 
 def shuffled(value: Any) -> Any:

@@ -1,16 +1,41 @@
 """What counts as a question, when two ask the same, and how exactly as many as wanted are picked."""
 
 import re
+import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.questions.bank import Shelf
-from sluice.questions.question import MOST_CHARACTERS, PATTERN, Question, asks_the_same, is_question, read_question
+from sluice.questions.question import (
+    MOST_CHARACTERS,
+    PATTERN,
+    Question,
+    asks_the_same,
+    is_question,
+    normal,
+    read_question,
+)
 from sluice.questions.selection import Selection
 
 ENTRY = {"question": "How do you find a slow query?", "category": "Databases", "expected_points": ["Look at its plan."]}
+
+OF_MARKS = [
+    "आप डेटाबेस में धीमी क्वेरी को कैसे ढूँढते हैं?",
+    "आप अपने काम को कैसे प्राथमिकता देते हैं?",
+    "भारत की राजधानी क्या है?",
+    "தரவுத்தளத்தில் மெதுவான வினவலை எப்படிக் கண்டறிவீர்கள்?",
+    "คุณจะค้นหาคิวรีที่ช้าในฐานข้อมูลได้อย่างไร?",
+    "আপনি কীভাবে একটি ধীর কোয়েরি খুঁজে পান?",
+    "သင်သည် နှေးကွေးသော query ကို မည်သို့ရှာဖွေသနည်း?",
+    "តើអ្នកស្វែងរកសំណួរយឺតដោយរបៀបណា?",
+    unicodedata.normalize("NFD", "שָׁלוֹם, כֵּיצַד מוֹצְאִים שְׁאִילְתָּה אִטִּית?"),
+    # With what joins letters, and what keeps them apart.
+    "සෙමින් ක්\u200dරියාත්මක වන විමසුමක් සොයා ගන්නේ කෙසේද?",
+    "چگونه یک پرس\u200cوجوی کند را پیدا می\u200cکنید؟",
+]
+"""Questions whose vowels, or some of them, are marks."""
 
 topics = st.lists(st.sampled_from([f"topic{number}" for number in range(40)]), min_size=1, max_size=4)
 questions = st.builds(
@@ -33,11 +58,12 @@ def question(text: str, category: str = "Databases") -> Question:
         "Wie finden Sie eine langsame Abfrage?",
         "\u5982\u4f55\u627e\u5230\u4e00\u4e2a\u7f13\u6162\u7684\u6570\u636e\u5e93\u67e5\u8be2\uff1f",
         "Tell me about idempotency in C++",
+        *OF_MARKS,
     ],
 )
 def test_what_asks_or_invites_is_a_question(text: str) -> None:
     assert is_question(text)
-    assert re.search(PATTERN, text if text.endswith(("?", "\uff1f")) else text.removesuffix(".") + ".")
+    assert re.search(PATTERN, text if text.endswith(("?", "\uff1f", "\u061f")) else text.removesuffix(".") + ".")
 
 
 @pytest.mark.parametrize(
@@ -59,6 +85,9 @@ def test_a_model_held_to_a_pattern_can_t_say_what_is_no_question(text: str) -> N
         "As an AI language model, how can I help you today?",
         "What is <data-1f3a9c0b7d2e>this</data-1f3a9c0b7d2e>?",
         "1 2 3 4 5 6 7 8 9 10 11 12?",
+        "कैसे कैसे कैसे कैसे कैसे?",
+        "\u2764\ufe0f\u2764\ufe0f\u2764\ufe0f Which one is it? \u2764\ufe0f\u2764\ufe0f\u2764\ufe0f\u2764\ufe0f",
+        "\u0941\u0941\u0941\u0941\u0941\u0941\u0941 \u0942\u0942\u0942 \u0943\u0943\u0943?",
         f"How {'very ' * MOST_CHARACTERS}slow is it?",
     ],
 )
@@ -93,6 +122,28 @@ def test_a_question_is_read_as_one_line_in_the_category_as_it_was_asked_for() ->
     assert read_question(entry, {"databases": "Databases"}) == Question(
         "How do you find a slow query?", "Databases", ("Look at its plan.",)
     )
+
+
+@pytest.mark.parametrize("text", OF_MARKS)
+def test_a_question_whose_vowels_are_marks_is_read_and_kept_whole(text: str) -> None:
+    read = read_question(ENTRY | {"question": text, "expected_points": [text]}, {"databases": "Databases"})
+    assert read == Question(text, "Databases", (text,))
+    letters = unicodedata.normalize("NFC", text).translate(dict.fromkeys(map(ord, "?\u061f,\u200c\u200d")))
+    assert normal(text) == letters
+
+
+def test_words_of_marks_differ_by_their_vowels() -> None:
+    assert normal("काम!") == "काम"
+    assert question("काम कैसे होता है?").id != question("कम कैसे होता है?").id
+    assert not asks_the_same("काम क्या है?", "कीमत क्या है?")
+    assert asks_the_same("आप अपने काम को कैसे प्राथमिकता देते हैं?", "अपने काम को आप कैसे प्राथमिकता देते हैं")
+
+
+@given(
+    st.text(st.sampled_from("aZ\u0130\u0915\u093e\u0308\u0e01\u0e31\u4e00\u200d\ufe0f\u20e31+#_? \ud800"), max_size=30)
+)
+def test_what_is_a_question_has_words(text: str) -> None:
+    assert not is_question(text) or normal(text)
 
 
 @pytest.mark.parametrize(
@@ -160,6 +211,39 @@ def test_categories_get_even_shares_and_stand_in_for_each_other() -> None:
     assert [each.category for each in selection.chosen()] == ["A"] * 4
     assert selection.offer(question("How does this other one work?", "B"))
     assert [each.category for each in selection.chosen()] == ["A", "A", "A", "B"]
+
+
+def test_a_new_question_is_like_none_that_was_passed_over() -> None:
+    selection = Selection(2)
+    assert selection.offer(question("How do you plan and run a database migration?"))
+    assert not selection.offer(question("How do you plan and test and run a database migration?"))
+    # Like the second one, but not like the first: fine from the bank, where both are already.
+    between = question("How do you plan and test a long database migration on the run?")
+    assert asks_the_same(between.text, "How do you plan and test and run a database migration?")
+    assert not asks_the_same(between.text, "How do you plan and run a database migration?")
+    assert not selection.offer_new(between)
+    assert selection.known[-1] == "How do you plan and run a database migration?"
+    assert "How do you plan and test and run a database migration?" in selection.known
+    assert selection.offer(between)
+    assert selection.is_enough
+    assert selection.offer_new(question("What is an index?"))
+
+
+@given(st.integers(1, 10), st.lists(questions, max_size=20), st.lists(questions, max_size=20))
+def test_what_a_model_adds_makes_its_bank_answer_more(
+    wanted: int, banked: list[Question], written: list[Question]
+) -> None:
+    """Whatever places the hashes have among those that were there."""
+
+    def found_in(bank: list[Question]) -> Selection:
+        selection = Selection(wanted)
+        for each in sorted(bank, key=lambda each: each.id):
+            selection.offer(each)
+        return selection
+
+    selection = found_in(banked)
+    added = [each for each in written if selection.offer_new(each)]
+    assert found_in([*banked, *added]).number == found_in(banked).number + len(added)
 
 
 def test_banks_are_kept_apart() -> None:

@@ -57,7 +57,7 @@ def test_cases_that_are_kept_are_valid_new_and_different(
     before = set(known)
     kept, rejected = sift({"test_cases": proposed}, known, takes_edges=takes_edges)
     assert len(kept) + rejected == len(proposed)
-    inputs = [case["input"].strip("\n").rstrip() for case in kept]
+    inputs = [case["input"].replace("\r\n", "\n").removesuffix("\n") for case in kept]
     assert len(set(inputs)) == len(inputs)
     assert not before & set(inputs)
     assert all(case["expected_output"].strip() and case["description"] for case in kept)
@@ -109,6 +109,16 @@ def test_a_model_held_to_a_schema_writes_the_questions_asked_for(categories: lis
         ("grade_feedback", {"has_complex_errors": False, "code": "x" * 3000}, "medium"),
         ("grade_feedback", {"has_complex_errors": False, "code": "x" * 1001}, "medium"),
         ("grade_feedback", {"has_complex_errors": False, "code": "x" * 1000}, "simple"),
+        ("deadline_suggestion", {}, "complex"),
+        ("statement_analysis", {"problem_statement": "x" * 2001}, "complex"),
+        ("statement_analysis", {"problem_statement": "x" * 2000}, "medium"),
+        ("statement_analysis", {"problem_statement": "x"}, "medium"),
+        ("hint_generation", {"hint_level": 3}, "medium"),
+        ("hint_generation", {"hint_level": 2}, "simple"),
+        ("hint_generation", {"hint_level": 1}, "simple"),
+        ("grade_insights", {"submission_count": 51}, "complex"),
+        ("grade_insights", {"submission_count": 50}, "medium"),
+        ("grade_insights", {"submission_count": 1}, "medium"),
     ],
 )
 def test_thresholds_of_tasks(name: str, inputs: dict[str, Any], expected: str) -> None:

@@ -15,6 +15,8 @@ from tests.task_inputs import inputs_of
 
 FILES = sorted((SHARED / "tasks").glob("*.toml"))
 
+README = Path(__file__).parents[2] / "README.md"
+
 few = settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
 )
@@ -28,9 +30,13 @@ def task(path: Path) -> Task:
 each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 
 
-def test_there_are_tasks() -> None:
-    assert FILES
-    assert all(re.fullmatch(r"[a-z][a-z0-9_]{0,62}", path.stem) for path in FILES)
+def test_the_tasks_are_those_that_readme_promises() -> None:
+    rows = re.findall(r"(?m)^\| `([a-z_]+)` \| (.+) \| (text|JSON) \|$", README.read_text())
+    assert {(name, said) for name, said, _ in rows} == {(path.stem, task(path).file.description) for path in FILES}
+    assert len(rows) == len(FILES)
+    for name, _, answers_with in rows:
+        output = task(SHARED / "tasks" / f"{name}.toml").file.output.format
+        assert answers_with.lower() == output
 
 
 @each_file

@@ -12,7 +12,7 @@ from typing import cast
 from aws_lambda_powertools import Logger
 
 from sluice.cache.key import cache_key
-from sluice.cache.store import CachedAnswer, Found, ResponseCache
+from sluice.cache.store import CachedAnswer, Found, ResponseCache, lifetime_s
 from sluice.cache.sums import CacheSums
 from sluice.chat import ChatRequest, JsonObject, ResponseFormat, Usage
 from sluice.conversations.memory import OpenTurn
@@ -32,7 +32,6 @@ from sluice.routing.accounts import Accounts, Routed
 from sluice.routing.plan import Plan
 from sluice.settings import Settings
 from sluice.telemetry import count, surviving
-from sluice.tenants.tenant import Tenant
 from sluice.usage.price import cost_nanousd
 from sluice.usage.records import UsageRecord, record
 
@@ -75,7 +74,7 @@ class Books:
         """
         started_s = time.monotonic()
         tenant = principal.tenant
-        key = cache_key(request, tenant=tenant.id, model=plan.model)
+        key = cache_key(request, tenant=tenant.id, model=plan.model, answer_format=answer_format)
         looking = self._pool.submit(self._look_up, tenant.id, None if skip_cache else key)
         caller, left = self._count(principal)
         found = looking.result()
@@ -92,7 +91,7 @@ class Books:
             left,
             started_s,
             skip_cache,
-            self._cache_ttl_s(principal.tenant, cache_ttl_s),
+            lifetime_s(tenant_s=tenant.cache_ttl_s, task_s=cache_ttl_s, default_s=self._settings.cache_ttl_s),
             answer_format,
             turn,
         )
@@ -211,13 +210,6 @@ class Books:
             with surviving("writing the cache"):
                 changes = self._cache.put(entry.cache_key, answer, entry.cache_ttl_s, entry.cache_generation)
                 self._cache_sums.add(entry.principal.tenant.id, changes)
-
-    def _cache_ttl_s(self, tenant: Tenant, of_task: int | None) -> int:
-        if tenant.cache_ttl_s == 0:
-            # A tenant that wants nothing kept is not overruled by a task.
-            return 0
-        chosen = (of_task, tenant.cache_ttl_s, self._settings.cache_ttl_s)
-        return next(ttl_s for ttl_s in chosen if ttl_s is not None)
 
     def _record(
         self,

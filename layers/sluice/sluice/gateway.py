@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from sluice.books import Books
 from sluice.chat import ChatChunk, ChatRequest, JsonObject, ResponseFormat
 from sluice.chat_stream import chunks_from_body
-from sluice.conversations.conversation import Owner
+from sluice.conversations.conversation import Owner, TaskCall
 from sluice.conversations.memory import Conversations, OpenTurn, abandoned_on_failure
 from sluice.deadline import Deadline
 from sluice.entry import Entry, Outcome, guard_modes
@@ -41,8 +41,8 @@ class RequestContext:
     """What comes with a request but is not of it. `skip_cache`: answer anew, and cache that.
 
     The rest is what a task lays down: how hard its request is, how long its answer is cached (0: not at all), the
-    format its answer is held against where that is more than all providers are asked for, and the one that those are
-    asked for which take a JSON Schema.
+    format its answer is held against where that is more than all providers are asked for, the one that those are
+    asked for which take a JSON Schema, and the `turn` of a conversation that it has claimed for all it asks.
     """
 
     request_id: str
@@ -52,6 +52,7 @@ class RequestContext:
     cache_ttl_s: int | None = None
     answer_format: ResponseFormat | None = None
     preferred_format: ResponseFormat | None = None
+    turn: OpenTurn | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,49 +116,83 @@ class Gateway:
         routed, purse = self._route(entry, context, _open_stream, was_answered=False)
         return StreamedAnswer(Relay(entry, routed, purse, self._books), entry.headers(routed))
 
-    def admit(self, principal: Principal, *, source: str, user: str = "") -> Mapping[str, str]:
+    def admit(
+        self, request: ChatRequest, principal: Principal, context: RequestContext, *, source: str
+    ) -> Mapping[str, str]:
         """Count a request that is answered from `source`, without a model. Returns headers; raises as `complete`."""
-        return self._books.admit(principal, source=source, user=user)
+        self._judge(request, principal, context)
+        user = request.metadata.user if request.metadata else None
+        return self._books.admit(principal, source=source, user=user or "")
+
+    def claim_turn(
+        self,
+        conversation_id: str,
+        request: ChatRequest,
+        principal: Principal,
+        context: RequestContext,
+        made_of: TaskCall,
+    ) -> OpenTurn:
+        """Claim the turn of a conversation for a task, which may ask several times, or no model at all.
+
+        `request` is its first question. Raises as `complete`, and nothing is spent before.
+        """
+        _, chosen = self._judge(request, principal, context)
+        return self._begin_turn(conversation_id, request, principal, context, chosen, made_of)
 
     def _enter(self, request: ChatRequest, principal: Principal, context: RequestContext) -> Entry:
         """Judge the prompt, find who may answer, then count the caller and look in the cache, both at once.
 
         How hard a request is, and who may answer it, is found from what is new in it, not from what was said before.
         """
-        tenant = principal.tenant
         if self._default_max_tokens and request.completion_limit is None:
             request = request.model_copy(update={"max_tokens": self._default_max_tokens})
-        findings = check_prompt(request.messages, max_characters=self._prompt_max_characters, modes=guard_modes(tenant))
-        raise_if_blocked(findings)
-        check_schema(request.response_format)
-        chosen = plan(request, self._registry(), tenant.allowed_models, context.complexity)
-        turn = self._begin_turn(request, principal, context, chosen)
-        with abandoned_on_failure(turn):
+        findings, chosen = self._judge(request, principal, context)
+        own_turn = None
+        if request.metadata is not None and request.metadata.conversation_id is not None:
+            conversation_id = request.metadata.conversation_id
+            own_turn = self._begin_turn(conversation_id, request, principal, context, chosen)
+        turn = own_turn or context.turn
+        with abandoned_on_failure(own_turn):
             return self._books.open(
-                turn.request if turn else request,
+                turn.continued(request) if turn else request,
                 principal,
                 context.request_id,
                 chosen,
                 findings,
-                turn=turn,
+                turn=own_turn,
                 skip_cache=context.skip_cache,
                 cache_ttl_s=context.cache_ttl_s,
                 answer_format=context.answer_format or request.response_format,
             )
 
+    def _judge(
+        self, request: ChatRequest, principal: Principal, context: RequestContext
+    ) -> tuple[tuple[Finding, ...], Plan]:
+        """What the guards find in the prompt, and who may answer it. Raises what refuses a request at once."""
+        tenant = principal.tenant
+        findings = check_prompt(request.messages, max_characters=self._prompt_max_characters, modes=guard_modes(tenant))
+        raise_if_blocked(findings)
+        check_schema(request.response_format)
+        return findings, plan(request, self._registry(), tenant.allowed_models, context.complexity)
+
     def _begin_turn(
-        self, request: ChatRequest, principal: Principal, context: RequestContext, chosen: Plan
-    ) -> OpenTurn | None:
-        """Claim the turn of a request that is of a conversation: another at the same time is refused."""
-        if request.metadata is None or request.metadata.conversation_id is None:
-            return None
+        self,
+        conversation_id: str,
+        request: ChatRequest,
+        principal: Principal,
+        context: RequestContext,
+        chosen: Plan,
+        made_of: TaskCall | None = None,
+    ) -> OpenTurn:
+        """Claim the next turn of a conversation: another at the same time is refused."""
         return self._conversations.begin(
             request,
-            Owner(principal.tenant.id, principal.caller_id, request.metadata.user),
-            request.metadata.conversation_id,
+            Owner(principal.tenant.id, principal.caller_id, request.metadata.user if request.metadata else None),
+            conversation_id,
             context.request_id,
             context_window=min(each.model.context_window for each in chosen.deployments),
             remaining_s=context.deadline.remaining_s,
+            made_of=made_of,
         )
 
     def _ask(self, entry: Entry, context: RequestContext, *, was_answered: bool) -> Answer:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 
-from sluice.chat import ChatRequest
+from sluice.chat import ChatRequest, ResponseFormat
 
 # How an answer is delivered, not what it says: a stream and a whole answer share an entry.
 _DELIVERY = ("stream", "stream_options")
@@ -11,12 +11,13 @@ _DELIVERY = ("stream", "stream_options")
 _VERSION = 1
 
 
-def cache_key(request: ChatRequest, *, tenant: str, model: str) -> str:
+def cache_key(request: ChatRequest, *, tenant: str, model: str, answer_format: ResponseFormat | None = None) -> str:
     """SHA-256, as hex, of everything that determines the answer to `request`.
 
     The lookup comes before routing, so `model` is what was asked for, with aliases and replacements resolved; `auto`
-    stays `auto`. The task is part of the key: it decides which tier answers `auto`, and by which rules the answer is
-    checked. Who asks within the tenant is not; what a conversation adds is, being among the messages by then.
+    stays `auto`. The task is part of the key: it decides which tier answers `auto`. So is the format that an answer was
+    held against: what a chat got that names a task was not judged by that task's rules. Who asks within the tenant is
+    not; what a conversation adds is, being among the messages by then.
     """
     body = request.body_for(model)
     for name in _DELIVERY:
@@ -26,6 +27,7 @@ def cache_key(request: ChatRequest, *, tenant: str, model: str) -> str:
         if name in body and body[name] is None:
             del body[name]
     task = request.metadata.task if request.metadata else None
-    determinants = {"version": _VERSION, "tenant": tenant, "task": task, "body": body}
+    held_against = None if answer_format is None else answer_format.model_dump(exclude_unset=True)
+    determinants = {"version": _VERSION, "tenant": tenant, "task": task, "format": held_against, "body": body}
     canonical = json.dumps(determinants, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode("ascii")).hexdigest()

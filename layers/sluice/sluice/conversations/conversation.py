@@ -5,13 +5,17 @@ import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import TypeAdapter
 
-from sluice.chat import Message
+from sluice.chat import JsonObject, Message
 from sluice.errors import InvalidRequestError, NotFoundError
 
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
+ID_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}"
+"""What an id is, from its beginning to its end."""
+
+_ID = re.compile(ID_PATTERN)
 _MESSAGES = TypeAdapter(list[Message])
 
 
@@ -41,6 +45,14 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskCall:
+    """What the question of a turn was made of, where a task made it: its name, and what was given to it."""
+
+    task: str
+    inputs: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
     """What was asked and answered at once. Times are in seconds since 1970."""
 
@@ -49,6 +61,7 @@ class Turn:
     request_id: str
     created_at: int
     expires_at: int
+    made_of: TaskCall | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +111,36 @@ def no_conversation(conversation_id: str) -> NotFoundError:
 
 def pack(messages: Sequence[Message]) -> bytes:
     """Messages as they are stored."""
-    plain = [message.model_dump(exclude_unset=True) for message in messages]
-    return zlib.compress(json.dumps(plain, separators=(",", ":")).encode("ascii"))
+    return _packed([message.model_dump(exclude_unset=True) for message in messages])
 
 
 def unpack(packed: bytes) -> tuple[Message, ...]:
     """Stored messages. ValueError if they are not what `pack` makes."""
     try:
-        # Not pydantic's own JSON: it does not take half a surrogate pair, which models do say.
-        return tuple(_MESSAGES.validate_python(json.loads(zlib.decompress(packed))))
-    except (zlib.error, ValueError):
-        # What these say is not shown: they quote what was said.
+        return tuple(_MESSAGES.validate_python(_unpacked(packed)))
+    except ValueError:
+        # What this says is not shown: it quotes what was said.
         raise ValueError("stored messages are corrupt") from None
+
+
+def pack_call(call: TaskCall) -> bytes:
+    """A task's call as it is stored."""
+    return _packed([call.task, call.inputs])
+
+
+def unpack_call(packed: bytes) -> TaskCall:
+    """A stored call. ValueError if it is not what `pack_call` makes."""
+    task, inputs = _unpacked(packed)
+    return TaskCall(task, inputs)
+
+
+def _packed(plain: object) -> bytes:
+    # Not pydantic's own JSON: it does not take half a surrogate pair, which models do say.
+    return zlib.compress(json.dumps(plain, separators=(",", ":")).encode("ascii"))
+
+
+def _unpacked(packed: bytes) -> Any:
+    try:
+        return json.loads(zlib.decompress(packed))
+    except (zlib.error, ValueError):
+        raise ValueError("what is stored is corrupt") from None

@@ -2,7 +2,7 @@
 
 conversation            sequence    holds
 <tenant>#<id>           0           the head: owner, system prompt, `next` sequence, and who has claimed the next turn
-<tenant>#<id>           1, 2, ...   the messages of one turn, compressed
+<tenant>#<id>           1, 2, ...   the messages of one turn, and the task's inputs that made them, compressed
 
 Of the turns, only those below `next` exist: whatever else lies in the partition is what a deletion or an expiry left.
 """
@@ -13,7 +13,7 @@ from aws_lambda_powertools import Logger
 from botocore.exceptions import ClientError
 
 from sluice.chat import Message
-from sluice.conversations.conversation import Owner, Summary, Turn, unpack
+from sluice.conversations.conversation import Owner, Summary, Turn, unpack, unpack_call
 from sluice.storage.client import Item, dynamodb, from_item, is_condition_failure, storage_errors, to_item
 from sluice.telemetry import count
 
@@ -95,13 +95,14 @@ def names(*attributes: str) -> dict[str, str]:
 
 def to_turn(item: Item) -> Turn:
     """What an item of a turn holds."""
-    messages = _unpacked(item, "messages")
-    return Turn(item["sequence"], messages, item["request_id"], item["created_at"], item["expires_at"])
+    messages = _unpacked(item, "messages", unpack) or ()
+    call = _unpacked(item, "task_call", unpack_call) if "task_call" in item else None
+    return Turn(item["sequence"], messages, item["request_id"], item["created_at"], item["expires_at"], call)
 
 
 def to_system(head: Item) -> tuple[Message, ...]:
     """The system prompt of a conversation."""
-    return _unpacked(head, "system") if "system" in head else ()
+    return (_unpacked(head, "system", unpack) or ()) if "system" in head else ()
 
 
 def to_summary(head: Item) -> Summary:
@@ -110,11 +111,11 @@ def to_summary(head: Item) -> Summary:
     return Summary(conversation_id, head["next"] - 1, head["created_at"], head["expires_at"])
 
 
-def _unpacked(item: Item, attribute: str) -> tuple[Message, ...]:
-    """Stored messages; a corrupt turn is as good as forgotten, rather than the end of its conversation."""
+def _unpacked[T](item: Item, attribute: str, unpacking: Callable[[bytes], T]) -> T | None:
+    """What an attribute holds; a corrupt turn is as good as forgotten, rather than the end of its conversation."""
     try:
-        return unpack(item[attribute])
+        return unpacking(item[attribute])
     except ValueError:
-        logger.warning("stored messages are corrupt", extra={"sequence": item["sequence"]})
+        logger.warning("a stored turn is corrupt", extra={"sequence": item["sequence"], "attribute": attribute})
         count("ConversationCorrupt")
-        return ()
+        return None

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from aws_lambda_powertools import Logger
 
 from sluice.chat import ChatRequest, JsonObject, Message
-from sluice.conversations.conversation import Claim, Owner, Turn, check_id, pack
+from sluice.conversations.conversation import Claim, Owner, TaskCall, Turn, check_id, pack, pack_call
 from sluice.conversations.store import ConversationStore
 from sluice.conversations.window import WindowLimits, remembered, split_system
 from sluice.errors import InvalidRequestError
@@ -43,8 +43,9 @@ class Conversations:
         *,
         context_window: int,
         remaining_s: float,
+        made_of: TaskCall | None = None,
     ) -> "OpenTurn":
-        """Claim the conversation's next turn for `request`, which says only what is new.
+        """Claim the conversation's next turn for `request`, which says only what is new, and may be `made_of` a task.
 
         `context_window` is that of the smallest model that may answer, `remaining_s` how long the request has. Raises
         InvalidRequestError for an id or a question that can't be, NotFoundError for another's conversation,
@@ -52,7 +53,7 @@ class Conversations:
         """
         check_id(conversation_id)
         system, asked = split_system(request.messages)
-        _check_size(system, asked)
+        _check_size(system, asked, made_of)
         claim = self._store.claim(owner, conversation_id, request_id, remaining_s + _HOLD_AFTER_DEADLINE_S)
         try:
             # A turn has a question and an answer, if not more.
@@ -64,8 +65,7 @@ class Conversations:
         system = system or claim.system
         limits = self._limits.for_model(context_window, system, request.completion_limit)
         past = remembered([message for turn in history for message in turn.messages], asked, limits)
-        whole = request.model_copy(update={"messages": [*system, *past, *asked]})
-        return OpenTurn(self._store, claim, whole, system, asked, history)
+        return OpenTurn(self._store, claim, system, past, asked, history, made_of)
 
 
 @contextmanager
@@ -80,37 +80,45 @@ def abandoned_on_failure(turn: "OpenTurn | None") -> Iterator[None]:
 
 
 class OpenTurn:
-    """A claimed turn. `request` has the conversation in front. Complete it or abandon it; only the first counts."""
+    """A claimed turn. Complete it or abandon it; only the first counts."""
 
     def __init__(
         self,
         store: ConversationStore,
         claim: Claim,
-        request: ChatRequest,
         system: Sequence[Message],
+        past: Sequence[Message],
         asked: Sequence[Message],
         history: Sequence[Turn],
+        made_of: TaskCall | None,
     ) -> None:
-        self.request = request
         self._store = store
         self._claim = claim
         self._system = system
+        self._past = past
         self._asked = asked
         self._history = history
+        self._made_of = made_of
         self._is_over = False
+
+    def continued(self, request: ChatRequest) -> ChatRequest:
+        """`request` with the conversation in front, and its system prompt if it has none of its own."""
+        system, asked = split_system(request.messages)
+        return request.model_copy(update={"messages": [*(system or self._system), *self._past, *asked]})
 
     def complete(self, body: JsonObject) -> None:
         """Add what was asked and the first choice of `body`, a `chat.completion` object. What fails is survived."""
         if self._is_over:
             return
         answer = _answer(body)
-        if answer is None or len(pack([*self._asked, answer])) > _MOST_TURN_BYTES:
+        if answer is None or len(pack([*self._asked, answer])) + _size(self._made_of) > _MOST_TURN_BYTES:
             self._forget("there is no answer" if answer is None else "the answer is too large")
             self.abandon()
             return
         self._is_over = True
         with surviving("adding a turn"):
-            if not self._store.complete(self._claim, [*self._asked, answer], self._system, self._history):
+            added = [*self._asked, answer]
+            if not self._store.complete(self._claim, added, self._system, self._history, self._made_of):
                 self._forget("the claim was lost")
 
     def abandon(self) -> None:
@@ -125,16 +133,20 @@ class OpenTurn:
         count("TurnForgotten", reason=reason)
 
 
-def _check_size(system: Sequence[Message], asked: Sequence[Message]) -> None:
+def _size(made_of: TaskCall | None) -> int:
+    return 0 if made_of is None else len(pack_call(made_of))
+
+
+def _check_size(system: Sequence[Message], asked: Sequence[Message], made_of: TaskCall | None) -> None:
     if not asked:
         raise InvalidRequestError(
             "A turn of a conversation needs a message beside the system prompt.", param="messages"
         )
-    for what, messages, most in (
-        ("What is said in one turn of a conversation", asked, _MOST_QUESTION_BYTES),
-        ("The system prompt of a conversation", system, _MOST_SYSTEM_BYTES),
+    for what, size, most in (
+        ("What is said in one turn of a conversation", len(pack(asked)) + _size(made_of), _MOST_QUESTION_BYTES),
+        ("The system prompt of a conversation", len(pack(system)), _MOST_SYSTEM_BYTES),
     ):
-        if (size := len(pack(messages))) > most:
+        if size > most:
             raise InvalidRequestError(
                 f"{what} has {size} bytes when compressed; at most {most} are kept.",
                 param="messages",

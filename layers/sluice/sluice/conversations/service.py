@@ -13,7 +13,7 @@ from sluice.conversations.conversation import Owner, Summary, Turn, check_id
 
 # A function answers with at most 6 MiB (AWS Lambda, quotas: invocation payload, synchronous). The rest is for what
 # stands around what was said.
-_MOST_SHOWN_BYTES = 6 * 1024 * 1024 - 64 * 1024
+MOST_SHOWN_BYTES = 6 * 1024 * 1024 - 64 * 1024
 
 
 class OwnerQuery(BaseModel):
@@ -65,8 +65,9 @@ class ConversationService:
         found = self._archive.read(owner, conversation_id, before=query.before, limit=query.limit)
         shown = _show_messages(found.system)
         size = _size(shown)
-        system, left = (shown, _MOST_SHOWN_BYTES - size) if size <= _MOST_SHOWN_BYTES else (None, _MOST_SHOWN_BYTES)
-        turns = _latest([_show_turn(turn) for turn in found.turns], left)
+        system, left = (shown, MOST_SHOWN_BYTES - size) if size <= MOST_SHOWN_BYTES else (None, MOST_SHOWN_BYTES)
+        whole = [_show_turn(turn) for turn in found.turns]
+        turns = latest_fitting(whole, left) or [{**turn, "inputs": None, "messages": None} for turn in whole[-1:]]
         return {
             **_show_summary(found.summary),
             "system": system,
@@ -97,6 +98,8 @@ def _show_turn(turn: Turn) -> JsonObject:
         "sequence": turn.sequence,
         "request_id": turn.request_id,
         "created_at": turn.created_at,
+        "task": turn.made_of.task if turn.made_of else None,
+        "inputs": turn.made_of.inputs if turn.made_of else None,
         "messages": _show_messages(turn.messages),
     }
 
@@ -105,13 +108,13 @@ def _show_messages(messages: Sequence[Message]) -> list[JsonObject]:
     return [message.model_dump(exclude_unset=True) for message in messages]
 
 
-def _latest(turns: Sequence[JsonObject], most_bytes: int) -> list[JsonObject]:
-    """The last of `turns`, as many as fit; if none does, the last one without its messages."""
-    sizes = accumulate(_size(turn) for turn in reversed(turns))
+def latest_fitting[Part: JsonObject | list[JsonObject]](
+    parts: Sequence[Part], most_bytes: int = MOST_SHOWN_BYTES
+) -> list[Part]:
+    """The last of the parts of an answer, as many as fit into it; perhaps none."""
+    sizes = accumulate(_size(part) for part in reversed(parts))
     fitting = sum(size <= most_bytes for size in sizes)
-    if turns and not fitting:
-        return [{**turns[-1], "messages": None}]
-    return list(turns[len(turns) - fitting :])
+    return list(parts[len(parts) - fitting :])
 
 
 def _size(shown: JsonObject | list[JsonObject]) -> int:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 from botocore.exceptions import ClientError
 
 from sluice.chat import Message
-from sluice.conversations.conversation import Claim, Owner, Turn, no_conversation, pack
+from sluice.conversations.conversation import Claim, Owner, TaskCall, Turn, no_conversation, pack, pack_call
 from sluice.conversations.items import HEAD, Partitions, names, place, to_system
 from sluice.errors import ConflictError, StorageUnavailableError
 from sluice.storage.client import Item, dynamodb, from_item, is_condition_failure, storage_errors, to_item
@@ -70,7 +70,12 @@ class ConversationStore:
         return tuple(turns)[::-1]
 
     def complete(
-        self, claim: Claim, messages: Sequence[Message], system: Sequence[Message], history: Sequence[Turn] = ()
+        self,
+        claim: Claim,
+        messages: Sequence[Message],
+        system: Sequence[Message],
+        history: Sequence[Turn] = (),
+        made_of: TaskCall | None = None,
     ) -> bool:
         """Add the claimed turn and give up the claim, both or neither; False if the claim is no longer held.
 
@@ -79,10 +84,8 @@ class ConversationStore:
         """
         now = int(self._clock())
         expires_at = now + TTL_S
-        required = [
-            self._advance(claim, system, now, expires_at),
-            self._put_turn(claim, Turn(claim.sequence, tuple(messages), claim.request_id, now, now + _TURN_TTL_S)),
-        ]
+        turn = Turn(claim.sequence, tuple(messages), claim.request_id, now, now + _TURN_TTL_S, made_of)
+        required = [self._advance(claim, system, now, expires_at), self._put_turn(claim, turn)]
         stale = [turn.sequence for turn in history if turn.expires_at < expires_at]
         refreshing = [self._refresh(claim, sequence, now + _TURN_TTL_S) for sequence in stale]
         for attempt in range(_ATTEMPTS):
@@ -226,6 +229,8 @@ class ConversationStore:
             "created_at": turn.created_at,
             "expires_at": turn.expires_at,
         }
+        if turn.made_of is not None:
+            values["task_call"] = pack_call(turn.made_of)
         key = place(claim.owner, claim.conversation_id, turn.sequence)
         return {"Put": {"TableName": self._table, "Item": key | to_item(values)}}
 

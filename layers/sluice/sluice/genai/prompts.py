@@ -21,12 +21,10 @@ def main_input(task: Task) -> str | None:
 
 def prompt_type(library: Library, name: str) -> tuple[Task, str]:
     """The task that a prompt type is, and its main input; InvalidRequestError if there is no such type."""
-    types = {task.name: task for task in library.shared() if main_input(task)}
-    task = types.get(name)
-    main = main_input(task) if task else None
-    if task is None or main is None:
+    types = _types(library)
+    if name not in types:
         raise InvalidRequestError(f"prompt_type: must be one of {', '.join(types)}.", param="prompt_type")
-    return task, main
+    return types[name]
 
 
 def prompt_types(library: Library) -> JsonObject:
@@ -41,7 +39,10 @@ def prompt_types(library: Library) -> JsonObject:
                 "output_format": task.file.output.format,
                 "input_schema": object_schema(task.file.inputs),
             }
-            for task in library.shared()
-            if (main := main_input(task))
+            for task, main in _types(library).values()
         ],
     }
+
+
+def _types(library: Library) -> dict[str, tuple[Task, str]]:
+    return {task.name: (task, main) for task in library.shared() if (main := main_input(task))}

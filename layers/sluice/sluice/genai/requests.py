@@ -5,11 +5,12 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from sluice.chat import AUTO
+from sluice.conversations.conversation import ID_PATTERN
 from sluice.usage.period import MOST_DAYS
 
 MOST_BATCHED = 10
-SESSION_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$"
-"""A session's id is its conversation's."""
+# A session's id is its conversation's.
+_SESSION_PATTERN = f"^{ID_PATTERN}$"
 
 type _User = Annotated[str, Field(min_length=1, max_length=128)]
 
@@ -21,7 +22,7 @@ class _Request(BaseModel):
 class Talk(_Request):
     """What chat and custom have in common. Without a `session_id` one is made; `user` is the caller's own user."""
 
-    session_id: Annotated[str, Field(pattern=SESSION_PATTERN)] | None = None
+    session_id: Annotated[str, Field(pattern=_SESSION_PATTERN)] | None = None
     user: _User | None = None
     model: Annotated[str, Field(min_length=1, max_length=256)] = AUTO
     max_tokens: Annotated[int, Field(ge=1)] | None = None

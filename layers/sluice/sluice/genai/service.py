@@ -12,7 +12,8 @@ from pydantic import BaseModel, JsonValue, ValidationError
 
 from sluice.chat import JsonObject
 from sluice.conversations.archive import ConversationArchive
-from sluice.conversations.conversation import Owner
+from sluice.conversations.conversation import ID_PATTERN, Owner, Turn
+from sluice.conversations.service import latest_fitting
 from sluice.entry import guard_modes
 from sluice.errors import InvalidRequestError, NoProviderError, NotFoundError
 from sluice.gateway import RequestContext
@@ -20,7 +21,6 @@ from sluice.genai.answers import TaskAnswer, account, named
 from sluice.genai.prompts import main_input, prompt_type, prompt_types
 from sluice.genai.requests import (
     MOST_BATCHED,
-    SESSION_PATTERN,
     Batch,
     CustomPrompt,
     GenaiChat,
@@ -36,7 +36,7 @@ from sluice.http.bodies import invalid_request
 from sluice.http.responses import error_body, to_sluice_error
 from sluice.providers.registry import Registry
 from sluice.tasks.library import Library
-from sluice.tasks.running import Runner, TaskRequest, TaskResult
+from sluice.tasks.running import Runner, TaskRequest, TaskResult, as_text
 from sluice.usage.report import report, usage_sums
 
 _CHAT = "chatbot"
@@ -49,7 +49,6 @@ _ANSWERS = {
     "troubleshooting": "troubleshooting_steps",
 }
 _SHOWN_TURNS = 50
-_TAG = re.compile(r"</?data-[0-9a-f]{12}>")
 
 
 class Genai:
@@ -102,16 +101,12 @@ class Genai:
         with _session_errors(session_id):
             owner = _owner(principal, query.user)
             found = self._archive.read(owner, session_id, before=None, limit=_SHOWN_TURNS)
+        turns = latest_fitting([self._said(turn) for turn in found.turns])
         return {
             "session_id": session_id,
-            "messages": [
-                # A task's tags around what a user said are for models.
-                {"role": message.role, "content": _TAG.sub("", message.text).strip()}
-                for turn in found.turns
-                for message in turn.messages
-            ],
+            "messages": [message for turn in turns for message in turn],
             "turns": found.summary.turns,
-            "has_more": found.has_more,
+            "has_more": found.has_more or len(turns) < len(found.turns),
             "created_at": found.summary.created_at,
             "expires_at": found.summary.expires_at,
         }
@@ -153,6 +148,16 @@ class Genai:
         if not any(deployment.enabled for deployment in self._registry().deployments):
             raise NoProviderError("There is no deployment: the credentials secret holds none that is enabled.")
         return {"status": "healthy"}
+
+    def _said(self, turn: Turn) -> list[JsonObject]:
+        """What was said in a turn: by the user what came in, not the prompt that a task made of it."""
+        said = [{"role": message.role, "content": message.text} for message in turn.messages]
+        if turn.made_of is not None and said and (main := self._main_input(turn.made_of.task)):
+            said[0]["content"] = as_text(turn.made_of.inputs.get(main, ""))
+        return said
+
+    def _main_input(self, name: str) -> str | None:
+        return next((main_input(task) for task in self._library.shared() if task.name == name), None)
 
     def _session(self, talk: Talk, principal: Principal) -> str:
         if talk.session_id is None:
@@ -231,7 +236,7 @@ def _owner(principal: Principal, user: str | None) -> Owner:
 def _session_errors(session_id: str) -> Iterator[None]:
     """Call a conversation a session. What can be no session's id names none."""
     error = NotFoundError(f"There is no session {session_id[:128]!r}.", param="session_id", code="session_not_found")
-    if not re.fullmatch(SESSION_PATTERN, session_id):
+    if not re.fullmatch(ID_PATTERN, session_id):
         raise error
     try:
         yield

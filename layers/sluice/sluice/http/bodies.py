@@ -1,6 +1,6 @@
 """Request bodies: from bytes to a validated model, or to an error that says what is wrong and where.
 
-Nothing of the body is repeated in an error: it may be a prompt or a secret.
+No value of the body is repeated in an error: it may be a prompt or a secret. Names of fields are.
 """
 
 import json

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, FailFast, Field
 
 from sluice.chat import AUTO, MAX_MESSAGES, ChatRequest, ChatResponse, JsonObject, Message, Metadata
-from sluice.errors import InvalidRequestError
+from sluice.errors import SluiceError
 from sluice.providers.registry import Registry
 
 type _Name = Annotated[str, Field(min_length=1, max_length=128)]
@@ -59,7 +59,7 @@ class LlmRequest(BaseModel, ABC):
         """Let an error about a field of the gateway's request name the field of this one that it came from."""
         try:
             yield
-        except InvalidRequestError as error:
+        except SluiceError as error:
             param = error.param or ""
             error.param = self.field_of_messages if param.startswith("messages") else _FIELDS.get(param, error.param)
             raise

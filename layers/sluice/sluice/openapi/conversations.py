@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from sluice.chat import Message
+from sluice.chat import JsonObject, Message
 from sluice.conversations.service import ListQuery, OwnerQuery, ReadQuery
 from sluice.openapi.operation import Operation, PathParameter, Shown
 from sluice.tenants.tenant import Role
@@ -30,12 +30,14 @@ class Conversations(Shown):
 
 
 class ConversationTurn(Shown):
-    """What was asked and answered at once. `messages` is null if they are too large for any answer."""
+    """What was asked and answered at once. `inputs` and `messages` are null if they are too large for any answer."""
 
     object: Literal["conversation.turn"]
     sequence: int
     request_id: str
     created_at: int = Field(description="Seconds since 1970.")
+    task: str | None = Field(description="The task that made the question of its `inputs`, if one did.")
+    inputs: JsonObject | None
     messages: list[Message] | None
 
 

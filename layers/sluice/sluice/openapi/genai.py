@@ -66,7 +66,7 @@ class BatchAnswers(RootModel[list[Talked | Error]]):
 
 
 class SessionMessage(Shown):
-    """What was said."""
+    """What was said. A prompt of a custom type is shown as it came."""
 
     role: str
     content: str

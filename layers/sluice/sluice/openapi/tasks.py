@@ -146,12 +146,13 @@ class TaskVersionResults(Shown):
 
     version: str
     requests: int
+    failures: int = Field(description="Those whose answer broke a rule, also when asked again: a 502.")
     cache_hits: int
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
     mean_response_time_ms: float | None
-    mean_quality: float | None
+    mean_quality: float | None = Field(description="Of all requests; a failure's is 0.")
     feedback: FeedbackSum
 
 

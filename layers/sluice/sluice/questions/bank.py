@@ -9,10 +9,11 @@ A question is put once and never changed. The same one put twice at once is one 
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import chain
+from itertools import repeat
+from typing import Any
 
 from botocore.exceptions import ClientError
 
@@ -23,6 +24,8 @@ ANY_CATEGORY = ""
 """The bank of questions whose category the model chose."""
 
 _THREADS = 8
+# Ever larger: a near-duplicate or two cost a small page, and a bank full of them few round trips.
+_FURTHER_PAGES = (100, 300, 600)
 # DynamoDB takes partition keys of 2,048 bytes.
 _MOST_KEY_BYTES = 1024
 
@@ -46,6 +49,17 @@ class Shelf:
         return sendable.decode()
 
 
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """What one Query found, and the key after which there may be more; None at the end of the bank."""
+
+    questions: Sequence[Question]
+    last_key: dict[str, Any] | None
+
+
+_NOTHING_READ = _Page((), None)
+
+
 class QuestionBank:
     """Reads and adds questions. Threads may share it. All methods raise StorageUnavailableError."""
 
@@ -54,16 +68,35 @@ class QuestionBank:
         self._now = now
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="question-bank")
 
-    def read(self, shelf: Shelf, categories: Iterable[str], most: int) -> list[Question]:
-        """At most `most` questions of each category, in the order of their hashes."""
-        found = self._pool.map(lambda category: self._query(shelf.key(category), most), categories)
-        return list(chain.from_iterable(found))
+    def read(
+        self,
+        shelf: Shelf,
+        categories: Iterable[str],
+        first: int,
+        missing: Callable[[], Container[str]] = frozenset,
+    ) -> Iterator[Question]:
+        """Questions of each category, in the order of their hashes, read from the table as they are needed.
+
+        The `first` ones of all categories come from one Query each. Once those were taken, further pages follow of the
+        categories that are in `missing()` by then, until none is or their banks end: at most 1,000 more of each.
+        """
+        pages: dict[str, _Page] = dict.fromkeys(categories, _NOTHING_READ)
+        for size in (first, *_FURTHER_PAGES):
+            banks = map(shelf.key, pages)
+            pages = dict(zip(pages, self._pool.map(self._query, banks, pages.values(), repeat(size)), strict=True))
+            for page in pages.values():
+                yield from page.questions
+            wanted = missing()
+            pages = {category: page for category, page in pages.items() if page.last_key and category in wanted}
+            if not pages:
+                return
 
     def add(self, shelf: Shelf, questions: Iterable[tuple[str, Question]]) -> None:
         """Add questions, each to the bank of the category it comes with. Those that are there stay as they are."""
         list(self._pool.map(lambda each: self._put(shelf.key(each[0]), each[1]), questions))
 
-    def _query(self, bank: str, most: int) -> list[Question]:
+    def _query(self, bank: str, before: _Page, most: int) -> _Page:
+        start: dict[str, Any] = {"ExclusiveStartKey": before.last_key} if before.last_key else {}
         with storage_errors("reading the question bank"):
             answer = dynamodb().query(
                 TableName=self._table,
@@ -71,9 +104,11 @@ class QuestionBank:
                 ExpressionAttributeNames={"#bank": "bank"},
                 ExpressionAttributeValues=to_item({":bank": bank}),
                 Limit=most,
+                **start,
             )
         items = (from_item(item) for item in answer["Items"])
-        return [Question(item["text"], item["category"], tuple(item["expected_points"])) for item in items]
+        questions = [Question(item["text"], item["category"], tuple(item["expected_points"])) for item in items]
+        return _Page(questions, answer.get("LastEvaluatedKey"))
 
     def _put(self, bank: str, question: Question) -> None:
         item = {

@@ -5,7 +5,6 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 LEAST_CHARACTERS = 10
@@ -24,10 +23,12 @@ def _set_of(words: str) -> frozenset[str]:
 
 
 _MARKS = frozenset("?\uff1f\u061f")
-# "C++" and "C#" are not "C".
-_WORD = re.compile(r"\w+[+#]*")
-# From here on scripts have no spaces between words.
-_FIRST_UNSPACED = "\u2e80"
+# "C++" and "C#" are not "C". What `_spaced` leaves of a text is words, spaces and these.
+_WORD = re.compile(r"\w[^ +#]*[+#]*")
+# Thai, Lao, Burmese, Khmer, and from the Chinese radicals on: scripts that have no spaces between words.
+_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\U0010ffff]")
+# They join letters or keep them apart, in Persian, Sinhala and others, and can be neither printed nor heard.
+_JOINERS = frozenset("\u200c\u200d")
 # What a question begins with that has no question mark.
 _REQUESTS = _set_of(
     "choose compare consider define describe design discuss draw estimate explain give identify imagine list name "
@@ -67,7 +68,7 @@ class Question:
 
 def normal(text: str) -> str:
     """A question without what makes no difference in it: case, white space, punctuation."""
-    return " ".join(_WORD.findall(label(text)))
+    return " ".join(_words(label(text)))
 
 
 def label(text: str) -> str:
@@ -77,10 +78,19 @@ def label(text: str) -> str:
 
 def asks_the_same(one: str, other: str) -> bool:
     """Whether two questions are one in other words, as far as their words tell."""
-    if normal(one) == normal(other):
-        return True
-    mine, theirs = _words(one), _words(other)
-    return len(mine & theirs) >= SIMILAR * len(mine | theirs)
+    return is_alike(content_words(one), content_words(other))
+
+
+def is_alike(mine: frozenset[str], theirs: frozenset[str]) -> bool:
+    """Whether questions with these `content_words` are one in other words."""
+    shared = len(mine & theirs)
+    return shared >= SIMILAR * (len(mine) + len(theirs) - shared)
+
+
+def content_words(text: str) -> frozenset[str]:
+    """The words that tell what a question is about; all of them if it has no such words."""
+    words = frozenset(normal(text).split())
+    return words - _FILLERS or words
 
 
 def read_questions(output: object, categories: Mapping[str, str]) -> tuple[list[Question], int]:
@@ -125,10 +135,10 @@ def is_question(text: str) -> bool:
     folded = text.casefold()
     if any(phrase in folded for phrase in _NOT_ASKED):
         return False
-    if 2 * sum(map(str.isalpha, text)) < len(text):
+    words = _words(folded)
+    if 2 * sum(map(_is_letter, "".join(words))) < len(folded):
         return False
-    words = _WORD.findall(folded)
-    if len(set(words)) < _LEAST_WORDS and not any(letter >= _FIRST_UNSPACED for letter in text):
+    if len(set(words)) < _LEAST_WORDS and not any(map(_UNSPACED.search, words)):
         return False
     return not _MARKS.isdisjoint(text) or words[0] in _REQUESTS
 
@@ -138,11 +148,23 @@ def _text(value: object) -> str:
     if not isinstance(value, str):
         return ""
     line = " ".join(value.split())
-    is_sendable = all(character.isprintable() for character in line)
+    is_sendable = all(character.isprintable() or character in _JOINERS for character in line)
     return line if is_sendable else ""
 
 
-@lru_cache(maxsize=4096)
-def _words(text: str) -> frozenset[str]:
-    words = frozenset(normal(text).split())
-    return words - _FILLERS or words
+def _words(text: str) -> list[str]:
+    return _WORD.findall("".join(map(_spaced, text)))
+
+
+def _spaced(character: str) -> str:
+    """A character as far as it belongs to a word, else a space."""
+    if character in _JOINERS:
+        return ""
+    # Not `\w`, which leaves out the marks, the vowel signs of Hindi and Thai among them.
+    is_of_word = unicodedata.category(character)[0] in "LMN" or character in "_+#"
+    return character if is_of_word else " "
+
+
+def _is_letter(character: str) -> bool:
+    """A letter, or a mark on one: in many scripts that is how a vowel is written."""
+    return unicodedata.category(character)[0] in "LM"

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from sluice.questions.question import Question, asks_the_same, label
+from sluice.questions.question import Question, content_words, is_alike, label
 
 _ANY = ""
 
@@ -17,15 +17,16 @@ class Selection:
     def __init__(self, wanted: int, categories: Sequence[str] = (), avoid: Iterable[str] = ()) -> None:
         self.wanted = wanted
         self.categories: Mapping[str, str] = _by_label(categories)
-        self._known = list(avoid)
+        self._known = {text: content_words(text) for text in avoid}
+        self._passed_over: dict[str, frozenset[str]] = {}
         self._found: dict[str, list[Question]] = {name: [] for name in self.categories or {_ANY: _ANY}}
         share, rest = divmod(wanted, len(self._found))
         self._shares = {name: share + (number < rest) for number, name in enumerate(self._found)}
 
     @property
     def known(self) -> Sequence[str]:
-        """The texts that no further question may repeat."""
-        return self._known
+        """The texts that no new question may repeat, those that were found last."""
+        return [*self._passed_over, *self._known]
 
     @property
     def number(self) -> int:
@@ -48,14 +49,31 @@ class Selection:
 
     def avoid(self, text: str) -> None:
         """Take no question like this one."""
-        self._known.append(text)
+        self._known[text] = content_words(text)
 
     def offer(self, question: Question) -> bool:
-        """Take a question, if it is of a category that was asked for and repeats none that is known."""
-        name = label(question.category) if self.categories else _ANY
-        if name not in self._found or any(asks_the_same(question.text, known) for known in self._known):
+        """Take a question of the bank, if it is of a category that was asked for and repeats none that was taken."""
+        words = content_words(question.text)
+        if _repeats(words, self._known):
+            self._passed_over[question.text] = words
             return False
-        self._known.append(question.text)
+        return self._take(question, words)
+
+    def offer_new(self, question: Question) -> bool:
+        """Take a question that a model wrote, as `offer` does, if it repeats none that was passed over there either.
+
+        What is like one in the bank would be one more there that can't be handed out together with it.
+        """
+        words = content_words(question.text)
+        if _repeats(words, self._known) or _repeats(words, self._passed_over):
+            return False
+        return self._take(question, words)
+
+    def _take(self, question: Question, words: frozenset[str]) -> bool:
+        name = label(question.category) if self.categories else _ANY
+        if name not in self._found:
+            return False
+        self._known[question.text] = words
         spelled = self.categories.get(name, question.category)
         self._found[name].append(replace(question, category=spelled))
         return True
@@ -69,6 +87,10 @@ class Selection:
             shares[name] += more
             left -= len(more)
         return [question for share in shares.values() for question in share]
+
+
+def _repeats(words: frozenset[str], known: Mapping[str, frozenset[str]]) -> bool:
+    return any(is_alike(words, theirs) for theirs in known.values())
 
 
 def _by_label(categories: Sequence[str]) -> dict[str, str]:

@@ -11,6 +11,8 @@ from sluice.tasks.task import SHARED_VERSION, Task, TaskFile, read_task
 from sluice.tasks.versions import Listed, Traffic, Versions
 
 _NUMBER = re.compile(r"[1-9][0-9]{0,5}", re.ASCII)
+# What a task's code relies on, and no version of such a task may change.
+_PARTS_OF_CODE = ("inputs", "output")
 
 
 class Library:
@@ -35,7 +37,8 @@ class Library:
             return self._read(path)
         if not _NUMBER.fullmatch(version):
             raise NotFoundError(f"There is no version {version[:64]!r} of the task {name!r}.", param="version")
-        return self._versions.get(tenant, name, version)
+        task = self._versions.get(tenant, name, version)
+        return task if code_of(name) is None else _fit_for_code(task, self._read(path))
 
     def choose(self, tenant: str, name: str, subject: str) -> Task:
         """The version that answers `subject`: whom or what requests are split by."""
@@ -68,8 +71,18 @@ class Library:
             param = f"definition.{error.param}"
             raise InvalidRequestError(f"definition.{error.message}", param=param) from None
         if code_of(name) is not None:
-            for part in ("inputs", "output"):
+            for part in _PARTS_OF_CODE:
                 if getattr(file, part) != getattr(shared.file, part):
                     message = f"definition.{part}: must be the shared version's, because {name} has code that reads it."
                     raise InvalidRequestError(message, param=f"definition.{part}")
         return self._versions.create(tenant, name, file)
+
+
+def _fit_for_code(task: Task, shared: Task) -> Task:
+    """The task with what its code reads as the shared version has it now, not as it was when this one was stored."""
+    changed = {
+        part: getattr(shared.file, part)
+        for part in _PARTS_OF_CODE
+        if getattr(task.file, part) != getattr(shared.file, part)
+    }
+    return Task(task.name, task.version, task.file.model_copy(update=changed)) if changed else task

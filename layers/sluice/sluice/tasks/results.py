@@ -9,6 +9,7 @@ Records are sent once, as in usage/records.py: one may be missed, none is counte
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -32,16 +33,32 @@ _PAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
-class TaskRecord:
-    """One run of a task. `quality` is its score from 0 to 1."""
+class TaskRun:
+    """One run of a task, which began `started_s` seconds after the epoch."""
 
     tenant: str
     task: str
     version: str
     request_id: str
+    started_s: float
+
+    @property
+    def hour(self) -> str:
+        """The hour whose sum it is part of, and the version."""
+        return f"{datetime.fromtimestamp(self.started_s, UTC):%Y-%m-%dT%H}#{self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRecord:
+    """What a run came to. `quality` is its score from 0 to 1; None if the answer broke a rule, also when asked again.
+
+    `usage` is what is known of it: what a broken answer took is with the caller's usage only.
+    """
+
+    run: TaskRun
     usage: Usage
     response_time_ms: int
-    quality: float
+    quality: float | None
     is_cache_hit: bool
 
 
@@ -54,25 +71,25 @@ class Results:
 
     def record(self, record: TaskRecord) -> None:
         """Add one run to its hour's sum."""
-        hour = f"{self._time():%Y-%m-%dT%H}#{record.version}"
+        run = record.run
         update = Update()
         update.add("requests", 1)
+        update.add("failures", int(record.quality is None))
         update.add("prompt_tokens", record.usage.prompt_tokens)
         update.add("completion_tokens", record.usage.completion_tokens)
         update.add("response_time_ms", record.response_time_ms)
-        update.add("quality_thousandths", round(record.quality * 1000))
+        update.add("quality_thousandths", round((record.quality or 0) * 1000))
         update.add("cache_hits", int(record.is_cache_hit))
-        self._add(_results_key(record.tenant, record.task, hour), update)
+        self._add(_results_key(run.tenant, run.task, run.hour), update)
 
-    def remember(self, record: TaskRecord) -> None:
+    def remember(self, run: TaskRun) -> None:
         """Keep which sum a request is part of, so that feedback finds it."""
-        now = self._time()
         item = {
-            **_request_key(record.tenant, record.request_id),
-            "task": record.task,
-            "version": record.version,
-            "hour": f"{now:%Y-%m-%dT%H}#{record.version}",
-            "expires_at": int((now + _REQUESTS_KEPT).timestamp()),
+            **_request_key(run.tenant, run.request_id),
+            "task": run.task,
+            "version": run.version,
+            "hour": run.hour,
+            "expires_at": int((self._time() + _REQUESTS_KEPT).timestamp()),
         }
         with storage_errors("remembering a request"):
             dynamodb(attempts=1).put_item(TableName=self._table, Item=to_item(item))
@@ -116,18 +133,17 @@ class Results:
     def by_version(self, tenant: str, task: str, days: int) -> list[JsonObject]:
         """Sums of the last `days` days, today's included, one per version: a query of at most 24 items a day each."""
         first = f"{self._time() - timedelta(days=days - 1):%Y-%m-%d}"
-        sums: dict[str, dict[str, int]] = {}
-        for item in self._query(_results_key(tenant, task, first), _results_key(tenant, task, _AFTER_HOURS)):
-            version = sums.setdefault(str(item["hour_route"]).partition("#")[2], {})
-            for name, value in item.items():
-                if isinstance(value, int):
-                    version[name] = version.get(name, 0) + value
-        return [_shown(version, sums[version]) for version in sorted(sums)]
+        sums: dict[str, Counter[str]] = {}
+        for item in self._query(tenant, task, first, _AFTER_HOURS):
+            version = sums.setdefault(str(item["hour_route"]).partition("#")[2], Counter())
+            version.update({name: value for name, value in item.items() if isinstance(value, int)})
+        # Version 10 comes after version 9, and "shared", which has no number, before all.
+        order = sorted(sums, key=lambda each: (each.isdigit(), len(each), each))
+        return [_shown(version, sums[version]) for version in order]
 
     def comments(self, tenant: str, task: str) -> list[JsonObject]:
         """Some of what was said in the last 30 days: at most 100 comments, in no order."""
-        first, last = (_results_key(tenant, task, _COMMENT + end) for end in ("", "\U0010ffff"))
-        items = islice(self._query(first, last), _MOST_COMMENTS)
+        items = islice(self._query(tenant, task, _COMMENT, _COMMENT + "\U0010ffff"), _MOST_COMMENTS)
         said = [item for item in items if "comment" in item and item["expires_at"] > self._now()]
         names = ("version", "score", "comment")
         return [
@@ -147,8 +163,8 @@ class Results:
         with storage_errors("storing a comment"):
             dynamodb().update_item(TableName=self._table, Key=to_item(key), **update.arguments())
 
-    def _query(self, first: dict[str, str], last: dict[str, str]) -> Iterator[Item]:
-        values = {":task": first["tenant_day"], ":first": first["hour_route"], ":last": last["hour_route"]}
+    def _query(self, tenant: str, task: str, first: str, last: str) -> Iterator[Item]:
+        values = {":task": _results_key(tenant, task, "")["tenant_day"], ":first": first, ":last": last}
         items = query(
             self._table,
             KeyConditionExpression="#task = :task AND #hour BETWEEN :first AND :last",
@@ -168,19 +184,19 @@ class Results:
         return datetime.fromtimestamp(self._now(), UTC)
 
 
-def _shown(version: str, sums: dict[str, int]) -> JsonObject:
-    requests, feedbacks = sums.get("requests", 0), sums.get("feedbacks", 0)
-    prompt_tokens, completion_tokens = sums.get("prompt_tokens", 0), sums.get("completion_tokens", 0)
+def _shown(version: str, sums: Counter[str]) -> JsonObject:
+    requests, feedbacks = sums["requests"], sums["feedbacks"]
     return {
         "version": version,
         "requests": requests,
-        "cache_hits": sums.get("cache_hits", 0),
-        "prompt_tokens": prompt_tokens,
-        "completion_tokens": completion_tokens,
-        "total_tokens": prompt_tokens + completion_tokens,
-        "mean_response_time_ms": _mean(sums.get("response_time_ms", 0), requests),
-        "mean_quality": _mean(sums.get("quality_thousandths", 0) / 1000, requests),
-        "feedback": {"count": feedbacks, "mean_score": _mean(sums.get("feedback_score", 0), feedbacks)},
+        "failures": sums["failures"],
+        "cache_hits": sums["cache_hits"],
+        "prompt_tokens": sums["prompt_tokens"],
+        "completion_tokens": sums["completion_tokens"],
+        "total_tokens": sums["prompt_tokens"] + sums["completion_tokens"],
+        "mean_response_time_ms": _mean(sums["response_time_ms"], requests),
+        "mean_quality": _mean(sums["quality_thousandths"] / 1000, requests),
+        "feedback": {"count": feedbacks, "mean_score": _mean(sums["feedback_score"], feedbacks)},
     }
 
 

@@ -1,27 +1,33 @@
 """Runs a task: from a request's inputs through the gateway to a result with its quality."""
 
 import json
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Annotated, cast
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from sluice.chat import AUTO, ChatRequest, JsonObject, Usage
+from sluice.chat import AUTO, ChatRequest, JsonObject, Message, Usage
 from sluice.chat_stream import chunks_from_body
-from sluice.errors import InvalidAnswerError, SluiceError
+from sluice.conversations.conversation import TaskCall
+from sluice.conversations.memory import OpenTurn, abandoned_on_failure
+from sluice.errors import GuardBlockedError, InvalidAnswerError, SluiceError
 from sluice.gateway import Gateway, RequestContext
+from sluice.guards.prompt import check_prompt
+from sluice.guards.rules import Mode
 from sluice.http.authentication import Principal
 from sluice.http.headers import Provenance
 from sluice.routing.intent import Complexity
-from sluice.tasks.code import TaskCode, code_of
+from sluice.tasks.code import TaskCode, code_of, output_schema
 from sluice.tasks.fields import Inputs, canonical
 from sluice.tasks.library import Library
 from sluice.tasks.quality import assess
-from sluice.tasks.results import Results, TaskRecord
+from sluice.tasks.results import Results, TaskRecord, TaskRun
 from sluice.tasks.task import Rendered, Task
 from sluice.telemetry import surviving
 
@@ -30,6 +36,7 @@ _NO_USAGE = Usage(0, 0)
 # What the gateway finds wrong in a chat request, by the name of what the caller of a task sent.
 _PARAMS = {"messages": "inputs", "metadata.conversation_id": "conversation_id", "response_format": "model"}
 _COST = "x-sluice-cost-usd"
+_ANY_NUMBER = sys.maxsize
 
 
 class TaskRequest(BaseModel):
@@ -55,9 +62,7 @@ class TaskResult:
 
     def events(self) -> list[JsonObject]:
         """The result as the chunks of a stream, and itself as the last one."""
-        output = self.body["output"]
-        content = output if isinstance(output, str) else json.dumps(output, ensure_ascii=False)
-        message = {"role": "assistant", "content": content}
+        message = {"role": "assistant", "content": as_text(self.body["output"])}
         completion = {
             "id": self.body["request_id"],
             "created": int(time.time()),
@@ -86,31 +91,33 @@ class Runner:
         code = code_of(name)
         started_s = time.monotonic()
         run = _Run(self._gateway, task, code, request, principal, context)
-        output = run.ask(inputs) if code is None else code.answer(inputs, run)
+        try:
+            output = run.answer(inputs)
+        except InvalidAnswerError:
+            # The version's own failure, unlike that of a provider: it is compared by these too.
+            self._count(run, time.monotonic() - started_s, quality=None)
+            raise
         response_time_s = time.monotonic() - started_s
         result = _result(run, output, inputs, response_time_s)
-        self._keep(run, result, response_time_s)
+        remembering = self._pool.submit(self._remember, run)
+        self._count(run, response_time_s, quality=result.body["quality"]["score"])
+        remembering.result()
         return result
 
-    def _keep(self, run: "_Run", result: TaskResult, response_time_s: float) -> None:
-        record = TaskRecord(
-            tenant=run.principal.tenant.id,
-            task=run.task.name,
-            version=run.task.version,
-            request_id=run.context.request_id,
+    def _count(self, run: "_Run", response_time_s: float, *, quality: float | None) -> None:
+        counted = TaskRecord(
+            run=run.identity,
             usage=run.spent,
             response_time_ms=int(response_time_s * 1000),
-            quality=result.body["quality"]["score"],
-            is_cache_hit=run.is_cached,
+            quality=quality,
+            is_cache_hit=run.is_cached and quality is not None,
         )
-        remembering = self._pool.submit(self._remember, record)
         with surviving("counting a task"):
-            self._results.record(record)
-        remembering.result()
+            self._results.record(counted)
 
-    def _remember(self, record: TaskRecord) -> None:
+    def _remember(self, run: "_Run") -> None:
         with surviving("remembering a task's request"):
-            self._results.remember(record)
+            self._results.remember(run.identity)
 
 
 @dataclass(slots=True)
@@ -132,13 +139,34 @@ class _Run:
     complexity: Complexity | None = None
     finish_reason: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    turn: OpenTurn | None = None
+    started_s: float = field(default_factory=time.time)
+
+    @property
+    def identity(self) -> TaskRun:
+        """Which run this is."""
+        return TaskRun(
+            self.principal.tenant.id, self.task.name, self.task.version, self.context.request_id, self.started_s
+        )
 
     @property
     def is_cached(self) -> bool:
         """Whether nothing was asked of a model."""
         return self.asked == self.hits
 
-    def ask(self, inputs: Inputs, *, anew: bool = False, schema: JsonObject | None = None) -> JsonValue:
+    def answer(self, inputs: Inputs) -> JsonValue:
+        """The output: one turn of the conversation, if the run is of one, however often a model is asked for it."""
+        if self.request.conversation_id is not None:
+            self.turn = self._claim_turn(self.request.conversation_id, inputs)
+        with abandoned_on_failure(self.turn):
+            output = self.ask(inputs) if self.code is None else self.code.answer(inputs, self)
+        if self.turn is not None:
+            self.turn.complete({"choices": [{"message": {"role": "assistant", "content": as_text(output)}}]})
+        return output
+
+    def ask(
+        self, inputs: Inputs, *, anew: bool = False, keep: bool = True, schema: JsonObject | None = None
+    ) -> JsonValue:
         """See Call.ask."""
         rendered = self.task.render(inputs)
         # A second question, for what is missing, is part of the same work.
@@ -148,26 +176,46 @@ class _Run:
             self.context,
             skip_cache=self.context.skip_cache or anew or self.task.file.cache_ttl_s == 0,
             complexity=self.complexity,
-            cache_ttl_s=self.task.file.cache_ttl_s,
+            cache_ttl_s=self.task.file.cache_ttl_s if keep else 0,
             answer_format=None if checks_itself else self.task.answer_format,
             preferred_format=self.task.answer_format if schema is None else self.task.format_of(schema),
+            turn=self.turn,
         )
-        try:
+        with self._naming_inputs(inputs):
             answer = self.gateway.complete(self._chat(rendered), self.principal, context)
-        except SluiceError as error:
-            error.param = _PARAMS.get(error.param or "", error.param)
-            raise
         self._add_up(answer.body, answer.headers)
         return self._output(answer.body)
 
-    def admit(self, source: str) -> None:
+    def admit(self, inputs: Inputs, source: str) -> None:
         """See Call.admit."""
-        left = self.gateway.admit(self.principal, source=source, user=self.request.user or "")
+        rendered = self.task.render(inputs)
+        context = replace(self.context, complexity=rendered.complexity)
+        with self._naming_inputs(inputs):
+            left = self.gateway.admit(self._chat(rendered), self.principal, context, source=source)
         self.headers = {**Provenance(self.context.request_id, cache="hit").headers(), **left}
+
+    def _claim_turn(self, conversation_id: str, inputs: Inputs) -> OpenTurn:
+        rendered = self.task.render(inputs)
+        context = replace(self.context, complexity=rendered.complexity)
+        call = TaskCall(self.task.name, inputs)
+        with self._naming_inputs(inputs):
+            return self.gateway.claim_turn(conversation_id, self._chat(rendered), self.principal, context, call)
+
+    @contextmanager
+    def _naming_inputs(self, inputs: Inputs) -> Iterator[None]:
+        """Let an error about a chat request name what of the task's request it came from."""
+        try:
+            yield
+        except GuardBlockedError as error:
+            error.param = f"inputs.{name}" if (name := _matched_input(error, inputs)) else "inputs"
+            raise
+        except SluiceError as error:
+            error.param = _PARAMS.get(error.param or "", error.param)
+            raise
 
     def _chat(self, rendered: Rendered) -> ChatRequest:
         request, sampling = self.request, self.task.file.sampling
-        metadata = {"task": self.task.name, "conversation_id": request.conversation_id, "user": request.user}
+        metadata = {"task": self.task.name, "user": request.user}
         fields: JsonObject = {
             "model": request.model,
             "messages": [
@@ -211,7 +259,7 @@ def _result(run: _Run, output: JsonValue, inputs: Inputs, response_time_s: float
     quality = assess(
         output,
         expectation,
-        required=None if task.schema is None else task.schema.get("required", ()),
+        required=None if (schema := output_schema(task)) is None else schema.get("required", ()),
         mentions=[str(inputs[name]) for name in expectation.mentions],
         response_time_s=response_time_s,
         completion_tokens=run.used.completion_tokens,
@@ -240,6 +288,22 @@ def _result(run: _Run, output: JsonValue, inputs: Inputs, response_time_s: float
     if run.request.conversation_id is not None:
         body["conversation_id"] = run.request.conversation_id
     return TaskResult(body, run.headers)
+
+
+def as_text(output: JsonValue) -> str:
+    """An output as a message has it."""
+    return output if isinstance(output, str) else json.dumps(output, ensure_ascii=False)
+
+
+def _matched_input(error: GuardBlockedError, inputs: Inputs) -> str | None:
+    """The input that a guard rule matched in; None if that takes several of them, or none."""
+    rule_id = str(error.code)
+    for name, value in inputs.items():
+        said = Message(role="user", content=as_text(value))
+        found = check_prompt([said], max_characters=_ANY_NUMBER, modes={rule_id: Mode.BLOCK})
+        if said.text.strip() and any(finding.rule_id == rule_id for finding in found):
+            return name
+    return None
 
 
 def _sum(one: Usage, other: Usage) -> Usage:

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sluice.chat import JsonObject
 from sluice.errors import InvalidRequestError
 from sluice.http.authentication import Principal
+from sluice.tasks.code import output_schema
 from sluice.tasks.fields import object_schema
 from sluice.tasks.library import Library
 from sluice.tasks.results import Results
@@ -45,7 +46,7 @@ class Feedback(_Request):
 class ResultsQuery(BaseModel):
     """The query of GET /v1/tasks/{name}/results: how many days, today's included."""
 
-    model_config = ConfigDict(frozen=True, defer_build=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     days: Annotated[int, Field(ge=1, le=31)] = 7
 
@@ -121,7 +122,7 @@ def _summary(task: Task) -> JsonObject:
         "group": file.group,
         "description": file.description,
         "input_schema": object_schema(file.inputs),
-        "output": {"format": file.output.format, "schema": task.schema},
+        "output": {"format": file.output.format, "schema": output_schema(task)},
         "examples": [example.model_dump() for example in file.examples],
     }
 

@@ -134,9 +134,9 @@ class Task:
     version: str
     file: TaskFile
 
-    @property
+    @cached_property
     def schema(self) -> JsonObject | None:
-        """The JSON Schema of the output, None if it is a text."""
+        """The JSON Schema that a model's output is held to, None if it is a text."""
         text = self.file.output.json_schema
         schema: JsonObject | None = None if text is None else json.loads(text)
         return schema

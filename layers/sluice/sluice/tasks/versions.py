@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from pydantic import ValidationError
 
 from sluice.errors import ConflictError, InvalidRequestError, NotFoundError, SluiceError
-from sluice.storage.client import Item, dynamodb, from_item, is_condition_failure, storage_errors, to_item
+from sluice.storage.client import Item, dynamodb, from_item, is_condition_failure, query, storage_errors, to_item
 from sluice.storage.update import Update
 from sluice.tasks.task import SHARED_VERSION, Task, TaskFile
 from sluice.tenants.held import Held
@@ -65,7 +65,7 @@ class Versions:
         self._versions: Held[Task] = Held(lifetime_s=_VERSION_HELD_S, most=_MOST_HELD)
 
     def create(self, tenant: str, name: str, file: TaskFile) -> Listed:
-        """Store a new version under the next number; InvalidRequestError if it is too large or one too many."""
+        """Store a new version under the next number. InvalidRequestError if it is too large, ConflictError if full."""
         text = file.model_dump_json(by_alias=True, exclude_unset=True)
         size = len(text.encode("utf-8", "surrogatepass"))
         if size > MOST_BYTES:
@@ -96,28 +96,18 @@ class Versions:
 
     def all(self, tenant: str, name: str) -> list[Listed]:
         """The tenant's versions of a task, oldest first."""
-        found: list[Listed] = []
-        arguments: dict[str, object] = {}
-        while True:
-            with storage_errors("listing the versions of a task"):
-                answer = dynamodb().query(
-                    TableName=self._table,
-                    KeyConditionExpression="#owner = :owner AND begins_with(#entry, :prefix)",
-                    ProjectionExpression="#entry, #description, #created_at",
-                    ExpressionAttributeNames={
-                        "#owner": "owner",
-                        "#entry": "entry",
-                        "#description": "description",
-                        "#created_at": "created_at",
-                    },
-                    ExpressionAttributeValues=to_item({":owner": _owner(tenant), ":prefix": _version_entry(name, "")}),
-                    **arguments,  # type: ignore[arg-type]  # mypy does not see that it only holds a start key
-                )
-            items = [from_item(item) for item in answer["Items"]]
-            found += [Listed(_number(item["entry"]), item["description"], item["created_at"]) for item in items]
-            if "LastEvaluatedKey" not in answer:
-                return sorted(found, key=lambda listed: int(listed.version))
-            arguments = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+        names = {"#owner": "owner", "#entry": "entry", "#description": "description", "#created_at": "created_at"}
+        with storage_errors("listing the versions of a task"):
+            found = query(
+                self._table,
+                KeyConditionExpression="#owner = :owner AND begins_with(#entry, :prefix)",
+                ProjectionExpression="#entry, #description, #created_at",
+                ExpressionAttributeNames=names,
+                ExpressionAttributeValues=to_item({":owner": _owner(tenant), ":prefix": _version_entry(name, "")}),
+            )
+            items = [from_item(item) for item in found]
+        versions = [Listed(_number(item["entry"]), item["description"], item["created_at"]) for item in items]
+        return sorted(versions, key=lambda listed: int(listed.version))
 
     def get(self, tenant: str, name: str, version: str) -> Task:
         """One version; NotFoundError if the tenant has none of that number."""

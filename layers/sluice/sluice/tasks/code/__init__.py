@@ -4,7 +4,7 @@ A task's code is a function that answers checked inputs. It asks the model throu
 and returns the task's output.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -32,22 +32,29 @@ class Call(Protocol):
     def context(self) -> RequestContext:
         """What comes with the request: its deadline, and whether it wants a new answer."""
 
-    def ask(self, inputs: Inputs, *, anew: bool = False, schema: JsonObject | None = None) -> JsonValue:
-        """The model's output for these inputs, `anew` if not from the cache. Raises SluiceError.
+    def ask(
+        self, inputs: Inputs, *, anew: bool = False, keep: bool = True, schema: JsonObject | None = None
+    ) -> JsonValue:
+        """The model's output for these inputs. Raises SluiceError.
 
-        `schema` is what servers that hold a model to one are given, where the inputs say more than the task's own does.
-        The prompt has the task's: what callers wrote has no place among the author's words.
+        `anew` is not from the cache, and without `keep` it is not put there either. `schema` is what servers that hold
+        a model to one are given, where the inputs say more than the task's own does. The prompt has the task's: what
+        callers wrote has no place among the author's words.
         """
 
-    def admit(self, source: str) -> None:
-        """Count a run that `source` answers, for it asks no model. Raises QuotaExceededError."""
+    def admit(self, inputs: Inputs, source: str) -> None:
+        """Count a run that `source` answers, for it asks no model. Refuses what would be refused if it did."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskCode:
-    """`answer` returns a task's output. With `checks_output`, JSON answers are not held against the task's schema."""
+    """`answer` returns a task's output, and `output` its JSON Schema, made of the one that the model is held to.
+
+    With `checks_output`, the model's answers are not held against that before `answer` sees them.
+    """
 
     answer: Callable[[Inputs, Call], JsonValue]
+    output: Callable[[JsonObject], JsonObject]
     checks_output: bool = False
 
 
@@ -57,14 +64,27 @@ def code_of(name: str) -> TaskCode | None:
         case "grade_feedback":
             from sluice.tasks.code import grade_feedback
 
-            return TaskCode(grade_feedback.answer)
+            return TaskCode(grade_feedback.answer, grade_feedback.output)
         case "question_generation":
             from sluice.tasks.code import question_generation
 
-            return TaskCode(question_generation.answer, checks_output=True)
+            return TaskCode(question_generation.answer, question_generation.output, checks_output=True)
         case "test_case_generation":
             from sluice.tasks.code import test_case_generation
 
-            return TaskCode(test_case_generation.answer, checks_output=True)
+            return TaskCode(test_case_generation.answer, test_case_generation.output, checks_output=True)
         case _:
             return None
+
+
+def output_schema(task: Task) -> JsonObject | None:
+    """The JSON Schema of what callers get, None if it is a text. The task's own is what the model is held to."""
+    code = code_of(task.name)
+    return task.schema if code is None or task.schema is None else code.output(task.schema)
+
+
+def with_properties(schema: JsonObject, properties: JsonObject, *, without: Collection[str] = ()) -> JsonObject:
+    """The schema of an object with these required `properties` beside its own, or in place of them."""
+    own = {name: each for name, each in schema["properties"].items() if name not in {*properties, *without}}
+    required = [name for name in schema.get("required", ()) if name in own]
+    return {**schema, "required": [*properties, *required], "properties": {**properties, **own}}

@@ -5,7 +5,8 @@ from typing import Any, cast
 
 from pydantic import JsonValue
 
-from sluice.tasks.code import Call
+from sluice.chat import JsonObject
+from sluice.tasks.code import Call, with_properties
 from sluice.tasks.fields import Inputs
 
 
@@ -28,6 +29,22 @@ def answer(inputs: Inputs, call: Call) -> JsonValue:
         "tests_failed": len(results) - passed,
         **{name: value for name, value in judged.items() if name != "score_percent"},
     }
+
+
+def output(schema: JsonObject) -> JsonObject:
+    """See TaskCode."""
+    points: JsonObject = {"type": "number", "minimum": 0}
+    number: JsonObject = {"type": "integer", "minimum": 0}
+    properties: JsonObject = {
+        "score": points,
+        "max_score": points,
+        "rule_based_score": points,
+        "model_score": points,
+        "was_bounded": {"type": "boolean"},
+        "tests_passed": number,
+        "tests_failed": number,
+    }
+    return with_properties(schema, properties, without=["score_percent"])
 
 
 def rule_based_score(results: Iterable[dict[str, Any]], most: float) -> float:

@@ -6,25 +6,27 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any, cast
 
+from aws_lambda_powertools import Logger
 from pydantic import JsonValue
 
-from sluice.cache.store import CachedAnswer, Found, ResponseCache
+from sluice.cache.store import CachedAnswer, Found, ResponseCache, lifetime_s
 from sluice.cache.sums import CacheSums
 from sluice.chat import JsonObject
-from sluice.errors import InvalidAnswerError
+from sluice.errors import InvalidAnswerError, SluiceError
 from sluice.questions.bank import ANY_CATEGORY, QuestionBank, Shelf
 from sluice.questions.question import PATTERN, Question, label, read_questions
 from sluice.questions.selection import Selection
 from sluice.settings import settings
-from sluice.tasks.code import Call
+from sluice.tasks.code import Call, with_properties
 from sluice.tasks.fields import Inputs, canonical
 from sluice.telemetry import surviving
-from sluice.tenants.tenant import Tenant
 
 _MOST_ASKS = 4
 # The input `avoid` takes so many.
 _MOST_AVOIDED = 100
 _SOURCE = "question-bank"
+
+logger = Logger(child=True)
 
 
 @cache
@@ -44,34 +46,35 @@ def answer(inputs: Inputs, call: Call) -> JsonValue:
     """
     cached = _look_up(inputs, call)
     if cached is not None and cached.answer is not None:
-        call.admit(_SOURCE)
+        call.admit(inputs, _SOURCE)
         return cached.answer.body
     avoided = cast("list[str]", inputs["avoid"])
     selection = Selection(cast("int", inputs["question_count"]), cast("list[str]", inputs["categories"]), avoided)
     shelf = Shelf(call.principal.tenant.id, call.task.version, str(inputs["role"]), str(inputs["difficulty"]))
     bank = _bank(settings().questions_table)
     categories = [*selection.categories.values()] or [ANY_CATEGORY]
-    for question in bank.read(shelf, categories, selection.wanted + len(avoided)):
+    for question in bank.read(shelf, categories, selection.wanted + len(avoided), lambda: selection.missing):
         # Who wants a new answer wants other questions than those there are.
         if call.context.skip_cache:
             selection.avoid(question.text)
         else:
             selection.offer(question)
-    from_bank = selection.number
+    banked = set(selection.known)
     rejected = 0
     if selection.missing:
         rejected = _ask_for_missing(inputs, call, selection, bank, shelf)
     else:
-        call.admit(_SOURCE)
+        call.admit(inputs, _SOURCE)
     if not selection.is_enough:
         raise InvalidAnswerError(
             f"Only {selection.number} of {selection.wanted} questions were found. The model wrote no more that are "
             "valid and new; what it wrote is kept, so asking again may do.",
             code="too_few_questions",
         )
+    chosen = selection.chosen()
     found: dict[str, JsonValue] = {
-        "questions": [_shown(question) for question in selection.chosen()],
-        "from_bank": min(from_bank, selection.wanted),
+        "questions": [_shown(question) for question in chosen],
+        "from_bank": sum(question.text in banked for question in chosen),
         "rejected": rejected,
     }
     if cached is not None:
@@ -89,12 +92,22 @@ def _ask_for_missing(inputs: Inputs, call: Call, selection: Selection, bank: Que
         if is_done or call.context.deadline.remaining_s < longest_s:
             break
         started_s = time.monotonic()
-        new, invalid = _ask(inputs, call, selection)
+        try:
+            new, invalid = _ask(inputs, call, selection)
+        except SluiceError as error:
+            if not selection.is_enough:
+                raise
+            # Only the shares of the categories are uneven: that is better than an error.
+            logger.warning("missing questions could not be asked for", extra={"reason": error.code})
+            call.admit(inputs, _SOURCE)
+            break
         longest_s = max(longest_s, time.monotonic() - started_s)
-        kept = [question for question in new if selection.offer(question)]
+        kept = [question for question in new if selection.offer_new(question)]
         rejected += invalid + len(new) - len(kept)
         # With categories the bank has one for each; without, all that the model chose are in one.
-        bank.add(shelf, ((question.category if selection.categories else ANY_CATEGORY, question) for question in kept))
+        shelved = [(question.category if selection.categories else ANY_CATEGORY, question) for question in kept]
+        with surviving("adding to the question bank"):
+            bank.add(shelf, shelved)
     return rejected
 
 
@@ -109,11 +122,19 @@ def _ask(inputs: Inputs, call: Call, selection: Selection) -> tuple[list[Questio
     }
     try:
         # What the same question was answered before is in the bank by now, as far as it was any good.
-        output = call.ask(asked, anew=True, schema=narrowed(call.task.schema or {}, number, categories))
+        schema = narrowed(call.task.schema or {}, number, categories)
+        found = call.ask(asked, anew=True, keep=False, schema=schema)
     except InvalidAnswerError:
         # Not even JSON: as good as no questions.
         return [], 0
-    return read_questions(output, selection.categories)
+    return read_questions(found, selection.categories)
+
+
+def output(schema: JsonObject) -> JsonObject:
+    """See TaskCode."""
+    number: JsonObject = {"type": "integer", "minimum": 0}
+    properties: JsonObject = {"questions": schema["properties"]["questions"], "from_bank": number, "rejected": number}
+    return with_properties(schema, properties)
 
 
 def narrowed(schema: JsonObject, number: int, categories: Sequence[str]) -> JsonObject:
@@ -149,20 +170,13 @@ def _look_up(inputs: Inputs, call: Call) -> Found | None:
 
 def _keep(inputs: Inputs, call: Call, found: dict[str, JsonValue], generation: int) -> None:
     tenant = call.principal.tenant
-    ttl_s = _ttl_s(tenant, call.task.file.cache_ttl_s)
+    of_task_s, default_s = call.task.file.cache_ttl_s, settings().cache_ttl_s
+    ttl_s = lifetime_s(tenant_s=tenant.cache_ttl_s, task_s=of_task_s, default_s=default_s)
     if ttl_s > 0:
         with surviving("writing the cache"):
             kept = CachedAnswer(cast("dict[str, Any]", found), _SOURCE, _SOURCE)
             changes = _cache().put(_cache_key(inputs, call), kept, ttl_s, generation)
             _sums(settings().usage_table).add(tenant.id, changes)
-
-
-def _ttl_s(tenant: Tenant, of_task: int | None) -> int:
-    if tenant.cache_ttl_s == 0:
-        # As in Books: a tenant that wants nothing kept is not overruled by a task.
-        return 0
-    chosen = (of_task, tenant.cache_ttl_s, settings().cache_ttl_s)
-    return next(ttl_s for ttl_s in chosen if ttl_s is not None)
 
 
 def _cache_key(inputs: Inputs, call: Call) -> str:

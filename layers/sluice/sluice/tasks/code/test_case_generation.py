@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 from sluice.chat import JsonObject
 from sluice.errors import InvalidAnswerError, SluiceError
-from sluice.tasks.code import Call
+from sluice.tasks.code import Call, with_properties
 from sluice.tasks.fields import Inputs
 
 logger = Logger(child=True)
@@ -57,6 +57,26 @@ def _missing(inputs: Inputs, call: Call, cases: list[dict[str, Any]]) -> JsonVal
         return None
 
 
+def output(schema: JsonObject) -> JsonObject:
+    """See TaskCode."""
+    case: JsonObject = {
+        "type": "object",
+        "additionalProperties": False,
+        "required": [*_TEXTS, "category"],
+        "properties": {
+            **{name: {"type": "string"} for name in _TEXTS},
+            "category": {"type": "string", "enum": [*_CATEGORIES]},
+        },
+    }
+    number: JsonObject = {"type": "integer", "minimum": 0}
+    properties: JsonObject = {
+        "test_cases": {"type": "array", "minItems": 1, "items": case},
+        "requested": number,
+        "rejected": number,
+    }
+    return with_properties(schema, properties)
+
+
 def narrowed(schema: JsonObject, number: int, *, takes_edges: bool) -> JsonObject:
     """The task's schema for just so many cases, of the categories that were asked for."""
     cases = schema["properties"]["test_cases"]
@@ -92,5 +112,5 @@ def _are_texts(values: Iterable[object]) -> bool:
 
 
 def _normal(text: str) -> str:
-    # A line break more or less at the end makes no new case.
-    return "\n".join(line.rstrip() for line in text.strip("\r\n").splitlines())
+    # A line break more or less at the end makes no new case, nor does how it is written; white space may.
+    return text.replace("\r\n", "\n").removesuffix("\n")

@@ -1,0 +1,62 @@
+"""The function tasks, through its own handler, with a fake provider behind the gateway."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from functions.tasks import app as function
+from sluice import assembly, settings
+from sluice.catalog import SHARED
+from sluice.tasks.task import read_task
+from sluice.tenants.administration import Administration, NewKey, NewTenant
+from sluice.tenants.directory import Directory
+from tests.chat_server import forget
+from tests.conftest import Aws
+from tests.fakes.client import FakeProvider
+from tests.rest_function import RestAnswer, RestFunction
+
+
+class Tasks(RestFunction):
+    """The function, and a key to it."""
+
+    @property
+    def administration(self) -> Administration:
+        """What makes tenants and keys."""
+        return Administration(Directory(settings.settings().directory_table), settings.settings())
+
+    def tenant(self, name: str, **more: Any) -> str:
+        """Make a tenant and return an API key of it."""
+        self.administration.create_tenant(NewTenant.model_validate({"id": name, "name": name, **more}))
+        made = self.administration.create_key(NewKey.model_validate({"tenant": name, "name": "test"}))
+        return str(made["api_key"])
+
+    def run(self, name: str, inputs: object, *, api_key: str | None = None, **more: Any) -> RestAnswer:
+        """Run a task."""
+        return self.send(f"POST /v1/tasks/{name}", {"inputs": inputs, **more}, api_key=api_key)
+
+
+def forget_tasks() -> None:
+    """What a process keeps, so that the next request is its first."""
+    forget()
+    for each in (assembly.task_library, assembly.task_results, assembly.task_runner, function.service):
+        each.cache_clear()
+
+
+@contextmanager
+def serving_tasks(aws: Aws, fake: FakeProvider) -> Iterator[Tasks]:
+    """The function with a model of each tier."""
+    limits = {"requests_per_minute": 1000, "tokens_per_minute": 10_000_000}
+    price = {"prompt_usd": 1.0, "completion_usd": 2.0}
+    models = {name: {"tier": name, "price": price, "limits": limits} for name in ("fast", "smart")}
+    aws.set_credentials(
+        {"provider": "gateway", "alias": "fake-1", "api_key": "k", "base_url": fake.openai_url, "models": models}
+    )
+    forget_tasks()
+    made = Tasks(function.handler, "").tenant("acme")
+    yield Tasks(function.handler, made)
+    forget_tasks()
+
+
+def example_of(name: str) -> dict[str, Any]:
+    """The inputs of a task's first example."""
+    return read_task(SHARED / "tasks" / f"{name}.toml").file.examples[0].inputs
