@@ -4,16 +4,18 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
 from pydantic import TypeAdapter
 
 from sluice.errors import InvalidRequestError
+from sluice.genai.validation import PromptReport, fill
 from sluice.tasks.delimiting import boundary, delimited, without_tags
 from sluice.tasks.fields import Bare, InputField, check_inputs
 from sluice.tasks.grammar import TemplateError
 from sluice.tasks.template import MOST_PROMPT_CHARACTERS, compile_template
-from tests.task_inputs import texts
+from tests.task_inputs import inputs_of, texts
 
 FIELDS: dict[str, InputField] = {
     name: TypeAdapter(InputField).validate_python(field)
@@ -40,6 +42,18 @@ FIELDS: dict[str, InputField] = {
     }.items()
 }
 MARK = "0123456789ab"
+NESTED = {
+    "if": ("{% if urgent %}", "x", "{% endif %}"),
+    "for": ("{% for x in tags %}{% else %}", "x", "{% endfor %}"),
+    "not": ("{{ ", "not ", "urgent }}"),
+    "and": ("{{ urgent", " and urgent", " }}"),
+    "else": ("{{ ", "level if urgent else ", "level }}"),
+    "filter": ("{{ text", " | trim", " }}"),
+    "minus": ("{{ ", "-", "1 }}"),
+    "attribute": ("{{ cases", ".items", " }}"),
+    "bracket": ("{{ ", "(", "text"),
+}
+"""What nests: the begin tag, body and end tag of a statement, or the beginning, a step and the end of an expression."""
 
 
 def rendered(source: str, **values: Any) -> str:
@@ -134,6 +148,142 @@ def test_what_templates_can_do(source: str, values: dict[str, Any], expected: st
 def test_what_templates_may_not_do(source: str) -> None:
     with pytest.raises(TemplateError, match=r"^line \d+: "):
         compile_template(source, FIELDS)
+
+
+def nested(kind: str, times: int) -> str:
+    before, step, after = NESTED[kind]
+    if kind in {"if", "for"}:
+        return before * times + step + after * times
+    closing = ")" * times + " }}" if kind == "bracket" else ""
+    return before + step * times + after + closing
+
+
+@pytest.mark.parametrize("times", [21, 120, 250, 390, 2000])
+@pytest.mark.parametrize("kind", NESTED)
+def test_what_is_nested_too_deeply_is_refused_before_anything_recursive(kind: str, times: int) -> None:
+    with pytest.raises(TemplateError, match=r"^line 1: (is nested deeper than 20 levels|a template may have at most)"):
+        compile_template(nested(kind, times), FIELDS)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in NESTED if kind not in {"minus", "attribute"}])
+def test_what_is_nested_less_deeply_renders(kind: str) -> None:
+    assert compile_template(nested(kind, 18), FIELDS)(check_inputs(FIELDS, {"urgent": True}), MARK)
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [
+        ("1" * 31, "a number may have at most 30 characters, and this one has 31"),
+        ("1" * 5000, "a number may have at most 30 characters, and this one has 5000"),
+        # Python reads as many hexadecimal digits as there are, and can't write them down.
+        ("0x" + "f" * 4000, "a number may have at most 30 characters, and this one has 4002"),
+        ("1" * 5000 + ".5", "a number may have at most 30 characters, and this one has 5002"),
+        ("1e999", "1e999 is too large for a number"),
+        ("1_0.5E+99_9", r"1_0.5E\+99_9 is too large for a number"),
+        ("\u0663.\u0664", "a number is written with the digits 0 to 9, and \u0663.\u0664 is not"),
+    ],
+)
+def test_a_number_is_finite_and_short(number: str, reason: str) -> None:
+    for source in (f"\n{{{{ {number} }}}}", f"\n{{{{ count in [{number}] }}}}"):
+        with pytest.raises(TemplateError, match=f"^line 2: {reason}$"):
+            compile_template(source, FIELDS)
+
+
+@pytest.mark.parametrize("number", ["9" * 30, "0xff", "0b1", "0o7", "1_000", "1e308", "1.5e-400"])
+def test_other_numbers_render(number: str) -> None:
+    assert rendered(f"{{{{ {number} }}}}")
+
+
+def test_a_template_has_few_tokens() -> None:
+    with pytest.raises(TemplateError, match=r"^line 1: a template may have at most 5000 tokens$"):
+        compile_template("{{ 1 in [" + "1," * 20_000 + "1] }}", FIELDS)
+
+
+@pytest.mark.parametrize("tag", ["set x = 1", "macro x()", "filter upper", "break"])
+def test_a_tag_that_is_not_allowed_is_named(tag: str) -> None:
+    with pytest.raises(
+        TemplateError, match=f"^line 2: the tag {tag.split()[0]} is not allowed; allowed are for and if$"
+    ):
+        compile_template(f"\n{{%- {tag} %}}", FIELDS)
+
+
+@pytest.mark.parametrize("name", ["loop", "self"])
+def test_what_jinja2_gives_a_meaning_is_no_input(name: str) -> None:
+    fields = {**FIELDS, name: FIELDS["text"]}
+    assert compile_template("{% for x in tags %}{% endfor %}.", fields)(check_inputs(fields, {}), MARK) == "."
+    for source in (f"{{{{ {name} }}}}", f"{{% for {name} in tags %}}{{% endfor %}}"):
+        with pytest.raises(TemplateError, match=f"'{name}'"):
+            compile_template(source, fields)
+
+
+def test_a_loop_variable_that_python_takes_for_another_is_refused() -> None:
+    full_width = "\uff4coop"
+    with pytest.raises(TemplateError, match="has to be in ASCII letters"):
+        compile_template(
+            f"{{% for {full_width} in tags %}}{{{{ loop.index }}}}{{{{ {full_width} }}}}{{% endfor %}}", FIELDS
+        )
+
+
+@pytest.mark.parametrize("source", [*(nested(kind, 390) for kind in NESTED), "{{ " + "1" * 5000 + " }}", "{{ 1e999 }}"])
+def test_a_prompt_that_can_not_be_filled_is_reported(source: str) -> None:
+    report = PromptReport()
+    assert fill(source, {"urgent": True, "level": "low", "text": "a", "tags": [], "cases": []}, report) is None
+    assert [error["param"] for error in report.errors] == ["prompt"]
+
+
+NUMBERS = ["count", "loop.index", "0", "1.5", "9e307", "1e999", "0x" + "f" * 40]
+TEXTS = ["text", "level", "x", "x.name", "'a'", '"\\ud800"']
+OTHERS = ["urgent", "tags", "numbers", "cases", "anything", "x.items", "loop.last", "true", "none", "loop", "self"]
+ATOMS = st.sampled_from([*NUMBERS, *TEXTS, *OTHERS])
+SIGNS = st.sampled_from(["{{", "}}", "{%", "%}", "{#", "#}", "(", "]", "|", "-", ".", "if", "else", "for", "in", "not"])
+
+
+def expressions() -> SearchStrategy[str]:
+    return st.recursive(
+        ATOMS,
+        lambda inner: (
+            st.tuples(inner, st.sampled_from((" and ", " or ", " == ", " != ", " in ")), inner).map("".join)
+            | st.tuples(st.sampled_from(NUMBERS), st.sampled_from((" < ", " >= ")), inner).map("".join)
+            | st.tuples(inner, st.sampled_from((" | length", " | upper", " | trim", " | join"))).map("".join)
+            | st.tuples(inner, inner, inner).map(lambda three: f"({three[0]} if {three[1]} else {three[2]})")
+            | st.tuples(inner, st.integers(1, 25)).map(lambda many: "not " * many[1] + many[0])
+        ),
+        max_leaves=6,
+    )
+
+
+def templates() -> SearchStrategy[str]:
+    names = st.sampled_from(("x", "y", "z", "\xaa", "self", "\uff4coop"))
+    lists = st.sampled_from(("tags", "numbers", "cases", "x.items"))
+    outputs = (ATOMS | expressions()).map(lambda inner: f"{{{{ {inner} }}}}")
+    nonsense = st.lists(SIGNS | ATOMS, max_size=12).map(" ".join)
+    well_formed = st.recursive(
+        outputs | st.sampled_from(("a\n", "\ud800", "{% print %}", "{# b #}")),
+        lambda body: (
+            st.tuples(body, body).map("".join)
+            | st.tuples(expressions(), body, expressions(), body).map(
+                lambda four: f"{{% if {four[0]} %}}{four[1]}{{% elif {four[2]} %}}{four[3]}{{% endif %}}"
+            )
+            | st.tuples(names, lists, body, body).map(
+                lambda four: f"{{% for {four[0]} in {four[1]} %}}{four[2]}{{% else %}}{four[3]}{{% endfor %}}"
+            )
+            | st.tuples(body, st.integers(1, 25)).map(
+                lambda many: "{% if urgent %}" * many[1] + many[0] + "{% endif %}" * many[1]
+            )
+        ),
+        max_leaves=6,
+    )
+    return well_formed | nonsense
+
+
+@given(templates(), inputs_of(FIELDS))
+@settings(max_examples=1000)
+def test_what_is_accepted_renders(source: str, values: dict[str, Any]) -> None:
+    try:
+        render = compile_template(source, FIELDS)
+    except TemplateError:
+        return
+    render(check_inputs(FIELDS, values), MARK)
 
 
 @given(texts(0, 300), texts(0, 300))

@@ -101,18 +101,11 @@ def fill(template: str, variables: Mapping[str, JsonValue], report: PromptReport
 
 def _variables_of(template: str) -> set[str]:
     """The names that a template reads and does not make itself. Raises TemplateError if it can't be read."""
-    from jinja2 import Environment, TemplateSyntaxError, nodes
+    from jinja2 import nodes
 
-    from sluice.tasks.grammar import TemplateError
+    from sluice.tasks.template import parse_template
 
-    try:
-        # Parsed only: rendering is left to the sandbox.
-        parsed = Environment(autoescape=True).parse(template)
-    except TemplateSyntaxError as error:
-        raise TemplateError(f"line {error.lineno}: {error.message}") from None
-    except RecursionError:
-        raise TemplateError("line 1: is nested too deeply") from None
-    names = list(parsed.find_all(nodes.Name))
+    names = list(parse_template(template).find_all(nodes.Name))
     made = {name.name for name in names if name.ctx != "load"}
     return {name.name for name in names} - made - {"loop"}
 

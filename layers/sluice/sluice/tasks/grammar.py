@@ -2,8 +2,12 @@
 
 Types are followed through every expression. Loops only go over lists; a loop inside another goes over a list of the
 outer one's item, so the work is bounded by the inputs' size. There are no calls, no arithmetic and no assignments.
+
+Jinja2's parser and code generator are recursive, and so are the checks of types: `check_tokens` and `check_size`, which
+are not, come first.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -22,6 +26,18 @@ from sluice.tasks.fields import (
 
 _MOST_EXPRESSIONS_IN_A_LOOP = 60
 _MOST_EXPRESSIONS = 400
+# Twice what so many expressions take, white space included.
+_MOST_TOKENS = 5000
+_MOST_LEVELS = 20
+_MOST_NUMBER_CHARACTERS = 30
+
+_TOO_DEEP = f"is nested deeper than {_MOST_LEVELS} levels, each filter or operator in a row being one"
+_TAGS = frozenset({"if", "elif", "else", "endif", "for", "endfor", "print"})
+# What makes the parser call itself: it goes one level down for each, until the bracket or the tag is closed.
+_DOWN = frozenset({"(", "[", "{", "not", "else", "-", "+"})
+_UP = frozenset({")", "]", "}"})
+# Jinja2 gives them a meaning, whatever a template is given under these names.
+_RESERVED = frozenset({"loop", "self"})
 
 _LOOP = {"index": "number", "index0": "number", "length": "number", "first": "boolean", "last": "boolean"}
 _KINDS: Mapping[type, str] = {
@@ -52,11 +68,63 @@ class _Type:
 type _Scope = Mapping[str, _Type]
 
 
+def check_tokens(tokens: Iterable[tuple[int, str, str]]) -> None:
+    """Raise TemplateError for what can't be parsed safely.
+
+    Args:
+        tokens: As `jinja2.Environment.lex` finds them: the line, the kind and the text of each.
+    """
+    tags_open, level_in_tag, last_kind = 0, 0, ""
+    for count, (line, kind, text) in enumerate(tokens, start=1):
+        if count > _MOST_TOKENS:
+            raise _refused_at(line, f"a template may have at most {_MOST_TOKENS} tokens")
+        match kind:
+            case "whitespace":
+                continue
+            case "block_begin" | "variable_begin":
+                level_in_tag = 0
+            case "integer" | "float":
+                _check_number(line, kind, text)
+            case "name" if last_kind == "block_begin":
+                if text not in _TAGS:
+                    raise _refused_at(line, f"the tag {text[:64]} is not allowed; allowed are for and if")
+                tags_open += (text in {"for", "if"}) - (text in {"endfor", "endif"})
+            case "name" | "operator":
+                level_in_tag += (text in _DOWN) - (text in _UP)
+        if tags_open + level_in_tag > _MOST_LEVELS:
+            raise _refused_at(line, _TOO_DEEP)
+        last_kind = kind
+
+
+def check_size(template: nodes.Template) -> None:
+    """Raise TemplateError if a tree has too many expressions or too many levels."""
+    depth, expressions = 0, 0
+    level = list(template.iter_child_nodes())
+    while level:
+        depth += 1
+        if depth > _MOST_LEVELS:
+            raise _refused(level[0], _TOO_DEEP)
+        expressions += sum(isinstance(node, nodes.Expr) for node in level)
+        level = [child for node in level for child in node.iter_child_nodes()]
+    if expressions > _MOST_EXPRESSIONS:
+        raise _refused(template, f"a template may have at most {_MOST_EXPRESSIONS} expressions")
+
+
 def check_grammar(template: nodes.Template, inputs: Mapping[str, InputField]) -> None:
-    """Raise TemplateError, naming the line, for what a template must not say."""
-    scope = {name: _of_field(field, None) for name, field in inputs.items()}
+    """Raise TemplateError, naming the line, for what a template must not say. `check_size` has to come first."""
+    scope = {name: _of_field(field, None) for name, field in inputs.items() if name not in _RESERVED}
     _check_body(template.body, scope)
-    _check_count(template, _MOST_EXPRESSIONS, "a template")
+
+
+def _check_number(line: int, kind: str, text: str) -> None:
+    if len(text) > _MOST_NUMBER_CHARACTERS:
+        reason = f"a number may have at most {_MOST_NUMBER_CHARACTERS} characters, and this one has {len(text)}"
+        raise _refused_at(line, reason)
+    if not text.isascii():
+        # Jinja2 takes other scripts' digits for a number, which Python can't read.
+        raise _refused_at(line, f"a number is written with the digits 0 to 9, and {text} is not")
+    if kind == "float" and math.isinf(float(text)):
+        raise _refused_at(line, f"{text} is too large for a number")
 
 
 def _check_body(body: Iterable[nodes.Node], scope: _Scope) -> None:
@@ -81,14 +149,18 @@ def _check_loop(loop: nodes.For, scope: _Scope) -> None:
     if loop.recursive or loop.test is not None or not isinstance(loop.target, nodes.Name):
         raise _refused(loop, "a loop is written {% for item in a_list %}")
     name = loop.target.name
-    if name in scope or name == "loop" or name.startswith("_"):
+    if name in scope or name in _RESERVED or name.startswith("_"):
         raise _refused(loop, f"the loop variable {name!r} needs a name of its own")
+    if not name.isascii():
+        # Python takes some letters for others: a full-width `loop` would be `loop`.
+        raise _refused(loop, f"the loop variable {name!r} has to be in ASCII letters")
     over = _type_of(loop.iter, scope)
     if not isinstance(over.field, ListField):
         raise _refused(loop, "a loop goes over a list")
     if "loop" in scope and over.loop_variable is None:
         raise _refused(loop, "a loop in a loop goes over a list of the outer one's item")
-    _check_count(loop, _MOST_EXPRESSIONS_IN_A_LOOP, "a loop")
+    if sum(1 for _ in loop.find_all(nodes.Expr)) > _MOST_EXPRESSIONS_IN_A_LOOP:
+        raise _refused(loop, f"a loop may have at most {_MOST_EXPRESSIONS_IN_A_LOOP} expressions")
     inner = {**scope, name: _of_field(over.field.items, name), "loop": _Type("loop")}
     _check_body(loop.body, inner)
     _check_body(loop.else_, scope)
@@ -99,7 +171,9 @@ def _type_of(node: nodes.Node, scope: _Scope) -> _Type:
         case nodes.Const():
             return _of_constant(node)
         case nodes.Name():
-            if node.name not in scope or node.name == "loop":
+            if node.name in _RESERVED:
+                raise _refused(node, f"{node.name!r} is a word of Jinja2's own, and no input")
+            if node.name not in scope:
                 raise _refused(node, f"there is no input {node.name!r}")
             return scope[node.name]
         case nodes.Getattr():
@@ -197,12 +271,11 @@ def _is_text(node: nodes.Node) -> bool:
     return isinstance(node, nodes.Const) and isinstance(node.value, str)
 
 
-def _check_count(node: nodes.Node, most: int, where: str) -> None:
-    if sum(1 for _ in node.find_all(nodes.Expr)) > most:
-        raise _refused(node, f"{where} may have at most {most} expressions")
-
-
 def _refused(node: nodes.Node, reason: str) -> TemplateError:
     # Jinja2 leaves some nodes without a line.
     lines = (each.lineno for each in (node, *node.iter_child_nodes()) if each.lineno is not None)
-    return TemplateError(f"line {next(lines, 1)}: {reason}")
+    return _refused_at(next(lines, 1), reason)
+
+
+def _refused_at(line: int, reason: str) -> TemplateError:
+    return TemplateError(f"line {line}: {reason}")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, cast
 
-from jinja2 import StrictUndefined, TemplateSyntaxError, pass_context
+from jinja2 import StrictUndefined, TemplateSyntaxError, nodes, pass_context
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import JsonValue
@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from sluice.errors import InvalidRequestError
 from sluice.tasks.delimiting import delimited
 from sluice.tasks.fields import Bare, InputField, Inputs
-from sluice.tasks.grammar import TemplateError, check_grammar
+from sluice.tasks.grammar import TemplateError, check_grammar, check_size, check_tokens
 
 MOST_PROMPT_CHARACTERS = 250_000
 
@@ -34,15 +34,9 @@ class _Environment(ImmutableSandboxedEnvironment):
 
 def compile_template(source: str, inputs: Mapping[str, InputField]) -> Render:
     """Check and compile a template. Raises TemplateError."""
-    environment = _environment()
-    try:
-        parsed = environment.parse(source)
-    except TemplateSyntaxError as error:
-        raise TemplateError(f"line {error.lineno}: {error.message}") from None
-    except RecursionError:
-        raise TemplateError("line 1: is nested too deeply") from None
+    parsed = parse_template(source)
     check_grammar(parsed, inputs)
-    template = environment.from_string(parsed)
+    template = _environment().from_string(parsed)
 
     def render(values: Inputs, boundary: str) -> str:
         parts, length = [], 0
@@ -58,9 +52,28 @@ def compile_template(source: str, inputs: Mapping[str, InputField]) -> Render:
     return render
 
 
+def parse_template(source: str) -> nodes.Template:
+    """The syntax tree of a template, small enough to walk recursively. Raises TemplateError."""
+    environment = _environment()
+    try:
+        check_tokens(environment.lex(source))
+        parsed = environment.parse(source)
+    except TemplateSyntaxError as error:
+        raise TemplateError(f"line {error.lineno}: {error.message}") from None
+    check_size(parsed)
+    return parsed
+
+
 @cache
 def _environment() -> _Environment:
-    environment = _Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_finalized)
+    environment = _Environment(
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_finalized,
+        # It folds constants, in a time that grows with the cube of an expression's depth.
+        optimized=False,
+    )
     environment.filters = {"length": len, "join": _join, "upper": _upper, "lower": _lower, "trim": _trim}
     environment.globals = {}
     return environment
