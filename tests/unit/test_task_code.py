@@ -1,5 +1,6 @@
 """What the tasks' own code and thresholds decide, without a model."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from sluice.tasks.code.test_case_generation import sift
 from sluice.tasks.complexity import USUAL, Thresholds
 from sluice.tasks.task import Task, TaskFile, read_task
 from sluice.tasks.versions import Traffic
+from tests.unit.test_task_files import FILES
 
 results = st.lists(st.fixed_dictionaries({"passed": st.booleans(), "points": st.floats(0, 1000)}), max_size=20)
 cases = st.lists(
@@ -123,6 +125,26 @@ def test_a_model_held_to_a_schema_writes_the_questions_asked_for(categories: lis
 )
 def test_thresholds_of_tasks(name: str, inputs: dict[str, Any], expected: str) -> None:
     assert _task(name).file.complexity.judge(inputs, 5000) is Complexity(expected)
+
+
+# Those that have thresholds of their own for this: "feedback" is both of a grade and of a lesson.
+_OTHERWISE_JUDGED = {
+    "test_case_generation",
+    "grade_feedback",
+    "feedback_generation",
+    "statement_analysis",
+    "hint_generation",
+    "grade_insights",
+}
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in FILES if path.stem not in _OTHERWISE_JUDGED], ids=lambda path: path.stem
+)
+def test_any_other_task_is_complex_over_a_thousand_characters_of_prompt(path: Path) -> None:
+    task = read_task(path)
+    for example in task.file.examples:
+        assert task.file.complexity.judge(task.check_inputs(example.inputs), 1001) is Complexity.COMPLEX
 
 
 @given(st.integers(0, 3000))
