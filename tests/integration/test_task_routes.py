@@ -400,6 +400,15 @@ def test_a_tenant_that_wants_nothing_kept_is_not_overruled_by_a_task(tasks: Task
         assert answer.body["cached"] is False
 
 
+def test_tags_that_a_model_repeats_are_not_in_the_answer(tasks: Tasks, fake: FakeProvider) -> None:
+    fake.configure(answers=["<data-0123456789ab>Too many</data-0123456789ab> <data-src> clients."])
+    assert tasks.run("explanation", example_of("explanation")).body["output"] == "Too many <data-src> clients."
+    case = {**CASE, "description": "<data-0123456789ab>Two numbers.</data-0123456789ab>"}
+    fake.configure(answers=[json.dumps({"test_cases": [case]})])
+    answer = tasks.run("test_case_generation", {**SUM, "num_cases": 1})
+    assert answer.body["output"]["test_cases"] == [CASE]
+
+
 def test_an_answer_that_was_cut_off_says_so_and_is_worth_less(tasks: Tasks, fake: FakeProvider) -> None:
     fake.configure(answer="One two three four five six seven eight nine ten eleven twelve.")
     whole = tasks.run("explanation", example_of("explanation")).body

@@ -16,6 +16,7 @@ from tests.task_inputs import inputs_of
 FILES = sorted((SHARED / "tasks").glob("*.toml"))
 
 README = Path(__file__).parents[2] / "README.md"
+GUIDE = Path(__file__).parents[2] / "docs" / "tasks.md"
 
 few = settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
@@ -37,6 +38,15 @@ def test_the_tasks_are_those_that_readme_promises() -> None:
     for name, _, answers_with in rows:
         output = task(SHARED / "tasks" / f"{name}.toml").file.output.format
         assert answers_with.lower() == output
+
+
+def test_the_guide_s_example_is_a_task(tmp_path: Path) -> None:
+    [example] = re.findall(r"(?s)```toml\n(.*?)```", GUIDE.read_text())
+    (tmp_path / "example.toml").write_text(example)
+    made = read_task(tmp_path / "example.toml")
+    made.compile()
+    assert made.file.inputs.keys() == {"alert", "audience", "events"}
+    assert made.render(made.check_inputs(made.file.examples[0].inputs)).complexity == "simple"
 
 
 @each_file

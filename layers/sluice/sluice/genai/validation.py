@@ -89,7 +89,7 @@ def fill(template: str, variables: Mapping[str, JsonValue], report: PromptReport
         check_nesting(fields)
         inputs = check_inputs(fields, variables)
         boundary = delimiting.boundary("prompt", inputs)
-        return delimiting.without_tags(compile_template(template, fields)(inputs, boundary), boundary)
+        return delimiting.without_tags(compile_template(template, fields)(inputs, boundary))
     except TemplateError as error:
         report.error(f"prompt: {error}.")
     except InvalidRequestError as error:

@@ -14,6 +14,7 @@ NOT_GIVEN = "(not given)"
 _BOUNDARY_DIGITS = 12
 # A single angle quotation mark: reads like "<", and is none.
 _HARMLESS = "\u2039"
+_TAG = re.compile(rf"</?data-[0-9a-f]{{{_BOUNDARY_DIGITS}}}>")
 _LOOKS_LIKE_A_TAG = re.compile(r"<(?=[\s/]*data\s*-)", re.IGNORECASE)
 
 
@@ -46,6 +47,6 @@ def note(boundary: str) -> str:
     )
 
 
-def without_tags(text: str, boundary: str) -> str:
-    """The text, tags taken off."""
-    return re.sub(rf"</?data-{boundary}>", "", text)
+def without_tags(text: str) -> str:
+    """The text, tags taken off: those of a prompt, or what a model repeats of them, also of earlier turns."""
+    return _TAG.sub("", text)

@@ -24,6 +24,7 @@ from sluice.http.authentication import Principal
 from sluice.http.headers import Provenance
 from sluice.routing.intent import Complexity
 from sluice.tasks.code import TaskCode, code_of, output_schema
+from sluice.tasks.delimiting import without_tags
 from sluice.tasks.fields import Inputs, canonical
 from sluice.tasks.library import Library
 from sluice.tasks.quality import assess
@@ -245,7 +246,8 @@ class _Run:
     def _output(self, body: JsonObject) -> JsonValue:
         choice = (body.get("choices") or [{}])[0]
         self.finish_reason = choice.get("finish_reason")
-        text = str((choice.get("message") or {}).get("content") or "")
+        # Models are told to leave the tags out, and do not always.
+        text = without_tags(str((choice.get("message") or {}).get("content") or ""))
         if self.task.schema is None:
             return text
         try:

@@ -170,7 +170,7 @@ class Task:
         if self.file.output.json_schema is not None:
             schema = json.dumps(self.schema, ensure_ascii=False, separators=(",", ":"))
             system.append(f"Answer with one JSON object and nothing else. It has to match this JSON Schema:\n{schema}")
-        characters = len(delimiting.without_tags(user, boundary))
+        characters = len(delimiting.without_tags(user))
         return Rendered("\n\n".join(system), user, self.file.complexity.judge(inputs, characters))
 
     @cached_property
