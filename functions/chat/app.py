@@ -10,7 +10,6 @@ import json
 import math
 import os
 import time
-import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import replace
@@ -29,11 +28,12 @@ from starlette.types import Receive, Scope, Send
 from sluice.assembly import gateway, prepare, registry
 from sluice.chat import ChatRequest
 from sluice.deadline import Deadline
-from sluice.errors import GuardBlockedError, SluiceError
+from sluice.errors import GuardBlockedError
 from sluice.gateway import Answer, RequestContext, StreamedAnswer
 from sluice.http import llm, models, sse
 from sluice.http.authentication import authenticate
 from sluice.http.bodies import parse_body
+from sluice.http.headers import new_request_id
 from sluice.http.responses import Response as Built
 from sluice.http.responses import error_response, json_response, no_route, to_sluice_error
 from sluice.http.streaming import iterate_in_thread
@@ -52,7 +52,6 @@ async def create_completion(request: Request) -> Response:
     """POST /v1/chat/completions."""
     raw = await request.body()
     context = _context(request)
-    request.state.request_id = context.request_id
     answer = await run_in_threadpool(_complete, raw, request.headers.get("authorization"), context)
     if isinstance(answer, Answer):
         return _to_starlette(json_response(answer.body, headers=answer.headers))
@@ -157,7 +156,7 @@ def _description() -> bytes:
 def _context(request: Request) -> RequestContext:
     deadline = Deadline.of_request(settings().request_timeout_s, _remaining_s(request))
     directives = request.headers.get("cache-control", "").lower()
-    return RequestContext(f"req_{uuid.uuid4().hex}", deadline, skip_cache="no-cache" in directives)
+    return RequestContext(request.state.request_id, deadline, skip_cache="no-cache" in directives)
 
 
 def _remaining_s(request: Request) -> float:
@@ -177,15 +176,12 @@ def _answering(endpoint: _Endpoint) -> _Endpoint:
     """The outermost edge: whatever is raised becomes an answer in OpenAI's form."""
 
     async def answer(request: Request) -> Response:
+        request_id = request.state.request_id = new_request_id()
         try:
             return await endpoint(request)
         except Exception as error:  # noqa: BLE001 -- Starlette would log the message, which may hold a prompt
-            request_id = getattr(request.state, "request_id", None)
-            response = error_response(error, headers={} if request_id is None else {"x-sluice-request-id": request_id})
-            code = error.code if isinstance(error, SluiceError) else SluiceError.code
-            logger.info("refused", extra={"request_id": request_id, "status": response.status, "code": code})
             _count_block(error)
-            return _to_starlette(response)
+            return _to_starlette(error_response(error, request_id))
 
     return answer
 
@@ -198,7 +194,7 @@ def _count_block(error: Exception) -> None:
 async def _no_route(request: Request, error: Exception) -> Response:
     allowed = (error.headers or {}).get("Allow", "") if isinstance(error, HTTPException) else ""
     methods = [method for method in allowed.split(", ") if method not in {"", "HEAD"}]
-    return _to_starlette(error_response(no_route(request.method, request.url.path, methods)))
+    return _to_starlette(error_response(no_route(request.method, request.url.path, methods), new_request_id()))
 
 
 def _to_starlette(response: Built) -> Response:

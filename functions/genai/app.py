@@ -1,6 +1,5 @@
 """Chats and prompts for operations: /api/v1/genai."""
 
-import uuid
 from functools import cache
 from typing import Any
 from urllib.parse import unquote
@@ -33,7 +32,7 @@ def genai() -> Genai:
 
 
 def _context() -> RequestContext:
-    return RequestContext(f"req_{uuid.uuid4().hex}", app.deadline(), skip_cache=app.skips_cache)
+    return RequestContext(app.request_id, app.deadline(), skip_cache=app.skips_cache)
 
 
 def _answer(answer: TaskAnswer) -> Response[str]:

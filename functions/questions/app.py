@@ -1,6 +1,5 @@
 """Interview questions: POST /api/v1/questions/generate."""
 
-import uuid
 from typing import Any
 
 from aws_lambda_powertools import Logger
@@ -23,7 +22,7 @@ logger = Logger()
 def generate() -> Response[str]:
     """Find or write interview questions."""
     principal = app.principal(Role.CALLER)
-    context = RequestContext(f"req_{uuid.uuid4().hex}", app.deadline(), skip_cache=app.skips_cache)
+    context = RequestContext(app.request_id, app.deadline(), skip_cache=app.skips_cache)
     answer = generated(task_runner(), app.body(TaskInputs), principal, context)
     return app.answer(answer.body, headers=answer.headers)
 

@@ -1,6 +1,5 @@
 """Prompt tasks: /v1/tasks, tenants' versions of them, and /v1/feedback."""
 
-import uuid
 from functools import cache
 from typing import Any
 
@@ -44,7 +43,7 @@ def run_task(name: str) -> Response[str]:
     """Run a task."""
     principal = app.principal(Role.CALLER)
     request = app.body(TaskRequest)
-    context = RequestContext(f"req_{uuid.uuid4().hex}", app.deadline(), skip_cache=app.skips_cache)
+    context = RequestContext(app.request_id, app.deadline(), skip_cache=app.skips_cache)
     result = task_runner().run(name, request, principal, context)
     if request.stream:
         return app.events(result.events(), headers=result.headers)

@@ -238,6 +238,7 @@ def test_the_sdks_raise_their_own_class_for_each_refusal(aws: Aws, fake: FakePro
                 chat.openai(key).chat.completions.create(**asked)
             assert raised.value.param == param, (name, raised.value.body)
             assert raised.value.code == code
+            assert str(raised.value.request_id).startswith("req_")
             with pytest.raises(getattr(openai, name)):
                 chat.openai(key).chat.completions.create(**asked, stream=True)
             with pytest.raises(getattr(groq, name)) as from_groq:

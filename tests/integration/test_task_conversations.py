@@ -6,6 +6,11 @@ from typing import Any
 
 import pytest
 
+from sluice import assembly
+from sluice.chat import ChatRequest
+from sluice.deadline import Deadline
+from sluice.gateway import RequestContext
+from sluice.http.authentication import authenticate
 from tests.chat_server import eventually
 from tests.conftest import Aws
 from tests.conversations import turns_of
@@ -34,6 +39,23 @@ def test_a_run_remembers_what_was_said_before(tasks: Tasks, fake: FakeProvider) 
     alone = tasks.run("explanation", example_of("explanation"), conversation_id="c2")
     assert (alone.body["output"], alone.body["cached"]) == ("Too many connections.", True)
     assert len(fake.requests()) == 2
+
+
+def test_what_a_task_is_told_is_for_its_run_alone(tasks: Tasks, fake: FakeProvider) -> None:
+    principal = authenticate(f"Bearer {tasks.api_key}")
+
+    def chat(number: int, *messages: tuple[str, str]) -> None:
+        spoken = [{"role": role, "content": content} for role, content in messages]
+        request = {"model": "auto", "messages": spoken, "metadata": {"conversation_id": "c1"}}
+        context = RequestContext(f"req_{number}", Deadline.of_request(30))
+        assembly.gateway().complete(ChatRequest.model_validate(request), principal, context)
+
+    chat(1, ("system", "Be brief."), ("user", "1?"))
+    assert tasks.run("explanation", example_of("explanation"), conversation_id="c1").status == 200
+    assert said(fake)[0] != ("system", "Be brief.")
+    chat(2, ("user", "2?"))
+    assert [text for role, text in said(fake) if role == "system"] == ["Be brief."]
+    assert len(said(fake)) == 6
 
 
 @pytest.mark.parametrize("task", ["explanation", "question_generation"])

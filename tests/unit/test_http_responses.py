@@ -12,9 +12,13 @@ from sluice import errors
 from sluice.chat import ChatRequest
 from sluice.http import sse
 from sluice.http.headers import Provenance, RequestLimit
-from sluice.http.responses import error_response, json_response, no_route, to_json
+from sluice.http.responses import Response, error_response, json_response, no_route, to_json
 
 PROMPT = "my-very-private-prompt"
+
+
+def told(error: Exception) -> Response:
+    return error_response(error, "req_1")
 
 
 def sluice_errors(parent: type[errors.SluiceError] = errors.SluiceError) -> list[type[errors.SluiceError]]:
@@ -31,7 +35,7 @@ def make(error: type[errors.SluiceError]) -> errors.SluiceError:
 
 @pytest.mark.parametrize("kind", sluice_errors())
 def test_every_error_becomes_its_status_in_openai_s_envelope(kind: type[errors.SluiceError]) -> None:
-    response = error_response(make(kind))
+    response = told(make(kind))
     assert response.status == kind.status
     assert response.headers["content-type"] == "application/json"
     assert json.loads(response.body) == {
@@ -39,11 +43,11 @@ def test_every_error_becomes_its_status_in_openai_s_envelope(kind: type[errors.S
     }
 
 
-def test_an_error_brings_its_headers_and_keeps_those_of_the_answer() -> None:
-    refused = error_response(errors.QuotaExceededError("No.", retry_after_s=7), headers={"x-sluice-request-id": "r"})
+def test_an_error_brings_its_headers_and_the_id_of_its_request() -> None:
+    refused = told(errors.QuotaExceededError("No.", retry_after_s=7))
     assert refused.headers["retry-after"] == "7"
-    assert refused.headers["x-sluice-request-id"] == "r"
-    assert "retry-after" not in error_response(errors.QuotaExceededError("No.", retry_after_s=None)).headers
+    assert refused.headers["x-sluice-request-id"] == refused.headers["x-request-id"] == "req_1"
+    assert "retry-after" not in told(errors.QuotaExceededError("No.", retry_after_s=None)).headers
 
 
 def test_an_unexpected_error_is_a_500_and_its_message_goes_nowhere(caplog: pytest.LogCaptureFixture) -> None:
@@ -55,25 +59,28 @@ def test_an_unexpected_error_is_a_500_and_its_message_goes_nowhere(caplog: pytes
 
     with caplog.at_level(logging.DEBUG), pytest.raises(RuntimeError) as caught:
         fail()
-    response = error_response(caught.value)
+    response = told(caught.value)
     assert response.status == 500
     assert json.loads(response.body)["error"]["type"] == "server_error"
     assert PROMPT.encode() not in response.body
     [record] = caplog.records
-    logged = json.dumps(record.__dict__, default=str)
-    assert PROMPT not in logged
+    assert PROMPT not in json.dumps(record.__dict__, default=str)
+    assert record.__dict__["request_id"] == "req_1"
     assert "RuntimeError" in record.getMessage()
     raised = record.__dict__["raised"]
     assert "KeyError" in raised
     assert any("test_http_responses.py" in line and line.endswith(" fail") for line in raised)
 
 
-def test_our_own_faults_are_logged_and_the_caller_s_are_not(caplog: pytest.LogCaptureFixture) -> None:
-    error_response(errors.InvalidRequestError("no"))
-    error_response(errors.QuotaExceededError("no", retry_after_s=1))
-    assert not caplog.records
-    error_response(errors.StorageUnavailableError("Reading the directory failed: ThrottlingException"))
-    [record] = caplog.records
+def test_our_own_faults_are_logged_with_their_reason_and_the_caller_s_without(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    told(errors.InvalidRequestError("no"))
+    told(errors.QuotaExceededError("no", retry_after_s=1))
+    told(errors.StorageUnavailableError("Reading the directory failed: ThrottlingException"))
+    assert [record.levelname for record in caplog.records] == ["INFO", "INFO", "ERROR"]
+    assert [record.__dict__["request_id"] for record in caplog.records] == ["req_1"] * 3
+    assert [record.__dict__["code"] for record in caplog.records[:2]] == ["invalid_request", "rate_limit_exceeded"]
+    record = caplog.records[2]
     assert record.__dict__["reason"] == "Reading the directory failed: ThrottlingException"
 
 
@@ -86,15 +93,15 @@ def test_a_validation_error_raised_anywhere_is_the_caller_s_and_hides_the_value(
 
     with pytest.raises(ValueError, match="count") as caught:
         Outer.model_validate({"inner": [{"count": PROMPT}]})
-    response = error_response(caught.value)
+    response = told(caught.value)
     assert response.status == 400
     assert json.loads(response.body)["error"]["param"] == "inner[0].count"
     assert PROMPT.encode() not in response.body
 
 
 def test_a_request_that_no_route_takes_is_told_what_the_path_takes() -> None:
-    assert error_response(no_route("GET", "/nope")).status == 404
-    refused = error_response(no_route("PUT", "/v1/keys", ["POST", "GET"]))
+    assert told(no_route("GET", "/nope")).status == 404
+    refused = told(no_route("PUT", "/v1/keys", ["POST", "GET"]))
     assert refused.status == 405
     assert refused.headers["allow"] == "GET, POST"
 
@@ -129,7 +136,7 @@ def test_openai_s_own_decoder_reads_the_events() -> None:
 
 
 def test_headers_say_how_an_answer_came_about() -> None:
-    assert Provenance("r-1").headers() == {"x-sluice-request-id": "r-1"}
+    assert Provenance("r-1").headers() == {"x-sluice-request-id": "r-1", "x-request-id": "r-1"}
     told = Provenance(
         request_id="r-1",
         deployment="groq-1#llama",
@@ -163,4 +170,4 @@ def test_a_chat_request_s_error_reaches_the_caller_with_its_place() -> None:
 
     with pytest.raises(errors.InvalidRequestError) as caught:
         parse_body(b'{"model": "a", "messages": [{"role": "user", "content": 1}]}', ChatRequest)
-    assert json.loads(error_response(caught.value).body)["error"]["param"] == "messages[0].content"
+    assert json.loads(told(caught.value).body)["error"]["param"] == "messages[0].content"

@@ -102,11 +102,10 @@ def parse_page(page: str) -> tuple[int, str]:
     return int(expires_at), conversation_id
 
 
-def no_conversation(conversation_id: str) -> NotFoundError:
+def no_conversation(conversation_id: str, param: str = "conversation_id") -> NotFoundError:
     """The error for an id that is unknown, and for one that is somebody else's: they must look the same."""
-    return NotFoundError(
-        f"There is no conversation {conversation_id!r}.", param="conversation_id", code="conversation_not_found"
-    )
+    message = f"There is no conversation {conversation_id!r} of yours."
+    return NotFoundError(message, param=param, code="conversation_not_found")
 
 
 def pack(messages: Sequence[Message]) -> bytes:

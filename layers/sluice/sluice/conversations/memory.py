@@ -65,7 +65,9 @@ class Conversations:
         system = system or claim.system
         limits = self._limits.for_model(context_window, system, request.completion_limit)
         past = remembered([message for turn in history for message in turn.messages], asked, limits)
-        return OpenTurn(self._store, claim, system, past, asked, history, made_of)
+        # What a task is told is for its run alone.
+        kept = system if made_of is None else claim.system
+        return OpenTurn(self._store, claim, kept, past, asked, history, made_of)
 
 
 @contextmanager

@@ -235,7 +235,8 @@ def _owner(principal: Principal, user: str | None) -> Owner:
 @contextmanager
 def _session_errors(session_id: str) -> Iterator[None]:
     """Call a conversation a session. What can be no session's id names none."""
-    error = NotFoundError(f"There is no session {session_id[:128]!r}.", param="session_id", code="session_not_found")
+    message = f"There is no session {session_id[:128]!r} of yours. Without a session_id, one is begun."
+    error = NotFoundError(message, param="session_id", code="session_not_found")
     if not re.fullmatch(ID_PATTERN, session_id):
         raise error
     try:

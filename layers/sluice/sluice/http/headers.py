@@ -1,6 +1,7 @@
 """Response headers that say how an answer came about and what is left of the caller's limits."""
 
 import re
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -39,10 +40,21 @@ class Provenance:
         return dict(self._headers())
 
     def _headers(self) -> Iterator[tuple[str, str]]:
+        yield from request_id_headers(self.request_id).items()
         for name, text in self.fields().items():
             if text is not None:
                 # A line break would start a header of its own, and not every server refuses one.
                 yield f"x-sluice-{name.replace('_', '-')}", _NOT_PRINTABLE.sub("?", text)
+
+
+def new_request_id() -> str:
+    """What a request is called in headers, logs and feedback."""
+    return f"req_{uuid.uuid4().hex}"
+
+
+def request_id_headers(request_id: str) -> dict[str, str]:
+    """The id under Sluice's own name, and under the one that OpenAI's clients look for."""
+    return {"x-sluice-request-id": request_id, "x-request-id": request_id}
 
 
 @dataclass(frozen=True, slots=True)

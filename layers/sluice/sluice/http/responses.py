@@ -12,8 +12,11 @@ from pydantic import ValidationError
 
 from sluice.errors import MethodNotAllowedError, NotFoundError, SluiceError
 from sluice.http.bodies import invalid_request
+from sluice.http.headers import request_id_headers
 
 _MAX_PATH_LENGTH = 128
+_OURS = 500
+"""From this status on it is our fault."""
 
 logger = Logger(child=True)
 
@@ -32,10 +35,13 @@ def json_response(value: Any, *, status: int = 200, headers: Mapping[str, str] |
     return Response(status, {"content-type": "application/json", **(headers or {})}, to_json(value))
 
 
-def error_response(error: Exception, *, headers: Mapping[str, str] | None = None) -> Response:
-    """What the caller is told about `error`; what is our fault is logged."""
-    known = to_sluice_error(error)
-    return json_response(error_body(known), status=known.status, headers={**(headers or {}), **known.headers})
+def error_response(error: Exception, request_id: str) -> Response:
+    """What the caller is told about `error`. It is one line in the log, and in detail if it is our fault."""
+    known = to_sluice_error(error, request_id)
+    if known.status < _OURS:
+        logger.info("refused", extra={"request_id": request_id, "status": known.status, "code": known.code})
+    headers = {**request_id_headers(request_id), **known.headers}
+    return json_response(error_body(known), status=known.status, headers=headers)
 
 
 def error_body(error: SluiceError) -> dict[str, dict[str, str | None]]:
@@ -43,7 +49,7 @@ def error_body(error: SluiceError) -> dict[str, dict[str, str | None]]:
     return {"error": {"message": error.message, "type": error.type, "param": error.param, "code": error.code}}
 
 
-def to_sluice_error(error: Exception) -> SluiceError:
+def to_sluice_error(error: Exception, request_id: str | None = None) -> SluiceError:
     """`error` as one that has an answer: an unexpected one becomes a 500 that says nothing of it.
 
     What is our fault is logged with its type and where it was raised. Messages of unexpected errors are neither logged
@@ -52,10 +58,10 @@ def to_sluice_error(error: Exception) -> SluiceError:
     if isinstance(error, ValidationError):
         return invalid_request(error)
     if isinstance(error, SluiceError):
-        if error.status >= 500:
-            _log("Answered with %s", error, reason=error.message)
+        if error.status >= _OURS:
+            _log("Answered with %s", error, request_id=request_id, reason=error.message, status=error.status)
         return error
-    _log("Unexpected %s", error)
+    _log("Unexpected %s", error, request_id=request_id)
     return SluiceError("Sluice failed to answer this request, and has logged why.")
 
 
@@ -77,7 +83,7 @@ def to_json(value: Any) -> bytes:
         return json.dumps(value, separators=(",", ":")).encode()
 
 
-def _log(message: str, error: Exception, **fields: str) -> None:
+def _log(message: str, error: Exception, **fields: str | int | None) -> None:
     logger.error(message, type(error).__name__, extra={**fields, "raised": _raised(error)})
 
 

@@ -1,6 +1,7 @@
 """Powertools' REST resolver, set up the way all handlers but chat use it. Import it in handlers only: it is heavy."""
 
 from collections.abc import Iterable, Mapping
+from contextvars import ContextVar
 from typing import Any
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
@@ -13,9 +14,13 @@ from sluice.errors import InvalidRequestError
 from sluice.http import sse
 from sluice.http.authentication import Principal, authenticate, require_role
 from sluice.http.bodies import invalid_request, parse_body
+from sluice.http.headers import new_request_id, request_id_headers
 from sluice.http.responses import Response, error_response, json_response, no_route
 from sluice.settings import settings
 from sluice.tenants.tenant import Role
+
+# Not in the resolver's own context: invocations in several threads, as in tests, would share it.
+_request_id: ContextVar[str] = ContextVar("_request_id")
 
 
 class RestApp(APIGatewayRestResolver):
@@ -25,6 +30,16 @@ class RestApp(APIGatewayRestResolver):
         super().__init__(debug=False)
         self.exception_handler(Exception)(self._failed)
         self.not_found(self._no_route)
+
+    def resolve(self, event: Mapping[str, Any], context: Any) -> dict[str, Any]:
+        """Answer one invocation of the function."""
+        _request_id.set(new_request_id())
+        return super().resolve(event, context)
+
+    @property
+    def request_id(self) -> str:
+        """What the current request is called."""
+        return _request_id.get()
 
     def principal(self, role: Role) -> Principal:
         """Who sent the current request, who must have this role."""
@@ -65,27 +80,27 @@ class RestApp(APIGatewayRestResolver):
         self, value: Any, *, status: int = 200, headers: Mapping[str, str] | None = None
     ) -> PowertoolsResponse[str]:
         """`value` as JSON."""
-        return _to_powertools(json_response(value, status=status, headers=headers))
+        return self._named(json_response(value, status=status, headers=headers))
 
     def events(self, values: Iterable[Any], *, headers: Mapping[str, str]) -> PowertoolsResponse[str]:
         """`values` as the server-sent events of a stream that went well, all at once."""
         body = b"".join((*map(sse.event, values), sse.done()))
-        return _to_powertools(Response(200, {"content-type": sse.CONTENT_TYPE, **headers}, body))
+        return self._named(Response(200, {"content-type": sse.CONTENT_TYPE, **headers}, body))
 
     def _failed(self, error: Exception) -> PowertoolsResponse[str]:
-        return _to_powertools(error_response(error))
+        return self._named(error_response(error, self.request_id))
 
     def _no_route(self, _error: NoRouteError) -> PowertoolsResponse[str]:
         path = self.current_event.path
         # Powertools knows no 405 and does not show its routes to its users.
         routes = self._static_routes + self._dynamic_routes
         allowed = {route.method for route in routes if route.rule.fullmatch(path)}
-        return _to_powertools(error_response(no_route(self.current_event.http_method, path, allowed)))
+        return self._named(error_response(no_route(self.current_event.http_method, path, allowed), self.request_id))
 
-
-def _to_powertools(response: Response) -> PowertoolsResponse[str]:
-    return PowertoolsResponse(
-        status_code=response.status,
-        headers={name: [value] for name, value in response.headers.items()},
-        body=response.body.decode(),
-    )
+    def _named(self, response: Response) -> PowertoolsResponse[str]:
+        headers = {**request_id_headers(self.request_id), **response.headers}
+        return PowertoolsResponse(
+            status_code=response.status,
+            headers={name: [value] for name, value in headers.items()},
+            body=response.body.decode(),
+        )

@@ -42,8 +42,8 @@ class Problem:
             "description": self.description,
             "content": {"application/json": {"schema": schema, "example": {"error": error}}},
         }
-        if self.says_when_to_retry:
-            response["headers"] = {"retry-after": {"$ref": "#/components/headers/retry-after"}}
+        names = ["x-sluice-request-id", *(["retry-after"] if self.says_when_to_retry else [])]
+        response["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
         return response
 
 
