@@ -123,6 +123,7 @@ def forget() -> None:
     """Make the next request start as in a fresh process."""
     settings.settings.cache_clear()
     assembly.gateway.cache_clear()
+    assembly.breaker.cache_clear()
     assembly._loader.cache_clear()
     authentication.key_verifier.cache_clear()
 

@@ -9,7 +9,7 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.logging import correlation_paths
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from sluice.assembly import registry, task_library, task_runner
+from sluice.assembly import breaker, registry, task_library, task_runner
 from sluice.conversations.archive import ConversationArchive
 from sluice.gateway import RequestContext
 from sluice.genai.answers import TaskAnswer
@@ -28,7 +28,7 @@ def genai() -> Genai:
     """What this function's routes do."""
     archive = ConversationArchive(settings().conversations_table)
     most = settings().prompt_max_characters
-    return Genai(task_runner(), task_library(), archive, registry, prompt_max_characters=most)
+    return Genai(task_runner(), task_library(), archive, registry, breaker(), prompt_max_characters=most)
 
 
 def _context() -> RequestContext:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -346,6 +347,18 @@ def test_health_takes_no_key_and_asks_nobody(aws: Aws, genai: Genai, fake: FakeP
     _forget()
     sick = genai.send(f"GET {GENAI}/health", api_key="")
     assert (sick.status, sick.body["error"]["code"]) == (503, "no_provider_available")
+
+
+def test_nobody_is_there_to_ask_while_every_circuit_is_open(genai: Genai, fake: FakeProvider) -> None:
+    fake.add_fault("500", times=None)
+    for model_ in ("small", "large"):
+        with ThreadPoolExecutor(6) as pool:
+            asked = [{"message": f"{number}?", "model": model_} for number in range(6)]
+            assert set(pool.map(lambda body: genai.post("chat", body).status, asked)) == {503}
+    number = len(fake.requests())
+    sick = genai.send(f"GET {GENAI}/health", api_key="")
+    assert (sick.status, sick.body["error"]["code"]) == (503, "no_provider_available")
+    assert len(fake.requests()) == number
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,19 @@ def test_auto_spares_the_smart_tier_only_where_a_small_model_can_answer() -> Non
     assert groups(planned("auto", by_groq, elsewhere)) == [["g#small"]]
 
 
+def test_images_go_to_models_that_can_see() -> None:
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    shown = [{"role": "user", "content": [{"type": "text", "text": "What is it?"}, image]}]
+    blind = SMALL | {"text_only": True}
+    assert groups(planned("auto", entry("one", {"small": blind, "large": LARGE}), messages=shown)) == [["one#large"]]
+    assert groups(planned("small", entry("one"), messages=shown)) == [["one#small"]]
+    assert groups(planned("small", entry("one", {"small": blind}))) == [["one#small"]]
+    refusal = {"role": "assistant", "content": [{"type": "refusal", "refusal": "No."}]}
+    assert groups(planned("small", entry("one", {"small": blind}), messages=[refusal, *said(1)])) == [["one#small"]]
+    refused_ = refused(InvalidRequestError, "small", entry("one", {"small": blind}), messages=shown)
+    assert (refused_.param, refused_.message) == ("messages", "messages: the model takes text only.")
+
+
 def test_only_what_is_allowed_and_switched_on_is_planned() -> None:
     one = entry("one")
     assert groups(planned("large", one, allowed=("small",))) == [["one#small"]]

@@ -37,13 +37,19 @@ def registry() -> Registry:
 
 
 @cache
+def breaker() -> Breaker:
+    """The circuits of this process's view."""
+    return Breaker(settings().circuit_breakers_table)
+
+
+@cache
 def gateway() -> Gateway:
     """The gateway of this process, on the tables and secrets that the settings name."""
     configured = settings()
     ledger = Ledger(configured.quota_table)
     accounts = Accounts(ledger)
     weights = Weights(configured.health_weight, configured.quota_weight, configured.speed_weight)
-    router = Router(accounts, Breaker(configured.circuit_breakers_table), weights)
+    router = Router(accounts, breaker(), weights)
     books = Books(ledger, accounts, ResponseCache(configured.response_cache_table), configured)
     conversations = Conversations(ConversationStore(configured.conversations_table))
     return Gateway(

@@ -37,7 +37,8 @@ FREE = Price(0.0, 0.0)
 class Model:
     """One model of one provider, before any credential. `limits` maps limit names to capacities per credential.
 
-    `serves` are the tiers it may be chosen for, None for its own; a model that serves none is reached by name only.
+    `serves` are the tiers it may be chosen for, None for its own; a model that serves none is reached by name only. One
+    that is `text_only` takes no images or sounds.
     """
 
     id: str
@@ -50,6 +51,7 @@ class Model:
     aliases: tuple[str, ...] = ()
     fallbacks: tuple[str, ...] = ()
     serves: tuple[Tier, ...] | None = None
+    text_only: bool = False
 
     def can_serve(self, tier: Tier) -> bool:
         """Whether the router may choose it when it looks for `tier`."""
@@ -266,6 +268,7 @@ def _read_model(row: _Row, providers: Mapping[str, ProviderRow]) -> Model:
         aliases=row.texts("aliases"),
         fallbacks=row.texts("fallbacks"),
         serves=row.tiers("serves") if row.has("serves") else None,
+        text_only=row.has("text_only") and row.truth("text_only"),
     )
     row.end()
     if model.max_completion_tokens > context_window:

@@ -35,6 +35,7 @@ from sluice.http.authentication import Principal
 from sluice.http.bodies import invalid_request
 from sluice.http.responses import error_body, to_sluice_error
 from sluice.providers.registry import Registry
+from sluice.routing.breaker import Breaker
 from sluice.tasks.library import Library
 from sluice.tasks.running import Runner, TaskRequest, TaskResult, as_text
 from sluice.usage.report import report, usage_sums
@@ -60,6 +61,7 @@ class Genai:
         library: Library,
         archive: ConversationArchive,
         registry: Callable[[], Registry],
+        breaker: Breaker,
         *,
         prompt_max_characters: int,
     ) -> None:
@@ -67,6 +69,7 @@ class Genai:
         self._library = library
         self._archive = archive
         self._registry = registry
+        self._breaker = breaker
         self._prompt_max_characters = prompt_max_characters
         self._pool = ThreadPoolExecutor(MOST_BATCHED, thread_name_prefix="batch")
 
@@ -144,9 +147,12 @@ class Genai:
         return {"object": "stats", "from": first.isoformat(), "to": last.isoformat(), **report(sums)}
 
     def health(self) -> JsonObject:
-        """Whether there is somebody to ask; nobody is asked. NoProviderError if there is not."""
-        if not any(deployment.enabled for deployment in self._registry().deployments):
+        """Whether there is somebody to ask; nobody is asked. NoProviderError if there is not, or not at the moment."""
+        enabled = [deployment for deployment in self._registry().deployments if deployment.enabled]
+        if not enabled:
             raise NoProviderError("There is no deployment: the credentials secret holds none that is enabled.")
+        if all(self._breaker.is_open(deployment.id) for deployment in enabled):
+            raise NoProviderError("Every deployment has failed too often lately and is left alone for a minute.")
         return {"status": "healthy"}
 
     def _said(self, turn: Turn) -> list[JsonObject]:

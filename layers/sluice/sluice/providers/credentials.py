@@ -66,6 +66,7 @@ class CredentialModel(_Strict):
     aliases: tuple[Name, ...] | None = None
     fallbacks: tuple[Name, ...] | None = None
     serves: tuple[Tier, ...] | None = None
+    text_only: bool | None = None
     enabled: bool = True
 
 

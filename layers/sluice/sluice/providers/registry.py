@@ -302,6 +302,7 @@ def _model(name: str, row: ProviderRow, known: Model | None, entry: CredentialMo
         aliases=known.aliases if entry.aliases is None else entry.aliases,
         fallbacks=known.fallbacks if entry.fallbacks is None else entry.fallbacks,
         serves=known.serves if entry.serves is None else entry.serves,
+        text_only=known.text_only if entry.text_only is None else entry.text_only,
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sluice.catalog import Tier
-from sluice.chat import AUTO, ChatRequest
+from sluice.chat import AUTO, ChatRequest, Message
 from sluice.errors import ContextOverflowError, InvalidRequestError, NoProviderError, PermissionDeniedError
 from sluice.providers.registry import Deployment, Registry
 from sluice.quota.estimate import prompt_weight
@@ -12,6 +12,9 @@ from sluice.routing.intent import Complexity, classify
 
 # A prompt is refused for its length only when it is surely too long; closer calls are the provider's.
 _MOST_CHARACTERS_PER_TOKEN = 5
+
+# Parts of a message that are words. Others are images, sounds and files.
+_WRITTEN = frozenset({"text", "refusal"})
 
 # Asked of every provider that knows it, and of no other.
 _ALWAYS_SUPPORTED = {"stream_options"}
@@ -82,13 +85,22 @@ def _distinct(groups: Iterable[tuple[Deployment, ...]]) -> list[tuple[Deployment
 
 
 def _supporting(request: ChatRequest, groups: list[tuple[Deployment, ...]]) -> list[tuple[Deployment, ...]]:
-    """Leave out whose provider can't take a field of the request, and say which field when that is everybody."""
+    """Leave out who can't take a field of the request, or its images, and say which when that is everybody."""
     given = {name for name in request.model_fields_set if getattr(request, name) is not None} - _ALWAYS_SUPPORTED
     kept = [tuple(each for each in group if not given & each.provider.unsupported_fields) for group in groups]
     if not any(kept):
         name = min(given & groups[0][0].provider.unsupported_fields)
         raise InvalidRequestError(f"{name} is not supported by the model's provider.", param=name)
+    if any(_has_more_than_text(message) for message in request.messages):
+        kept = [tuple(each for each in group if not each.model.text_only) for group in kept]
+        if not any(kept):
+            raise InvalidRequestError("messages: the model takes text only.", param="messages")
     return [group for group in kept if group]
+
+
+def _has_more_than_text(message: Message) -> bool:
+    parts = message.content if isinstance(message.content, list) else ()
+    return any(part.type not in _WRITTEN for part in parts)
 
 
 def _fitting(request: ChatRequest, groups: list[tuple[Deployment, ...]]) -> tuple[tuple[Deployment, ...], ...]:
