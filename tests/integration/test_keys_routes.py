@@ -124,7 +124,7 @@ def test_a_tenant_is_made_with_all_it_owns_and_listed(keys: Keys) -> None:
         "id": "zoo",
         "name": "The Zoo",
         "budget_usd_per_month": 12.345678901,
-        "guard_modes": {"prompt.secrets": "block", "personal-data": "off"},
+        "guard_modes": {"personal-email": "block", "prompt-oversized": "off"},
         "allowed_models": ["auto", "llama-3.1-8b-instant"],
         "cache_ttl_seconds": 60,
     }
@@ -262,7 +262,8 @@ def test_a_wrong_key_is_refused_at_its_field_and_nothing_is_stored(keys: Keys, b
         ({"budget_usd_per_month": 1e10}, "budget_usd_per_month"),
         ({"budget_usd_per_month": 0.1234567891}, "budget_usd_per_month"),
         ({"budget_usd_per_month": "a lot"}, "budget_usd_per_month"),
-        ({"guard_modes": {"secrets": "loud"}}, "guard_modes.secrets"),
+        ({"guard_modes": {"personal-email": "loud"}}, "guard_modes.personal-email"),
+        ({"guard_modes": {"personal-emial": "off"}}, "guard_modes.personal-emial"),
         ({"guard_modes": {"no spaces": "off"}}, "guard_modes.no spaces"),
         ({"guard_modes": ["secrets"]}, "guard_modes"),
         ({"allowed_models": []}, "allowed_models"),

@@ -16,6 +16,7 @@ from typing import Any
 
 import re2
 
+from sluice.errors import InvalidRequestError
 from sluice.guards.disguises import DISGUISES
 from sluice.guards.validators import VALIDATORS
 from sluice.guards.views import encode, fold, words
@@ -147,6 +148,13 @@ def rules() -> tuple[Rule, ...]:
 def rule_ids() -> frozenset[str]:
     """Every id that a tenant can give a mode for."""
     return frozenset({PROMPT_EMPTY, PROMPT_OVERSIZED} | {rule.id for rule in rules()})
+
+
+def check_rule_ids(ids: Iterable[str], param: str) -> None:
+    """InvalidRequestError, naming the field below `param`, for an id of no rule: a mode for it would do nothing."""
+    for field in (f"{param}.{each}" for each in ids if each not in rule_ids()):
+        known = ", ".join(sorted(rule_ids()))
+        raise InvalidRequestError(f"{field}: there is no such guard rule; there are {known}.", param=field)
 
 
 class TextMatcher:

@@ -127,11 +127,13 @@ def _param(place: tuple[int | str, ...]) -> str:
 def _reason(kind: str, message: str) -> str:
     if kind == "missing":
         return "this field is required"
+    if kind == "extra_forbidden":
+        return "there is no such field"
     if kind == "union_tag_invalid":
         # Pydantic's own words would repeat the input.
         return "the value is none of those expected"
     if kind == "json_invalid":
         return message.replace("Invalid JSON", "the request body is not valid JSON")
     # "Input should be", "Tuple should have": what Python calls the value is of no use to the caller.
-    subject, verb, rest = message.removeprefix("Value error, ").partition("should ")
+    subject, verb, rest = message.removeprefix("Value error, ").replace(" after validation", "").partition("should ")
     return f"{verb}{rest}" if verb else subject

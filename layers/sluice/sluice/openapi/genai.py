@@ -230,7 +230,10 @@ OPERATIONS = (
         path="/api/v1/genai/batch",
         tag=_TAG,
         summary="Answer several messages and prompts at once",
-        description="What fails has an error in its place, and the others are answered.",
+        description=(
+            "What fails has an error in its place, and the others are answered. All are answered at the same time: of "
+            "two that are of one session, one has a conflict."
+        ),
         role=Role.CALLER,
         body=Batch,
         example={

@@ -216,7 +216,8 @@ OPERATIONS = (
         summary="Run a task",
         description=(
             "`inputs` has to match the task's `input_schema`. With `stream` the answer is server-sent events: chunks "
-            "as in a chat, then the result itself."
+            "as in a chat, then the result itself; all come at once, for the answer is judged whole before. "
+            "`Cache-Control: no-cache` asks for a new answer."
         ),
         role=Role.CALLER,
         parameters={"name": _NAME},

@@ -18,7 +18,11 @@ class Use(Shown):
     total_tokens: int
     cost_usd: float
     cache_hits: int
-    errors: int
+    errors: int = Field(
+        description=(
+            "Requests that a model was paid for, but not answered: withheld, broken off, or asked for once more."
+        )
+    )
     average_response_time_ms: int | None
 
 

@@ -58,9 +58,8 @@ def plan(
     if allowed_models is not None:
         groups = [tuple(each for each in group if each.model.is_among(allowed_models)) for group in groups]
         if not any(groups):
-            raise PermissionDeniedError(
-                f"The tenant may not use the model {request.model!r}.", param="model", code="model_not_allowed"
-            )
+            whom = "any model that is served" if request.model == AUTO else f"the model {request.model!r}"
+            raise PermissionDeniedError(f"The tenant may not use {whom}.", param="model", code="model_not_allowed")
     fitting = _fitting(request, _supporting(request, _distinct(groups)))
     if request.model == AUTO and complexity.tier is Tier.FAST:
         # Easy work has no part in the scarce model's quota, unless no small one can take it at all.

@@ -59,7 +59,7 @@ def parse_template(source: str) -> nodes.Template:
         check_tokens(environment.lex(source))
         parsed = environment.parse(source)
     except TemplateSyntaxError as error:
-        raise TemplateError(f"line {error.lineno}: {error.message}") from None
+        raise TemplateError(f"line {error.lineno}: {(error.message or 'is no template').rstrip('.')}") from None
     check_size(parsed)
     return parsed
 
