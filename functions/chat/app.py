@@ -33,7 +33,7 @@ from sluice.gateway import Answer, RequestContext, StreamedAnswer
 from sluice.http import llm, models, sse
 from sluice.http.authentication import authenticate
 from sluice.http.bodies import parse_body
-from sluice.http.headers import new_request_id
+from sluice.http.headers import new_request_id, request_id_headers
 from sluice.http.responses import Response as Built
 from sluice.http.responses import error_response, json_response, no_route, to_sluice_error
 from sluice.http.streaming import iterate_in_thread
@@ -119,7 +119,7 @@ class _EventStream(StreamingResponse):
             yield sse.done()
         except Exception as error:  # noqa: BLE001 -- the outermost edge of a stream: its status is sent already
             _count_block(error)
-            yield sse.error_event(to_sluice_error(error))
+            yield sse.error_event(to_sluice_error(error, self.headers["x-sluice-request-id"]))
 
 
 async def list_models(request: Request) -> Response:
@@ -178,10 +178,12 @@ def _answering(endpoint: _Endpoint) -> _Endpoint:
     async def answer(request: Request) -> Response:
         request_id = request.state.request_id = new_request_id()
         try:
-            return await endpoint(request)
+            response = await endpoint(request)
         except Exception as error:  # noqa: BLE001 -- Starlette would log the message, which may hold a prompt
             _count_block(error)
             return _to_starlette(error_response(error, request_id))
+        response.headers.update(request_id_headers(request_id))
+        return response
 
     return answer
 

@@ -199,20 +199,26 @@ def test_the_usage_chunk_comes_only_when_asked_for(chat: ChatServer, fake: FakeP
 
 
 def test_the_models_that_a_tenant_may_use_are_listed_after_auto(aws: Aws, fake: FakeProvider) -> None:
-    aws.set_credentials(gateway(fake, "one", models={"small": model(aliases=["little"]), "large": model("smart")}))
+    models = {"small": model(aliases=["little"]), "large": model("smart"), "guard": model(serves=[])}
+    aws.set_credentials(gateway(fake, "one", models=models))
     with serving(aws) as chat:
         narrow = chat.tenant("narrow", allowed_models=["little"])
-        assert [each.id for each in chat.openai().models.list()] == ["auto", "small", "large"]
+        assert [each.id for each in chat.openai().models.list()] == ["auto", "small", "large", "guard"]
         assert [each.id for each in chat.openai(narrow).models.list()] == ["auto", "small"]
         assert chat.openai(narrow).models.retrieve("auto").owned_by == "sluice"
         assert chat.openai(narrow).models.retrieve("little").id == "small"
         with pytest.raises(openai.NotFoundError) as raised:
             chat.openai(narrow).models.retrieve("large")
         assert raised.value.code == "model_not_found"
-        idle = chat.openai(chat.tenant("idle", allowed_models=["gone"]))
-        assert list(idle.models.list()) == []
-        with pytest.raises(openai.NotFoundError):
-            idle.models.retrieve("auto")
+        for name, allowed, listed in (("idle", "gone", []), ("guarded", "guard", ["guard"])):
+            client = chat.openai(chat.tenant(name, allowed_models=[allowed]))
+            assert [each.id for each in client.models.list()] == listed
+            with pytest.raises(openai.NotFoundError) as raised:
+                client.models.retrieve("auto")
+            assert str(raised.value.request_id).startswith("req_")
+            with pytest.raises(openai.PermissionDeniedError, match="auto chooses from"):
+                client.chat.completions.create(model="auto", messages=HELLO)
+        assert str(chat.openai().models.list()._request_id).startswith("req_")
 
 
 def test_the_sdks_raise_their_own_class_for_each_refusal(aws: Aws, fake: FakeProvider) -> None:

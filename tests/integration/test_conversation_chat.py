@@ -321,6 +321,23 @@ def test_how_hard_a_turn_is_is_judged_by_its_question(small_and_large: ChatServe
     assert answer.headers["x-sluice-model"] == "large"
 
 
+def test_an_image_that_was_shown_before_needs_a_model_that_sees(aws: Aws, fake: FakeProvider) -> None:
+    models = {"small": model(text_only=True), "large": model("smart", fallbacks=["small"])}
+    aws.set_credentials(gateway(fake, "one", models=models))
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    shown = {"role": "user", "content": [{"type": "text", "text": "What is it?"}, image]}
+    with serving(aws) as chat:
+        for message in (shown, user("And what colour?")):
+            assert chat.post(body(message, model="auto")).headers["x-sluice-model"] == "large"
+        assert fake.last_body()["messages"][0] == shown
+        refused = chat.post(body(user("And how large?"), model="small"))
+        assert (refused.status_code, refused.json()["error"]["param"]) == (400, "messages")
+        # Nobody has the turn: the next is answered, and by nobody who is blind.
+        fake.add_fault("500", times=None, model="large")
+        assert chat.post(body(user("And how old?"), model="large")).status_code == 503
+        assert chat.post(body(user("Else?"), conversation="c-2", model="large")).headers["x-sluice-model"] == "small"
+
+
 def test_a_table_that_does_not_answer_refuses_a_turn_and_nothing_is_spent(chat: ChatServer, fake: FakeProvider) -> None:
     chat.aws.dynamodb.delete_table(TableName=chat.aws.table(TABLE))
     try:

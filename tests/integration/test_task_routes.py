@@ -448,6 +448,26 @@ def test_a_wrong_query_is_refused_at_its_field(tasks: Tasks, query: dict[str, st
     assert (answer.status, answer.error["param"]) == (400, param)
 
 
+def test_an_answer_that_a_guard_withheld_names_no_input_and_counts_against_its_version(
+    tasks: Tasks, fake: FakeProvider
+) -> None:
+    fake.configure(answer="The key is sk-proj-Zq8Lw3Xv9Bn2Mk5Jh7Gf4Ds6Ap1Qo0RtYuIeWqZxCvBn.")
+    answer = tasks.run("explanation", example_of("explanation"))
+    assert (answer.status, answer.error["code"], answer.error["param"]) == (400, "secret-api-key", None)
+    [result] = tasks.send("GET /v1/tasks/explanation/results").body["data"]
+    assert (result["requests"], result["failures"]) == (1, 1)
+
+
+def test_an_answer_that_its_caller_cut_off_is_no_failure_and_not_asked_for_again(
+    tasks: Tasks, fake: FakeProvider
+) -> None:
+    fake.configure(answer=json.dumps(QUESTIONS))
+    answer = tasks.run("question_generation", example_of("question_generation"), max_tokens=5)
+    assert (answer.status, answer.error["code"], answer.error["param"]) == (502, "invalid_answer", "max_tokens")
+    assert len(fake.requests()) == 1
+    assert tasks.send("GET /v1/tasks/question_generation/results").body["data"] == []
+
+
 def test_results_are_in_the_order_of_their_versions(tasks: Tasks) -> None:
     for number in range(1, 11):
         tasks.send("POST /v1/tasks/remediation/versions", {"definition": definition()})

@@ -86,8 +86,11 @@ def test_images_go_to_models_that_can_see() -> None:
     assert groups(planned("small", entry("one", {"small": blind}))) == [["one#small"]]
     refusal = {"role": "assistant", "content": [{"type": "refusal", "refusal": "No."}]}
     assert groups(planned("small", entry("one", {"small": blind}), messages=[refusal, *said(1)])) == [["one#small"]]
-    refused_ = refused(InvalidRequestError, "small", entry("one", {"small": blind}), messages=shown)
-    assert (refused_.param, refused_.message) == ("messages", "messages: the model takes text only.")
+    wrong = refused(InvalidRequestError, "small", entry("one", {"small": blind}), messages=shown)
+    assert (wrong.param, wrong.message) == (
+        "messages",
+        "messages: the model takes text only, no images or sounds.",
+    )
 
 
 def test_only_what_is_allowed_and_switched_on_is_planned() -> None:

@@ -29,7 +29,7 @@ from sluice.purse import Purse
 from sluice.relay import OpenedStream, Relay
 from sluice.routing.accounts import Routed
 from sluice.routing.intent import Complexity
-from sluice.routing.plan import Plan, plan
+from sluice.routing.plan import Plan, has_images, plan
 from sluice.routing.router import Router
 
 type _AskProvider[T] = Callable[[Provider, ChatRequest, Deployment, Deadline], T]
@@ -142,7 +142,8 @@ class Gateway:
     def _enter(self, request: ChatRequest, principal: Principal, context: RequestContext) -> Entry:
         """Judge the prompt, find who may answer, then count the caller and look in the cache, both at once.
 
-        How hard a request is, and who may answer it, is found from what is new in it, not from what was said before.
+        How hard a request is, and who may answer it, is found from what is new in it, not from what was said before;
+        only images in that need a model that can see.
         """
         if self._default_max_tokens and request.completion_limit is None:
             request = request.model_copy(update={"max_tokens": self._default_max_tokens})
@@ -153,8 +154,11 @@ class Gateway:
             own_turn = self._begin_turn(conversation_id, request, principal, context, chosen)
         turn = own_turn or context.turn
         with abandoned_on_failure(own_turn):
+            whole = turn.continued(request) if turn else request
+            if turn and has_images(whole):
+                chosen = self._plan(request, principal, context, takes_images=True)
             return self._books.open(
-                turn.continued(request) if turn else request,
+                whole,
                 principal,
                 context.request_id,
                 chosen,
@@ -173,7 +177,13 @@ class Gateway:
         findings = check_prompt(request.messages, max_characters=self._prompt_max_characters, modes=guard_modes(tenant))
         raise_if_blocked(findings)
         check_schema(request.response_format)
-        return findings, plan(request, self._registry(), tenant.allowed_models, context.complexity)
+        return findings, self._plan(request, principal, context)
+
+    def _plan(
+        self, request: ChatRequest, principal: Principal, context: RequestContext, *, takes_images: bool = False
+    ) -> Plan:
+        allowed = principal.tenant.allowed_models
+        return plan(request, self._registry(), allowed, context.complexity, takes_images=takes_images)
 
     def _begin_turn(
         self,

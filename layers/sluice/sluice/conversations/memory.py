@@ -58,13 +58,13 @@ class Conversations:
         try:
             # A turn has a question and an answer, if not more.
             history = self._store.history(claim, -(-self._limits.messages // 2))
+            system = system or claim.system
+            limits = self._limits.for_model(context_window, system, request.completion_limit)
+            past = remembered([message for turn in history for message in turn.messages], asked, limits)
         except BaseException:
             with surviving("giving up a turn"):
                 self._store.abandon(claim)
             raise
-        system = system or claim.system
-        limits = self._limits.for_model(context_window, system, request.completion_limit)
-        past = remembered([message for turn in history for message in turn.messages], asked, limits)
         # What a task is told is for its run alone.
         kept = system if made_of is None else claim.system
         return OpenTurn(self._store, claim, kept, past, asked, history, made_of)

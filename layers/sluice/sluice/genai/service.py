@@ -36,6 +36,7 @@ from sluice.http.bodies import invalid_request
 from sluice.http.responses import error_body, to_sluice_error
 from sluice.providers.registry import Registry
 from sluice.routing.breaker import Breaker
+from sluice.tasks.delimiting import without_tags
 from sluice.tasks.library import Library
 from sluice.tasks.running import Runner, TaskRequest, TaskResult, as_text
 from sluice.usage.report import report, usage_sums
@@ -157,7 +158,7 @@ class Genai:
 
     def _said(self, turn: Turn) -> list[JsonObject]:
         """What was said in a turn: by the user what came in, not the prompt that a task made of it."""
-        said = [{"role": message.role, "content": message.text} for message in turn.messages]
+        said = [{"role": message.role, "content": without_tags(message.text)} for message in turn.messages]
         if turn.made_of is not None and said and (main := self._main_input(turn.made_of.task)):
             said[0]["content"] = as_text(turn.made_of.inputs.get(main, ""))
         return said
@@ -202,7 +203,7 @@ class Genai:
             prompt = _read(item, CustomPrompt)
             return self._custom(prompt, self._named_session(prompt, principal), principal, own).body
         except Exception as error:  # noqa: BLE001 -- the outermost edge of one of several answers
-            known = to_sluice_error(error)
+            known = to_sluice_error(error, own.request_id)
             known.param = f"requests[{place}]" + (f".{known.param}" if known.param else "")
             return dict(error_body(known))
 

@@ -76,6 +76,8 @@ class ListedModel:
     tier: Tier
     context_window: int
     aliases: tuple[str, ...]
+    serves_a_tier: bool
+    """Whether "auto" may come to it."""
 
     @property
     def owned_by(self) -> str:
@@ -157,6 +159,7 @@ class Registry:
                         tier=enabled[0].model.tier,
                         context_window=max(deployment.model.context_window for deployment in enabled),
                         aliases=tuple(dict.fromkeys(alias for each in enabled for alias in each.model.aliases)),
+                        serves_a_tier=any(each.model.can_serve(tier) for each in enabled for tier in Tier),
                     )
                 )
         return listed

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sluice.catalog import Tier
-from sluice.chat import AUTO, ChatRequest, Message
+from sluice.chat import AUTO, ChatRequest
 from sluice.errors import ContextOverflowError, InvalidRequestError, NoProviderError, PermissionDeniedError
 from sluice.providers.registry import Deployment, Registry
 from sluice.quota.estimate import prompt_weight
@@ -39,10 +39,13 @@ def plan(
     registry: Registry,
     allowed_models: tuple[str, ...] | None,
     complexity: Complexity | None = None,
+    *,
+    takes_images: bool = False,
 ) -> Plan:
     """Find who may answer `request`: the tier its complexity asks for, or the model it names; then their stand-ins.
 
-    A task knows its own `complexity`; that of free chat is judged here.
+    A task knows its own `complexity`; that of free chat is judged here. `takes_images` asks for models that take images
+    or sounds though there are none in `request`: they are in what was said before.
 
     Raises NotFoundError for an unknown model, PermissionDeniedError for one the tenant may not use,
     ContextOverflowError and InvalidRequestError for a request that fits none, NoProviderError when none is switched on.
@@ -58,9 +61,9 @@ def plan(
     if allowed_models is not None:
         groups = [tuple(each for each in group if each.model.is_among(allowed_models)) for group in groups]
         if not any(groups):
-            whom = "any model that is served" if request.model == AUTO else f"the model {request.model!r}"
+            whom = "any model that auto chooses from" if request.model == AUTO else f"the model {request.model!r}"
             raise PermissionDeniedError(f"The tenant may not use {whom}.", param="model", code="model_not_allowed")
-    fitting = _fitting(request, _supporting(request, _distinct(groups)))
+    fitting = _fitting(request, _supporting(request, _distinct(groups), takes_images or has_images(request)))
     if request.model == AUTO and complexity.tier is Tier.FAST:
         # Easy work has no part in the scarce model's quota, unless no small one can take it at all.
         fitting = fitting[:1]
@@ -83,23 +86,26 @@ def _distinct(groups: Iterable[tuple[Deployment, ...]]) -> list[tuple[Deployment
     return distinct
 
 
-def _supporting(request: ChatRequest, groups: list[tuple[Deployment, ...]]) -> list[tuple[Deployment, ...]]:
+def _supporting(
+    request: ChatRequest, groups: list[tuple[Deployment, ...]], takes_images: bool
+) -> list[tuple[Deployment, ...]]:
     """Leave out who can't take a field of the request, or its images, and say which when that is everybody."""
     given = {name for name in request.model_fields_set if getattr(request, name) is not None} - _ALWAYS_SUPPORTED
     kept = [tuple(each for each in group if not given & each.provider.unsupported_fields) for group in groups]
     if not any(kept):
         name = min(given & groups[0][0].provider.unsupported_fields)
         raise InvalidRequestError(f"{name} is not supported by the model's provider.", param=name)
-    if any(_has_more_than_text(message) for message in request.messages):
+    if takes_images:
         kept = [tuple(each for each in group if not each.model.text_only) for group in kept]
         if not any(kept):
-            raise InvalidRequestError("messages: the model takes text only.", param="messages")
+            raise InvalidRequestError("messages: the model takes text only, no images or sounds.", param="messages")
     return [group for group in kept if group]
 
 
-def _has_more_than_text(message: Message) -> bool:
-    parts = message.content if isinstance(message.content, list) else ()
-    return any(part.type not in _WRITTEN for part in parts)
+def has_images(request: ChatRequest) -> bool:
+    """Whether there is more than text in a request: images, sounds or files."""
+    contents = (message.content for message in request.messages)
+    return any(part.type not in _WRITTEN for parts in contents if isinstance(parts, list) for part in parts)
 
 
 def _fitting(request: ChatRequest, groups: list[tuple[Deployment, ...]]) -> tuple[tuple[Deployment, ...], ...]:

@@ -94,9 +94,9 @@ class Runner:
         run = _Run(self._gateway, task, code, request, principal, context)
         try:
             output = run.answer(inputs)
-        except InvalidAnswerError:
-            # The version's own failure, unlike that of a provider: it is compared by these too.
-            self._count(run, time.monotonic() - started_s, quality=None)
+        except (InvalidAnswerError, GuardBlockedError) as error:
+            if _is_of_version(error, request):
+                self._count(run, time.monotonic() - started_s, quality=None)
             raise
         response_time_s = time.monotonic() - started_s
         result = _result(run, output, inputs, response_time_s)
@@ -208,6 +208,9 @@ class _Run:
         try:
             yield
         except GuardBlockedError as error:
+            if error.param is None:
+                # It was the answer.
+                raise
             error.param = f"inputs.{name}" if (name := _matched_input(error, inputs)) else "inputs"
             raise
         except SluiceError as error:
@@ -295,6 +298,14 @@ def _result(run: _Run, output: JsonValue, inputs: Inputs, response_time_s: float
 def as_text(output: JsonValue) -> str:
     """An output as a message has it."""
     return output if isinstance(output, str) else json.dumps(output, ensure_ascii=False)
+
+
+def _is_of_version(error: InvalidAnswerError | GuardBlockedError, request: TaskRequest) -> bool:
+    """Whether the answer broke a rule: the version's own failure, unlike a provider's, and unlike bad input."""
+    if isinstance(error, GuardBlockedError):
+        return error.param is None
+    was_cut_off_by_caller = error.param == "max_tokens" and request.max_tokens is not None
+    return not was_cut_off_by_caller
 
 
 def _matched_input(error: GuardBlockedError, inputs: Inputs) -> str | None:

@@ -11,10 +11,13 @@ from pydantic import JsonValue
 
 from sluice.cache.store import CachedAnswer, Found, ResponseCache, lifetime_s
 from sluice.cache.sums import CacheSums
-from sluice.chat import JsonObject
+from sluice.chat import JsonObject, Message
+from sluice.entry import guard_modes
 from sluice.errors import InvalidAnswerError, SluiceError
+from sluice.guards.prompt import check_prompt
+from sluice.guards.rules import Mode
 from sluice.questions.bank import ANY_CATEGORY, QuestionBank, Shelf
-from sluice.questions.question import PATTERN, Question, label, read_questions
+from sluice.questions.question import MOST_CHARACTERS, PATTERN, Question, label, read_questions
 from sluice.questions.selection import Selection
 from sluice.settings import settings
 from sluice.tasks.code import Call, with_properties
@@ -102,7 +105,7 @@ def _ask_for_missing(inputs: Inputs, call: Call, selection: Selection, bank: Que
             call.admit(inputs, _SOURCE)
             break
         longest_s = max(longest_s, time.monotonic() - started_s)
-        kept = [question for question in new if selection.offer_new(question)]
+        kept = [question for question in new if _may_be_repeated(question.text, call) and selection.offer_new(question)]
         rejected += invalid + len(new) - len(kept)
         # With categories the bank has one for each; without, all that the model chose are in one.
         shelved = [(question.category if selection.categories else ANY_CATEGORY, question) for question in kept]
@@ -118,13 +121,16 @@ def _ask(inputs: Inputs, call: Call, selection: Selection) -> tuple[list[Questio
         **inputs,
         "question_count": number,
         "categories": cast("list[JsonValue]", categories),
-        "avoid": _avoidable(selection.known),
+        "avoid": _avoidable(selection.known, cast("list[str]", inputs["avoid"]), call),
     }
     try:
         # What the same question was answered before is in the bank by now, as far as it was any good.
         schema = narrowed(call.task.schema or {}, number, categories)
         found = call.ask(asked, anew=True, keep=False, schema=schema)
-    except InvalidAnswerError:
+    except InvalidAnswerError as error:
+        if error.param == "max_tokens":
+            # It would be cut off again.
+            raise
         # Not even JSON: as good as no questions.
         return [], 0
     return read_questions(found, selection.categories)
@@ -149,8 +155,16 @@ def narrowed(schema: JsonObject, number: int, categories: Sequence[str]) -> Json
     return {**schema, "properties": {**schema["properties"], "questions": exactly}}
 
 
-def _avoidable(known: Sequence[str]) -> list[JsonValue]:
-    return list(known[-_MOST_AVOIDED:])
+def _avoidable(known: Sequence[str], given: Sequence[str], call: Call) -> list[JsonValue]:
+    """What a model is told to avoid: not what a guard would block, unless the caller said it, who is then told."""
+    return [text for text in known[-_MOST_AVOIDED:] if text in given or _may_be_repeated(text, call)]
+
+
+def _may_be_repeated(text: str, call: Call) -> bool:
+    """Whether a question can stand in a prompt: models are asked for others than those there are."""
+    modes = guard_modes(call.principal.tenant)
+    findings = check_prompt([Message(role="user", content=text)], max_characters=MOST_CHARACTERS, modes=modes)
+    return not any(finding.mode is Mode.BLOCK for finding in findings)
 
 
 def _shown(question: Question) -> JsonValue:
