@@ -232,7 +232,7 @@ def test_what_a_guard_blocks_is_named(genai: Genai, fake: FakeProvider, route: s
 
 def test_the_second_of_two_turns_of_a_session_gets_409(genai: Genai, fake: FakeProvider) -> None:
     session = genai.ok("chat", {"message": "Hello."})["session_id"]
-    fake.configure(latency_s=0.5)
+    fake.configure(latency_s=1.5)
     statuses: list[int] = []
     first = threading.Thread(
         target=lambda: statuses.append(genai.post("chat", {"message": "First.", "session_id": session}).status)

@@ -65,7 +65,7 @@ def test_a_conversation_is_continued_by_both_routes(chat: ChatServer, fake: Fake
 
 
 def test_the_second_of_two_turns_at_once_is_refused_at_its_field(chat: ChatServer, fake: FakeProvider) -> None:
-    fake.configure(latency_s=0.5)
+    fake.configure(latency_s=1.5)
     turn = PROMPT | {"conversation_id": "c-1"}
     first = threading.Thread(target=lambda: post(chat, "completion", turn))
     first.start()

@@ -124,7 +124,7 @@ def test_while_a_run_has_the_turn_another_gets_409_and_has_spent_nothing(
     aws: Aws, tasks: Tasks, fake: FakeProvider, task: str, inputs: dict[str, Any], model_says: list[str]
 ) -> None:
     """Also between two of its questions: neither is refused after it was paid for."""
-    fake.configure(answers=model_says, latency_s=0.5)
+    fake.configure(answers=model_says, latency_s=1.5)
     answers: list[RestAnswer] = []
     first = threading.Thread(target=lambda: answers.append(tasks.run(task, inputs, conversation_id="c1")))
     first.start()
