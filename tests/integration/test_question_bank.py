@@ -94,7 +94,7 @@ def test_a_bank_that_ends_is_read_to_its_end_only(bank: QuestionBank) -> None:
         selection = select(bank, Selection(5, ["Databases"]))
     assert selection.number == 3
     assert sent == ["Query"]
-    assert not list(bank.read(SHELF, ["Nothing there"], 5))
+    assert not list(bank.read(SHELF, ["Nothing there"], 5, frozenset))
 
 
 def test_a_bank_of_one_question_in_many_words_is_read_so_far_only(aws: Aws, bank: QuestionBank) -> None:
@@ -117,9 +117,9 @@ def test_nothing_is_read_before_it_is_taken_and_nothing_after_the_reader_stops(b
         assert sent == ["Query", "Query"]
 
 
-def test_without_a_word_on_what_is_missing_a_page_of_each_category_is_read(bank: QuestionBank) -> None:
+def test_when_nothing_is_missing_one_page_of_each_category_is_read(bank: QuestionBank) -> None:
     fill(bank, *about(range(30)), *about(range(30), "API design"))
-    read = list(bank.read(SHELF, ["Databases", "API design"], 7))
+    read = list(bank.read(SHELF, ["Databases", "API design"], 7, frozenset))
     assert [each.category for each in read] == ["Databases"] * 7 + ["API design"] * 7
 
 
@@ -136,7 +136,7 @@ def test_what_a_model_adds_is_found_by_the_next_request(bank: QuestionBank) -> N
 
 def test_a_bank_that_can_t_be_read_says_so(aws: Aws) -> None:
     def read() -> Iterator[Question]:
-        return QuestionBank(f"no-{aws.table('QUESTIONS_TABLE')}").read(SHELF, ["Databases"], 5)
+        return QuestionBank(f"no-{aws.table('QUESTIONS_TABLE')}").read(SHELF, ["Databases"], 5, frozenset)
 
     with pytest.raises(StorageUnavailableError, match="reading the question bank failed"):
         next(read())

@@ -136,7 +136,7 @@ def test_openai_s_own_decoder_reads_the_events() -> None:
 
 
 def test_headers_say_how_an_answer_came_about() -> None:
-    assert Provenance("r-1").headers() == {"x-sluice-request-id": "r-1", "x-request-id": "r-1"}
+    assert Provenance("r-1").headers() == {"x-sluice-request-id": "r-1"}
     told = Provenance(
         request_id="r-1",
         deployment="groq-1#llama",

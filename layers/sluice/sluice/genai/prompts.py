@@ -21,7 +21,7 @@ def main_input(task: Task) -> str | None:
 
 def prompt_type(library: Library, name: str) -> tuple[Task, str]:
     """The task that a prompt type is, and its main input; InvalidRequestError if there is no such type."""
-    types = _types(library)
+    types = types_by_name(library)
     if name not in types:
         raise InvalidRequestError(f"prompt_type: must be one of {', '.join(types)}.", param="prompt_type")
     return types[name]
@@ -39,10 +39,11 @@ def prompt_types(library: Library) -> JsonObject:
                 "output_format": task.file.output.format,
                 "input_schema": object_schema(task.file.inputs),
             }
-            for task, main in _types(library).values()
+            for task, main in types_by_name(library).values()
         ],
     }
 
 
-def _types(library: Library) -> dict[str, tuple[Task, str]]:
+def types_by_name(library: Library) -> dict[str, tuple[Task, str]]:
+    """The tasks that are prompt types, each with its main input."""
     return {task.name: (task, main) for task in library.shared() if (main := main_input(task))}

@@ -2,7 +2,7 @@
 
 import re
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,7 +18,7 @@ from sluice.entry import guard_modes
 from sluice.errors import InvalidRequestError, NoProviderError, NotFoundError
 from sluice.gateway import RequestContext
 from sluice.genai.answers import TaskAnswer, account, named
-from sluice.genai.prompts import main_input, prompt_type, prompt_types
+from sluice.genai.prompts import main_input, prompt_type, prompt_types, types_by_name
 from sluice.genai.requests import (
     MOST_BATCHED,
     Batch,
@@ -39,6 +39,7 @@ from sluice.routing.breaker import Breaker
 from sluice.tasks.delimiting import without_tags
 from sluice.tasks.library import Library
 from sluice.tasks.running import Runner, TaskRequest, TaskResult, as_text
+from sluice.tasks.task import Task
 from sluice.usage.report import report, usage_sums
 
 _CHAT = "chatbot"
@@ -105,7 +106,8 @@ class Genai:
         with _session_errors(session_id):
             owner = _owner(principal, query.user)
             found = self._archive.read(owner, session_id, before=None, limit=_SHOWN_TURNS)
-        turns = latest_fitting([self._said(turn) for turn in found.turns])
+        types = types_by_name(self._library)
+        turns = latest_fitting([_said(turn, types) for turn in found.turns])
         return {
             "session_id": session_id,
             "messages": [message for turn in turns for message in turn],
@@ -156,16 +158,6 @@ class Genai:
             raise NoProviderError("Every deployment has failed too often lately and is left alone for a minute.")
         return {"status": "healthy"}
 
-    def _said(self, turn: Turn) -> list[JsonObject]:
-        """What was said in a turn: by the user what came in, not the prompt that a task made of it."""
-        said = [{"role": message.role, "content": without_tags(message.text)} for message in turn.messages]
-        if turn.made_of is not None and said and (main := self._main_input(turn.made_of.task)):
-            said[0]["content"] = as_text(turn.made_of.inputs.get(main, ""))
-        return said
-
-    def _main_input(self, name: str) -> str | None:
-        return next((main_input(task) for task in self._library.shared() if task.name == name), None)
-
     def _session(self, talk: Talk, principal: Principal) -> str:
         if talk.session_id is None:
             return f"session_{uuid.uuid4().hex}"
@@ -209,6 +201,15 @@ class Genai:
 
     def _named_session(self, talk: Talk, principal: Principal) -> str | None:
         return None if talk.session_id is None else self._session(talk, principal)
+
+
+def _said(turn: Turn, types: Mapping[str, tuple[Task, str]]) -> list[JsonObject]:
+    """What was said in a turn: by the user what came in, not the prompt that a task made of it."""
+    said = [{"role": message.role, "content": without_tags(message.text)} for message in turn.messages]
+    if said and turn.made_of is not None and turn.made_of.task in types:
+        _, main = types[turn.made_of.task]
+        said[0]["content"] = as_text(turn.made_of.inputs.get(main, ""))
+    return said
 
 
 def _read[Model: BaseModel](item: JsonValue, model: type[Model]) -> Model:

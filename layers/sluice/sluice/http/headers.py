@@ -40,7 +40,6 @@ class Provenance:
         return dict(self._headers())
 
     def _headers(self) -> Iterator[tuple[str, str]]:
-        yield from request_id_headers(self.request_id).items()
         for name, text in self.fields().items():
             if text is not None:
                 # A line break would start a header of its own, and not every server refuses one.

@@ -49,7 +49,7 @@ def error_body(error: SluiceError) -> dict[str, dict[str, str | None]]:
     return {"error": {"message": error.message, "type": error.type, "param": error.param, "code": error.code}}
 
 
-def to_sluice_error(error: Exception, request_id: str | None) -> SluiceError:
+def to_sluice_error(error: Exception, request_id: str) -> SluiceError:
     """`error` as one that has an answer: an unexpected one becomes a 500 that says nothing of it.
 
     What is our fault is logged with its type and where it was raised. Messages of unexpected errors are neither logged
@@ -83,7 +83,7 @@ def to_json(value: Any) -> bytes:
         return json.dumps(value, separators=(",", ":")).encode()
 
 
-def _log(message: str, error: Exception, **fields: str | int | None) -> None:
+def _log(message: str, error: Exception, **fields: str | int) -> None:
     logger.error(message, type(error).__name__, extra={**fields, "raised": _raised(error)})
 
 

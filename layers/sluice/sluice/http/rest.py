@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import Any
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
@@ -88,19 +89,24 @@ class RestApp(APIGatewayRestResolver):
         return self._named(Response(200, {"content-type": sse.CONTENT_TYPE, **headers}, body))
 
     def _failed(self, error: Exception) -> PowertoolsResponse[str]:
-        return self._named(error_response(error, self.request_id))
+        return _to_powertools(error_response(error, self.request_id))
 
     def _no_route(self, _error: NoRouteError) -> PowertoolsResponse[str]:
         path = self.current_event.path
         # Powertools knows no 405 and does not show its routes to its users.
         routes = self._static_routes + self._dynamic_routes
         allowed = {route.method for route in routes if route.rule.fullmatch(path)}
-        return self._named(error_response(no_route(self.current_event.http_method, path, allowed), self.request_id))
+        error = no_route(self.current_event.http_method, path, allowed)
+        return _to_powertools(error_response(error, self.request_id))
 
     def _named(self, response: Response) -> PowertoolsResponse[str]:
-        headers = {**request_id_headers(self.request_id), **response.headers}
-        return PowertoolsResponse(
-            status_code=response.status,
-            headers={name: [value] for name, value in headers.items()},
-            body=response.body.decode(),
-        )
+        headers = {**response.headers, **request_id_headers(self.request_id)}
+        return _to_powertools(replace(response, headers=headers))
+
+
+def _to_powertools(response: Response) -> PowertoolsResponse[str]:
+    return PowertoolsResponse(
+        status_code=response.status,
+        headers={name: [value] for name, value in response.headers.items()},
+        body=response.body.decode(),
+    )

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
+from enum import Enum, auto
 from threading import Event, Semaphore
 
 import anyio
@@ -13,7 +14,12 @@ _MAX_WAITING_ITEMS = 256
 # leave none.
 _MAX_STREAMS = 256
 
-_END = object()
+
+class _End(Enum):
+    """What comes after the last item."""
+
+    END = auto()
+
 
 _streams: RunVar[anyio.CapacityLimiter] = RunVar("_streams")
 
@@ -25,7 +31,7 @@ async def iterate_in_thread[Item](items: Iterator[Item]) -> AsyncGenerator[Item]
     waiting for; only then may `items` be touched.
     """
     loop = asyncio.get_running_loop()
-    arrived: asyncio.Queue[Item | object] = asyncio.Queue()
+    arrived: asyncio.Queue[Item | _End] = asyncio.Queue()
     room = Semaphore(_MAX_WAITING_ITEMS)
     is_closed = Event()
 
@@ -37,13 +43,13 @@ async def iterate_in_thread[Item](items: Iterator[Item]) -> AsyncGenerator[Item]
                 if is_closed.is_set():
                     return
         finally:
-            loop.call_soon_threadsafe(arrived.put_nowait, _END)
+            loop.call_soon_threadsafe(arrived.put_nowait, _End.END)
 
     fetching = asyncio.create_task(anyio.to_thread.run_sync(fetch, limiter=_limiter()))
     try:
-        while (item := await arrived.get()) is not _END:
+        while (item := await arrived.get()) is not _End.END:
             room.release()
-            yield item  # type: ignore[misc]  # not the end, so an Item
+            yield item
         await fetching
     finally:
         is_closed.set()

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from pydantic import BaseModel
-from pydantic.json_schema import GenerateJsonSchema, models_json_schema
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
 from pydantic_core import core_schema
 
 from sluice.chat import JsonObject
@@ -25,8 +25,8 @@ class _Plain(GenerateJsonSchema):
 
 def schemas(models: Iterable[type[BaseModel]]) -> dict[str, JsonObject]:
     """The schemas of `models` and of what they are made of, by name."""
-    modes = [(model, "validation") for model in dict.fromkeys(models)]
-    _, generated = models_json_schema(modes, ref_template=_PREFIX + "{model}", schema_generator=_Plain)  # type: ignore[arg-type]  # a list of literals
+    modes: list[tuple[type[BaseModel], JsonSchemaMode]] = [(model, "validation") for model in dict.fromkeys(models)]
+    _, generated = models_json_schema(modes, ref_template=_PREFIX + "{model}", schema_generator=_Plain)
     named: dict[str, JsonObject] = generated["$defs"]
     # Private names are of use in the code alone.
     private = {name: schema for name, schema in named.items() if "_" in name}

@@ -73,7 +73,7 @@ class QuestionBank:
         shelf: Shelf,
         categories: Iterable[str],
         first: int,
-        missing: Callable[[], Container[str]] = frozenset,
+        missing: Callable[[], Container[str]],
     ) -> Iterator[Question]:
         """Questions of each category, in the order of their hashes, read from the table as they are needed.
 
