@@ -15,6 +15,15 @@ from tests.conftest import Aws
 from tests.fakes.client import FakeProvider
 from tests.rest_function import RestAnswer, RestFunction
 
+QUESTIONS = {
+    "questions": [
+        {"question": f"How would you explain {topic}?", "category": category, "expected_points": ["It depends."]}
+        for topic, category in (("indexes", "Databases"), ("transactions", "Databases"), ("paging", "API design"))
+    ]
+}
+SUM = {"problem_statement": "Add two numbers."}
+CASE = {"input": "1 2", "expected_output": "3", "description": "Two numbers.", "category": "typical"}
+
 
 class Tasks(RestFunction):
     """The function, and a key to it."""
@@ -60,3 +69,16 @@ def serving_tasks(aws: Aws, fake: FakeProvider) -> Iterator[Tasks]:
 def example_of(name: str) -> dict[str, Any]:
     """The inputs of a task's first example."""
     return read_task(SHARED / "tasks" / f"{name}.toml").file.examples[0].inputs
+
+
+def definition(**more: Any) -> dict[str, Any]:
+    """A small task."""
+    return {
+        "group": "operations",
+        "description": "Says something.",
+        "system": "Be kind.",
+        "user": "Say this:\n{{ issue_details }}",
+        "inputs": {"issue_details": {"type": "string", "description": "What.", "required": True, "max_length": 100}},
+        "output": {"format": "text"},
+        **more,
+    }

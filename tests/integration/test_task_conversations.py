@@ -16,16 +16,19 @@ from tests.conftest import Aws
 from tests.conversations import turns_of
 from tests.fakes.client import FakeProvider
 from tests.rest_function import RestAnswer
-from tests.tasks import Tasks, example_of, forget_tasks
+from tests.tasks import CASE, SUM, Tasks, example_of, forget_tasks
 
-CASE = {"input": "1 2", "expected_output": "3", "description": "Two numbers.", "category": "typical"}
-SUM = {"problem_statement": "Add two numbers.", "num_cases": 2}
+TWO_CASES = {**SUM, "num_cases": 2}
 QUESTION = {"question": "How would you explain indexes?", "category": "Databases", "expected_points": ["It depends."]}
 INTERVIEW = {"role": "Backend engineer", "question_count": 1, "categories": ["Databases"]}
 
 
 def said(fake: FakeProvider) -> list[tuple[str, str]]:
     return [(message["role"], message["content"]) for message in fake.last_body()["messages"]]
+
+
+def has_been_asked(fake: FakeProvider, times: int) -> None:
+    eventually(lambda: len(fake.requests()) == times)
 
 
 def test_a_run_remembers_what_was_said_before(tasks: Tasks, fake: FakeProvider) -> None:
@@ -78,7 +81,7 @@ def test_a_run_that_asks_twice_is_one_turn_and_what_it_answered_is_remembered(
 ) -> None:
     other = CASE | {"input": "2 3", "expected_output": "5"}
     fake.configure(answers=[json.dumps({"test_cases": [CASE]}), json.dumps({"test_cases": [other]})])
-    answer = tasks.run("test_case_generation", SUM, conversation_id="c1")
+    answer = tasks.run("test_case_generation", TWO_CASES, conversation_id="c1")
     assert [case["input"] for case in answer.body["output"]["test_cases"]] == ["1 2", "2 3"]
     assert len(fake.requests()) == 2
     [turn] = turns_of(aws, "acme#c1")
@@ -117,7 +120,7 @@ def test_what_a_model_would_be_refused_for_the_bank_is_too(
     [
         ("explanation", {"issue_details": "FATAL: too many clients"}, ["An answer."]),
         ("question_generation", INTERVIEW, ["{}", json.dumps({"questions": [QUESTION]})]),
-        ("test_case_generation", SUM | {"num_cases": 1}, ["{}", json.dumps({"test_cases": [CASE]})]),
+        ("test_case_generation", {**SUM, "num_cases": 1}, ["{}", json.dumps({"test_cases": [CASE]})]),
     ],
 )
 def test_while_a_run_has_the_turn_another_gets_409_and_has_spent_nothing(
@@ -130,7 +133,7 @@ def test_while_a_run_has_the_turn_another_gets_409_and_has_spent_nothing(
     first.start()
     spent: list[Any] = []
     for number in range(len(model_says)):
-        eventually(lambda asked=number + 1: len(fake.requests()) == asked)  # type: ignore[misc]  # its default is an int
+        has_been_asked(fake, number + 1)
         spent.append(aws.dynamodb.scan(TableName=aws.table("QUOTA_TABLE"))["Items"])
         refused = tasks.run(task, inputs, conversation_id="c1")
         assert (refused.status, refused.error["code"]) == (409, "conversation_busy")
@@ -144,10 +147,10 @@ def test_while_a_run_has_the_turn_another_gets_409_and_has_spent_nothing(
 
 def test_a_run_that_fails_leaves_the_conversation_as_it_was(aws: Aws, tasks: Tasks, fake: FakeProvider) -> None:
     fake.configure(answer="{}")
-    assert tasks.run("test_case_generation", SUM, conversation_id="c1").status == 502
+    assert tasks.run("test_case_generation", TWO_CASES, conversation_id="c1").status == 502
     assert turns_of(aws, "acme#c1") == []
     forget_tasks()
     fake.configure(answer=json.dumps({"test_cases": [CASE]}))
-    answer = tasks.run("test_case_generation", SUM | {"num_cases": 1}, conversation_id="c1")
+    answer = tasks.run("test_case_generation", {**SUM, "num_cases": 1}, conversation_id="c1")
     assert answer.status == 200, answer.raw
     assert len(turns_of(aws, "acme#c1")) == 1

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from aws_lambda_powertools.utilities.circuit_breaker import CircuitState
@@ -26,9 +27,9 @@ DEPLOYMENT = Deployment(
 OTHER = replace(DEPLOYMENT, alias="groq-2")
 
 
-def quota(used: int, **state: object) -> JsonObject:
+def quota(used: int, **state: Any) -> JsonObject:
     counters = {"requests_per_minute": Counter(SECOND, used, {SECOND: used})}
-    seen = {"deployment#groq-1#small": Seen(QuotaState(version=1, counters=counters, **state), {})}  # type: ignore[arg-type]  # a state's other fields
+    seen = {"deployment#groq-1#small": Seen(QuotaState(version=1, counters=counters, **state), {})}
     [row] = quota_report([DEPLOYMENT], seen, NOW_MS)["data"]
     return dict(row)
 

@@ -1,7 +1,4 @@
-import json
-import threading
 import traceback
-from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -10,24 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.catalog import Tier, catalog
-from sluice.errors import NotFoundError, StorageUnavailableError
+from sluice.errors import NotFoundError
 from sluice.providers.credentials import CredentialsError, parse_credentials
-from sluice.providers.registry import Registry, RegistryLoader
-
-KEY = "gsk_nobody-may-see-this"
-GROQ = {"provider": "groq", "alias": "groq-1", "api_key": KEY}
-HUGGING_FACE = {"provider": "huggingface", "alias": "hf-1", "api_key": KEY}
-GATEWAY = {
-    "provider": "gateway",
-    "alias": "gw-1",
-    "api_key": KEY,
-    "base_url": "http://127.0.0.1:9000/v1",
-    "models": {"my-model": {"tier": "fast", "limits": {"requests_per_minute": 30, "tokens_per_day": 500_000}}},
-}
-
-
-def secret(*credentials: dict[str, Any]) -> str:
-    return json.dumps({"credentials": credentials})
+from sluice.providers.registry import Registry
+from tests.credentials import GATEWAY, GROQ, HUGGING_FACE, KEY, secret
 
 
 def build(*credentials: dict[str, Any]) -> Registry:
@@ -298,136 +281,9 @@ def test_no_credentials_are_no_mistake() -> None:
     assert (registry.deployments, registry.models(), registry.for_tier(Tier.FAST)) == ((), [], ())
 
 
-class Secret:
-    """What a loader reads: a text, or an error, and how often."""
-
-    def __init__(self, *answers: str | Exception) -> None:
-        self.answers = list(answers)
-        self.reads = 0
-
-    def __call__(self) -> str:
-        self.reads += 1
-        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-
-class Clock:
-    now_s = 1000.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-def loader(read: Callable[[], str], clock: Clock) -> RegistryLoader:
-    return RegistryLoader(read, known=catalog(), max_age_s=60, clock=clock)
-
-
-def test_the_secret_is_read_once_a_minute(clock: Clock) -> None:
-    read = Secret(secret(GROQ), secret(GROQ, GATEWAY))
-    loading = loader(read, clock)
-    first = loading.get()
-    clock.now_s += 59.9
-    assert loading.get() is first
-    assert read.reads == 1
-    clock.now_s += 0.1
-    assert {each.alias for each in loading.get().deployments} == {"groq-1", "gw-1"}
-    assert read.reads == 2
-
-
-def test_an_unchanged_secret_keeps_the_registry(clock: Clock) -> None:
-    loading = loader(Secret(secret(GROQ)), clock)
-    first = loading.get()
-    clock.now_s += 60
-    assert loading.get() is first
-
-
-@pytest.mark.parametrize("failure", [StorageUnavailableError("no answer"), "{not json"])
-def test_the_last_good_one_serves_on_when_reading_fails(
-    failure: str | Exception, clock: Clock, capsys: pytest.CaptureFixture[str]
-) -> None:
-    read = Secret(secret(GROQ), failure, failure, secret(GATEWAY))
-    loading = loader(read, clock)
-    first = loading.get()
-    clock.now_s += 60
-    assert loading.get() is first
-    assert loading.get() is first
-    assert read.reads == 2, "a failure is not repeated at once"
-    assert '"CredentialsNotRefreshed"' in capsys.readouterr().out
-    clock.now_s += 5
-    assert loading.get() is first
-    clock.now_s += 5
-    assert [each.alias for each in loading.get().deployments] == ["gw-1"]
-
-
-def test_a_first_reading_that_fails_is_an_error_each_time(clock: Clock) -> None:
-    loading = loader(Secret(StorageUnavailableError("no answer"), "{}", secret(GROQ)), clock)
-    with pytest.raises(StorageUnavailableError):
-        loading.get()
-    with pytest.raises(CredentialsError):
-        loading.get()
-    assert loading.get().deployments
-
-
-def test_adapters_are_made_once_and_kept_while_their_credential_is_unchanged(clock: Clock) -> None:
-    moved = {**GATEWAY, "base_url": "http://127.0.0.1:9001/v1"}
-    other = {**GATEWAY, "alias": "gw-2"}
-    loading = loader(Secret(secret(GATEWAY, other), secret(moved, other)), clock)
-    before = loading.get()
-    one, two = before.deployments
-    made = before.provider(one), before.provider(two)
-    assert before.provider(one) is made[0]
-    clock.now_s += 60
-    after = loading.get()
-    one, two = after.deployments
-    assert after.provider(one) is not made[0]
-    assert after.provider(one).config.base_url == "http://127.0.0.1:9001/v1"
-    assert after.provider(two) is made[1]
-
-
 @pytest.mark.parametrize("credential", [GROQ, HUGGING_FACE, GATEWAY])
 def test_each_adapter_is_made_for_its_provider(credential: dict[str, Any]) -> None:
     registry = build(credential)
     made = registry.provider(registry.deployments[0])
     assert type(made).__module__ == f"sluice.providers.{registry.deployments[0].provider.adapter}"
     assert made.config.alias == credential["alias"]
-
-
-def test_threads_wait_for_the_first_reading_but_not_for_later_ones(clock: Clock) -> None:
-    begun, go_on = threading.Event(), threading.Event()
-    texts = [secret(GROQ), secret(GATEWAY)]
-
-    def read() -> str:
-        begun.set()
-        assert go_on.wait(10)
-        return texts.pop(0)
-
-    loading = loader(read, clock)
-    found: list[Registry] = []
-    threads = [threading.Thread(target=lambda: found.append(loading.get())) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    assert begun.wait(10)
-    go_on.set()
-    for thread in threads:
-        thread.join(10)
-    assert len(found) == 4
-    assert len(set(map(id, found))) == 1
-    assert len(texts) == 1, "one thread reads for all"
-
-    begun.clear()
-    go_on.clear()
-    clock.now_s += 60
-    refreshing = threading.Thread(target=loading.get)
-    refreshing.start()
-    assert begun.wait(10)
-    assert loading.get() is found[0]
-    go_on.set()
-    refreshing.join(10)
-    assert [each.alias for each in loading.get().deployments] == ["gw-1"]

@@ -1,6 +1,7 @@
 """Quality is from 0 to 1, whatever the answer, and better answers are not worse off."""
 
 import re
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -44,7 +45,7 @@ expectations = st.builds(
     st.booleans(),
 )
 def test_every_part_is_from_0_to_1_and_the_score_their_mean(
-    output: object,
+    output: Any,
     expectation: Expectation,
     required: list[str] | None,
     mentions: list[str],
@@ -53,7 +54,7 @@ def test_every_part_is_from_0_to_1_and_the_score_their_mean(
     was_cut_off: bool,
 ) -> None:
     shown = assess(
-        output,  # type: ignore[arg-type]  # JSON, which hypothesis does not say
+        output,
         expectation,
         required=required,
         mentions=mentions,

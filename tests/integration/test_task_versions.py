@@ -1,0 +1,130 @@
+"""Tenants' own versions of tasks: stored, activated, compared."""
+
+import json
+from typing import Any
+
+import pytest
+
+from sluice import settings
+from sluice.catalog import SHARED
+from sluice.tasks.task import read_task
+from sluice.tasks.versions import Versions
+from tests.fakes.client import FakeProvider
+from tests.tasks import CASE, SUM, Tasks, definition
+
+
+def test_a_version_of_the_tenant_s_own_answers_once_it_is_activated(tasks: Tasks, fake: FakeProvider) -> None:
+    inputs = {"issue_details": "Disk is full."}
+    made = tasks.send("POST /v1/tasks/remediation/versions", {"definition": definition()})
+    assert (made.status, made.body["version"]) == (201, "1")
+    assert tasks.send("GET /v1/tasks/remediation").body["version"] == "shared"
+    assert tasks.send("POST /v1/tasks/remediation/versions/1/activate").body["active"] == "1"
+    answer = tasks.run("remediation", inputs)
+    assert (answer.status, answer.body["version"]) == (200, "1")
+    assert fake.last_body()["messages"][0]["content"].startswith("Be kind.")
+    listed = tasks.send("GET /v1/tasks/remediation/versions").body
+    assert [each["version"] for each in listed["data"]] == ["1"]
+    assert listed["traffic"]["active"] == "1"
+    shown = tasks.send("GET /v1/tasks/remediation/versions/1").body["definition"]
+    assert shown == definition()
+    again = tasks.send("POST /v1/tasks/remediation/versions", {"definition": shown})
+    assert again.body["version"] == "2"
+    tasks.send("POST /v1/tasks/remediation/versions/shared/activate")
+    assert tasks.send("GET /v1/tasks/remediation").body["version"] == "shared"
+
+
+def test_a_tenant_s_versions_are_its_own(tasks: Tasks) -> None:
+    tasks.send("POST /v1/tasks/remediation/versions", {"definition": definition()})
+    tasks.send("POST /v1/tasks/remediation/versions/1/activate")
+    other = tasks.tenant("other")
+    assert tasks.send("GET /v1/tasks/remediation/versions", api_key=other).body["data"] == []
+    assert tasks.send("GET /v1/tasks/remediation/versions/1", api_key=other).status == 404
+    assert tasks.send("GET /v1/tasks/remediation", api_key=other).body["version"] == "shared"
+
+
+@pytest.mark.parametrize(
+    ("change", "param"),
+    [
+        ({"user": "{{ secret }}"}, "definition.user"),
+        ({"user": "{% for x in issue_details %}{% endfor %}"}, "definition.user"),
+        ({"system": "{{ ''.__class__ }}"}, "definition.system"),
+        ({"system": "{% if x"}, "definition.system"),
+        (
+            {"inputs": {"a": {"type": "string", "description": "A.", "required": True}}},
+            "definition.inputs.a.max_length",
+        ),
+        ({"inputs": {"a": {"type": "colour"}}}, "definition.inputs.a"),
+        ({"inputs": {"A!": {"type": "boolean", "description": "A.", "default": True}}}, "definition.inputs.A!"),
+        ({"colour": "red"}, "definition.colour"),
+        ({"output": {"format": "json", "schema": '{"type": "object", "pattern": 1}'}}, "definition.output.schema"),
+        ({"output": {"format": "json", "schema": "{"}}, "definition.output"),
+        ({"sampling": {"temperature": 9}}, "definition.sampling.temperature"),
+    ],
+)
+def test_a_wrong_version_is_refused_at_its_field(tasks: Tasks, change: dict[str, Any], param: str) -> None:
+    answer = tasks.send("POST /v1/tasks/remediation/versions", {"definition": definition(**change)})
+    assert answer.status == 400, answer.raw
+    assert answer.error["param"].startswith(param), answer.raw
+    assert tasks.send("GET /v1/tasks/remediation/versions").body["data"] == []
+
+
+def test_a_version_may_not_change_what_a_task_s_code_reads(tasks: Tasks) -> None:
+    answer = tasks.send("POST /v1/tasks/grade_feedback/versions", {"definition": definition()})
+    assert (answer.status, answer.error["param"]) == (400, "definition.inputs")
+    shared = tasks.send("GET /v1/tasks/grade_feedback").body["definition"]
+    changed = {**shared, "system": "Grade it strictly."}
+    assert tasks.send("POST /v1/tasks/grade_feedback/versions", {"definition": changed}).status == 201
+
+
+def test_a_version_stored_before_its_task_s_code_read_more_still_answers(tasks: Tasks, fake: FakeProvider) -> None:
+    """An upgrade has added an input since."""
+    name = "test_case_generation"
+    file = read_task(SHARED / "tasks" / f"{name}.toml").file
+    inputs = {each: field for each, field in file.inputs.items() if each != "include_edge_cases"}
+    older = {"inputs": inputs, "system": "Write test cases.", "user": "{{ problem_statement }}"}
+    versions = Versions(settings.settings().directory_table)
+    version = versions.create("acme", name, file.model_copy(update=older)).version
+    assert tasks.send(f"POST /v1/tasks/{name}/versions/{version}/activate").status == 200
+    fake.configure(answer=json.dumps({"test_cases": [CASE]}))
+    answer = tasks.run(name, {**SUM, "num_cases": 1, "include_edge_cases": False})
+    assert (answer.status, answer.body["version"]) == (200, version), answer.raw
+
+
+def test_two_versions_are_compared_at_a_split_that_holds(tasks: Tasks) -> None:
+    tasks.send("POST /v1/tasks/remediation/versions", {"definition": definition()})
+    tasks.send("POST /v1/tasks/remediation/versions", {"definition": definition(system="Be brief.")})
+    compared = tasks.send("POST /v1/tasks/remediation/compare", {"active": "1", "other": "2", "percent": 50})
+    assert compared.body == {
+        "object": "task.traffic",
+        "task": "remediation",
+        "active": "1",
+        "other": "2",
+        "percent": 50,
+    }
+    answered = {
+        number: [tasks.run("remediation", {"issue_details": f"Issue {number}"}).body["version"] for _ in range(2)]
+        for number in range(12)
+    }
+    assert all(one == other for one, other in answered.values())
+    assert {one for one, _ in answered.values()} == {"1", "2"}
+    results = tasks.send("GET /v1/tasks/remediation/results").body["data"]
+    assert {each["version"] for each in results} == {"1", "2"}
+    assert sum(each["requests"] for each in results) == 24
+    assert sum(each["cache_hits"] for each in results) == 12
+    assert all(each["total_tokens"] > 0 and 0 <= each["mean_quality"] <= 1 for each in results)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "param"),
+    [
+        ({"other": "1", "active": "1"}, 400, "other"),
+        ({"other": "9"}, 404, "version"),
+        ({"other": "x"}, 400, "other"),
+        ({"other": "1", "percent": 100}, 400, "percent"),
+        ({}, 400, "other"),
+    ],
+)
+def test_a_wrong_comparison_is_refused(tasks: Tasks, body: object, status: int, param: str) -> None:
+    tasks.send("POST /v1/tasks/remediation/versions", {"definition": definition()})
+    answer = tasks.send("POST /v1/tasks/remediation/compare", body)
+    assert (answer.status, answer.error["param"]) == (status, param)
