@@ -10,8 +10,8 @@ from benchmarks.markdown import table
 from benchmarks.samples import milliseconds, summary
 from benchmarks.section import main
 from benchmarks.stage import ANSWER_WORDS, MODELS, TENANT, staged
-from sluice.assembly import registry
 from sluice.chat import ChatRequest
+from sluice.composition import registry
 from sluice.providers.base import Provider
 from sluice.storage.client import dynamodb, to_item
 

@@ -17,8 +17,9 @@ import openai
 import uvicorn
 
 from functions.chat.app import app, logger
-from sluice import assembly, settings
-from sluice.http import authentication
+from sluice import composition as assembly
+from sluice import settings
+from sluice.api import authentication
 from sluice.quota.item import read_state
 from sluice.quota.limits import QuotaState
 from sluice.storage.client import dynamodb

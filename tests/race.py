@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import cast
 
 from sluice.chat import ChatRequest, Usage
-from sluice.deadline import Deadline
 from sluice.errors import QuotaExceededError
 from sluice.providers.base import ProviderResponse
 from sluice.providers.registry import Deployment, Registry, RegistryLoader
 from sluice.quota.ledger import Ledger
-from sluice.routing.accounts import Accounts
 from sluice.routing.breaker import Breaker
+from sluice.routing.deadline import Deadline
+from sluice.routing.deployment_quota import DeploymentQuota
 from sluice.routing.plan import plan
 from sluice.routing.router import Router
 from sluice.routing.scoring import Weights
@@ -131,7 +131,7 @@ class _Errand:
 
 def _work(models: list[str], seconds: float) -> None:
     registry = RegistryLoader().get()
-    accounts = Accounts(Ledger(settings().quota_table))
+    accounts = DeploymentQuota(Ledger(settings().quota_table))
     router = Router(accounts, Breaker(settings().circuit_breakers_table), Weights())
 
     end_s = time.monotonic() + seconds

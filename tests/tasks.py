@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from functions.tasks import app as function
-from sluice import assembly, settings
+from sluice import composition as assembly
+from sluice import settings
 from sluice.catalog import SHARED
 from sluice.tasks.task import read_task
 from sluice.tenants.administration import Administration, NewKey, NewTenant

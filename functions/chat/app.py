@@ -25,21 +25,22 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from sluice.assembly import gateway, prepare, registry
+from sluice.api import models, sse
+from sluice.api.authentication import authenticate
+from sluice.api.compat import llm
+from sluice.api.responses import Response as Built
+from sluice.api.responses import error_response, json_response, no_route, to_sluice_error
+from sluice.api.streaming import iterate_in_thread
 from sluice.chat import ChatRequest
-from sluice.deadline import Deadline
+from sluice.composition import gateway, prepare, registry
 from sluice.errors import GuardBlockedError
-from sluice.gateway import Answer, RequestContext, StreamedAnswer
-from sluice.http import llm, models, sse
-from sluice.http.authentication import authenticate
-from sluice.http.bodies import parse_body
-from sluice.http.headers import new_request_id, request_id_headers
-from sluice.http.responses import Response as Built
-from sluice.http.responses import error_response, json_response, no_route, to_sluice_error
-from sluice.http.streaming import iterate_in_thread
+from sluice.gateway.pipeline import Answer, RequestContext, StreamedAnswer
+from sluice.gateway.provenance import new_request_id, request_id_headers
 from sluice.providers.registry import ListedModel
+from sluice.routing.deadline import Deadline
 from sluice.settings import settings
-from sluice.telemetry import count
+from sluice.telemetry import emit_metric
+from sluice.validation import parse_body
 
 # The loggers of the layer are its children: without it their lines would not be structured, or not come out at all.
 logger = Logger()
@@ -148,7 +149,7 @@ async def describe_api(_request: Request) -> Response:
 
 def _description() -> bytes:
     # Imported when somebody asks for it: it needs what all functions do, and a chat none of that.
-    from sluice.openapi.document import document_json
+    from sluice.api.openapi.document import document_json
 
     return document_json()
 
@@ -190,7 +191,7 @@ def _answering(endpoint: _Endpoint) -> _Endpoint:
 
 def _count_block(error: Exception) -> None:
     if isinstance(error, GuardBlockedError):
-        count("GuardBlocked", rule=str(error.code))
+        emit_metric("GuardBlocked", rule=str(error.code))
 
 
 async def _no_route(request: Request, error: Exception) -> Response:

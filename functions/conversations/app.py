@@ -9,12 +9,12 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.logging import correlation_paths
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from sluice.api.rest import RestApp
 from sluice.conversations.archive import ConversationArchive
 from sluice.conversations.conversation import Owner
 from sluice.conversations.service import ConversationService, ListQuery, OwnerQuery, ReadQuery
-from sluice.http.authentication import Principal
-from sluice.http.rest import RestApp
 from sluice.settings import settings
+from sluice.tenants.principal import Principal
 from sluice.tenants.tenant import Role
 
 app = RestApp()

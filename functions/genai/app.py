@@ -9,13 +9,21 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.logging import correlation_paths
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from sluice.assembly import breaker, registry, task_library, task_runner
+from sluice.api.compat.genai.answers import TaskAnswer
+from sluice.api.compat.genai.requests import (
+    Batch,
+    CustomPrompt,
+    GenaiChat,
+    PromptCheck,
+    SessionQuery,
+    StatsQuery,
+    TaskInputs,
+)
+from sluice.api.compat.genai.service import Genai
+from sluice.api.rest import RestApp
+from sluice.composition import breaker, registry, task_library, task_runner
 from sluice.conversations.archive import ConversationArchive
-from sluice.gateway import RequestContext
-from sluice.genai.answers import TaskAnswer
-from sluice.genai.requests import Batch, CustomPrompt, GenaiChat, PromptCheck, SessionQuery, StatsQuery, TaskInputs
-from sluice.genai.service import Genai
-from sluice.http.rest import RestApp
+from sluice.gateway.pipeline import RequestContext
 from sluice.settings import settings
 from sluice.tenants.tenant import Role
 

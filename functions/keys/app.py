@@ -8,7 +8,7 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.logging import correlation_paths
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from sluice.http.rest import RestApp
+from sluice.api.rest import RestApp
 from sluice.settings import settings
 from sluice.tenants.administration import Administration, KeyQuery, NewKey, NewTenant, TenantQuery
 from sluice.tenants.directory import Directory

@@ -10,18 +10,18 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.logging import correlation_paths
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from sluice.api.rest import RestApp
 from sluice.cache.store import ResponseCache
 from sluice.cache.sums import CacheSums
-from sluice.http.caches import CacheQuery, Caches
-from sluice.http.reach import tenants
-from sluice.http.rest import RestApp
+from sluice.operations.caches import CacheQuery, Caches
+from sluice.operations.deployments import Overview
 from sluice.providers.registry import RegistryLoader
 from sluice.quota.ledger import Ledger
 from sluice.routing.breaker import Breaker
-from sluice.routing.overview import Overview
 from sluice.settings import settings
 from sluice.tenants.directory import Directory
 from sluice.tenants.tenant import Role
+from sluice.tenants.visibility import tenants
 
 app = RestApp()
 logger = Logger()

@@ -7,11 +7,11 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.logging import correlation_paths
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from sluice.assembly import task_runner
-from sluice.gateway import RequestContext
-from sluice.genai.questions import generated
-from sluice.genai.requests import TaskInputs
-from sluice.http.rest import RestApp
+from sluice.api.compat.genai.requests import TaskInputs
+from sluice.api.compat.questions import generated
+from sluice.api.rest import RestApp
+from sluice.composition import task_runner
+from sluice.gateway.pipeline import RequestContext
 from sluice.tenants.tenant import Role
 
 app = RestApp()

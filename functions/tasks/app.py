@@ -8,9 +8,9 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.logging import correlation_paths
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from sluice.assembly import task_library, task_results, task_runner
-from sluice.gateway import RequestContext
-from sluice.http.rest import RestApp
+from sluice.api.rest import RestApp
+from sluice.composition import task_library, task_results, task_runner
+from sluice.gateway.pipeline import RequestContext
 from sluice.tasks.running import TaskRequest
 from sluice.tasks.service import Comparison, Feedback, NewVersion, ResultsQuery, TaskService
 from sluice.tenants.tenant import Role

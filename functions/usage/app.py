@@ -9,12 +9,12 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.logging import correlation_paths
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from sluice.http.reach import subject
-from sluice.http.rest import RestApp
-from sluice.http.usage_report import usage_report
+from sluice.api.rest import RestApp
+from sluice.api.usage_report import usage_report
 from sluice.settings import settings
 from sluice.tenants.directory import Directory
 from sluice.tenants.tenant import Role
+from sluice.tenants.visibility import subject
 from sluice.usage.period import UsageQuery
 
 app = RestApp()

@@ -24,8 +24,8 @@ from schemathesis.specs.openapi.checks import (
 )
 from schemathesis.specs.openapi.schemas import OpenApiSchema
 
-from sluice.openapi.document import OPERATIONS, document
-from sluice.openapi.operation import Operation, Shown
+from sluice.api.openapi.document import OPERATIONS, document
+from sluice.api.openapi.operation import Operation, Shown
 from sluice.tenants.tenant import Role
 from tests.e2e.conftest import FAKE_MODEL
 from tests.fakes import FakeProcess

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sluice.api.authentication import authenticate, key_verifier
 from sluice.errors import AuthenticationError, NotFoundError, StorageUnavailableError
-from sluice.http.authentication import Principal, authenticate, key_verifier
 from sluice.settings import settings
 from sluice.storage.client import dynamodb
+from sluice.tenants.api_key_token import ApiKeyToken
 from sluice.tenants.directory import Directory
-from sluice.tenants.presented import PresentedKey
+from sluice.tenants.principal import Principal
 from sluice.tenants.tenant import ApiKey, Role, Tenant
 from sluice.tenants.verification import HELD_S, UNKNOWN_HELD_S, KeyVerifier
 
@@ -57,13 +58,13 @@ class House:
     def another_process(self) -> KeyVerifier:
         return KeyVerifier(self.directory, lambda: "{}", clock=self.clock, now=self.clock)
 
-    def make_key(self, **more: Any) -> PresentedKey:
-        presented = PresentedKey.generate()
+    def make_key(self, **more: Any) -> ApiKeyToken:
+        presented = ApiKeyToken.generate()
         key = ApiKey(presented.id, "acme", Role.CALLER, "app", presented.secret_hash, created_at=int(NOON))
         self.directory.create_key(replace(key, **more))
         return presented
 
-    def enter(self, presented: PresentedKey, verifier: KeyVerifier | None = None) -> Principal:
+    def enter(self, presented: ApiKeyToken, verifier: KeyVerifier | None = None) -> Principal:
         return authenticate(f"Bearer {presented.text}", verifier or self.verifier)
 
 
@@ -134,7 +135,7 @@ def test_only_who_has_the_secret_learns_that_a_key_was_revoked_or_has_expired(ho
     revoked, expired = house.make_key(), house.make_key(expires_at=int(NOON) - 1)
     house.directory.revoke_key(revoked.id, now=int(NOON))
     messages = set()
-    for key in (revoked, expired, PresentedKey.generate()):
+    for key in (revoked, expired, ApiKeyToken.generate()):
         with pytest.raises(AuthenticationError) as caught:
             house.enter(replace(key, secret="x" * 43))
         messages.add(caught.value.message)
@@ -143,7 +144,7 @@ def test_only_who_has_the_secret_learns_that_a_key_was_revoked_or_has_expired(ho
 
 
 def test_an_unknown_key_is_asked_for_once_and_soon_again(house: House, reads: Reads) -> None:
-    guess = PresentedKey.generate()
+    guess = ApiKeyToken.generate()
     for _ in range(3):
         with pytest.raises(AuthenticationError, match="unknown"):
             house.enter(guess)
@@ -158,7 +159,7 @@ def test_guessing_does_not_push_out_keys_in_use_or_fill_the_memory(house: House,
     house.enter(key)
     for _ in range(1100):
         with pytest.raises(AuthenticationError):
-            house.enter(PresentedKey.generate())
+            house.enter(ApiKeyToken.generate())
     reads.count = 0
     house.enter(key)
     assert reads.count == 0
@@ -179,7 +180,7 @@ def test_the_admin_key_is_the_secret_of_the_deployment(aws: "Aws") -> None:
 def test_an_admin_secret_that_is_none_lets_nobody_in_and_is_not_shown(house: House, secret: str) -> None:
     verifier = KeyVerifier(house.directory, lambda: secret)
     with pytest.raises(StorageUnavailableError) as caught:
-        house.enter(PresentedKey("admin", "x" * 40), verifier)
+        house.enter(ApiKeyToken("admin", "x" * 40), verifier)
     assert secret not in caught.value.message
     assert caught.value.__suppress_context__
 

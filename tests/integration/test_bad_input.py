@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from sluice.chat import MAX_MESSAGES, MAX_PARTS
-from sluice.http.bodies import MAX_BODY_BYTES
 from sluice.tenants.directory import Directory
+from sluice.validation import MAX_BODY_BYTES
 from tests.chat_server import ChatServer
 from tests.fakes.client import FakeProvider
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from functions.genai import app as function
-from sluice import assembly, settings
+from sluice import composition as assembly
+from sluice import settings
 from sluice.conversations.conversation import Owner
 from sluice.conversations.store import ConversationStore
 from sluice.tenants.administration import Administration, NewKey, NewTenant

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from functions.keys import app as function
-from sluice.http.authentication import key_verifier
-from sluice.http.bodies import MAX_BODY_BYTES
+from sluice.api.authentication import key_verifier
 from sluice.settings import settings
 from sluice.tenants.administration import NewTenant
+from sluice.validation import MAX_BODY_BYTES
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

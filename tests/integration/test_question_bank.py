@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from sluice.errors import StorageUnavailableError
-from sluice.questions.bank import ANY_CATEGORY, QuestionBank, Shelf
-from sluice.questions.question import Question
-from sluice.questions.selection import Selection
 from sluice.storage.client import to_item
+from sluice.tasks.question_bank.bank import ANY_CATEGORY, QuestionBank, Shelf
+from sluice.tasks.question_bank.question import Question
+from sluice.tasks.question_bank.selection import Selection
 from tests.conftest import Aws
 from tests.conversations import counting
 

@@ -11,10 +11,11 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from functions.questions import app as function
-from sluice import assembly, settings
+from sluice import composition as assembly
+from sluice import settings
 from sluice.errors import StorageUnavailableError
-from sluice.questions.bank import QuestionBank, Shelf
-from sluice.questions.question import Question, asks_the_same, is_question
+from sluice.tasks.question_bank.bank import QuestionBank, Shelf
+from sluice.tasks.question_bank.question import Question, asks_the_same, is_question
 from sluice.tenants.administration import Administration, NewKey, NewTenant, TenantQuery
 from sluice.tenants.directory import Directory
 from tests.chat_server import forget

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from sluice import assembly
+from sluice import composition as assembly
+from sluice.api.authentication import authenticate
 from sluice.chat import ChatRequest
-from sluice.deadline import Deadline
-from sluice.gateway import RequestContext
-from sluice.http.authentication import authenticate
+from sluice.gateway.pipeline import RequestContext
+from sluice.routing.deadline import Deadline
 from tests.chat_server import eventually
 from tests.conftest import Aws
 from tests.conversations import turns_of

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from sluice import assembly
+from sluice import composition as assembly
+from sluice.api.authentication import authenticate
 from sluice.chat import ChatRequest
-from sluice.deadline import Deadline
-from sluice.gateway import RequestContext
-from sluice.http.authentication import authenticate
+from sluice.gateway.pipeline import RequestContext
+from sluice.routing.deadline import Deadline
 from sluice.tasks.task import read_task
 from tests.fakes.client import FakeProvider
 from tests.tasks import CASE, QUESTIONS, SUM, Tasks, definition, example_of

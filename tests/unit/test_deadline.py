@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from sluice.deadline import Deadline
+from sluice.routing.deadline import Deadline
 
 
 @pytest.mark.parametrize(

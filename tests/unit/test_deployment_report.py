@@ -6,12 +6,12 @@ from aws_lambda_powertools.utilities.circuit_breaker import CircuitState
 
 from sluice.catalog import FREE, Model, ProviderRow, Tier
 from sluice.chat import JsonObject
+from sluice.operations.deployment_report import health_report, provider_report, quota_report
 from sluice.providers.base import ProviderConfig
 from sluice.providers.registry import Deployment, DeploymentLimit
 from sluice.quota.ledger import Seen
 from sluice.quota.limits import Counter, QuotaState
 from sluice.routing.breaker import Circuit
-from sluice.routing.report import health_report, provider_report, quota_report
 
 NOW_MS = 1_800_000_000_000
 NOW_S = NOW_MS / 1000

@@ -2,8 +2,9 @@
 
 import pytest
 
+from sluice.api.authentication import authenticate
 from sluice.errors import AuthenticationError, PermissionDeniedError
-from sluice.http.authentication import Principal, authenticate, require_role
+from sluice.tenants.principal import Principal, require_role
 from sluice.tenants.tenant import ApiKey, Role, Tenant
 
 KEY = "sl-abc-" + "x" * 43

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
+from sluice.api.compat.llm import MessagesRequest
 from sluice.chat import MAX_MESSAGES, MAX_PARTS, ChatRequest
 from sluice.errors import InvalidRequestError, PayloadTooLargeError
-from sluice.http.bodies import MAX_BODY_BYTES, parse_body
-from sluice.http.llm import MessagesRequest
+from sluice.validation import MAX_BODY_BYTES, parse_body
 
 SECRET = "my-very-private-prompt"
 USER = {"role": "user", "content": SECRET}

@@ -9,10 +9,10 @@ import pytest
 from pydantic import BaseModel
 
 from sluice import errors
+from sluice.api import sse
+from sluice.api.responses import Response, error_response, json_response, no_route, to_json
 from sluice.chat import ChatRequest
-from sluice.http import sse
-from sluice.http.headers import Provenance, RequestLimit
-from sluice.http.responses import Response, error_response, json_response, no_route, to_json
+from sluice.gateway.provenance import Provenance, RequestLimit
 
 PROMPT = "my-very-private-prompt"
 
@@ -166,7 +166,7 @@ def test_what_is_left_of_a_caller_s_requests_is_never_less_than_nothing() -> Non
 
 
 def test_a_chat_request_s_error_reaches_the_caller_with_its_place() -> None:
-    from sluice.http.bodies import parse_body
+    from sluice.validation import parse_body
 
     with pytest.raises(errors.InvalidRequestError) as caught:
         parse_body(b'{"model": "a", "messages": [{"role": "user", "content": 1}]}', ChatRequest)

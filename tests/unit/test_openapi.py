@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from sluice.openapi.document import OPERATIONS, document, document_json
-from sluice.openapi.operation import Operation
+from sluice.api.openapi.document import OPERATIONS, document, document_json
+from sluice.api.openapi.operation import Operation
 from tools import template
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.questions.bank import Shelf
-from sluice.questions.question import (
+from sluice.tasks.question_bank.bank import Shelf
+from sluice.tasks.question_bank.question import (
     MOST_CHARACTERS,
     PATTERN,
     Question,
@@ -17,7 +17,7 @@ from sluice.questions.question import (
     normal,
     read_question,
 )
-from sluice.questions.selection import Selection
+from sluice.tasks.question_bank.selection import Selection
 
 ENTRY = {"question": "How do you find a slow query?", "category": "Databases", "expected_points": ["Look at its plan."]}
 

@@ -16,7 +16,7 @@ def watch(event, arguments):
         raise RuntimeError(f"{event} {arguments}")
 sys.addaudithook(watch)
 import functions.chat.app
-from sluice import assembly
+from sluice import composition as assembly
 from sluice.guards.rules import scanner
 from sluice.storage.client import dynamodb
 from sluice.storage.secrets import secretsmanager

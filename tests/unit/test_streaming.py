@@ -9,7 +9,7 @@ from contextlib import aclosing
 import pytest
 from starlette.concurrency import run_in_threadpool
 
-from sluice.http.streaming import iterate_in_thread
+from sluice.api.streaming import iterate_in_thread
 
 
 def test_items_come_in_order_and_from_one_thread() -> None:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from pydantic import TypeAdapter
 
+from sluice.api.compat.genai.validation import PromptReport, fill
 from sluice.errors import InvalidRequestError
-from sluice.genai.validation import PromptReport, fill
 from sluice.tasks.delimiting import boundary, delimited, without_tags
 from sluice.tasks.fields import Bare, InputField, check_inputs
 from sluice.tasks.grammar import TemplateError

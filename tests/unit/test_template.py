@@ -397,10 +397,10 @@ def test_what_sluice_counts_alarms_as_it_is_counted(
     package = Path(telemetry.__file__).parent
     source = "".join(path.read_text() for path in package.rglob("*.py"))
     for alarm in alarms:
-        assert f'count("{alarm["MetricName"]}"' in source
+        assert f'emit_metric("{alarm["MetricName"]}"' in source
         assert alarm["Dimensions"] == [{"Name": "service", "Value": {"Ref": "AWS::StackName"}}]
         monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "a-stack")
-        telemetry.count(alarm["MetricName"], of="one")
+        telemetry.emit_metric(alarm["MetricName"], of="one")
         line = json.loads(capsys.readouterr().out)
         [directive] = line["_aws"]["CloudWatchMetrics"]
         assert directive["Namespace"] == alarm["Namespace"]

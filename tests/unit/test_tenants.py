@@ -7,23 +7,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.tenants.held import Held
-from sluice.tenants.presented import PresentedKey
+from sluice.storage.ttl_cache import TtlCache
+from sluice.tenants.api_key_token import ApiKeyToken
 from sluice.tenants.tenant import ApiKey, Role, Tenant
 
 
 def test_a_generated_key_is_read_back_and_only_its_own_secret_matches() -> None:
-    keys = [PresentedKey.generate() for _ in range(100)]
+    keys = [ApiKeyToken.generate() for _ in range(100)]
     assert len({key.id for key in keys}) == len({key.secret for key in keys}) == 100
     for key in keys:
         assert re.fullmatch(r"sl-[a-z0-9]{12}-[A-Za-z0-9]{43}", key.text)
-        assert PresentedKey.parse(key.text) == key
+        assert ApiKeyToken.parse(key.text) == key
         assert key.matches(key.secret_hash)
         assert not keys[0].matches(key.secret_hash) or key is keys[0]
 
 
 def test_a_secret_is_shown_by_no_repr() -> None:
-    key = PresentedKey.generate()
+    key = ApiKeyToken.generate()
     stored = ApiKey(key.id, "acme", Role.CALLER, "n", key.secret_hash)
     assert key.secret not in repr(key)
     assert key.secret_hash not in repr(stored)
@@ -48,12 +48,12 @@ def test_a_secret_is_shown_by_no_repr() -> None:
     ],
 )
 def test_what_is_not_written_like_a_key_is_none(text: str) -> None:
-    assert PresentedKey.parse(text) is None
+    assert ApiKeyToken.parse(text) is None
 
 
 @given(st.text())
 def test_any_text_is_a_key_or_none(text: str) -> None:
-    parsed = PresentedKey.parse(f"sl-{text}")
+    parsed = ApiKeyToken.parse(f"sl-{text}")
     assert parsed is None or parsed.text == f"sl-{text}"
 
 
@@ -87,7 +87,7 @@ class Clock:
 
 def test_a_value_is_held_from_when_it_was_asked_for_until_its_lifetime_is_over() -> None:
     clock = Clock()
-    held: Held[str] = Held(lifetime_s=50, most=10, clock=clock)
+    held: TtlCache[str] = TtlCache(lifetime_s=50, most=10, clock=clock)
     asked_at = held.now()
     clock.time = 3  # the answer took its time
     held.put("a", "value", fetched_at=asked_at)
@@ -99,7 +99,7 @@ def test_a_value_is_held_from_when_it_was_asked_for_until_its_lifetime_is_over()
 
 
 def test_the_longest_unused_is_forgotten_first() -> None:
-    held: Held[int] = Held(lifetime_s=50, most=3, clock=Clock())
+    held: TtlCache[int] = TtlCache(lifetime_s=50, most=3, clock=Clock())
     for number, key in enumerate("abc"):
         held.put(key, number, fetched_at=0)
     held.get("a")
@@ -108,7 +108,7 @@ def test_the_longest_unused_is_forgotten_first() -> None:
 
 
 def test_threads_share_what_is_held() -> None:
-    held: Held[int] = Held(lifetime_s=50, most=20)
+    held: TtlCache[int] = TtlCache(lifetime_s=50, most=20)
     failures: list[BaseException] = []
 
     def work(seed: int) -> None:

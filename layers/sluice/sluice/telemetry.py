@@ -12,7 +12,7 @@ logger = Logger(child=True)
 _NAMESPACE = "Sluice"
 
 
-def count(metric: str, **dimensions: str) -> None:
+def emit_metric(metric: str, **dimensions: str) -> None:
     """Count one `metric` in CloudWatch's embedded metric format, once in all and once by its dimensions.
 
     An alarm is on one metric with fixed dimensions, and those in template.yaml on all of a stack's: its name is the
@@ -31,10 +31,10 @@ def count(metric: str, **dimensions: str) -> None:
 
 
 @contextmanager
-def surviving(action: str) -> Iterator[None]:
+def best_effort(action: str) -> Iterator[None]:
     """Let an answer stand though `action`, a piece of bookkeeping, failed: log it and count it."""
     try:
         yield
     except StorageUnavailableError as error:
         logger.warning("bookkeeping failed", extra={"action": action, "reason": error.message})
-        count("BookkeepingFailed", action=action)
+        emit_metric("BookkeepingFailed", action=action)

@@ -17,7 +17,7 @@ from sluice.chat import JsonObject, Usage
 from sluice.errors import StorageUnavailableError
 from sluice.storage.client import Item, dynamodb, from_item, storage_errors, to_item
 from sluice.storage.update import Update
-from sluice.telemetry import count
+from sluice.telemetry import emit_metric
 
 logger = Logger(child=True)
 
@@ -95,7 +95,7 @@ class ResponseCache:
             return Found(_unpack(item) if is_served else None, generation)
         except (KeyError, TypeError, ValueError, zlib.error) as error:
             logger.warning("cache entry is corrupt", extra={"cache_key": key, "reason": type(error).__name__})
-            count("CacheEntryCorrupt")
+            emit_metric("CacheEntryCorrupt")
             return Found(None, generation)
 
     def clear(self, tenant: str) -> int:

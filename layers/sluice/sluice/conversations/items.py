@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from sluice.chat import Message
 from sluice.conversations.conversation import Owner, Summary, Turn, unpack, unpack_call
 from sluice.storage.client import Item, dynamodb, from_item, is_condition_failure, storage_errors, to_item
-from sluice.telemetry import count
+from sluice.telemetry import emit_metric
 
 HEAD = 0
 """The sequence of a head."""
@@ -117,5 +117,5 @@ def _unpacked[T](item: Item, attribute: str, unpacking: Callable[[bytes], T]) ->
         return unpacking(item[attribute])
     except ValueError:
         logger.warning("a stored turn is corrupt", extra={"sequence": item["sequence"], "attribute": attribute})
-        count("ConversationCorrupt")
+        emit_metric("ConversationCorrupt")
         return None

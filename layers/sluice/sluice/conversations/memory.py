@@ -10,7 +10,7 @@ from sluice.conversations.conversation import Claim, Owner, TaskCall, Turn, chec
 from sluice.conversations.store import ConversationStore
 from sluice.conversations.window import WindowLimits, remembered, split_system
 from sluice.errors import InvalidRequestError
-from sluice.telemetry import count, surviving
+from sluice.telemetry import best_effort, emit_metric
 
 # Compressed. DynamoDB takes 400 KB an item: what is left is the answer's.
 _MOST_QUESTION_BYTES = 200 * 1024
@@ -62,7 +62,7 @@ class Conversations:
             limits = self._limits.for_model(context_window, system, request.completion_limit)
             past = remembered([message for turn in history for message in turn.messages], asked, limits)
         except BaseException:
-            with surviving("giving up a turn"):
+            with best_effort("giving up a turn"):
                 self._store.abandon(claim)
             raise
         # What a task is told is for its run alone.
@@ -118,7 +118,7 @@ class OpenTurn:
             self.abandon()
             return
         self._is_over = True
-        with surviving("adding a turn"):
+        with best_effort("adding a turn"):
             added = [*self._asked, answer]
             if not self._store.complete(self._claim, added, self._system, self._history, self._made_of):
                 self._forget("the claim was lost")
@@ -127,12 +127,12 @@ class OpenTurn:
         """Leave the conversation as it was. What fails is survived: the claim runs out."""
         if not self._is_over:
             self._is_over = True
-            with surviving("giving up a turn"):
+            with best_effort("giving up a turn"):
                 self._store.abandon(self._claim)
 
     def _forget(self, reason: str) -> None:
         logger.warning("turn not remembered", extra={"request_id": self._claim.request_id, "reason": reason})
-        count("TurnForgotten", reason=reason)
+        emit_metric("TurnForgotten", reason=reason)
 
 
 def _size(made_of: TaskCall | None) -> int:

@@ -14,7 +14,7 @@ from sluice.providers.base import Provider, ProviderConfig
 from sluice.providers.credentials import Credential, CredentialModel, CredentialsError, parse_credentials
 from sluice.settings import settings
 from sluice.storage.secrets import fetch_secret
-from sluice.telemetry import count
+from sluice.telemetry import emit_metric
 
 logger = Logger(child=True)
 
@@ -223,7 +223,7 @@ class RegistryLoader:
             except (StorageUnavailableError, CredentialsError) as error:
                 self._due_s = self._clock() + min(_RETRY_AFTER_S, self._max_age_s)
                 logger.warning("credentials not refreshed", extra={"reason": error.message})
-                count("CredentialsNotRefreshed")
+                emit_metric("CredentialsNotRefreshed")
                 return registry
             finally:
                 self._refreshing.release()

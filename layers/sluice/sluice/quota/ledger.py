@@ -21,7 +21,7 @@ from sluice.quota.item import CODES, Reservation, admission_update, alert_update
 from sluice.quota.limits import Admission, Denial, Limit, QuotaState, alerts_due, decide, unexplained_use
 from sluice.storage.client import Item, dynamodb, read_all, storage_errors
 from sluice.storage.update import Update
-from sluice.telemetry import count, surviving
+from sluice.telemetry import best_effort, emit_metric
 
 logger = Logger(child=True)
 
@@ -128,7 +128,7 @@ class Ledger:
                 return None
             state = found.state
         logger.error("settlement gave up", extra={"scope": reservation.scope})
-        count("BookkeepingFailed", action="settling")
+        emit_metric("BookkeepingFailed", action="settling")
         return None
 
     def give_back(self, reservation: Reservation) -> None:
@@ -168,12 +168,12 @@ class Ledger:
 
     def _alert(self, scope: str, limits: tuple[Limit, ...], state: QuotaState, now_ms: int) -> None:
         for alert in alerts_due(limits, state, now_ms):
-            with surviving("alerting"):
+            with best_effort("alerting"):
                 is_first, _ = self._write(scope, alert_update(alert))
                 if is_first:
                     fields = {"scope": scope, "limit": alert.limit, "percentage": alert.percentage}
                     logger.warning("quota nearly used up", extra=fields)
-                    count("QuotaAlert", limit=alert.limit, percentage=str(alert.percentage))
+                    emit_metric("QuotaAlert", limit=alert.limit, percentage=str(alert.percentage))
 
     def _reservation(
         self, scope: str, reservation_id: str, hold: bool, admission: Admission, seen: Seen

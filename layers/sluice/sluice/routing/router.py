@@ -9,7 +9,6 @@ from typing import Protocol
 from aws_lambda_powertools import Logger
 
 from sluice.chat import ChatRequest
-from sluice.deadline import Deadline
 from sluice.errors import (
     DeadlineExceededError,
     InvalidRequestError,
@@ -29,10 +28,11 @@ from sluice.quota.estimate import TokenEstimate
 from sluice.quota.item import Reservation
 from sluice.quota.ledger import QuotaDeniedError
 from sluice.quota.limits import Denial
-from sluice.routing.accounts import Accounts, Routed, block_ms
 from sluice.routing.breaker import Breaker, CircuitOpenError
+from sluice.routing.deadline import Deadline
+from sluice.routing.deployment_quota import DeploymentQuota, Routed, block_ms
 from sluice.routing.scoring import Weights, score
-from sluice.telemetry import count
+from sluice.telemetry import emit_metric
 
 logger = Logger(child=True)
 
@@ -76,7 +76,7 @@ class _LateError(Exception):
 class Router:
     """Routes requests to deployments. Safe to share between threads."""
 
-    def __init__(self, accounts: Accounts, breaker: Breaker, weights: Weights) -> None:
+    def __init__(self, accounts: DeploymentQuota, breaker: Breaker, weights: Weights) -> None:
         self._accounts = accounts
         self._breaker = breaker
         self._weights = weights
@@ -185,7 +185,7 @@ class Router:
         )
         if isinstance(error, ProviderAuthenticationError):
             self._refused_until_s[deployment.config] = time.monotonic() + _REFUSED_S
-            count("CredentialRefused", credential=deployment.alias)
+            emit_metric("CredentialRefused", credential=deployment.alias)
         elif error.status == _NOT_FOUND:
             self._refused_until_s[deployment.config, deployment.model.id] = time.monotonic() + _REFUSED_S
 

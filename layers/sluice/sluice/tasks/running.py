@@ -17,11 +17,10 @@ from sluice.chat_stream import chunks_from_body
 from sluice.conversations.conversation import TaskCall
 from sluice.conversations.memory import OpenTurn, abandoned_on_failure
 from sluice.errors import GuardBlockedError, InvalidAnswerError, SluiceError
-from sluice.gateway import Gateway, RequestContext
+from sluice.gateway.pipeline import Gateway, RequestContext
+from sluice.gateway.provenance import Provenance
 from sluice.guards.prompt import check_prompt
 from sluice.guards.rules import Mode
-from sluice.http.authentication import Principal
-from sluice.http.headers import Provenance
 from sluice.routing.intent import Complexity
 from sluice.tasks.code import TaskCode, code_of, output_schema
 from sluice.tasks.delimiting import without_tags
@@ -30,7 +29,8 @@ from sluice.tasks.library import Library
 from sluice.tasks.quality import assess
 from sluice.tasks.results import Results, TaskRecord, TaskRun
 from sluice.tasks.task import Rendered, Task
-from sluice.telemetry import surviving
+from sluice.telemetry import best_effort
+from sluice.tenants.principal import Principal
 
 _THREADS = 8
 _NO_USAGE = Usage(0, 0)
@@ -113,11 +113,11 @@ class Runner:
             quality=quality,
             is_cache_hit=run.is_cached and quality is not None,
         )
-        with surviving("counting a task"):
+        with best_effort("counting a task"):
             self._results.record(counted)
 
     def _remember(self, run: "_Run") -> None:
-        with surviving("remembering a task's request"):
+        with best_effort("remembering a task's request"):
             self._results.remember(run.identity)
 
 

@@ -6,13 +6,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sluice.chat import JsonObject
 from sluice.errors import InvalidRequestError
-from sluice.http.authentication import Principal
 from sluice.tasks.code import output_schema
 from sluice.tasks.fields import object_schema
 from sluice.tasks.library import Library
 from sluice.tasks.results import Results
 from sluice.tasks.task import SHARED_VERSION, Task, TaskFile
 from sluice.tasks.versions import Listed, Traffic
+from sluice.tenants.principal import Principal
 
 type _Version = Annotated[str, Field(pattern=r"^(shared|[1-9][0-9]{0,5})$")]
 

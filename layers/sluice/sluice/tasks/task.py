@@ -13,7 +13,6 @@ from pydantic import Field, JsonValue, ValidationError, model_validator
 from sluice.chat import JsonObject, ResponseFormat
 from sluice.errors import InvalidRequestError
 from sluice.guards.json_answer import check_schema
-from sluice.http.bodies import invalid_request
 from sluice.routing.intent import Complexity
 from sluice.tasks import delimiting
 from sluice.tasks.complexity import USUAL, Thresholds
@@ -29,6 +28,7 @@ from sluice.tasks.fields import (
     check_optional,
 )
 from sluice.tasks.quality import Alternatives, Expectation
+from sluice.validation import invalid_request
 
 if TYPE_CHECKING:
     from sluice.tasks.template import Render

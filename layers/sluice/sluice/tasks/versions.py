@@ -17,9 +17,9 @@ from pydantic import ValidationError
 
 from sluice.errors import ConflictError, InvalidRequestError, NotFoundError, SluiceError
 from sluice.storage.client import Item, dynamodb, from_item, is_condition_failure, query, storage_errors, to_item
+from sluice.storage.ttl_cache import TtlCache
 from sluice.storage.update import Update
 from sluice.tasks.task import SHARED_VERSION, Task, TaskFile
-from sluice.tenants.held import Held
 
 MOST_VERSIONS = 100
 MOST_BYTES = 64 * 1024
@@ -61,8 +61,8 @@ class Versions:
     def __init__(self, table: str, now: Callable[[], float] = time.time) -> None:
         self._table = table
         self._now = now
-        self._traffic: Held[Traffic] = Held(lifetime_s=_TRAFFIC_HELD_S, most=_MOST_HELD)
-        self._versions: Held[Task] = Held(lifetime_s=_VERSION_HELD_S, most=_MOST_HELD)
+        self._traffic: TtlCache[Traffic] = TtlCache(lifetime_s=_TRAFFIC_HELD_S, most=_MOST_HELD)
+        self._versions: TtlCache[Task] = TtlCache(lifetime_s=_VERSION_HELD_S, most=_MOST_HELD)
 
     def create(self, tenant: str, name: str, file: TaskFile) -> Listed:
         """Store a new version under the next number. InvalidRequestError if it is too large, ConflictError if full."""

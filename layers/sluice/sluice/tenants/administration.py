@@ -12,8 +12,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstrai
 from sluice.errors import ConflictError, InvalidRequestError, NotFoundError
 from sluice.money import NANOUSD_PER_USD
 from sluice.settings import Settings
+from sluice.tenants.api_key_token import KEY_ID_PATTERN, ApiKeyToken
 from sluice.tenants.directory import Directory, Page
-from sluice.tenants.presented import KEY_ID_PATTERN, PresentedKey
 from sluice.tenants.tenant import ApiKey, GuardMode, Role, Tenant
 from sluice.tenants.verification import ADMIN_ID
 
@@ -120,7 +120,7 @@ class Administration:
         expires_at = int(new.expires_at.timestamp()) if isinstance(new.expires_at, datetime) else new.expires_at
         if expires_at is not None and expires_at <= now:
             raise InvalidRequestError("expires_at: must be in the future.", param="expires_at")
-        presented = PresentedKey.generate()
+        presented = ApiKeyToken.generate()
         key = ApiKey(
             id=presented.id,
             tenant_id=new.tenant,

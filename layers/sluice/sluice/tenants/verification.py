@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sluice.errors import AuthenticationError, SluiceError, StorageUnavailableError
+from sluice.storage.ttl_cache import TtlCache
+from sluice.tenants.api_key_token import ApiKeyToken, hash_secret
 from sluice.tenants.directory import Directory
-from sluice.tenants.held import Held
-from sluice.tenants.presented import PresentedKey, hash_secret
 from sluice.tenants.tenant import ApiKey, Role, Tenant
 
 # A revoked key must stop working within 60 s everywhere: this, and what a slow DynamoDB adds.
@@ -53,10 +53,10 @@ class KeyVerifier:
         self._read_admin_secret = read_admin_secret
         self._now = now
         # Apart, so that guessing at keys does not push out those that are in use.
-        self._known: Held[VerifiedKey] = Held(lifetime_s=HELD_S, most=_HELD_KEYS, clock=clock)
-        self._unknown: Held[bool] = Held(lifetime_s=UNKNOWN_HELD_S, most=_HELD_UNKNOWN, clock=clock)
+        self._known: TtlCache[VerifiedKey] = TtlCache(lifetime_s=HELD_S, most=_HELD_KEYS, clock=clock)
+        self._unknown: TtlCache[bool] = TtlCache(lifetime_s=UNKNOWN_HELD_S, most=_HELD_UNKNOWN, clock=clock)
 
-    def verify(self, presented: PresentedKey) -> VerifiedKey:
+    def verify(self, presented: ApiKeyToken) -> VerifiedKey:
         """The key and its tenant.
 
         AuthenticationError if the key is unknown, expired or revoked: only who has the right secret learns which.

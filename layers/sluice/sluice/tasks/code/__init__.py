@@ -11,10 +11,10 @@ from typing import Protocol
 from pydantic import JsonValue
 
 from sluice.chat import JsonObject
-from sluice.gateway import RequestContext
-from sluice.http.authentication import Principal
+from sluice.gateway.pipeline import RequestContext
 from sluice.tasks.fields import Inputs
 from sluice.tasks.task import Task
+from sluice.tenants.principal import Principal
 
 
 class Call(Protocol):

@@ -12,17 +12,17 @@ from pydantic import JsonValue
 from sluice.cache.store import CachedAnswer, Found, ResponseCache, lifetime_s
 from sluice.cache.sums import CacheSums
 from sluice.chat import JsonObject, Message
-from sluice.entry import guard_modes
 from sluice.errors import InvalidAnswerError, SluiceError
+from sluice.gateway.admission import guard_modes
 from sluice.guards.prompt import check_prompt
 from sluice.guards.rules import Mode
-from sluice.questions.bank import ANY_CATEGORY, QuestionBank, Shelf
-from sluice.questions.question import MOST_CHARACTERS, PATTERN, Question, label, read_questions
-from sluice.questions.selection import Selection
 from sluice.settings import settings
 from sluice.tasks.code import Call, with_properties
 from sluice.tasks.fields import Inputs, canonical
-from sluice.telemetry import surviving
+from sluice.tasks.question_bank.bank import ANY_CATEGORY, QuestionBank, Shelf
+from sluice.tasks.question_bank.question import MOST_CHARACTERS, PATTERN, Question, label, read_questions
+from sluice.tasks.question_bank.selection import Selection
+from sluice.telemetry import best_effort
 
 _MOST_ASKS = 4
 # The input `avoid` takes so many.
@@ -109,7 +109,7 @@ def _ask_for_missing(inputs: Inputs, call: Call, selection: Selection, bank: Que
         rejected += invalid + len(new) - len(kept)
         # With categories the bank has one for each; without, all that the model chose are in one.
         shelved = [(question.category if selection.categories else ANY_CATEGORY, question) for question in kept]
-        with surviving("adding to the question bank"):
+        with best_effort("adding to the question bank"):
             bank.add(shelf, shelved)
     return rejected
 
@@ -176,7 +176,7 @@ def _shown(question: Question) -> JsonValue:
 
 
 def _look_up(inputs: Inputs, call: Call) -> Found | None:
-    with surviving("reading the cache"):
+    with best_effort("reading the cache"):
         key = None if call.context.skip_cache else _cache_key(inputs, call)
         return _cache().look_up(call.principal.tenant.id, key)
     return None
@@ -187,7 +187,7 @@ def _keep(inputs: Inputs, call: Call, found: dict[str, JsonValue], generation: i
     of_task_s, default_s = call.task.file.cache_ttl_s, settings().cache_ttl_s
     ttl_s = lifetime_s(tenant_s=tenant.cache_ttl_s, task_s=of_task_s, default_s=default_s)
     if ttl_s > 0:
-        with surviving("writing the cache"):
+        with best_effort("writing the cache"):
             kept = CachedAnswer(cast("dict[str, Any]", found), _SOURCE, _SOURCE)
             changes = _cache().put(_cache_key(inputs, call), kept, ttl_s, generation)
             _sums(settings().usage_table).add(tenant.id, changes)

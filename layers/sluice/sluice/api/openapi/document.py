@@ -1,0 +1,171 @@
+"""Puts the document together: GET /openapi.json."""
+
+from functools import cache
+
+from pydantic import BaseModel
+
+from sluice.api.openapi import chat, conversations, genai, keys, operations, questions, tasks, usage
+from sluice.api.openapi.operation import Operation
+from sluice.api.openapi.problems import PROBLEMS, Error
+from sluice.api.openapi.schemas import query_parameters, reference, schemas
+from sluice.api.responses import to_json
+from sluice.catalog import SHARED
+from sluice.chat import JsonObject
+from sluice.tasks.fields import object_schema
+from sluice.tasks.task import read_task
+
+OPERATIONS: tuple[Operation, ...] = (
+    *chat.OPERATIONS,
+    *conversations.OPERATIONS,
+    *tasks.OPERATIONS,
+    *genai.OPERATIONS,
+    *questions.OPERATIONS,
+    *usage.OPERATIONS,
+    *operations.OPERATIONS,
+    *keys.OPERATIONS,
+)
+
+_TAGS = {
+    "Chat": "Ask a model, and see which there are.",
+    "Conversations": "What was said under a `conversation_id`, for who said it.",
+    "Tasks": "Ready-made prompts, a tenant's own versions of them, and how they do.",
+    "Operations assistant": "Chats and prompts about infrastructure, in sessions.",
+    "Interviews": "Questions for interviews, from a bank that grows.",
+    "Usage": "Who used what.",
+    "Operations": "How the deployments and the caches are doing. For operators.",
+    "Tenants and keys": "Who may use this gateway, and how much. For admins.",
+    "This document": "What you are reading.",
+}
+
+_SECURITY = "apiKey"
+
+_HEADERS = {
+    "x-sluice-request-id": ("What to ask about, and to give feedback with.", "req_0123456789abcdef0123456789abcdef"),
+    "x-sluice-deployment": ("Which model on which credential answered.", "groq-1#llama-3.1-8b-instant"),
+    "x-sluice-model": ("Which model answered.", "llama-3.1-8b-instant"),
+    "x-sluice-complexity": ("How hard the request was found to be.", "simple"),
+    "x-sluice-cache": ("`hit` or `miss`, or `skipped` when a new answer was asked for.", "miss"),
+    "x-sluice-attempts": ("How many deployments were tried.", "1"),
+    "x-sluice-cost-usd": ("What the answer cost, in dollars.", "0.0000021"),
+    "x-sluice-guard-flags": ("Guard rules that matched without blocking, separated by commas.", "email"),
+    "x-ratelimit-limit-requests": ("Requests that the caller has in a minute.", "100"),
+    "x-ratelimit-remaining-requests": ("How many of them are left.", "99"),
+    "x-ratelimit-reset-requests": ("When all of them are free again.", "59.2s"),
+}
+
+
+@cache
+def document_json() -> bytes:
+    """The document in UTF-8. Put together once per process, when somebody asks for it."""
+    return to_json(document())
+
+
+def document() -> JsonObject:
+    """The document."""
+    named = schemas([Error, *(model for operation in OPERATIONS for model in operation.models)])
+    paths: JsonObject = {}
+    for operation in OPERATIONS:
+        # A greedy parameter is API Gateway's own.
+        path = operation.path.replace("+}", "}")
+        paths.setdefault(path, {})[operation.method.lower()] = _operation(operation, named)
+    queries = {operation.query.__name__ for operation in OPERATIONS if operation.query}
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Sluice",
+            "version": "1.0",
+            "summary": "An LLM gateway that spends provider keys up to, and never past, their limits.",
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        # Relative to where this document lies: a stage's name may stand before it.
+        "servers": [{"url": "."}],
+        "tags": [{"name": name, "description": description} for name, description in _TAGS.items()],
+        "paths": paths,
+        "components": {
+            "schemas": {name: schema for name, schema in named.items() if name not in queries},
+            "responses": {problem.name: problem.response() for problem in PROBLEMS.values()},
+            "headers": {
+                "retry-after": {"description": "Seconds to wait, if waiting helps.", "schema": {"type": "integer"}},
+                **{
+                    name: {"description": description, "schema": {"type": "string"}, "example": example}
+                    for name, (description, example) in _HEADERS.items()
+                },
+            },
+            "securitySchemes": {
+                _SECURITY: {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "bearerFormat": "sl-<id>-<secret>",
+                    "description": (
+                        "An API key. Its role is caller, operator or admin; each may do all that those before it may. "
+                        "The least that a route needs stands with it."
+                    ),
+                }
+            },
+        },
+    }
+
+
+def _operation(operation: Operation, named: dict[str, JsonObject]) -> JsonObject:
+    described: JsonObject = {
+        "operationId": operation.id,
+        "tags": [operation.tag],
+        "summary": operation.summary,
+        "security": [{_SECURITY: [str(operation.role)]}] if operation.role else [],
+        "responses": _responses(operation),
+    }
+    if operation.description:
+        described["description"] = operation.description
+    if parameters := _parameters(operation, named):
+        described["parameters"] = parameters
+    if content := _body(operation):
+        described["requestBody"] = {"required": True, "content": {"application/json": content}}
+    return described
+
+
+def _body(operation: Operation) -> JsonObject | None:
+    if operation.task is not None:
+        task = read_task(SHARED / "tasks" / f"{operation.task}.toml").file
+        return {"schema": object_schema(task.inputs), "example": task.examples[0].inputs}
+    return None if operation.body is None else {"schema": reference(operation.body), "example": operation.example}
+
+
+def _parameters(operation: Operation, named: dict[str, JsonObject]) -> list[JsonObject]:
+    in_path = [
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "description": parameter.description,
+            "schema": {"type": "string", "minLength": 1},
+            "example": parameter.example,
+        }
+        for name, parameter in operation.parameters.items()
+    ]
+    return in_path + (query_parameters(operation.query, named) if operation.query else [])
+
+
+def _event(operation: Operation) -> JsonObject:
+    """One event of a stream. OpenAPI 3.1 has no words for a sequence of them; this is how 3.2 describes each."""
+    said: list[type[BaseModel]] = [*operation.events, Error]
+    content: JsonObject = {"anyOf": [reference(model) for model in said]}
+    written: JsonObject = {"type": "string", "contentMediaType": "application/json", "contentSchema": content}
+    return {
+        "description": "One event.",
+        "type": "object",
+        "properties": {"data": {"anyOf": [{"const": "[DONE]"}, written]}},
+        "required": ["data"],
+    }
+
+
+def _responses(operation: Operation) -> JsonObject:
+    content: JsonObject = {"application/json": {"schema": reference(operation.answer)}}
+    if operation.events:
+        content["text/event-stream"] = {"schema": _event(operation)}
+    answer: JsonObject = {"description": operation.status.phrase, "content": content}
+    if operation.asks_a_model:
+        answer["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in _HEADERS}
+    problems = {
+        str(status): {"$ref": f"#/components/responses/{PROBLEMS[status].name}"} for status in operation.error_statuses
+    }
+    return {str(operation.status.value): answer} | problems

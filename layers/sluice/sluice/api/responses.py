@@ -1,0 +1,100 @@
+"""Answers: OpenAI's error envelope, and the one place where an error becomes an HTTP status."""
+
+import json
+import traceback
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from aws_lambda_powertools import Logger
+from pydantic import ValidationError
+
+from sluice.errors import MethodNotAllowedError, NotFoundError, SluiceError
+from sluice.gateway.provenance import request_id_headers
+from sluice.validation import invalid_request
+
+_MAX_PATH_LENGTH = 128
+_OURS = 500
+"""From this status on it is our fault."""
+
+logger = Logger(child=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer, for whatever framework is to send it."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def json_response(value: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """`value` as JSON."""
+    return Response(status, {"content-type": "application/json", **(headers or {})}, to_json(value))
+
+
+def error_response(error: Exception, request_id: str) -> Response:
+    """What the caller is told about `error`. It is one line in the log, and in detail if it is our fault."""
+    known = to_sluice_error(error, request_id)
+    if known.status < _OURS:
+        logger.info("refused", extra={"request_id": request_id, "status": known.status, "code": known.code})
+    headers = {**request_id_headers(request_id), **known.headers}
+    return json_response(error_body(known), status=known.status, headers=headers)
+
+
+def error_body(error: SluiceError) -> dict[str, dict[str, str | None]]:
+    """OpenAI's error envelope."""
+    return {"error": {"message": error.message, "type": error.type, "param": error.param, "code": error.code}}
+
+
+def to_sluice_error(error: Exception, request_id: str) -> SluiceError:
+    """`error` as one that has an answer: an unexpected one becomes a 500 that says nothing of it.
+
+    What is our fault is logged with its type and where it was raised. Messages of unexpected errors are neither logged
+    nor sent: they may hold a prompt.
+    """
+    if isinstance(error, ValidationError):
+        return invalid_request(error)
+    if isinstance(error, SluiceError):
+        if error.status >= _OURS:
+            _log("Answered with %s", error, request_id=request_id, reason=error.message, status=error.status)
+        return error
+    _log("Unexpected %s", error, request_id=request_id)
+    return SluiceError("Sluice failed to answer this request, and has logged why.")
+
+
+def no_route(method: str, path: str, allowed: Collection[str] = ()) -> SluiceError:
+    """For a request that no route takes; `allowed` are the methods that the path does have."""
+    shown = path[:_MAX_PATH_LENGTH]
+    if not allowed:
+        return NotFoundError(f"There is no route {method} {shown}.")
+    methods = sorted(allowed)
+    return MethodNotAllowedError(f"{shown} takes {', '.join(methods)}, not {method}.", allowed=methods)
+
+
+def to_json(value: Any) -> bytes:
+    """Compact JSON in UTF-8."""
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:
+        # Half of a surrogate pair, as a model's tokens sometimes break one: valid in JSON, if escaped.
+        return json.dumps(value, separators=(",", ":")).encode()
+
+
+def _log(message: str, error: Exception, **fields: str | int) -> None:
+    logger.error(message, type(error).__name__, extra={**fields, "raised": _raised(error)})
+
+
+def _raised(error: BaseException) -> list[str]:
+    """Where the error, and before it each of those that led to it, came from: types and lines, no messages."""
+    lines: list[str] = []
+    current: BaseException | None = error
+    while current is not None:
+        lines.append(type(current).__name__)
+        for frame in traceback.extract_tb(current.__traceback__):
+            file = "/".join(Path(frame.filename).parts[-2:])
+            lines.append(f"  {file}:{frame.lineno} {frame.name}")
+        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
+    return lines

@@ -1,0 +1,105 @@
+"""Puts the parts together, once per process."""
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+from sluice.cache.store import ResponseCache
+from sluice.catalog import catalog
+from sluice.conversations.memory import Conversations
+from sluice.conversations.store import ConversationStore
+from sluice.gateway.pipeline import Gateway
+from sluice.gateway.settlement import Books
+from sluice.guards.rules import Direction, scanner
+from sluice.providers.registry import Registry, RegistryLoader, load_adapters
+from sluice.quota.ledger import Ledger
+from sluice.routing.breaker import Breaker
+from sluice.routing.deployment_quota import DeploymentQuota
+from sluice.routing.router import Router
+from sluice.routing.scoring import Weights
+from sluice.settings import settings
+from sluice.storage.client import dynamodb
+from sluice.storage.secrets import secretsmanager
+
+if TYPE_CHECKING:
+    from sluice.tasks.library import Library
+    from sluice.tasks.results import Results
+    from sluice.tasks.running import Runner
+
+
+@cache
+def _loader() -> RegistryLoader:
+    return RegistryLoader()
+
+
+def registry() -> Registry:
+    """The deployments there are now. Raises StorageUnavailableError, CredentialsError."""
+    return _loader().get()
+
+
+@cache
+def breaker() -> Breaker:
+    """The circuits of this process's view."""
+    return Breaker(settings().circuit_breakers_table)
+
+
+@cache
+def gateway() -> Gateway:
+    """The gateway of this process, on the tables and secrets that the settings name."""
+    configured = settings()
+    ledger = Ledger(configured.quota_table)
+    accounts = DeploymentQuota(ledger)
+    weights = Weights(configured.health_weight, configured.quota_weight, configured.speed_weight)
+    router = Router(accounts, breaker(), weights)
+    books = Books(ledger, accounts, ResponseCache(configured.response_cache_table), configured)
+    conversations = Conversations(ConversationStore(configured.conversations_table))
+    return Gateway(
+        registry,
+        router,
+        books,
+        conversations,
+        prompt_max_characters=configured.prompt_max_characters,
+        default_max_tokens=configured.default_max_tokens,
+    )
+
+
+def prepare() -> None:
+    """Make now what chats need and no service is asked for, so that a snapshot of this process holds it.
+
+    Copies of the process may share it: nothing is drawn at random or due at some time, and nothing has connected, but
+    for boto3 to Lambda's own credentials, which it asks for again once they have expired.
+    """
+    gateway()
+    for direction in Direction:
+        scanner(direction)
+    catalog()
+    load_adapters()
+    secretsmanager()
+    dynamodb(attempts=1)
+
+
+# What tasks need is imported when they are: chat does without.
+
+
+@cache
+def task_library() -> "Library":
+    """The tasks of this process."""
+    from sluice.tasks.library import Library
+    from sluice.tasks.versions import Versions
+
+    return Library(Versions(settings().directory_table))
+
+
+@cache
+def task_results() -> "Results":
+    """What becomes of tasks."""
+    from sluice.tasks.results import Results
+
+    return Results(settings().usage_table)
+
+
+@cache
+def task_runner() -> "Runner":
+    """The one that runs tasks."""
+    from sluice.tasks.running import Runner
+
+    return Runner(gateway(), task_library(), task_results())

@@ -1,0 +1,127 @@
+"""How the deployments stand, for an operator to read. Pure."""
+
+from collections.abc import Iterable, Mapping
+
+from sluice.chat import JsonObject
+from sluice.providers.registry import Deployment
+from sluice.providers.urls import shown_url
+from sluice.quota.item import CODES
+from sluice.quota.ledger import Seen
+from sluice.quota.limits import ALERT_PERCENTAGES, Standing, standing
+from sluice.routing.breaker import Circuit
+from sluice.routing.deployment_quota import health_from, limits_of, scope_of
+
+# Shown of every deployment, null where it has no such limit.
+_ALWAYS_SHOWN = ("requests_per_minute", "requests_per_day", "tokens_per_minute", "tokens_per_day")
+
+
+def quota_report(deployments: Iterable[Deployment], seen: Mapping[str, Seen], now_ms: int) -> JsonObject:
+    """How much of each deployment's limits is used, with a warning at 80 %, at 90 % and when one is used up."""
+    rows = [_quota(deployment, seen.get(scope_of(deployment)), now_ms) for deployment in deployments]
+    return {"object": "list", "data": rows, "warnings": [warning for row in rows for warning in row["warnings"]]}
+
+
+def health_report(
+    deployments: Iterable[Deployment], seen: Mapping[str, Seen], circuits: Mapping[str, Circuit], now_s: float
+) -> JsonObject:
+    """How each deployment has done lately, and whether all, some or none of those switched on are fit for requests."""
+    rows = [
+        _health(deployment, seen.get(scope_of(deployment)), circuits.get(deployment.id, Circuit()), now_s)
+        for deployment in deployments
+    ]
+    fit = [row["is_healthy"] for row in rows if row["is_enabled"]]
+    status = "unhealthy" if not any(fit) else "healthy" if all(fit) else "degraded"
+    return {"object": "list", "status": status, "data": rows}
+
+
+def provider_report(deployments: Iterable[Deployment]) -> JsonObject:
+    """The providers, their credentials by alias, and what each serves. API keys are not shown."""
+    providers: dict[str, JsonObject] = {}
+    for each in deployments:
+        row = each.provider
+        provider = providers.setdefault(
+            row.name,
+            {"id": row.name, "object": "provider", "adapter": row.adapter, "priority": row.priority, "credentials": {}},
+        )
+        credential = provider["credentials"].setdefault(
+            each.alias,
+            {
+                "alias": each.alias,
+                "base_url": row.base_url and shown_url(row.base_url),
+                "timeout_seconds": row.timeout_s,
+                "models": [],
+            },
+        )
+        credential["models"].append(
+            {
+                "id": each.model.id,
+                "tier": each.model.tier,
+                "is_enabled": each.enabled,
+                "priority": each.priority,
+                "limits": {name: capacity for name, capacity, _ in each.limits},
+            }
+        )
+    return {
+        "object": "list",
+        "data": [{**each, "credentials": list(each["credentials"].values())} for each in providers.values()],
+    }
+
+
+def _quota(deployment: Deployment, seen: Seen | None, now_ms: int) -> JsonObject:
+    state = seen.state if seen else None
+    standings = {limit.name: standing(limit, state, now_ms) for limit in limits_of(deployment)}
+    names = dict.fromkeys((*_ALWAYS_SHOWN, *standings))
+    blocked_ms = max(0, state.blocked_until_ms - now_ms) if state else 0
+    warnings = [f"{deployment.id}: {name} is {said}" for name in standings if (said := _warning(standings[name]))]
+    if blocked_ms:
+        warnings.append(f"{deployment.id}: blocked by its provider for {-(-blocked_ms // 1000)} s")
+    return {
+        **_named(deployment),
+        "limits": {CODES[name]: _limit(standings[name]) if name in standings else None for name in names},
+        "blocked_for_seconds": -(-blocked_ms // 1000),
+        "warnings": warnings,
+    }
+
+
+def _limit(stands: Standing) -> JsonObject:
+    return {
+        "name": stands.name,
+        "used": stands.used,
+        "limit": stands.capacity,
+        "remaining": stands.remaining,
+        "percentage": round(100 * stands.used / stands.capacity, 1),
+        "resets_in_seconds": -(-stands.resets_in_ms // 1000),
+        "warning": _warning(stands),
+    }
+
+
+def _warning(stands: Standing) -> str | None:
+    if stands.used >= stands.capacity:
+        return "exhausted"
+    reached = next((each for each in ALERT_PERCENTAGES if 100 * stands.used >= each * stands.capacity), None)
+    return None if reached is None else f"over {reached} % used"
+
+
+def _health(deployment: Deployment, seen: Seen | None, circuit: Circuit, now_s: float) -> JsonObject:
+    health = health_from(seen.notes if seen else {})
+    known_ms = health.response_time_ms
+    return {
+        **_named(deployment),
+        "is_healthy": health.is_healthy and not circuit.turns_away(now_s),
+        "health_score": round(health.score, 4),
+        "success_rate": round(health.success_rate, 4),
+        "consecutive_failures": health.consecutive_failures,
+        "response_time_ms": None if known_ms is None else round(known_ms, 1),
+        "circuit": circuit.state.lower(),
+    }
+
+
+def _named(deployment: Deployment) -> JsonObject:
+    return {
+        "deployment": deployment.id,
+        "provider": deployment.provider.name,
+        "credential": deployment.alias,
+        "model": deployment.model.id,
+        "tier": deployment.model.tier,
+        "is_enabled": deployment.enabled,
+    }

@@ -1,0 +1,79 @@
+"""Whose usage and whose cache a principal may see. What is out of reach is not found."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sluice.errors import NotFoundError
+from sluice.tenants.api_key_token import KEY_ID_PATTERN
+from sluice.tenants.directory import Directory
+from sluice.tenants.principal import Principal
+from sluice.tenants.tenant import Role
+
+_PAGE = 100
+_KEY_ID = re.compile(KEY_ID_PATTERN, re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Whose usage is asked for: a `caller` (an API key), a `user` of that caller's, or a user of any caller's."""
+
+    tenant: str
+    caller: str | None
+    user: str | None
+
+    @property
+    def is_key(self) -> bool:
+        """Whether it is an API key, which exists whether it was used or not."""
+        return self.user is None
+
+
+def subject(name: str, principal: Principal, tenant: str | None, directory: Directory) -> Subject:
+    """Who `name` is to `principal`: the id of an API key, or a user that requests named in `metadata.user`.
+
+    A caller reaches itself and its own users, an operator all of its tenant, an admin all of the `tenant` it names and
+    any API key. NotFoundError for a tenant out of reach.
+    """
+    own = principal.tenant.id
+    if principal.role is not Role.ADMIN and tenant not in {None, own}:
+        raise no_tenant(tenant)
+    if name == principal.key.id:
+        return Subject(own, name, None)
+    if principal.role is Role.CALLER:
+        return Subject(own, principal.key.id, name)
+    key = directory.key(name) if _KEY_ID.fullmatch(name) else None
+    within = tenant or (own if principal.role is not Role.ADMIN else None)
+    if key is not None and within in {None, key.tenant_id}:
+        return Subject(key.tenant_id, key.id, None)
+    return Subject(within or own, None, name)
+
+
+def tenants(principal: Principal, tenant: str | None, directory: Directory) -> Iterator[str]:
+    """The ids of tenants whose cache `principal` may see and clear: its own; an admin's are the one it names, or all.
+
+    NotFoundError for a tenant out of reach.
+    """
+    own = principal.tenant.id
+    if tenant in {None, own}:
+        yield own
+        if principal.role is Role.ADMIN and tenant is None:
+            yield from _others(directory, own)
+    elif principal.role is Role.ADMIN and directory.tenant(str(tenant)) is not None:
+        yield str(tenant)
+    else:
+        raise no_tenant(tenant)
+
+
+def no_tenant(tenant: str | None) -> NotFoundError:
+    """There is no such tenant, or not for who asks."""
+    return NotFoundError(f"There is no tenant with the id {tenant!r}.", param="tenant")
+
+
+def _others(directory: Directory, own: str) -> Iterator[str]:
+    after = None
+    while True:
+        page = directory.tenants(after=after, limit=_PAGE)
+        yield from (each.id for each in page.entries if each.id != own)
+        if not page.has_more:
+            return
+        after = page.entries[-1].id
