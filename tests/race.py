@@ -11,19 +11,20 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import cast
 
 from sluice.chat import ChatRequest, Usage
 from sluice.errors import QuotaExceededError
 from sluice.providers.base import ProviderResponse
-from sluice.providers.registry import Deployment, Registry, RegistryLoader
+from sluice.providers.registry import Registry, RegistryLoader
 from sluice.quota.ledger import Ledger
 from sluice.routing.breaker import Breaker
 from sluice.routing.deadline import Deadline
-from sluice.routing.deployment_quota import DeploymentQuota
+from sluice.routing.deployment_quota import Answered, DeploymentQuota
 from sluice.routing.plan import plan
-from sluice.routing.router import Router
+from sluice.routing.router import Router, Search
 from sluice.routing.scoring import Weights
 from sluice.settings import settings
 from tests.fakes.client import FakeProviderClient
@@ -114,25 +115,24 @@ def _most_in_a_minute(moments: list[tuple[float, int]]) -> int:
     return most
 
 
-class _Errand:
-    def __init__(self, registry: Registry, request: ChatRequest) -> None:
-        self._registry = registry
-        self._request = request
-
-    def prepare(self, deployment: Deployment) -> None:
-        self._registry.provider(deployment).warm_up()
-
-    def afford(self) -> None:
-        pass
-
-    def call(self, deployment: Deployment) -> ProviderResponse:
-        return self._registry.provider(deployment).complete(self._request, deployment.model.id, 10)
+def _ask(router: Router, registry: Registry, request: ChatRequest) -> Answered[ProviderResponse]:
+    search = Search(
+        request=request,
+        groups=plan(request, registry, None).groups,
+        deadline=Deadline.after(10),
+        prepare=lambda deployment: registry.provider(deployment).warm_up(),
+    )
+    for attempt in router.attempts(search):
+        provider, model = registry.provider(attempt.deployment), attempt.deployment.model.id
+        with attempt:
+            return attempt.answered(attempt.call(partial(provider.complete, request, model, 10)))
+    raise search.verdict()
 
 
 def _work(models: list[str], seconds: float) -> None:
     registry = RegistryLoader().get()
-    accounts = DeploymentQuota(Ledger(settings().quota_table))
-    router = Router(accounts, Breaker(settings().circuit_breakers_table), Weights())
+    quota = DeploymentQuota(Ledger(settings().quota_table))
+    router = Router(quota, Breaker(settings().circuit_breakers_table), Weights())
 
     end_s = time.monotonic() + seconds
     for number in range(sys.maxsize):
@@ -146,14 +146,13 @@ def _work(models: list[str], seconds: float) -> None:
                 "max_tokens": 40 + number % 30,
             }
             request = ChatRequest.model_validate(body)
-            errand = _Errand(registry, request)
             try:
-                routed = router.route(request, plan(request, registry, None).groups, Deadline.after(10), errand)
+                answered = _ask(router, registry, request)
             except QuotaExceededError as refused:
                 naps_s.append(float(refused.retry_after_s or 1))
             else:
-                usage = cast("Usage", routed.answer.chat.usage)
-                accounts.settle(routed, request, usage, 0, routed.answer.rate_limits)
+                usage = cast("Usage", answered.answer.chat.usage)
+                quota.settle(answered, request, usage, 0, answered.answer.rate_limits)
                 naps_s.append(0.0)
         time.sleep(min(*naps_s, _LONGEST_NAP_S))
 

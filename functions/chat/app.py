@@ -34,7 +34,8 @@ from sluice.api.streaming import iterate_in_thread
 from sluice.chat import ChatRequest
 from sluice.composition import gateway, prepare, registry
 from sluice.errors import GuardBlockedError
-from sluice.gateway.pipeline import Answer, RequestContext, StreamedAnswer
+from sluice.gateway.admission import RequestContext
+from sluice.gateway.pipeline import Answer, StreamedAnswer
 from sluice.gateway.provenance import new_request_id, request_id_headers
 from sluice.providers.registry import ListedModel
 from sluice.routing.deadline import Deadline
@@ -55,7 +56,7 @@ async def create_completion(request: Request) -> Response:
     context = _context(request)
     answer = await run_in_threadpool(_complete, raw, request.headers.get("authorization"), context)
     if isinstance(answer, Answer):
-        return _to_starlette(json_response(answer.body, headers=answer.headers))
+        return _to_starlette(json_response(answer.body, headers=answer.provenance.headers()))
     return _EventStream(answer)
 
 
@@ -91,7 +92,7 @@ def _complete_flat(
     context = replace(context, skip_cache=context.skip_cache or asked.skip_cache)
     with asked.naming_its_fields():
         answer = gateway().complete(asked.to_chat(), principal, context)
-    return json_response(llm.flat(answer.body, answer.headers, registry()), headers=answer.headers)
+    return json_response(llm.flat(answer.body, answer.provenance), headers=answer.provenance.headers())
 
 
 class _EventStream(StreamingResponse):
@@ -99,8 +100,9 @@ class _EventStream(StreamingResponse):
 
     def __init__(self, answer: StreamedAnswer) -> None:
         self._chunks = answer.chunks
+        self._request_id = answer.provenance.request_id
         self._sent = self._events()
-        super().__init__(self._sent, media_type=sse.CONTENT_TYPE, headers=dict(answer.headers))
+        super().__init__(self._sent, media_type=sse.CONTENT_TYPE, headers=answer.provenance.headers())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""
@@ -120,7 +122,7 @@ class _EventStream(StreamingResponse):
             yield sse.done()
         except Exception as error:  # noqa: BLE001 -- the outermost edge of a stream: its status is sent already
             _count_block(error)
-            yield sse.error_event(to_sluice_error(error, self.headers["x-sluice-request-id"]))
+            yield sse.error_event(to_sluice_error(error, self._request_id))
 
 
 async def list_models(request: Request) -> Response:

@@ -11,7 +11,7 @@ from sluice.api.compat.genai.requests import TaskInputs
 from sluice.api.compat.questions import generated
 from sluice.api.rest import RestApp
 from sluice.composition import task_runner
-from sluice.gateway.pipeline import RequestContext
+from sluice.gateway.admission import RequestContext
 from sluice.tenants.tenant import Role
 
 app = RestApp()
@@ -24,7 +24,7 @@ def generate() -> Response[str]:
     principal = app.principal(Role.CALLER)
     context = RequestContext(app.request_id, app.deadline(), skip_cache=app.skips_cache)
     answer = generated(task_runner(), app.body(TaskInputs), principal, context)
-    return app.answer(answer.body, headers=answer.headers)
+    return app.answer(answer.body, headers=answer.provenance.headers())
 
 
 @logger.inject_lambda_context(correlation_id_path=correlation_paths.API_GATEWAY_REST, log_event=False)

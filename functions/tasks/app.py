@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice.api.rest import RestApp
 from sluice.composition import task_library, task_results, task_runner
-from sluice.gateway.pipeline import RequestContext
+from sluice.gateway.admission import RequestContext
 from sluice.tasks.running import TaskRequest
 from sluice.tasks.service import Comparison, Feedback, NewVersion, ResultsQuery, TaskService
 from sluice.tenants.tenant import Role
@@ -46,8 +46,8 @@ def run_task(name: str) -> Response[str]:
     context = RequestContext(app.request_id, app.deadline(), skip_cache=app.skips_cache)
     result = task_runner().run(name, request, principal, context)
     if request.stream:
-        return app.events(result.events(), headers=result.headers)
-    return app.answer(result.body, headers=result.headers)
+        return app.events(result.events(), headers=result.provenance.headers())
+    return app.answer(result.body, headers=result.provenance.headers())
 
 
 @app.post("/v1/tasks/<name>/versions")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sluice.cache.store import MOST_ITEM_BYTES, CachedAnswer, Found, ResponseCache
+from sluice.cache.store import MOST_ITEM_BYTES, CachedAnswer, CacheLookup, ResponseCache
 from sluice.errors import StorageUnavailableError
 from tests.conftest import Aws
 
@@ -92,16 +92,16 @@ def test_an_answer_over_the_size_is_not_kept(aws: Aws, cache: ResponseCache) -> 
 
 
 def test_clearing_begins_a_generation_in_which_nothing_from_before_is_served(aws: Aws, cache: ResponseCache) -> None:
-    assert cache.look_up("acme", None) == Found(None, 0)
+    assert cache.look_up("acme", None) == CacheLookup(None, 0)
     cache.put("k", answer(), 60, 0)
     assert cache.clear("acme") == 1
-    assert cache.look_up("acme", "k") == Found(None, 1)
+    assert cache.look_up("acme", "k") == CacheLookup(None, 1)
     # A request that was let in before: what it stores is not served either.
     cache.put("k", answer("late"), 60, 0)
-    assert cache.look_up("acme", "k") == Found(None, 1)
+    assert cache.look_up("acme", "k") == CacheLookup(None, 1)
     cache.put("k", answer("new"), 60, 1)
-    assert cache.look_up("acme", "k") == Found(answer("new"), 1)
-    assert cache.look_up("globex", None) == Found(None, 0)
+    assert cache.look_up("acme", "k") == CacheLookup(answer("new"), 1)
+    assert cache.look_up("globex", None) == CacheLookup(None, 0)
     # It must not be forgotten while answers from before are there: it has no time to live.
     assert raw(aws, "generation#acme").keys() == {"key", "generation"}
 

@@ -5,20 +5,14 @@ from typing import Any
 import pytest
 
 from sluice.api.authentication import authenticate
-from sluice.cache.store import ResponseCache
 from sluice.chat import ChatRequest
-from sluice.composition import registry
-from sluice.conversations.memory import Conversations
-from sluice.conversations.store import ConversationStore
+from sluice.composition import assemble
 from sluice.errors import QuotaExceededError
-from sluice.gateway.pipeline import Gateway, RequestContext
-from sluice.gateway.settlement import Books
+from sluice.gateway.admission import RequestContext
+from sluice.gateway.pipeline import Gateway
 from sluice.quota.ledger import Ledger
 from sluice.routing.breaker import Breaker
 from sluice.routing.deadline import Deadline
-from sluice.routing.deployment_quota import DeploymentQuota
-from sluice.routing.router import Router
-from sluice.routing.scoring import Weights
 from sluice.settings import settings
 from sluice.tenants.principal import Principal
 from tests.chat_server import ChatServer, serving
@@ -93,12 +87,7 @@ class Clock:
 def gateway_at(clock: Clock) -> Gateway:
     """A gateway like a process's own, whose ledger has another clock."""
     configured = settings()
-    ledger = Ledger(configured.quota_table, clock)
-    accounts = DeploymentQuota(ledger)
-    router = Router(accounts, Breaker(configured.circuit_breakers_table), Weights())
-    books = Books(ledger, accounts, ResponseCache(configured.response_cache_table), configured)
-    conversations = Conversations(ConversationStore(configured.conversations_table))
-    return Gateway(registry, router, books, conversations, prompt_max_characters=configured.prompt_max_characters)
+    return assemble(configured, Ledger(configured.quota_table, clock), Breaker(configured.circuit_breakers_table))
 
 
 class Caller:

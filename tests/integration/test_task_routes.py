@@ -9,7 +9,7 @@ import pytest
 from sluice import composition as assembly
 from sluice.api.authentication import authenticate
 from sluice.chat import ChatRequest
-from sluice.gateway.pipeline import RequestContext
+from sluice.gateway.admission import RequestContext
 from sluice.routing.deadline import Deadline
 from sluice.tasks.task import read_task
 from tests.fakes.client import FakeProvider
@@ -211,5 +211,5 @@ def test_a_cached_answer_to_a_chat_is_none_of_a_task(tasks: Tasks, fake: FakePro
     same = ChatRequest.model_validate({**asked, "model": "auto", "metadata": {"task": "statement_analysis"}})
     for found in ("miss", "hit"):
         answer = assembly.gateway().complete(same, principal, RequestContext("req_1", Deadline.of_request(30)))
-        assert answer.headers["x-sluice-cache"] == found
+        assert answer.provenance.cache == found
     assert tasks.run("statement_analysis", inputs).error["code"] == "invalid_answer"

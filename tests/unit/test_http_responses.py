@@ -136,7 +136,7 @@ def test_openai_s_own_decoder_reads_the_events() -> None:
 
 
 def test_headers_say_how_an_answer_came_about() -> None:
-    assert Provenance("r-1").headers() == {"x-sluice-request-id": "r-1"}
+    assert Provenance(request_id="r-1").headers() == {"x-sluice-request-id": "r-1"}
     told = Provenance(
         request_id="r-1",
         deployment="groq-1#llama",
@@ -153,7 +153,7 @@ def test_headers_say_how_an_answer_came_about() -> None:
 
 
 def test_no_value_can_start_a_header_of_its_own() -> None:
-    told = Provenance("r", model="a\r\nset-cookie: é").headers()
+    told = Provenance(request_id="r", model="a\r\nset-cookie: é").headers()
     assert told["x-sluice-model"] == "a??set-cookie: ?"
 
 

@@ -1,14 +1,17 @@
-"""Puts the parts together, once per process."""
+"""Composition of the parts, once per process."""
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import TYPE_CHECKING
 
 from sluice.cache.store import ResponseCache
+from sluice.cache.sums import CacheSums
 from sluice.catalog import catalog
 from sluice.conversations.memory import Conversations
 from sluice.conversations.store import ConversationStore
+from sluice.gateway.admission import Admission
 from sluice.gateway.pipeline import Gateway
-from sluice.gateway.settlement import Books
+from sluice.gateway.settlement import Settlement
 from sluice.guards.rules import Direction, scanner
 from sluice.providers.registry import Registry, RegistryLoader, load_adapters
 from sluice.quota.ledger import Ledger
@@ -16,7 +19,7 @@ from sluice.routing.breaker import Breaker
 from sluice.routing.deployment_quota import DeploymentQuota
 from sluice.routing.router import Router
 from sluice.routing.scoring import Weights
-from sluice.settings import settings
+from sluice.settings import Settings, settings
 from sluice.storage.client import dynamodb
 from sluice.storage.secrets import secretsmanager
 
@@ -24,6 +27,10 @@ if TYPE_CHECKING:
     from sluice.tasks.library import Library
     from sluice.tasks.results import Results
     from sluice.tasks.running import Runner
+
+
+# One request sends at most four writes at a time; a process of the local stack serves many requests.
+_THREADS = 32
 
 
 @cache
@@ -46,19 +53,21 @@ def breaker() -> Breaker:
 def gateway() -> Gateway:
     """The gateway of this process, on the tables and secrets that the settings name."""
     configured = settings()
-    ledger = Ledger(configured.quota_table)
-    accounts = DeploymentQuota(ledger)
+    return assemble(configured, Ledger(configured.quota_table), breaker())
+
+
+def assemble(configured: Settings, ledger: Ledger, circuits: Breaker) -> Gateway:
+    """A gateway with its own admission, router and settlement, on this ledger."""
+    executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="gateway")
+    quota = DeploymentQuota(ledger)
     weights = Weights(configured.health_weight, configured.quota_weight, configured.speed_weight)
-    router = Router(accounts, breaker(), weights)
-    books = Books(ledger, accounts, ResponseCache(configured.response_cache_table), configured)
+    cache = ResponseCache(configured.response_cache_table)
     conversations = Conversations(ConversationStore(configured.conversations_table))
     return Gateway(
         registry,
-        router,
-        books,
-        conversations,
-        prompt_max_characters=configured.prompt_max_characters,
-        default_max_tokens=configured.default_max_tokens,
+        Admission(registry, ledger, cache, conversations, configured, executor),
+        Router(quota, circuits, weights),
+        Settlement(ledger, quota, cache, CacheSums(configured.usage_table), executor),
     )
 
 

@@ -55,7 +55,7 @@ class CacheChange:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class CacheLookup:
     """What a look into the cache found: an answer, if there is one, and the generation that is served."""
 
     answer: CachedAnswer | None
@@ -79,7 +79,7 @@ class ResponseCache:
         self._table = table
         self._clock = clock
 
-    def look_up(self, tenant: str, key: str | None) -> Found:
+    def look_up(self, tenant: str, key: str | None) -> CacheLookup:
         """The answer under `key` that can be served, and the generation of the tenant's cache: one request.
 
         Without a `key`, only the latter. Raises StorageUnavailableError.
@@ -87,16 +87,16 @@ class ResponseCache:
         items = self._read(*filter(None, (_generation_key(tenant), key)))
         generation = _generation(items.get(_generation_key(tenant)))
         if key is None or key not in items:
-            return Found(None, generation)
+            return CacheLookup(None, generation)
         try:
             item = from_item(items[key])
             # DynamoDB deletes what has expired hours or days late.
             is_served = item["generation"] == generation and item["expires_at"] > self._clock()
-            return Found(_unpack(item) if is_served else None, generation)
+            return CacheLookup(_unpack(item) if is_served else None, generation)
         except (KeyError, TypeError, ValueError, zlib.error) as error:
             logger.warning("cache entry is corrupt", extra={"cache_key": key, "reason": type(error).__name__})
             emit_metric("CacheEntryCorrupt")
-            return Found(None, generation)
+            return CacheLookup(None, generation)
 
     def clear(self, tenant: str) -> int:
         """Begin a generation, so that what is cached by now is no longer served: one request, however much it is.

@@ -1,4 +1,4 @@
-"""A tenant's money for one question."""
+"""Reservation of a tenant's budget for one request."""
 
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
@@ -9,8 +9,8 @@ from sluice.quota.limits import BUDGET
 from sluice.telemetry import best_effort
 
 
-class Purse:
-    """Money reserved for one call at a time, charged with what calls cost, and settled when closed.
+class BudgetReservation:
+    """The dollars reserved for one call at a time, charged with what calls cost, and settled when closed.
 
     `reserve` takes what one call may cost; it begins at once, in `executor`. Without it there is no budget to keep.
     """
@@ -22,7 +22,7 @@ class Purse:
         self._charged_nanousd = 0
 
     def wait(self) -> None:
-        """Wait until there is money for one more call: a call that failed may have cost what was reserved for it.
+        """Wait until there is budget for one more call: a call that failed may have cost what was reserved for it.
 
         Raises QuotaExceededError when the budget is gone, LedgerUnavailableError.
         """

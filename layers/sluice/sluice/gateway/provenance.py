@@ -1,4 +1,4 @@
-"""Response headers that say how an answer came about and what is left of the caller's limits."""
+"""Provenance of an answer: who gave it, how, and at what cost. An object inside; headers once, at the edge."""
 
 import re
 import uuid
@@ -10,17 +10,45 @@ _NOT_PRINTABLE = re.compile(r"[^\x20-\x7e]")
 
 
 @dataclass(frozen=True, slots=True)
+class RequestLimit:
+    """A caller's limit of requests, and what is left of it; `reset_s` is when all of them are free again."""
+
+    limit: int
+    remaining: int
+    reset_s: float
+
+    def headers(self) -> dict[str, str]:
+        """As OpenAI and Groq name them: `x-ratelimit-limit-requests` and its like."""
+        return {
+            "x-ratelimit-limit-requests": str(self.limit),
+            "x-ratelimit-remaining-requests": str(max(0, self.remaining)),
+            "x-ratelimit-reset-requests": f"{max(0.0, self.reset_s):g}s",
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """How an answer came about. None, and no flags, are left out of the headers."""
+    """How an answer came about. None, and no flags, are left out of the headers.
+
+    `deployment` is `<credential>#<model>`, `cache` is "hit", "miss" or "skipped", `attempts` how many deployments were
+    asked. `provider` is None for a cached answer of a credential that is gone.
+    """
 
     request_id: str
     deployment: str | None = None
+    provider: str | None = None
     model: str | None = None
     complexity: str | None = None
     cache: str | None = None
     attempts: int | None = None
     cost_usd: Decimal | None = None
     flagged_rules: tuple[str, ...] = ()
+    caller_limit: RequestLimit | None = None
+
+    @property
+    def is_cached(self) -> bool:
+        """Whether no model was asked for it."""
+        return self.cache == "hit"
 
     def fields(self) -> dict[str, str | None]:
         """By name, as a log line has them."""
@@ -36,8 +64,8 @@ class Provenance:
         }
 
     def headers(self) -> dict[str, str]:
-        """As `x-sluice-*`."""
-        return dict(self._headers())
+        """As `x-sluice-*`, and the caller's limit as `x-ratelimit-*`."""
+        return {**dict(self._headers()), **(self.caller_limit.headers() if self.caller_limit else {})}
 
     def _headers(self) -> Iterator[tuple[str, str]]:
         for name, text in self.fields().items():
@@ -47,27 +75,10 @@ class Provenance:
 
 
 def new_request_id() -> str:
-    """What a request is called in headers, logs and feedback."""
+    """A new id of a request, for headers, logs and feedback."""
     return f"req_{uuid.uuid4().hex}"
 
 
 def request_id_headers(request_id: str) -> dict[str, str]:
     """The id under Sluice's own name, and under the one that OpenAI's clients look for."""
     return {"x-sluice-request-id": request_id, "x-request-id": request_id}
-
-
-@dataclass(frozen=True, slots=True)
-class RequestLimit:
-    """What is left of a caller's requests; `reset_s` is when all of them are free again."""
-
-    limit: int
-    remaining: int
-    reset_s: float
-
-    def headers(self) -> dict[str, str]:
-        """As OpenAI and Groq name them: `x-ratelimit-limit-requests` and its like."""
-        return {
-            "x-ratelimit-limit-requests": str(self.limit),
-            "x-ratelimit-remaining-requests": str(max(0, self.remaining)),
-            "x-ratelimit-reset-requests": f"{max(0.0, self.reset_s):g}s",
-        }

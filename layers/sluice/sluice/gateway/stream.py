@@ -1,4 +1,4 @@
-"""Passes a streamed answer on as it arrives: guarded, collected, and settled when it ends, however it ends."""
+"""Stream of an answer on its way to the caller: guarded, collected, and settled when it ends, however it ends."""
 
 from collections.abc import Generator, Iterator
 from typing import cast
@@ -14,13 +14,13 @@ from sluice.errors import (
     ProviderProtocolError,
     SluiceError,
 )
-from sluice.gateway.admission import Entry, Outcome
-from sluice.gateway.budget import Purse
-from sluice.gateway.settlement import Books
+from sluice.gateway.admission import AdmittedRequest
+from sluice.gateway.budget import BudgetReservation
+from sluice.gateway.settlement import Outcome, Result, Settlement
 from sluice.guards.chunks import ChunkGuard
 from sluice.guards.json_answer import InvalidJsonAnswerError, enforce_json
 from sluice.providers.base import Provider, RateLimitHeaders
-from sluice.routing.deployment_quota import Routed
+from sluice.routing.deployment_quota import Answered
 
 logger = Logger(child=True)
 
@@ -58,96 +58,104 @@ class OpenedStream:
         self._stream.close()
 
 
-class Relay(Iterator[ChatChunk]):
-    """What the caller is to see of an answer. Close it, read to its end or not, or never begun.
+class GuardedStream(Iterator[ChatChunk]):
+    """The chunks that the caller is to see of an answer. Close it, read to its end or not, or never begun.
 
     Raises GuardBlockedError, InvalidAnswerError for JSON that is none, InterruptedAnswerError when it breaks off.
     """
 
-    def __init__(self, entry: Entry, routed: Routed[OpenedStream], purse: Purse, books: Books) -> None:
-        self._entry = entry
-        self._routed = routed
-        self._purse = purse
-        self._books = books
-        self._guard = ChunkGuard(entry.guard_modes)
-        self._seen: list[ChatChunk] = []
-        self._shown = self._relay()
-        self._is_closed = False
+    def __init__(
+        self,
+        admitted: AdmittedRequest,
+        answered: Answered[OpenedStream],
+        budget: BudgetReservation,
+        settlement: Settlement,
+    ) -> None:
+        self._admitted = admitted
+        self._answered = answered
+        self._budget = budget
+        self._settlement = settlement
+        self._guard = ChunkGuard(admitted.guard_modes)
+        self._received: list[ChatChunk] = []
+        self._released = self._release()
+        self._is_settled = False
 
     def __next__(self) -> ChatChunk:
-        """The next chunk; at the end, and before an error is raised, the books are closed."""
+        """The next chunk; at the end, and before an error is raised, the request is settled."""
         try:
-            return next(self._shown)
+            return next(self._released)
         except StopIteration:
-            self._close(Outcome.ANSWERED)
+            self._settle(Result.ANSWERED)
             raise
         except InterruptedAnswerError as error:
-            self._close(Outcome.BROKE_OFF, cast("ProviderError", error.__cause__))
+            self._settle(Result.BROKE_OFF, cast("ProviderError", error.__cause__))
             raise
         except SluiceError:
-            self._close(Outcome.WITHHELD)
+            self._settle(Result.WITHHELD)
             raise
         except BaseException:
-            self._close(Outcome.BROKE_OFF)
+            self._settle(Result.BROKE_OFF)
             raise
 
     def close(self) -> None:
-        """Let go of the provider and close the books, if the answer has not come to its end."""
-        self._shown.close()
-        self._close(Outcome.ABANDONED)
+        """Let go of the provider and settle, if the answer has not come to its end."""
+        self._released.close()
+        self._settle(Result.ABANDONED)
 
-    def _relay(self) -> Generator[ChatChunk]:
-        entry = self._entry
+    def _release(self) -> Generator[ChatChunk]:
+        admitted = self._admitted
         try:
-            for chunk in self._routed.answer:
-                self._seen.append(chunk)
-                yield from _shown(self._guard.release(chunk), entry.wants_usage)
+            for chunk in self._answered.answer:
+                self._received.append(chunk)
+                yield from _shown(self._guard.release(chunk), admitted.wants_usage)
         except ProviderError as error:
-            raise InterruptedAnswerError(f"{self._routed.deployment.id} broke off: {error.message}") from error
+            raise InterruptedAnswerError(f"{self._answered.deployment.id} broke off: {error.message}") from error
         yield from self._guard.rest()
-        for choice in assemble(self._seen)["choices"]:
+        for choice in assemble(self._received)["choices"]:
             content = choice["message"].get("content")
             if isinstance(content, str) and not choice["message"].get("tool_calls"):
                 try:
-                    enforce_json(content, entry.answer_format)
+                    enforce_json(content, admitted.answer_format)
                 except InvalidJsonAnswerError as error:
                     raise InvalidAnswerError(f"The answer is not the JSON that was asked for: {error}") from error
 
     def _assembled(self) -> JsonObject:
         try:
-            return assemble(self._seen)
+            return assemble(self._received)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            # Whatever a provider has sent, the books must be closed.
+            # Whatever a provider has sent, the request must be settled.
             logger.warning("a stream could not be put together", extra={"reason": type(error).__name__})
             return {"choices": []}
 
-    def _close(self, outcome: Outcome, error: ProviderError | None = None) -> None:
-        if self._is_closed:
+    def _settle(self, result: Result, error: ProviderError | None = None) -> None:
+        if self._is_settled:
             return
-        self._is_closed = True
-        stream = self._routed.answer
+        self._is_settled = True
+        stream = self._answered.answer
         stream.close()
         body = self._assembled()
         # Some providers count along in every chunk: only what stands at the end is the answer's usage.
         choices = body["choices"]
         has_ended = bool(choices) and all(choice.get("finish_reason") for choice in choices)
-        is_whole = outcome is Outcome.ANSWERED or (error is None and has_ended)
-        usages = (chunk.usage for chunk in reversed(self._seen)) if is_whole else ()
-        self._books.close(
-            self._entry,
-            self._routed,
-            self._purse,
-            next(filter(None, usages), None),
-            stream.rate_limits,
-            body,
-            findings=self._guard.findings,
-            outcome=outcome,
-            error=error,
+        is_whole = result is Result.ANSWERED or (error is None and has_ended)
+        usages = (chunk.usage for chunk in reversed(self._received)) if is_whole else ()
+        self._settlement.settle(
+            self._admitted,
+            Outcome(
+                result=result,
+                answered=self._answered,
+                budget=self._budget,
+                body=body,
+                usage=next(filter(None, usages), None),
+                rate_limits=stream.rate_limits,
+                findings=self._guard.findings,
+                error=error,
+            ),
         )
 
 
 def _shown(chunk: ChatChunk, wants_usage: bool) -> Iterator[ChatChunk]:
-    """The chunk as the caller asked for it: usage is always asked of the provider, for the books."""
+    """The chunk as the caller asked for it: usage is always asked of the provider, for the settlement."""
     if wants_usage or "usage" not in chunk.body:
         yield chunk
     elif chunk.body.get("choices"):

@@ -1,4 +1,4 @@
-"""A deployment's account with the ledger: what a request costs it, how it has done, and what is left of it."""
+"""Quota of deployments: what a request takes from a deployment's limits, how it has done, and what is left of it."""
 
 import math
 from collections.abc import Mapping
@@ -24,8 +24,8 @@ _CHARACTERS_PER_COMPLETION_TOKEN = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Routed[T]:
-    """What a deployment answered. Its reservation is still to be settled."""
+class Answered[T]:
+    """A deployment's answer. Its reservation is still to be settled."""
 
     deployment: Deployment
     reservation: Reservation
@@ -36,7 +36,7 @@ class Routed[T]:
 
 
 class DeploymentQuota:
-    """The accounts of all deployments. Safe to share between threads."""
+    """The quota of all deployments. Safe to share between threads."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
@@ -79,7 +79,7 @@ class DeploymentQuota:
 
     def settle(
         self,
-        routed: Routed[object],
+        answered: Answered[object],
         request: ChatRequest,
         usage: Usage,
         characters: int,
@@ -90,7 +90,7 @@ class DeploymentQuota:
 
         `error` is what a stream broke off with.
         """
-        notes = self._notes(routed.reservation)
+        notes = self._notes(answered.reservation)
         habits = TokenHabits.from_notes(notes).after(request, usage)
         actual = {
             "tokens_per_minute": usage.total_tokens,
@@ -98,11 +98,11 @@ class DeploymentQuota:
             "characters_per_month": prompt_weight(request) + characters,
         }
         health = health_from(notes)
-        health = health.after_success(routed.response_time_ms) if error is None else health.after_failure()
+        health = health.after_success(answered.response_time_ms) if error is None else health.after_failure()
         with best_effort("settling a deployment"):
-            self._ledger.settle(routed.reservation, actual, _notes_of(health) | habits.notes())
-            limits = limits_of(routed.deployment)
-            self._ledger.learn(routed.reservation, limits, headers.capacities, headers.remaining)
+            self._ledger.settle(answered.reservation, actual, _notes_of(health) | habits.notes())
+            limits = limits_of(answered.deployment)
+            self._ledger.learn(answered.reservation, limits, headers.capacities, headers.remaining)
 
     def settle_failure(self, deployment: Deployment, reservation: Reservation, error: ProviderError) -> None:
         """Give back what a failed call had reserved, unless the provider may have counted it all the same."""

@@ -1,10 +1,13 @@
-"""Finds a deployment that can take a request, and goes down the list when one fails."""
+"""Router: finds a deployment that can take a request, and goes down the list when one fails."""
 
 import math
 import random
 import time
-from collections.abc import Iterable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from types import TracebackType
+from typing import Self
 
 from aws_lambda_powertools import Logger
 
@@ -30,7 +33,7 @@ from sluice.quota.ledger import QuotaDeniedError
 from sluice.quota.limits import Denial
 from sluice.routing.breaker import Breaker, CircuitOpenError
 from sluice.routing.deadline import Deadline
-from sluice.routing.deployment_quota import DeploymentQuota, Routed, block_ms
+from sluice.routing.deployment_quota import Answered, DeploymentQuota, block_ms
 from sluice.routing.scoring import Weights, score
 from sluice.telemetry import emit_metric
 
@@ -52,180 +55,46 @@ _TIMEOUT = "Timeout"
 # From the operating system: functions restored from one snapshot would all draw the same numbers from a seeded one.
 _jitter = random.SystemRandom()
 
-type Groups = Sequence[Sequence[Deployment]]
-"""Deployments in order of preference: all of a group are tried, best first, before any of the next."""
 
+@dataclass(slots=True, kw_only=True)
+class Search:
+    """The search for a deployment that answers a request, and what happened to those that were tried.
 
-class Errand[T](Protocol):
-    """What is to be done with a deployment once one is found."""
+    `groups` are deployments in order of preference: all of a group are tried, best first, before any of the next.
+    `prepare` does at a deployment all that takes time and needs no reservation.
+    """
 
-    def prepare(self, deployment: Deployment) -> None:
-        """Do all that takes time and needs no reservation."""
-
-    def afford(self) -> None:
-        """Wait for whatever else must be reserved. Raises SluiceError, and the deployment's reservation goes back."""
-
-    def call(self, deployment: Deployment) -> T:
-        """Ask the provider. Raises ProviderError."""
-
-
-class _LateError(Exception):
-    """So much time has passed since the reservation that the provider might count the request later than it."""
-
-
-class Router:
-    """Routes requests to deployments. Safe to share between threads."""
-
-    def __init__(self, accounts: DeploymentQuota, breaker: Breaker, weights: Weights) -> None:
-        self._accounts = accounts
-        self._breaker = breaker
-        self._weights = weights
-        self._refused_until_s: dict[ProviderConfig | tuple[ProviderConfig, str], float] = {}
-
-    def route[T](self, request: ChatRequest, groups: Groups, deadline: Deadline, errand: Errand[T]) -> Routed[T]:
-        """Reserve at the best deployment and do the `errand` there; on failure, at the next.
-
-        When all failed and time is left, waits and tries them again, three times at most. Raises QuotaExceededError
-        when all are out of quota, NoProviderError naming what was tried, InvalidRequestError when a provider finds
-        the request malformed, DeadlineExceededError, LedgerUnavailableError, and what `errand.afford` raises.
-        """
-        trip = _Trip(deadline)
-        for retry in range(_MAX_RETRIES + 1):
-            trip.begin_round()
-            for group in groups:
-                for deployment in sorted(group, key=lambda each: (-self._score(each), each.priority)):
-                    routed = self._try(request, deployment, trip, errand)
-                    if routed is not None:
-                        return routed
-            pause_s = _jitter.uniform(0, 2**retry)
-            if not trip.may_recover or deadline.remaining_s < pause_s + _SHORTEST_CALL_S:
-                break
-            time.sleep(pause_s)
-        raise trip.verdict()
-
-    def _try[T](
-        self, request: ChatRequest, deployment: Deployment, trip: "_Trip", errand: Errand[T]
-    ) -> Routed[T] | None:
-        if self._is_refused(deployment.config):
-            trip.skip(deployment, "credential refused")
-            return None
-        if self._is_refused((deployment.config, deployment.model.id)):
-            trip.skip(deployment, _NOT_SERVED)
-            return None
-        if self._breaker.is_open(deployment.id):
-            trip.skip(deployment, "circuit open")
-            return None
-        if trip.deadline.remaining_s < _SHORTEST_CALL_S:
-            trip.skip(deployment, "no time left")
-            return None
-        errand.prepare(deployment)
-        tokens = self._accounts.estimate(deployment, request)
-        try:
-            for _ in range(_MAX_LATE_RESERVATIONS):
-                reservation = self._accounts.reserve(deployment, request, tokens)
-                try:
-                    return self._call(deployment, reservation, tokens, errand, trip)
-                except _LateError:
-                    self._accounts.give_back(reservation)
-        except QuotaDeniedError as refused:
-            trip.deny(deployment, refused.denial)
-            return None
-        except CircuitOpenError:
-            trip.skip(deployment, "circuit open")
-            return None
-        except LedgerUnavailableError as error:
-            trip.cannot_count(deployment, error)
-            return None
-        except ProviderError as error:
-            self._report(deployment, error)
-            trip.fail(deployment, error)
-            return None
-        trip.cannot_count(deployment, LedgerUnavailableError("the quota table is too slow for its answers to be used"))
-        return None
-
-    def _call[T](
-        self,
-        deployment: Deployment,
-        reservation: Reservation,
-        tokens: TokenEstimate,
-        errand: Errand[T],
-        trip: "_Trip",
-    ) -> Routed[T]:
-        """Do the errand on a reservation, which is closed if it fails; _LateError, and it is the caller's to close."""
-
-        def call_while_fresh() -> T:
-            if self._accounts.is_late(reservation):
-                raise _LateError
-            trip.attempts += 1
-            return errand.call(deployment)
-
-        started_s = time.monotonic()
-        try:
-            errand.afford()
-            answer = self._breaker.call(deployment.id, call_while_fresh)
-        except _LateError:
-            raise
-        except ProviderError as error:
-            self._accounts.settle_failure(deployment, reservation, error)
-            raise
-        except (CircuitOpenError, SluiceError):
-            self._accounts.give_back(reservation)
-            raise
-        except BaseException:
-            # Whatever this is, the provider may have counted the request; only the mark of the reservation goes.
-            self._accounts.keep(reservation)
-            raise
-        response_time_ms = (time.monotonic() - started_s) * 1000
-        return Routed(deployment, reservation, tokens, answer, trip.attempts, response_time_ms)
-
-    def _report(self, deployment: Deployment, error: ProviderError) -> None:
-        logger.warning(
-            "provider call failed",
-            extra={"deployment": deployment.id, "error": type(error).__name__, "provider_status": error.status},
-        )
-        if isinstance(error, ProviderAuthenticationError):
-            self._refused_until_s[deployment.config] = time.monotonic() + _REFUSED_S
-            emit_metric("CredentialRefused", credential=deployment.alias)
-        elif error.status == _NOT_FOUND:
-            self._refused_until_s[deployment.config, deployment.model.id] = time.monotonic() + _REFUSED_S
-
-    def _is_refused(self, what: ProviderConfig | tuple[ProviderConfig, str]) -> bool:
-        return self._refused_until_s.get(what, 0.0) > time.monotonic()
-
-    def _score(self, deployment: Deployment) -> float:
-        health = self._accounts.health(deployment)
-        free = self._accounts.free_share(deployment)
-        # Rounded, so that priority decides between deployments that are as good as equal.
-        return round(score(self._weights, health.score, free, health.response_time_ms), 2)
-
-
-class _Trip:
-    """What happened on the way through the deployments."""
-
-    def __init__(self, deadline: Deadline) -> None:
-        self.deadline = deadline
-        self.attempts = 0
-        self.may_recover = False
-        self._reasons: dict[str, str] = {}
-        self._denials: dict[str, Denial] = {}
-        self._uncounted: LedgerUnavailableError | None = None
+    request: ChatRequest
+    groups: Sequence[Sequence[Deployment]]
+    deadline: Deadline
+    prepare: Callable[[Deployment], None]
+    attempts: int = 0
+    may_recover: bool = False
+    _reasons: dict[str, str] = field(default_factory=dict)
+    _denials: dict[str, Denial] = field(default_factory=dict)
+    _uncounted: LedgerUnavailableError | None = None
 
     def begin_round(self) -> None:
+        """Begin to go through all deployments: what was out of quota may have some again."""
         self.may_recover = False
         self._denials = {}
 
     def skip(self, deployment: Deployment, reason: str) -> None:
+        """Note why a deployment is not tried."""
         self._reasons.setdefault(deployment.id, reason)
 
     def cannot_count(self, deployment: Deployment, error: LedgerUnavailableError) -> None:
+        """Note a deployment whose quota cannot be counted."""
         self._reasons[deployment.id] = "its quota cannot be counted"
         self._uncounted = error
 
     def deny(self, deployment: Deployment, denial: Denial) -> None:
+        """Note a deployment that is out of quota."""
         self._reasons.setdefault(deployment.id, f"out of {denial.limit}")
         self._denials[deployment.id] = denial
 
     def fail(self, deployment: Deployment, error: ProviderError) -> None:
+        """Note a provider's failure. Raises InvalidRequestError if the fault is the request's own."""
         if isinstance(error, ProviderRejectedError) and error.status in {_FORBIDDEN, _NOT_FOUND}:
             # Its owner's plan does not have the model, or the provider has it no longer: others may.
             self._reasons[deployment.id] = _NOT_SERVED
@@ -239,7 +108,7 @@ class _Trip:
             self.may_recover = True
 
     def verdict(self) -> SluiceError:
-        """Why nobody answered."""
+        """The error that says why nobody answered."""
         if self._denials and self._denials.keys() == self._reasons.keys():
             return _out_of_quota(list(self._denials.values()))
         if self._reasons and set(self._reasons.values()) == {_NOT_SERVED}:
@@ -257,6 +126,173 @@ class _Trip:
             tried=tried,
             retry_after_s=_shortest_wait_s(self._denials.values()),
         )
+
+
+class _State(Enum):
+    """How an attempt ended."""
+
+    OPEN = auto()
+    LATE = auto()
+    FAILED = auto()
+    ANSWERED = auto()
+
+
+class _LateError(Exception):
+    """So much time has passed since the reservation that the provider might count the request later than it."""
+
+
+class Attempt:
+    """An attempt at one deployment, on a reservation of its own. Enter it, `call` the provider, say it has `answered`.
+
+    What fails inside its block closes the reservation. A provider's failure is noted in the search and goes no
+    further, so that the next attempt can follow; all else is raised.
+    """
+
+    def __init__(self, router: "Router", search: Search, deployment: Deployment, tokens: TokenEstimate) -> None:
+        """Reserve what the request may cost. Raises QuotaDeniedError, LedgerUnavailableError."""
+        self.deployment = deployment
+        self.may_have_cost = False
+        self.state = _State.OPEN
+        self._router = router
+        self._search = search
+        self._tokens = tokens
+        self._reservation: Reservation = router.quota.reserve(deployment, search.request, tokens)
+        self._started_s = time.monotonic()
+
+    def __enter__(self) -> Self:
+        """Begin: the time until the answer is counted from now."""
+        self._started_s = time.monotonic()
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> bool:
+        if error is None:
+            return False
+        self.state = _State.FAILED
+        quota, deployment = self._router.quota, self.deployment
+        if isinstance(error, ProviderError):
+            self.may_have_cost = error.was_counted
+            quota.settle_failure(deployment, self._reservation, error)
+            self._router.report(deployment, error)
+            self._search.fail(deployment, error)
+            return True
+        if isinstance(error, _LateError):
+            self.state = _State.LATE
+            quota.give_back(self._reservation)
+            return True
+        if isinstance(error, CircuitOpenError):
+            quota.give_back(self._reservation)
+            self._search.skip(deployment, "circuit open")
+            return True
+        if isinstance(error, SluiceError):
+            quota.give_back(self._reservation)
+        else:
+            # Whatever this is, the provider may have counted the request; only the mark of the reservation goes.
+            quota.keep(self._reservation)
+        return False
+
+    def call[Reply](self, ask: Callable[[], Reply]) -> Reply:
+        """Call the provider, if its circuit is closed and the reservation fresh. Raises ProviderError."""
+
+        def ask_while_fresh() -> Reply:
+            if self._router.quota.is_late(self._reservation):
+                raise _LateError
+            self._search.attempts += 1
+            return ask()
+
+        return self._router.breaker.call(self.deployment.id, ask_while_fresh)
+
+    def answered[Reply](self, reply: Reply) -> Answered[Reply]:
+        """The deployment's answer, with the reservation that is still to be settled."""
+        self.state = _State.ANSWERED
+        return Answered(
+            deployment=self.deployment,
+            reservation=self._reservation,
+            estimate=self._tokens,
+            answer=reply,
+            attempts=self._search.attempts,
+            response_time_ms=(time.monotonic() - self._started_s) * 1000,
+        )
+
+
+class Router:
+    """Routes requests to deployments. Safe to share between threads."""
+
+    def __init__(self, quota: DeploymentQuota, breaker: Breaker, weights: Weights) -> None:
+        self.quota = quota
+        self.breaker = breaker
+        self._weights = weights
+        self._refused_until_s: dict[ProviderConfig | tuple[ProviderConfig, str], float] = {}
+
+    def attempts(self, search: Search) -> Iterator[Attempt]:
+        """Yield attempts at reserved deployments, best first, until one has answered.
+
+        When all failed and time is left, waits and tries them again, three times at most. In the end the search's
+        verdict says why nobody answered.
+        """
+        for retry in range(_MAX_RETRIES + 1):
+            search.begin_round()
+            for group in search.groups:
+                for deployment in sorted(group, key=lambda each: (-self._score(each), each.priority)):
+                    yield from self._attempts_at(deployment, search)
+            pause_s = _jitter.uniform(0, 2**retry)
+            if not search.may_recover or search.deadline.remaining_s < pause_s + _SHORTEST_CALL_S:
+                return
+            time.sleep(pause_s)
+
+    def report(self, deployment: Deployment, error: ProviderError) -> None:
+        """Log a provider's failure, and leave alone for a while what it refused."""
+        logger.warning(
+            "provider call failed",
+            extra={"deployment": deployment.id, "error": type(error).__name__, "provider_status": error.status},
+        )
+        if isinstance(error, ProviderAuthenticationError):
+            self._refused_until_s[deployment.config] = time.monotonic() + _REFUSED_S
+            emit_metric("CredentialRefused", credential=deployment.alias)
+        elif error.status == _NOT_FOUND:
+            self._refused_until_s[deployment.config, deployment.model.id] = time.monotonic() + _REFUSED_S
+
+    def _attempts_at(self, deployment: Deployment, search: Search) -> Iterator[Attempt]:
+        """One attempt, and another on a new reservation for as long as they are late."""
+        if reason := self._reason_to_skip(deployment, search):
+            search.skip(deployment, reason)
+            return
+        search.prepare(deployment)
+        tokens = self.quota.estimate(deployment, search.request)
+        try:
+            for _ in range(_MAX_LATE_RESERVATIONS):
+                attempt = Attempt(self, search, deployment, tokens)
+                yield attempt
+                if attempt.state is not _State.LATE:
+                    return
+        except QuotaDeniedError as refused:
+            search.deny(deployment, refused.denial)
+        except LedgerUnavailableError as error:
+            search.cannot_count(deployment, error)
+        else:
+            slow = LedgerUnavailableError("the quota table is too slow for its answers to be used")
+            search.cannot_count(deployment, slow)
+
+    def _reason_to_skip(self, deployment: Deployment, search: Search) -> str | None:
+        if self._is_refused(deployment.config):
+            return "credential refused"
+        if self._is_refused((deployment.config, deployment.model.id)):
+            return _NOT_SERVED
+        if self.breaker.is_open(deployment.id):
+            return "circuit open"
+        if search.deadline.remaining_s < _SHORTEST_CALL_S:
+            return "no time left"
+        return None
+
+    def _is_refused(self, what: ProviderConfig | tuple[ProviderConfig, str]) -> bool:
+        return self._refused_until_s.get(what, 0.0) > time.monotonic()
+
+    def _score(self, deployment: Deployment) -> float:
+        health = self.quota.health(deployment)
+        free = self.quota.free_share(deployment)
+        # Rounded, so that priority decides between deployments that are as good as equal.
+        return round(score(self._weights, health.score, free, health.response_time_ms), 2)
 
 
 def _shortest_wait_s(denials: Iterable[Denial]) -> int | None:

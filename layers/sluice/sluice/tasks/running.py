@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -17,7 +17,8 @@ from sluice.chat_stream import chunks_from_body
 from sluice.conversations.conversation import TaskCall
 from sluice.conversations.memory import OpenTurn, abandoned_on_failure
 from sluice.errors import GuardBlockedError, InvalidAnswerError, SluiceError
-from sluice.gateway.pipeline import Gateway, RequestContext
+from sluice.gateway.admission import RequestContext
+from sluice.gateway.pipeline import Gateway
 from sluice.gateway.provenance import Provenance
 from sluice.guards.prompt import check_prompt
 from sluice.guards.rules import Mode
@@ -36,7 +37,6 @@ _THREADS = 8
 _NO_USAGE = Usage(0, 0)
 # What the gateway finds wrong in a chat request, by the name of what the caller of a task sent.
 _PARAMS = {"messages": "inputs", "metadata.conversation_id": "conversation_id", "response_format": "model"}
-_COST = "x-sluice-cost-usd"
 _ANY_NUMBER = sys.maxsize
 
 
@@ -56,10 +56,10 @@ class TaskRequest(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class TaskResult:
-    """What a run came to. `body` is what the caller sees, `headers` say how it came about."""
+    """What a run came to. `body` is what the caller sees, `provenance` how it came about."""
 
     body: JsonObject
-    headers: Mapping[str, str]
+    provenance: Provenance
 
     def events(self) -> list[JsonObject]:
         """The result as the chunks of a stream, and itself as the last one."""
@@ -139,7 +139,7 @@ class _Run:
     model: str | None = None
     complexity: Complexity | None = None
     finish_reason: str | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    last: Provenance | None = None
     turn: OpenTurn | None = None
     started_s: float = field(default_factory=time.time)
 
@@ -184,7 +184,7 @@ class _Run:
         )
         with self._naming_inputs(inputs):
             answer = self.gateway.complete(self._chat(rendered), self.principal, context)
-        self._add_up(answer.body, answer.headers)
+        self._add_up(answer.body, answer.provenance)
         return self._output(answer.body)
 
     def admit(self, inputs: Inputs, source: str) -> None:
@@ -192,8 +192,7 @@ class _Run:
         rendered = self.task.render(inputs)
         context = replace(self.context, complexity=rendered.complexity)
         with self._naming_inputs(inputs):
-            left = self.gateway.admit(self._chat(rendered), self.principal, context, source=source)
-        self.headers = {**Provenance(self.context.request_id, cache="hit").headers(), **left}
+            self.last = self.gateway.admit(self._chat(rendered), self.principal, context, source=source)
 
     def _claim_turn(self, conversation_id: str, inputs: Inputs) -> OpenTurn:
         rendered = self.task.render(inputs)
@@ -235,16 +234,15 @@ class _Run:
         }
         return ChatRequest.model_validate({name: value for name, value in fields.items() if value is not None})
 
-    def _add_up(self, body: JsonObject, headers: Mapping[str, str]) -> None:
+    def _add_up(self, body: JsonObject, provenance: Provenance) -> None:
         usage = Usage.from_body(body) or Usage(0, 0)
-        is_hit = headers.get("x-sluice-cache") == "hit"
         self.asked += 1
-        self.hits += is_hit
+        self.hits += provenance.is_cached
         self.used = _sum(self.used, usage)
-        self.spent = self.spent if is_hit else _sum(self.spent, usage)
-        self.cost_usd += Decimal(headers.get(_COST, "0"))
-        self.model = headers.get("x-sluice-model") or self.model
-        self.headers = {**headers, _COST: f"{self.cost_usd:f}"}
+        self.spent = self.spent if provenance.is_cached else _sum(self.spent, usage)
+        self.cost_usd += provenance.cost_usd or 0
+        self.model = provenance.model or self.model
+        self.last = replace(provenance, cost_usd=self.cost_usd)
 
     def _output(self, body: JsonObject) -> JsonValue:
         choice = (body.get("choices") or [{}])[0]
@@ -292,7 +290,7 @@ def _result(run: _Run, output: JsonValue, inputs: Inputs, response_time_s: float
     }
     if run.request.conversation_id is not None:
         body["conversation_id"] = run.request.conversation_id
-    return TaskResult(body, run.headers)
+    return TaskResult(body, run.last or Provenance(request_id=run.context.request_id))
 
 
 def as_text(output: JsonValue) -> str:

@@ -1,7 +1,7 @@
 """/api/v1/llm: a prompt or messages in, a flat answer out, over the same path as /v1/chat/completions."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
 
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, FailFast, Field
 
 from sluice.chat import AUTO, MAX_MESSAGES, ChatRequest, ChatResponse, JsonObject, Message, Metadata
 from sluice.errors import SluiceError
-from sluice.providers.registry import Registry
+from sluice.gateway.provenance import Provenance
 
 type _Name = Annotated[str, Field(min_length=1, max_length=128)]
 
@@ -98,7 +98,7 @@ class MessagesRequest(LlmRequest):
         return "messages"
 
 
-def flat(body: JsonObject, headers: Mapping[str, str], registry: Registry) -> JsonObject:
+def flat(body: JsonObject, provenance: Provenance) -> JsonObject:
     """A whole answer of the gateway as both routes show it.
 
     Token counts are those of the answer when it was made, null if its provider did not say; the cost is what this
@@ -106,16 +106,14 @@ def flat(body: JsonObject, headers: Mapping[str, str], registry: Registry) -> Js
     """
     chat = ChatResponse(body)
     usage = chat.usage
-    deployment = headers.get("x-sluice-deployment")
-    providers = (each.provider.name for each in registry.deployments if each.id == deployment)
     return {
         "content": next(iter(chat.texts), ""),
         "tokens_used": usage.total_tokens if usage else None,
         "prompt_tokens": usage.prompt_tokens if usage else None,
         "completion_tokens": usage.completion_tokens if usage else None,
-        "cost_usd": float(headers["x-sluice-cost-usd"]),
-        "model": headers["x-sluice-model"],
-        "provider": next(providers, None),
-        "cached": headers["x-sluice-cache"] == "hit",
-        "request_id": headers["x-sluice-request-id"],
+        "cost_usd": float(provenance.cost_usd or 0),
+        "model": provenance.model,
+        "provider": provenance.provider,
+        "cached": provenance.is_cached,
+        "request_id": provenance.request_id,
     }

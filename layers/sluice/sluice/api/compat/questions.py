@@ -5,7 +5,7 @@ from typing import cast
 from sluice.api.compat.genai.answers import TaskAnswer, account, named
 from sluice.api.compat.genai.requests import TaskInputs
 from sluice.chat import JsonObject
-from sluice.gateway.pipeline import RequestContext
+from sluice.gateway.admission import RequestContext
 from sluice.tasks.running import Runner, TaskRequest
 from sluice.tenants.principal import Principal
 
@@ -16,4 +16,4 @@ def generated(runner: Runner, request: TaskInputs, principal: Principal, context
     """Exactly as many questions as are asked for. Raises InvalidAnswerError as the task does."""
     with named("role"):
         result = runner.run(_TASK, TaskRequest(inputs=request.inputs), principal, context)
-    return TaskAnswer({**cast("JsonObject", result.body["output"]), **account(result)}, result.headers)
+    return TaskAnswer({**cast("JsonObject", result.body["output"]), **account(result)}, result.provenance)

@@ -9,7 +9,7 @@ from typing import Any, cast
 from aws_lambda_powertools import Logger
 from pydantic import JsonValue
 
-from sluice.cache.store import CachedAnswer, Found, ResponseCache, lifetime_s
+from sluice.cache.store import CachedAnswer, CacheLookup, ResponseCache, lifetime_s
 from sluice.cache.sums import CacheSums
 from sluice.chat import JsonObject, Message
 from sluice.errors import InvalidAnswerError, SluiceError
@@ -175,7 +175,7 @@ def _shown(question: Question) -> JsonValue:
     }
 
 
-def _look_up(inputs: Inputs, call: Call) -> Found | None:
+def _look_up(inputs: Inputs, call: Call) -> CacheLookup | None:
     with best_effort("reading the cache"):
         key = None if call.context.skip_cache else _cache_key(inputs, call)
         return _cache().look_up(call.principal.tenant.id, key)

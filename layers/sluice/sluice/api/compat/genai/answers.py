@@ -1,21 +1,22 @@
 """What the APIs of older systems make of a task's result, and of its errors."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from sluice.chat import JsonObject
 from sluice.errors import SluiceError
+from sluice.gateway.provenance import Provenance
 from sluice.tasks.running import TaskResult
 
 
 @dataclass(frozen=True, slots=True)
 class TaskAnswer:
-    """A body, and the headers that say how it came about."""
+    """A body, and how it came about."""
 
     body: JsonObject
-    headers: Mapping[str, str]
+    provenance: Provenance
 
 
 def account(result: TaskResult) -> JsonObject:

@@ -30,8 +30,7 @@ from sluice.conversations.archive import ConversationArchive
 from sluice.conversations.conversation import ID_PATTERN, Owner, Turn
 from sluice.conversations.service import latest_fitting
 from sluice.errors import InvalidRequestError, NoProviderError, NotFoundError
-from sluice.gateway.admission import guard_modes
-from sluice.gateway.pipeline import RequestContext
+from sluice.gateway.admission import RequestContext, guard_modes
 from sluice.providers.registry import Registry
 from sluice.routing.breaker import Breaker
 from sluice.tasks.delimiting import without_tags
@@ -89,7 +88,7 @@ class Genai:
         main = main_input(self._library.find(principal.tenant.id, name)) or ""
         with named(main):
             result = self._runner.run(name, TaskRequest(inputs=request.inputs), principal, context)
-        return TaskAnswer({_ANSWERS[name]: result.body["output"], **account(result)}, result.headers)
+        return TaskAnswer({_ANSWERS[name]: result.body["output"], **account(result)}, result.provenance)
 
     def batch(self, batch: Batch, principal: Principal, context: RequestContext) -> list[JsonObject]:
         """Answer several prompts and messages at once, in order; what fails has an `error` in its place.
@@ -233,7 +232,8 @@ def _task_request(talk: Talk, inputs: dict[str, JsonValue], session_id: str | No
 
 
 def _talked(result: TaskResult, session_id: str | None) -> TaskAnswer:
-    return TaskAnswer({"response": result.body["output"], "session_id": session_id, **account(result)}, result.headers)
+    body = {"response": result.body["output"], "session_id": session_id, **account(result)}
+    return TaskAnswer(body, result.provenance)
 
 
 def _owner(principal: Principal, user: str | None) -> Owner:
