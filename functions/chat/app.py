@@ -34,9 +34,9 @@ from sluice.api.streaming import iterate_in_thread
 from sluice.chat import ChatRequest
 from sluice.composition import gateway, prepare, registry
 from sluice.errors import GuardBlockedError
-from sluice.gateway.admission import RequestContext
 from sluice.gateway.pipeline import Answer, StreamedAnswer
 from sluice.gateway.provenance import new_request_id, request_id_headers
+from sluice.gateway.request import RequestContext
 from sluice.providers.registry import ListedModel
 from sluice.routing.deadline import Deadline
 from sluice.settings import settings
@@ -89,7 +89,7 @@ def _complete_flat(
 ) -> Built:
     principal = authenticate(authorization)
     asked = parse_body(raw, model)
-    context = replace(context, skip_cache=context.skip_cache or asked.skip_cache)
+    context = replace(context, skip_cache=context.skip_cache or asked.skip_cache, is_prompt_fixed=True)
     with asked.naming_its_fields():
         answer = gateway().complete(asked.to_chat(), principal, context)
     return json_response(llm.flat(answer.body, answer.provenance), headers=answer.provenance.headers())
@@ -159,7 +159,8 @@ def _description() -> bytes:
 def _context(request: Request) -> RequestContext:
     deadline = Deadline.of_request(settings().request_timeout_s, _remaining_s(request))
     directives = request.headers.get("cache-control", "").lower()
-    return RequestContext(request.state.request_id, deadline, skip_cache="no-cache" in directives)
+    skip_cache, no_store = "no-cache" in directives, "no-store" in directives
+    return RequestContext(request.state.request_id, deadline, skip_cache=skip_cache, no_store=no_store)
 
 
 def _remaining_s(request: Request) -> float:

@@ -23,7 +23,7 @@ from sluice.api.compat.genai.service import Genai
 from sluice.api.rest import RestApp
 from sluice.composition import breaker, registry, task_library, task_runner
 from sluice.conversations.archive import ConversationArchive
-from sluice.gateway.admission import RequestContext
+from sluice.gateway.request import RequestContext
 from sluice.settings import settings
 from sluice.tenants.tenant import Role
 

@@ -11,7 +11,7 @@ from sluice.api.compat.genai.requests import TaskInputs
 from sluice.api.compat.questions import generated
 from sluice.api.rest import RestApp
 from sluice.composition import task_runner
-from sluice.gateway.admission import RequestContext
+from sluice.gateway.request import RequestContext
 from sluice.tenants.tenant import Role
 
 app = RestApp()

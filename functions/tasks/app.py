@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from sluice.api.rest import RestApp
 from sluice.composition import task_library, task_results, task_runner
-from sluice.gateway.admission import RequestContext
+from sluice.gateway.request import RequestContext
 from sluice.tasks.running import TaskRequest
 from sluice.tasks.service import Comparison, Feedback, NewVersion, ResultsQuery, TaskService
 from sluice.tenants.tenant import Role

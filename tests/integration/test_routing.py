@@ -8,8 +8,8 @@ from sluice.api.authentication import authenticate
 from sluice.chat import ChatRequest
 from sluice.composition import assemble
 from sluice.errors import QuotaExceededError
-from sluice.gateway.admission import RequestContext
 from sluice.gateway.pipeline import Gateway
+from sluice.gateway.request import RequestContext
 from sluice.quota.ledger import Ledger
 from sluice.routing.breaker import Breaker
 from sluice.routing.deadline import Deadline

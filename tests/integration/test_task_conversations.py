@@ -9,7 +9,7 @@ import pytest
 from sluice import composition as assembly
 from sluice.api.authentication import authenticate
 from sluice.chat import ChatRequest
-from sluice.gateway.admission import RequestContext
+from sluice.gateway.request import RequestContext
 from sluice.routing.deadline import Deadline
 from tests.chat_server import eventually
 from tests.conftest import Aws

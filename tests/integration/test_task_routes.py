@@ -9,7 +9,7 @@ import pytest
 from sluice import composition as assembly
 from sluice.api.authentication import authenticate
 from sluice.chat import ChatRequest
-from sluice.gateway.admission import RequestContext
+from sluice.gateway.request import RequestContext
 from sluice.routing.deadline import Deadline
 from sluice.tasks.task import read_task
 from tests.fakes.client import FakeProvider
@@ -210,6 +210,7 @@ def test_a_cached_answer_to_a_chat_is_none_of_a_task(tasks: Tasks, fake: FakePro
     principal = authenticate(f"Bearer {tasks.api_key}")
     same = ChatRequest.model_validate({**asked, "model": "auto", "metadata": {"task": "statement_analysis"}})
     for found in ("miss", "hit"):
-        answer = assembly.gateway().complete(same, principal, RequestContext("req_1", Deadline.of_request(30)))
+        context = RequestContext("req_1", Deadline.of_request(30), is_prompt_fixed=True)
+        answer = assembly.gateway().complete(same, principal, context)
         assert answer.provenance.cache == found
     assert tasks.run("statement_analysis", inputs).error["code"] == "invalid_answer"

@@ -12,6 +12,7 @@ from sluice.conversations.store import ConversationStore
 from sluice.gateway.admission import Admission
 from sluice.gateway.pipeline import Gateway
 from sluice.gateway.settlement import Settlement
+from sluice.gateway.shared_answers import SharedAnswers
 from sluice.guards.rules import Direction, scanner
 from sluice.providers.registry import Registry, RegistryLoader, load_adapters
 from sluice.quota.ledger import Ledger
@@ -62,12 +63,13 @@ def assemble(configured: Settings, ledger: Ledger, circuits: Breaker) -> Gateway
     quota = DeploymentQuota(ledger)
     weights = Weights(configured.health_weight, configured.quota_weight, configured.speed_weight)
     cache = ResponseCache(configured.response_cache_table)
+    answers = SharedAnswers(cache, CacheSums(configured.usage_table))
     conversations = Conversations(ConversationStore(configured.conversations_table))
     return Gateway(
         registry,
-        Admission(registry, ledger, cache, conversations, configured, executor),
+        Admission(registry, ledger, answers, conversations, configured, executor),
         Router(quota, circuits, weights),
-        Settlement(ledger, quota, cache, CacheSums(configured.usage_table), executor),
+        Settlement(ledger, quota, answers, executor),
     )
 
 

@@ -19,6 +19,8 @@ class Settings:
     admin_key_secret: str
     credentials_secret: str
     cache_ttl_s: int
+    cache_policy: str
+    """A CachePolicy: unsampled, all or off."""
     requests_per_minute: int
     requests_per_day: int
     health_weight: float
@@ -31,7 +33,7 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environment: "os._Environ[str] | dict[str, str]" = os.environ) -> "Settings":
-        """Read the variables; a number that is not one raises ValueError naming the variable."""
+        """Read the variables; a value that can't be raises ValueError naming the variable."""
 
         def number(name: str, default: float) -> float:
             text = environment.get(name, "")
@@ -39,6 +41,12 @@ class Settings:
                 return float(text) if text else default
             except ValueError:
                 raise ValueError(f"{name} must be a number, got {text!r}") from None
+
+        def one_of(name: str, choices: tuple[str, ...]) -> str:
+            text = environment.get(name, "") or choices[0]
+            if text not in choices:
+                raise ValueError(f"{name} must be one of {', '.join(choices)}, got {text!r}")
+            return text
 
         return cls(
             response_cache_table=environment.get("RESPONSE_CACHE_TABLE", ""),
@@ -51,6 +59,7 @@ class Settings:
             admin_key_secret=environment.get("ADMIN_KEY_SECRET", ""),
             credentials_secret=environment.get("CREDENTIALS_SECRET", ""),
             cache_ttl_s=int(number("CACHE_TTL_SECONDS", 3600)),
+            cache_policy=one_of("CACHE_POLICY", ("unsampled", "all", "off")),
             requests_per_minute=int(number("CALLER_REQUESTS_PER_MINUTE", 100)),
             requests_per_day=int(number("CALLER_REQUESTS_PER_DAY", 14_400)),
             health_weight=number("ROUTING_HEALTH_WEIGHT", 0.4),

@@ -1,139 +1,30 @@
 """Admission of a request: judge its prompt, plan its route, claim its turn, count its caller, look in the cache."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
-from decimal import Decimal
+from dataclasses import replace
 
 from sluice.cache.key import cache_key
-from sluice.cache.store import CachedAnswer, CacheLookup, ResponseCache, lifetime_s
-from sluice.chat import ChatRequest, ResponseFormat
+from sluice.cache.policy import CachePolicy
+from sluice.cache.store import CachedAnswer, lifetime_s
 from sluice.conversations.conversation import Owner, TaskCall
 from sluice.conversations.memory import Conversations, OpenTurn, abandoned_on_failure
-from sluice.errors import QuotaExceededError
-from sluice.gateway.provenance import Provenance, RequestLimit
+from sluice.errors import GuardBlockedError, QuotaExceededError
+from sluice.gateway.provenance import RequestLimit
+from sluice.gateway.request import AdmittedRequest, Incoming, guard_modes, user_of
+from sluice.gateway.shared_answers import SharedAnswers
+from sluice.guards.answer import judge_answer
 from sluice.guards.json_answer import check_schema
 from sluice.guards.prompt import check_prompt, raise_if_blocked
-from sluice.guards.rules import Finding, Mode
-from sluice.money import to_usd
+from sluice.guards.rules import Finding
 from sluice.providers.registry import Registry
 from sluice.quota.item import Reservation
 from sluice.quota.ledger import Ledger, QuotaDeniedError
 from sluice.quota.limits import CALLER_WINDOWS, Limit, standing
-from sluice.routing.deadline import Deadline
-from sluice.routing.deployment_quota import Answered
-from sluice.routing.intent import Complexity
 from sluice.routing.plan import Plan, has_images, plan
 from sluice.settings import Settings
-from sluice.telemetry import best_effort
 from sluice.tenants.principal import Principal
-from sluice.tenants.tenant import Tenant
-
-
-@dataclass(frozen=True, slots=True)
-class RequestContext:
-    """What comes with a request but is not of it. `skip_cache`: answer anew, and cache that.
-
-    The rest is what a task lays down: how hard its request is, how long its answer is cached (0: not at all), the
-    format its answer is held against where that is more than all providers are asked for, the one that those are
-    asked for which take a JSON Schema, and the `turn` of a conversation that it has claimed for all it asks.
-    """
-
-    request_id: str
-    deadline: Deadline
-    skip_cache: bool = False
-    complexity: Complexity | None = None
-    cache_ttl_s: int | None = None
-    answer_format: ResponseFormat | None = None
-    preferred_format: ResponseFormat | None = None
-    turn: OpenTurn | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Incoming:
-    """A request of an authenticated caller, before admission."""
-
-    request: ChatRequest
-    principal: Principal
-    context: RequestContext
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AdmittedRequest:
-    """A request that was admitted: judged, planned, counted for its caller, and looked up in the cache.
-
-    `turn` is the one that this request claimed and has to end. `cache_generation` is None if the cache could not be
-    asked: then the answer is not cached either. `cached_provider` is None if the cached answer's credential is gone.
-    """
-
-    request: ChatRequest
-    principal: Principal
-    context: RequestContext
-    plan: Plan
-    findings: tuple[Finding, ...]
-    cache_key: str
-    cached: CachedAnswer | None
-    cached_provider: str | None
-    cache_generation: int | None
-    cache_ttl_s: int
-    caller: Reservation
-    caller_limit: RequestLimit
-    started_s: float  # monotonic
-    turn: OpenTurn | None
-
-    @property
-    def answer_format(self) -> ResponseFormat | None:
-        """The format that the answer is held against."""
-        return self.context.answer_format or self.request.response_format
-
-    @property
-    def guard_modes(self) -> Mapping[str, Mode]:
-        """The tenant's modes by rule."""
-        return guard_modes(self.principal.tenant)
-
-    @property
-    def user(self) -> str:
-        """The user that the caller names, "" if it names none."""
-        return user_of(self.request)
-
-    @property
-    def wants_usage(self) -> bool:
-        """Whether the caller of a stream asked for a chunk with the usage."""
-        return self.request.stream_options is not None and self.request.stream_options.include_usage
-
-    def provenance(
-        self,
-        answered: Answered[object] | None = None,
-        cost_nanousd: int | None = None,
-        findings: tuple[Finding, ...] = (),
-    ) -> Provenance:
-        """The provenance of the answer. Without `answered` it is the cached one's, or nobody has answered."""
-        common = Provenance(
-            request_id=self.context.request_id,
-            complexity=str(self.plan.complexity),
-            flagged_rules=tuple(dict.fromkeys(finding.rule_id for finding in (*self.findings, *findings))),
-            caller_limit=self.caller_limit,
-        )
-        if answered is None and self.cached is not None:
-            return replace(
-                common,
-                deployment=self.cached.deployment,
-                provider=self.cached_provider,
-                model=self.cached.model,
-                cache="hit",
-                attempts=0,
-                cost_usd=Decimal(0),
-            )
-        return replace(
-            common,
-            deployment=answered.deployment.id if answered else None,
-            provider=answered.deployment.provider.name if answered else None,
-            model=answered.deployment.model.id if answered else None,
-            cache="skipped" if self.context.skip_cache else "miss",
-            attempts=answered.attempts if answered else None,
-            cost_usd=None if cost_nanousd is None else to_usd(cost_nanousd),
-        )
 
 
 class Admission:
@@ -143,14 +34,14 @@ class Admission:
         self,
         registry: Callable[[], Registry],
         ledger: Ledger,
-        cache: ResponseCache,
+        answers: SharedAnswers,
         conversations: Conversations,
         settings: Settings,
         executor: Executor,
     ) -> None:
         self._registry = registry
         self._ledger = ledger
-        self._cache = cache
+        self._answers = answers
         self._conversations = conversations
         self._settings = settings
         self._executor = executor
@@ -230,33 +121,55 @@ class Admission:
         context, tenant = incoming.context, incoming.principal.tenant
         answer_format = context.answer_format or incoming.request.response_format
         key = cache_key(incoming.request, tenant=tenant.id, model=chosen.model, answer_format=answer_format)
-        looking = self._executor.submit(self._look_up, tenant.id, None if context.skip_cache else key)
+        policy = CachePolicy(tenant.cache_policy or self._settings.cache_policy)
+        is_covered = policy.covers(incoming.request.temperature, is_prompt_fixed=context.is_prompt_fixed)
+        shares_answers = is_covered and not context.skip_cache
+        looking = self._executor.submit(self._answers.look_up, tenant.id, key if shares_answers else None)
         caller, left = self.count(incoming.principal)
         found = looking.result()
-        cached = found.answer if found else None
-        return AdmittedRequest(
+        admitted = AdmittedRequest(
             request=incoming.request,
             principal=incoming.principal,
             context=context,
             plan=chosen,
             findings=findings,
             cache_key=key,
-            cached=cached,
-            cached_provider=self._provider_of(cached) if cached else None,
+            shares_answers=shares_answers,
+            cached=None,
+            cached_provider=None,
             cache_generation=found.generation if found else None,
-            cache_ttl_s=lifetime_s(
-                tenant_s=tenant.cache_ttl_s, task_s=context.cache_ttl_s, default_s=self._settings.cache_ttl_s
-            ),
+            cache_ttl_s=self._lifetime_s(incoming) if is_covered else 0,
             caller=caller,
             caller_limit=left,
             started_s=started_s,
             turn=turn,
         )
+        admitted = self._with_cached(admitted, found.answer if found else None)
+        return admitted if admitted.cached else self._coalesced(admitted)
 
-    def _look_up(self, tenant: str, key: str | None) -> CacheLookup | None:
-        with best_effort("reading the cache"):
-            return self._cache.look_up(tenant, key)
-        return None
+    def _with_cached(self, admitted: AdmittedRequest, answer: CachedAnswer | None) -> AdmittedRequest:
+        """The request with a cached answer, if the tenant's rules of today let it through, and what they flag in it."""
+        if answer is None:
+            return admitted
+        try:
+            _, findings = judge_answer(answer.body, None, admitted.guard_modes)
+        except GuardBlockedError:
+            return admitted
+        provider = self._provider_of(answer)
+        return replace(admitted, cached=answer, cached_provider=provider, findings=(*admitted.findings, *findings))
+
+    def _coalesced(self, admitted: AdmittedRequest) -> AdmittedRequest:
+        """The request with the answer of an identical one that is under way, or as the one that others wait for."""
+        if not admitted.shares_answers or not admitted.is_stored:
+            return admitted
+        answer, is_leader = self._answers.join(admitted)
+        return self._with_cached(replace(admitted, is_leader=is_leader), answer)
+
+    def _lifetime_s(self, incoming: Incoming) -> int:
+        tenant_s, task_s = incoming.principal.tenant.cache_ttl_s, incoming.context.cache_ttl_s
+        if incoming.context.no_store:
+            return 0
+        return lifetime_s(tenant_s=tenant_s, task_s=task_s, default_s=self._settings.cache_ttl_s)
 
     def _provider_of(self, cached: CachedAnswer) -> str | None:
         deployments = self._registry().deployments
@@ -270,16 +183,6 @@ class Admission:
         return tuple(
             Limit(name, capacity, CALLER_WINDOWS[name], is_fixed=True) for name, capacity in capacities.items()
         )
-
-
-def guard_modes(tenant: Tenant) -> Mapping[str, Mode]:
-    """The tenant's modes by rule id."""
-    return {rule_id: Mode(mode) for rule_id, mode in tenant.guard_modes.items()}
-
-
-def user_of(request: ChatRequest) -> str:
-    """The user that a request names, "" if it names none."""
-    return (request.metadata.user if request.metadata else None) or ""
 
 
 def denied(refused: QuotaDeniedError, whose: str, code: str) -> QuotaExceededError:

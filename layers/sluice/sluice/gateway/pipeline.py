@@ -19,9 +19,10 @@ from sluice.chat_stream import chunks_from_body
 from sluice.conversations.conversation import TaskCall
 from sluice.conversations.memory import OpenTurn
 from sluice.errors import InvalidAnswerError
-from sluice.gateway.admission import Admission, AdmittedRequest, Incoming, RequestContext, user_of
+from sluice.gateway.admission import Admission
 from sluice.gateway.budget import BudgetReservation
 from sluice.gateway.provenance import Provenance
+from sluice.gateway.request import AdmittedRequest, Incoming, RequestContext, user_of
 from sluice.gateway.settlement import Outcome, Result, Settlement
 from sluice.gateway.stream import GuardedStream, OpenedStream
 from sluice.guards.answer import judge_answer

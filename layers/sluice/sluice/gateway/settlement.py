@@ -12,13 +12,14 @@ from functools import partial
 
 from aws_lambda_powertools import Logger
 
-from sluice.cache.store import CachedAnswer, ResponseCache
-from sluice.cache.sums import CacheSums
+from sluice.cache.store import CachedAnswer
 from sluice.chat import ChatRequest, JsonObject, Usage
 from sluice.errors import ProviderError
-from sluice.gateway.admission import AdmittedRequest, denied
+from sluice.gateway.admission import denied
 from sluice.gateway.budget import BudgetReservation
 from sluice.gateway.provenance import Provenance
+from sluice.gateway.request import AdmittedRequest
+from sluice.gateway.shared_answers import SharedAnswers
 from sluice.guards.rules import Finding
 from sluice.providers.base import RateLimitHeaders
 from sluice.providers.registry import Deployment
@@ -83,14 +84,12 @@ class Settlement:
         self,
         ledger: Ledger,
         deployments: DeploymentQuota,
-        cache: ResponseCache,
-        cache_sums: CacheSums,
+        answers: SharedAnswers,
         executor: Executor,
     ) -> None:
         self._ledger = ledger
         self._deployments = deployments
-        self._cache = cache
-        self._cache_sums = cache_sums
+        self._answers = answers
         self._executor = executor
 
     def reserve_budget(self, admitted: AdmittedRequest) -> BudgetReservation:
@@ -111,6 +110,9 @@ class Settlement:
         deployment, answered = outcome.deployment, outcome.answered
         spent = _believed(outcome, admitted.request) or _at_least(answered.estimate, outcome.body)
         cost = price_nanousd(deployment, spent)
+        stored = _to_store(admitted, outcome)
+        if outcome.result is not Result.REPEATED:
+            self._answers.finish(admitted, stored)
         outcome.budget.charge(cost)
         characters = sum(len(text) for text in _texts(outcome.body))
         tasks: list[_Task] = [
@@ -121,8 +123,8 @@ class Settlement:
             lambda: self._record(_usage_record(admitted, deployment, spent, cost, outcome.result)),
             *_turn_ending(admitted, outcome.result, outcome.body),
         ]
-        if outcome.result is Result.ANSWERED:
-            tasks.append(lambda: self._store(admitted, deployment, outcome.body))
+        if stored is not None:
+            tasks.append(partial(self._answers.store, admitted, stored))
         self._all_at_once(tasks)
         provenance = admitted.provenance(answered, cost, outcome.findings)
         _log(admitted, provenance, spent, outcome.result)
@@ -153,6 +155,7 @@ class Settlement:
 
         With `was_answered` it is the second question that nobody answered, and the caller's request was used.
         """
+        self._answers.finish(admitted, None)
         tasks: list[_Task] = [] if was_answered else [lambda: self._give_back(admitted.caller)]
         if budget is not None:
             tasks.append(budget.close)
@@ -178,13 +181,6 @@ class Settlement:
     def estimated_nanousd(self, deployment: Deployment, request: ChatRequest) -> int:
         """What a call to `deployment` may cost, in billionths of a dollar."""
         return price_nanousd(deployment, self._deployments.estimate(deployment, request))
-
-    def _store(self, admitted: AdmittedRequest, deployment: Deployment, body: JsonObject) -> None:
-        if admitted.cache_ttl_s > 0 and admitted.cache_generation is not None:
-            answer = CachedAnswer(body, deployment.model.id, deployment.id)
-            with best_effort("writing the cache"):
-                changes = self._cache.put(admitted.cache_key, answer, admitted.cache_ttl_s, admitted.cache_generation)
-                self._cache_sums.add(admitted.principal.tenant.id, changes)
 
     def _record(self, usage_record: UsageRecord) -> None:
         with best_effort("recording usage"):
@@ -212,6 +208,13 @@ class Settlement:
 def price_nanousd(deployment: Deployment, tokens: Usage | TokenEstimate) -> int:
     """What `tokens` cost at `deployment`, in billionths of a dollar."""
     return cost_nanousd(Usage(tokens.prompt_tokens, tokens.completion_tokens), deployment.model.price)
+
+
+def _to_store(admitted: AdmittedRequest, outcome: Outcome) -> CachedAnswer | None:
+    """The answer to keep: one that was given, by who was meant to give it and not by who stood in."""
+    deployment = outcome.deployment
+    is_kept = outcome.result is Result.ANSWERED and admitted.is_stored and admitted.plan.prefers(deployment)
+    return CachedAnswer(outcome.body, deployment.model.id, deployment.id) if is_kept else None
 
 
 def _believed(outcome: Outcome, request: ChatRequest) -> Usage | None:

@@ -14,8 +14,8 @@ from sluice.errors import (
     ProviderProtocolError,
     SluiceError,
 )
-from sluice.gateway.admission import AdmittedRequest
 from sluice.gateway.budget import BudgetReservation
+from sluice.gateway.request import AdmittedRequest
 from sluice.gateway.settlement import Outcome, Result, Settlement
 from sluice.guards.chunks import ChunkGuard
 from sluice.guards.json_answer import InvalidJsonAnswerError, enforce_json

@@ -28,6 +28,12 @@ class Plan:
     complexity: Complexity
     groups: tuple[tuple[Deployment, ...], ...]
 
+    def prefers(self, deployment: Deployment) -> bool:
+        """Whether `deployment` is what was asked for, and not a stand-in for it."""
+        if self.model == AUTO:
+            return any(each.id == deployment.id for each in self.groups[0])
+        return deployment.model.is_among((self.model,))
+
     @property
     def deployments(self) -> tuple[Deployment, ...]:
         """All of them, in order of preference."""

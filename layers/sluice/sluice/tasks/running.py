@@ -17,9 +17,9 @@ from sluice.chat_stream import chunks_from_body
 from sluice.conversations.conversation import TaskCall
 from sluice.conversations.memory import OpenTurn, abandoned_on_failure
 from sluice.errors import GuardBlockedError, InvalidAnswerError, SluiceError
-from sluice.gateway.admission import RequestContext
 from sluice.gateway.pipeline import Gateway
 from sluice.gateway.provenance import Provenance
+from sluice.gateway.request import RequestContext
 from sluice.guards.prompt import check_prompt
 from sluice.guards.rules import Mode
 from sluice.routing.intent import Complexity
@@ -176,6 +176,7 @@ class _Run:
         context = replace(
             self.context,
             skip_cache=self.context.skip_cache or anew or self.task.file.cache_ttl_s == 0,
+            is_prompt_fixed=True,
             complexity=self.complexity,
             cache_ttl_s=self.task.file.cache_ttl_s if keep else 0,
             answer_format=None if checks_itself else self.task.answer_format,

@@ -217,6 +217,7 @@ def _to_tenant(item: Item) -> Tenant:
         allowed_models=None if allowed_models is None else tuple(allowed_models),
         cache_ttl_s=item.get("cache_ttl_s"),
         created_at=item["created_at"],
+        cache_policy=item.get("cache_policy"),
     )
 
 

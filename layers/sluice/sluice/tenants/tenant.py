@@ -9,6 +9,7 @@ from typing import Literal
 from sluice.money import to_usd
 
 type GuardMode = Literal["block", "flag", "off"]
+type CachePolicyName = Literal["unsampled", "all", "off"]
 
 
 class Role(StrEnum):
@@ -42,6 +43,7 @@ class Tenant:
     allowed_models: tuple[str, ...] | None = None
     cache_ttl_s: int | None = None
     created_at: int = 0
+    cache_policy: CachePolicyName | None = None
 
     @property
     def budget_usd_per_month(self) -> Decimal | None:

@@ -5,7 +5,7 @@ from typing import cast
 from sluice.api.compat.genai.answers import TaskAnswer, account, named
 from sluice.api.compat.genai.requests import TaskInputs
 from sluice.chat import JsonObject
-from sluice.gateway.admission import RequestContext
+from sluice.gateway.request import RequestContext
 from sluice.tasks.running import Runner, TaskRequest
 from sluice.tenants.principal import Principal
 

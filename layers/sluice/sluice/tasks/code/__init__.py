@@ -11,7 +11,7 @@ from typing import Protocol
 from pydantic import JsonValue
 
 from sluice.chat import JsonObject
-from sluice.gateway.admission import RequestContext
+from sluice.gateway.request import RequestContext
 from sluice.tasks.fields import Inputs
 from sluice.tasks.task import Task
 from sluice.tenants.principal import Principal

@@ -13,7 +13,7 @@ from sluice.cache.store import CachedAnswer, CacheLookup, ResponseCache, lifetim
 from sluice.cache.sums import CacheSums
 from sluice.chat import JsonObject, Message
 from sluice.errors import InvalidAnswerError, SluiceError
-from sluice.gateway.admission import guard_modes
+from sluice.gateway.request import guard_modes
 from sluice.guards.prompt import check_prompt
 from sluice.guards.rules import Mode
 from sluice.settings import settings

@@ -30,7 +30,7 @@ from sluice.conversations.archive import ConversationArchive
 from sluice.conversations.conversation import ID_PATTERN, Owner, Turn
 from sluice.conversations.service import latest_fitting
 from sluice.errors import InvalidRequestError, NoProviderError, NotFoundError
-from sluice.gateway.admission import RequestContext, guard_modes
+from sluice.gateway.request import RequestContext, guard_modes
 from sluice.providers.registry import Registry
 from sluice.routing.breaker import Breaker
 from sluice.tasks.delimiting import without_tags

@@ -1,0 +1,146 @@
+"""Requests on their way through the pipeline: what came in, and what was admitted."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from sluice.cache.store import CachedAnswer
+from sluice.chat import ChatRequest, ResponseFormat
+from sluice.conversations.memory import OpenTurn
+from sluice.gateway.provenance import Provenance, RequestLimit
+from sluice.guards.rules import Finding, Mode
+from sluice.money import to_usd
+from sluice.quota.item import Reservation
+from sluice.routing.deadline import Deadline
+from sluice.routing.deployment_quota import Answered
+from sluice.routing.intent import Complexity
+from sluice.routing.plan import Plan
+from sluice.tenants.principal import Principal
+from sluice.tenants.tenant import Tenant
+
+
+@dataclass(frozen=True, slots=True)
+class RequestContext:
+    """What comes with a request but is not of it. `skip_cache`: answer anew, and cache that; `no_store`: cache nothing.
+
+    `is_prompt_fixed`: a task or an older system's path made the request, and its temperature is not the caller's wish.
+
+    The rest is what a task lays down: how hard its request is, how long its answer is cached (0: not at all), the
+    format its answer is held against where that is more than all providers are asked for, the one that those are
+    asked for which take a JSON Schema, and the `turn` of a conversation that it has claimed for all it asks.
+    """
+
+    request_id: str
+    deadline: Deadline
+    skip_cache: bool = False
+    no_store: bool = False
+    is_prompt_fixed: bool = False
+    complexity: Complexity | None = None
+    cache_ttl_s: int | None = None
+    answer_format: ResponseFormat | None = None
+    preferred_format: ResponseFormat | None = None
+    turn: OpenTurn | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A request of an authenticated caller, before admission."""
+
+    request: ChatRequest
+    principal: Principal
+    context: RequestContext
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdmittedRequest:
+    """A request that was admitted: judged, planned, counted for its caller, and looked up in the cache.
+
+    `turn` is the one that this request claimed and has to end. `shares_answers`: it may be served from the cache.
+    `cached_provider` is None if the cached answer's credential is gone, `cache_generation` if the cache could not be
+    asked: then the answer is not cached either. `is_leader`: identical requests wait for its answer.
+    """
+
+    request: ChatRequest
+    principal: Principal
+    context: RequestContext
+    plan: Plan
+    findings: tuple[Finding, ...]
+    cache_key: str
+    shares_answers: bool
+    cached: CachedAnswer | None
+    cached_provider: str | None
+    cache_generation: int | None
+    cache_ttl_s: int
+    caller: Reservation
+    caller_limit: RequestLimit
+    started_s: float  # monotonic
+    turn: OpenTurn | None
+    is_leader: bool = False
+
+    @property
+    def answer_format(self) -> ResponseFormat | None:
+        """The format that the answer is held against."""
+        return self.context.answer_format or self.request.response_format
+
+    @property
+    def guard_modes(self) -> Mapping[str, Mode]:
+        """The tenant's modes by rule."""
+        return guard_modes(self.principal.tenant)
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether its answer is kept in the cache."""
+        return self.cache_ttl_s > 0 and self.cache_generation is not None
+
+    @property
+    def user(self) -> str:
+        """The user that the caller names, "" if it names none."""
+        return user_of(self.request)
+
+    @property
+    def wants_usage(self) -> bool:
+        """Whether the caller of a stream asked for a chunk with the usage."""
+        return self.request.stream_options is not None and self.request.stream_options.include_usage
+
+    def provenance(
+        self,
+        answered: Answered[object] | None = None,
+        cost_nanousd: int | None = None,
+        findings: tuple[Finding, ...] = (),
+    ) -> Provenance:
+        """The provenance of the answer. Without `answered` it is the cached one's, or nobody has answered."""
+        common = Provenance(
+            request_id=self.context.request_id,
+            complexity=str(self.plan.complexity),
+            flagged_rules=tuple(dict.fromkeys(finding.rule_id for finding in (*self.findings, *findings))),
+            caller_limit=self.caller_limit,
+        )
+        if answered is None and self.cached is not None:
+            return replace(
+                common,
+                deployment=self.cached.deployment,
+                provider=self.cached_provider,
+                model=self.cached.model,
+                cache="hit",
+                attempts=0,
+                cost_usd=Decimal(0),
+            )
+        return replace(
+            common,
+            deployment=answered.deployment.id if answered else None,
+            provider=answered.deployment.provider.name if answered else None,
+            model=answered.deployment.model.id if answered else None,
+            cache="miss" if self.shares_answers else "skipped",
+            attempts=answered.attempts if answered else None,
+            cost_usd=None if cost_nanousd is None else to_usd(cost_nanousd),
+        )
+
+
+def guard_modes(tenant: Tenant) -> Mapping[str, Mode]:
+    """The tenant's modes by rule id."""
+    return {rule_id: Mode(mode) for rule_id, mode in tenant.guard_modes.items()}
+
+
+def user_of(request: ChatRequest) -> str:
+    """The user that a request names, "" if it names none."""
+    return (request.metadata.user if request.metadata else None) or ""
