@@ -118,7 +118,7 @@ def _most_in_a_minute(moments: list[tuple[float, int]]) -> int:
 def _ask(router: Router, registry: Registry, request: ChatRequest) -> Answered[ProviderResponse]:
     search = Search(
         request=request,
-        groups=plan(request, registry, None).groups,
+        groups=plan(request, registry).groups,
         deadline=Deadline.after(10),
         prepare=lambda deployment: registry.provider(deployment).warm_up(),
     )

@@ -34,6 +34,8 @@ def test_names_aliases_and_tiers_find_their_model(aws: Aws, fake: FakeProvider) 
     models = {"small": model(aliases=["little"]), "large": model("smart", fallbacks=["small"])}
     aws.set_credentials(gateway(fake, "one", models=models), gateway(fake, "two", models=models))
     with serving(aws) as chat:
+        # Equal in all else: priority decides.
+        assert chat.post(body(seed=1)).headers["x-sluice-deployment"] == "one#small"
         for name, messages, used, complexity in [
             ("small", SHORT, "small", "simple"),
             ("little", SHORT, "small", "simple"),
@@ -43,8 +45,7 @@ def test_names_aliases_and_tiers_find_their_model(aws: Aws, fake: FakeProvider) 
         ]:
             answer = chat.post(body(name, messages=messages), headers={"cache-control": "no-cache"})
             assert answer.status_code == 200
-            # Equal in all else: priority decides.
-            assert answer.headers["x-sluice-deployment"] == f"one#{used}"
+            assert answer.headers["x-sluice-model"] == used
             assert answer.headers["x-sluice-complexity"] == complexity
             assert fake.last_body()["model"] == used
         narrow = chat.tenant("narrow", allowed_models=["large"])

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sluice.catalog import catalog
+from sluice.catalog import Tier, catalog
 from sluice.chat import ChatRequest
 from sluice.errors import (
     ContextOverflowError,
@@ -17,7 +17,7 @@ from sluice.errors import (
 )
 from sluice.providers.credentials import parse_credentials
 from sluice.providers.registry import Registry
-from sluice.routing.plan import Plan, plan
+from sluice.routing.plan import Plan, RoutingPolicy, chain, plan
 
 SMALL = {"tier": "fast", "context_window": 8000, "max_completion_tokens": 1000, "aliases": ["little"]}
 LARGE = {"tier": "smart", "context_window": 32_000, "fallbacks": ["small"]}
@@ -34,8 +34,12 @@ def entry(alias: str, models: dict[str, Any] = BOTH, **more: Any) -> dict[str, A
 
 
 def planned(model: str, *entries: dict[str, Any], allowed: tuple[str, ...] | None = None, **fields: Any) -> Plan:
+    return planned_by(RoutingPolicy(allowed_models=allowed), model, *entries, **fields)
+
+
+def planned_by(policy: RoutingPolicy, model: str, *entries: dict[str, Any], **fields: Any) -> Plan:
     body = {"model": model, "messages": [{"role": "user", "content": "x"}]} | fields
-    return plan(ChatRequest.model_validate(body), registry(*entries), allowed)
+    return plan(ChatRequest.model_validate(body), registry(*entries), policy)
 
 
 def groups(found: Plan) -> list[list[str]]:
@@ -58,6 +62,54 @@ def test_a_name_or_alias_pins_the_model_and_its_fallbacks_follow() -> None:
     assert groups(planned("little", one, two)) == [["one#small", "two#small"]]
     assert planned("little", one).model == "small"
     assert groups(planned("large", one, two)) == [["one#large", "two#large"], ["one#small", "two#small"]]
+
+
+HOSTED = {"tier": "fast", "context_window": 8000}
+
+
+def test_a_chain_ends_in_whoever_serves_the_tier_or_a_smaller_one() -> None:
+    """With all keys of a model's provider failing, the other providers' keys are not idle."""
+    big = {"tier": "smart", "context_window": 32_000}
+    hosted = entry("hf", {"hosted": HOSTED})
+    assert groups(planned("big", entry("one", {"big": big}), hosted)) == [["one#big"], ["hf#hosted"]]
+    both = planned("big", entry("one", {"big": big, "other": big}), hosted)
+    assert groups(both) == [["one#big"], ["one#other"], ["hf#hosted"]]
+    assert groups(planned("small", entry("one", {"small": SMALL}), hosted)) == [["one#small"], ["hf#hosted"]]
+
+
+def test_a_small_model_has_no_stand_in_in_the_scarce_tier() -> None:
+    assert groups(planned("small", entry("one"))) == [["one#small"]]
+
+
+def test_models_that_serve_no_tier_stand_in_for_nobody() -> None:
+    judge = {"tier": "fast", "context_window": 8000, "serves": []}
+    assert groups(planned("small", entry("one", {"small": SMALL, "judge": judge}))) == [["one#small"]]
+    assert groups(planned("judge", entry("one", {"judge": judge}))) == [["one#judge"]]
+
+
+@pytest.mark.parametrize("name", ["large", "big"])
+def test_a_tenant_s_chain_replaces_the_catalogue_s(name: str) -> None:
+    models = {"small": SMALL, "large": LARGE | {"aliases": ["big"]}, "hosted": HOSTED}
+    by = RoutingPolicy(chains={"large": ["hosted", "little"]})
+    assert groups(planned_by(by, name, entry("one", models))) == [["one#large"], ["one#hosted"], ["one#small"]]
+    assert groups(planned_by(RoutingPolicy(chains={name: []}), name, entry("one", models))) == [["one#large"]]
+    unknown = RoutingPolicy(chains={name: ["gone"]})
+    assert groups(planned_by(unknown, name, entry("one", models))) == [["one#large"]]
+
+
+def test_a_chain_is_shown_as_it_would_be_followed() -> None:
+    found = registry(entry("one", {"small": SMALL, "large": LARGE, "hosted": HOSTED}))
+    assert chain(found.deployments_for("large"), found) == ["small", "hosted"]
+    assert chain(found.deployments_for("large"), found, RoutingPolicy(allowed_models=("large", "hosted"))) == ["hosted"]
+    assert chain(found.deployments_for("large"), found, RoutingPolicy(chains={"large": []})) == []
+
+
+def test_the_stack_orders_the_models_of_a_tier() -> None:
+    models = {"small": SMALL, "large": LARGE, "hosted": HOSTED}
+    by = RoutingPolicy(orders={Tier.FAST: ("hosted",), Tier.SMART: ("nobody", "large")})
+    assert groups(planned_by(by, "auto", entry("one", models))) == [["one#hosted"], ["one#small"]]
+    hard = planned_by(by, "auto", entry("one", models), messages=said(1001))
+    assert groups(hard) == [["one#large"], ["one#hosted"], ["one#small"]]
 
 
 def test_auto_goes_to_the_tier_and_from_smart_to_fast() -> None:

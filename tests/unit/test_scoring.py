@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.routing.scoring import Weights, score, speed
+from sluice.routing.scoring import Weights, rank, score, speed
 
 shares = st.floats(0, 1)
 times = st.none() | st.floats(0, 1e9)
@@ -29,9 +29,24 @@ def test_slower_never_scores_more(first: float, second: float) -> None:
     assert speed(fast) >= speed(slow)
 
 
-def test_speed_is_one_at_once_and_a_half_at_two_seconds_or_unknown() -> None:
-    assert speed(0) == 1
-    assert speed(2000) == speed(None) == 0.5
+def test_speed_is_one_at_once_and_before_the_first_answer_and_a_half_at_two_seconds() -> None:
+    assert speed(0) == speed(None) == 1
+    assert speed(2000) == 0.5
+
+
+@given(scores=st.lists(st.floats(0, 1), min_size=1, max_size=6), prices=st.lists(st.floats(0, 9), min_size=6))
+def test_the_first_is_the_cheapest_of_those_about_as_good_as_the_best(scores: list[float], prices: list[float]) -> None:
+    best = max(scores)
+    order = sorted(range(len(scores)), key=lambda each: rank(scores[each], best, prices[each], each))
+    near = [each for each in order if scores[each] >= best - 0.2]
+    assert order[: len(near)] == near
+    assert prices[order[0]] == min(prices[each] for each in near)
+
+
+def test_priority_decides_between_what_is_equal() -> None:
+    assert rank(0.9, 0.9, 1.0, 1) < rank(0.9, 0.9, 1.0, 2)
+    assert rank(0.5, 0.9, 1.0, 1) < rank(0.5, 0.9, 1.0, 2)
+    assert rank(0.5, 0.9, 0.0, 1) > rank(0.9, 0.9, 9.0, 2)
 
 
 def test_the_weights_are_those_of_the_design() -> None:

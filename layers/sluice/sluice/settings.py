@@ -26,6 +26,9 @@ class Settings:
     health_weight: float
     quota_weight: float
     speed_weight: float
+    fast_models: tuple[str, ...]
+    smart_models: tuple[str, ...]
+    """Models that `auto` tries in this order, before the others of their tier."""
     request_timeout_s: float
     prompt_max_characters: int
     default_max_tokens: int
@@ -48,6 +51,9 @@ class Settings:
                 raise ValueError(f"{name} must be one of {', '.join(choices)}, got {text!r}")
             return text
 
+        def names(name: str) -> tuple[str, ...]:
+            return tuple(part.strip() for part in environment.get(name, "").split(",") if part.strip())
+
         return cls(
             response_cache_table=environment.get("RESPONSE_CACHE_TABLE", ""),
             quota_table=environment.get("QUOTA_TABLE", ""),
@@ -65,6 +71,8 @@ class Settings:
             health_weight=number("ROUTING_HEALTH_WEIGHT", 0.4),
             quota_weight=number("ROUTING_QUOTA_WEIGHT", 0.3),
             speed_weight=number("ROUTING_SPEED_WEIGHT", 0.3),
+            fast_models=names("FAST_MODELS"),
+            smart_models=names("SMART_MODELS"),
             request_timeout_s=number("REQUEST_TIMEOUT_SECONDS", 120),
             prompt_max_characters=int(number("PROMPT_MAX_CHARACTERS", 400_000)),
             default_max_tokens=int(number("DEFAULT_MAX_TOKENS", 0)),

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import httpx
 import pytest
 
 from sluice.tenants.directory import Directory
@@ -37,7 +38,6 @@ def test_who_states_none_or_zero_is_served_again(chat: ChatServer, fake: FakePro
 
 
 def test_older_systems_paths_cache_by_temperature(chat: ChatServer, fake: FakeProvider) -> None:
-    import httpx
 
     def is_cached(temperature: float) -> bool:
         asked = {"prompt": "Say hello.", "temperature": temperature}

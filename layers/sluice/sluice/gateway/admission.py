@@ -8,6 +8,7 @@ from dataclasses import replace
 from sluice.cache.key import cache_key
 from sluice.cache.policy import CachePolicy
 from sluice.cache.store import CachedAnswer, lifetime_s
+from sluice.catalog import Tier
 from sluice.conversations.conversation import Owner, TaskCall
 from sluice.conversations.memory import Conversations, OpenTurn, abandoned_on_failure
 from sluice.errors import GuardBlockedError, QuotaExceededError
@@ -22,7 +23,7 @@ from sluice.providers.registry import Registry
 from sluice.quota.item import Reservation
 from sluice.quota.ledger import Ledger, QuotaDeniedError
 from sluice.quota.limits import CALLER_WINDOWS, Limit, standing
-from sluice.routing.plan import Plan, has_images, plan
+from sluice.routing.plan import Plan, RoutingPolicy, has_images, plan
 from sluice.settings import Settings
 from sluice.tenants.principal import Principal
 
@@ -103,9 +104,14 @@ class Admission:
         return replace(incoming, request=incoming.request.model_copy(update={"max_tokens": most}))
 
     def _plan(self, incoming: Incoming, *, takes_images: bool = False) -> Plan:
-        allowed = incoming.principal.tenant.allowed_models
+        tenant, settings = incoming.principal.tenant, self._settings
+        policy = RoutingPolicy(
+            allowed_models=tenant.allowed_models,
+            chains=tenant.fallbacks,
+            orders={Tier.FAST: settings.fast_models, Tier.SMART: settings.smart_models},
+        )
         complexity = incoming.context.complexity
-        return plan(incoming.request, self._registry(), allowed, complexity, takes_images=takes_images)
+        return plan(incoming.request, self._registry(), policy, complexity, takes_images=takes_images)
 
     def _own_turn(self, incoming: Incoming, chosen: Plan) -> OpenTurn | None:
         metadata = incoming.request.metadata

@@ -65,6 +65,7 @@ class Resolved:
     model: str
     deployments: tuple[Deployment, ...]
     is_replacement: bool
+    tier: Tier
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +130,12 @@ class Registry:
                 code="model_not_found",
             )
         ids = {deployment.model.id for deployment in named}
-        return Resolved(name, ids.pop() if len(ids) == 1 else name, _enabled(named), is_replacement=served is None)
+        model = ids.pop() if len(ids) == 1 else name
+        return Resolved(name, model, _enabled(named), is_replacement=served is None, tier=named[0].model.tier)
+
+    def named(self, name: str) -> tuple[Deployment, ...]:
+        """The enabled deployments of a model's id or alias, by priority; none if there is no such model."""
+        return _enabled(self._by_id.get(name) or self._by_alias.get(name) or ())
 
     def for_tier(self, tier: Tier) -> tuple[Deployment, ...]:
         """The enabled deployments that may be chosen for `tier`, by priority."""

@@ -1,12 +1,12 @@
-"""Which deployments may answer a request, in order of preference. Pure."""
+"""Plan of a request's route: which deployments may answer it, in order of preference. Pure."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from sluice.catalog import Tier
 from sluice.chat import AUTO, ChatRequest
 from sluice.errors import ContextOverflowError, InvalidRequestError, NoProviderError, PermissionDeniedError
-from sluice.providers.registry import Deployment, Registry
+from sluice.providers.registry import Deployment, Registry, Resolved
 from sluice.quota.estimate import prompt_weight
 from sluice.routing.intent import Complexity, classify
 
@@ -20,6 +20,22 @@ _WRITTEN = frozenset({"text", "refusal"})
 _ALWAYS_SUPPORTED = {"stream_options"}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoutingPolicy:
+    """What a tenant, and the stack, lay down about routes. Models go by their ids or aliases.
+
+    `allowed_models` is None where all are allowed. `chains` maps a model to those that stand in for it, best first, and
+    nobody else then does. `orders` maps a tier to models that `auto` tries in this order, before the others.
+    """
+
+    allowed_models: tuple[str, ...] | None = None
+    chains: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    orders: Mapping[Tier, Sequence[str]] = field(default_factory=dict)
+
+
+_NO_POLICY = RoutingPolicy()
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """`groups` of deployments, each to be tried as a whole before the next; `model` is what was asked for, resolved."""
@@ -31,7 +47,8 @@ class Plan:
     def prefers(self, deployment: Deployment) -> bool:
         """Whether `deployment` is what was asked for, and not a stand-in for it."""
         if self.model == AUTO:
-            return any(each.id == deployment.id for each in self.groups[0])
+            is_first = any(each.id == deployment.id for each in self.groups[0])
+            return is_first or deployment.model.can_serve(self.complexity.tier)
         return deployment.model.is_among((self.model,))
 
     @property
@@ -43,12 +60,15 @@ class Plan:
 def plan(
     request: ChatRequest,
     registry: Registry,
-    allowed_models: tuple[str, ...] | None,
+    policy: RoutingPolicy = _NO_POLICY,
     complexity: Complexity | None = None,
     *,
     takes_images: bool = False,
 ) -> Plan:
     """Find who may answer `request`: the tier its complexity asks for, or the model it names; then their stand-ins.
+
+    A model's stand-ins are those that the tenant's or the catalogue's chain names, and after the latter whoever serves
+    its tier, or a smaller one: better another model's answer than none.
 
     A task knows its own `complexity`; that of free chat is judged here. `takes_images` asks for models that take images
     or sounds though there are none in `request`: they are in what was said before.
@@ -58,22 +78,49 @@ def plan(
     """
     complexity = classify(request) if complexity is None else complexity
     if request.model == AUTO:
-        name, groups = AUTO, [registry.for_tier(tier) for tier in _tiers(complexity)]
+        name = AUTO
+        groups = [group for tier in _tiers(complexity) for group in _ordered(registry.for_tier(tier), policy, tier)]
     else:
         resolved = registry.deployments_for(request.model)
-        name, groups = resolved.model, [resolved.deployments, registry.fallbacks_for(resolved)]
+        name, groups = resolved.model, [resolved.deployments, *_stand_ins(resolved, registry, policy)]
     if not any(groups):
         raise NoProviderError(f"No credential is switched on for the model {request.model!r}.")
-    if allowed_models is not None:
-        groups = [tuple(each for each in group if each.model.is_among(allowed_models)) for group in groups]
+    if (allowed := policy.allowed_models) is not None:
+        groups = [tuple(each for each in group if each.model.is_among(allowed)) for group in groups]
         if not any(groups):
             whom = "any model that auto chooses from" if request.model == AUTO else f"the model {request.model!r}"
             raise PermissionDeniedError(f"The tenant may not use {whom}.", param="model", code="model_not_allowed")
     fitting = _fitting(request, _supporting(request, _distinct(groups), takes_images or has_images(request)))
     if request.model == AUTO and complexity.tier is Tier.FAST:
         # Easy work has no part in the scarce model's quota, unless no small one can take it at all.
-        fitting = fitting[:1]
+        fitting = tuple(group for group in fitting if group[0].model.can_serve(Tier.FAST)) or fitting
     return Plan(name, complexity, fitting)
+
+
+def chain(resolved: Resolved, registry: Registry, policy: RoutingPolicy = _NO_POLICY) -> list[str]:
+    """The ids of the models that stand in for one, best first."""
+    own = {each.model.id for each in resolved.deployments}
+    allowed = policy.allowed_models
+    models = [each.model for group in _stand_ins(resolved, registry, policy) for each in group]
+    named = [model.id for model in models if allowed is None or model.is_among(allowed)]
+    return [name for name in dict.fromkeys(named) if name not in own]
+
+
+def _stand_ins(resolved: Resolved, registry: Registry, policy: RoutingPolicy) -> list[tuple[Deployment, ...]]:
+    names = (resolved.requested, resolved.model, *(each.model.id for each in resolved.deployments))
+    chosen = next((policy.chains[name] for name in names if name in policy.chains), None)
+    if chosen is not None:
+        return [registry.named(name) for name in chosen]
+    # Not the scarce tier for a small model: whoever names one asks for little.
+    tiers = (Tier.SMART, Tier.FAST) if resolved.tier is Tier.SMART else (Tier.FAST,)
+    return [registry.fallbacks_for(resolved), *(registry.for_tier(tier) for tier in tiers)]
+
+
+def _ordered(deployments: tuple[Deployment, ...], policy: RoutingPolicy, tier: Tier) -> list[tuple[Deployment, ...]]:
+    """The deployments of a tier: first those of each model that the order names, then the others."""
+    order = policy.orders.get(tier, ())
+    named = [tuple(each for each in deployments if each.model.is_among((name,))) for name in order]
+    return [*named, tuple(each for each in deployments if not each.model.is_among(order))]
 
 
 def _tiers(complexity: Complexity) -> tuple[Tier, Tier]:

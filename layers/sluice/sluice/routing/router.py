@@ -34,7 +34,7 @@ from sluice.quota.limits import Denial
 from sluice.routing.breaker import Breaker, CircuitOpenError
 from sluice.routing.deadline import Deadline
 from sluice.routing.deployment_quota import Answered, DeploymentQuota, block_ms
-from sluice.routing.scoring import Weights, score
+from sluice.routing.scoring import Weights, rank, score
 from sluice.telemetry import emit_metric
 
 logger = Logger(child=True)
@@ -234,7 +234,7 @@ class Router:
         for retry in range(_MAX_RETRIES + 1):
             search.begin_round()
             for group in search.groups:
-                for deployment in sorted(group, key=lambda each: (-self._score(each), each.priority)):
+                for deployment in self._ranked(group):
                     yield from self._attempts_at(deployment, search)
             pause_s = _jitter.uniform(0, 2**retry)
             if not search.may_recover or search.deadline.remaining_s < pause_s + _SHORTEST_CALL_S:
@@ -288,11 +288,21 @@ class Router:
     def _is_refused(self, what: ProviderConfig | tuple[ProviderConfig, str]) -> bool:
         return self._refused_until_s.get(what, 0.0) > time.monotonic()
 
+    def _ranked(self, group: Sequence[Deployment]) -> list[Deployment]:
+        """The deployments of a group, best first."""
+        scores = {each.id: self._score(each) for each in group}
+        best = max(scores.values(), default=0.0)
+
+        def key(deployment: Deployment) -> tuple[float, float, float, int]:
+            price = deployment.model.price
+            return rank(scores[deployment.id], best, price.prompt_usd + price.completion_usd, deployment.priority)
+
+        return sorted(group, key=key)
+
     def _score(self, deployment: Deployment) -> float:
         health = self.quota.health(deployment)
         free = self.quota.free_share(deployment)
-        # Rounded, so that priority decides between deployments that are as good as equal.
-        return round(score(self._weights, health.score, free, health.response_time_ms), 2)
+        return score(self._weights, health.score, free, health.response_time_ms)
 
 
 def _shortest_wait_s(denials: Iterable[Denial]) -> int | None:

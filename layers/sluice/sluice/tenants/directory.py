@@ -218,6 +218,7 @@ def _to_tenant(item: Item) -> Tenant:
         cache_ttl_s=item.get("cache_ttl_s"),
         created_at=item["created_at"],
         cache_policy=item.get("cache_policy"),
+        fallbacks={model: tuple(names) for model, names in item.get("fallbacks", {}).items()},
     )
 
 

@@ -33,7 +33,8 @@ class Tenant:
     """Who owns API keys, policies and a budget. None means no limit of its own, or the deployment's default.
 
     `budget_nanousd` is for a month, in billionths of a dollar; `guard_modes` maps rule ids to modes and leaves the
-    others at their defaults; `created_at` is in seconds since 1970.
+    others at their defaults; `fallbacks` maps a model to those that stand in for it; `created_at` is in seconds since
+    1970.
     """
 
     id: str
@@ -44,6 +45,7 @@ class Tenant:
     cache_ttl_s: int | None = None
     created_at: int = 0
     cache_policy: CachePolicyName | None = None
+    fallbacks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def budget_usd_per_month(self) -> Decimal | None:
