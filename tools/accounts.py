@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import httpx
 
+from tools.deployment import Deployment
+
 TENANT = "local"
 _TIMEOUT_S = 60.0
 
@@ -21,10 +23,10 @@ class Accounts:
     operator_key: str
 
 
-def create(api_url: str, admin_key: str) -> Accounts:
+def create(deployed: Deployment, admin_key: str) -> Accounts:
     """Make a tenant with a caller's and an operator's key. Raises AccountsError if the API refuses."""
-    headers = {"authorization": f"Bearer {admin_key}"}
-    with httpx.Client(base_url=api_url, headers=headers, timeout=_TIMEOUT_S) as client:
+    headers = {**deployed.api_headers, "authorization": f"Bearer {admin_key}"}
+    with httpx.Client(base_url=deployed.api_url, headers=headers, timeout=_TIMEOUT_S) as client:
         _post(client, "/v1/tenants", {"id": TENANT, "name": "Local"})
         keys = {
             role: _post(client, "/v1/keys", {"tenant": TENANT, "role": role, "name": f"Local {role}"})["api_key"]

@@ -7,11 +7,12 @@ import platform
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tools import left_out
-from tools.ministack import MiniStack, session
+from tools.gate import FRONT_DOOR_HEADER
+from tools.ministack import MiniStack
 from tools.processes import ROOT, ChildProcess
 
 LOCAL = ROOT / ".local"
@@ -30,6 +31,8 @@ class Deployment:
 
     api_url: str
     """Where MiniStack serves the REST API: paths of template.yaml follow."""
+    api_headers: Mapping[str, str] = field(repr=False)
+    """What a request to it has to have to pass the gate before MiniStack."""
     outputs: Mapping[str, str]
     """The stack's outputs."""
 
@@ -44,19 +47,19 @@ def deploy(ministack: MiniStack, parameters: Mapping[str, str] | None = None) ->
     LOCAL.mkdir(exist_ok=True)
     with _exclusive(LOCAL / "build.lock"):
         _build(ministack)
-        session().client("s3", endpoint_url=ministack.endpoint_url).create_bucket(Bucket=ARTIFACTS_BUCKET)
+        ministack.aws.session().client("s3", endpoint_url=ministack.endpoint_url).create_bucket(Bucket=ARTIFACTS_BUCKET)
         _sam(ministack, "deploy", "--config-env", "local", *parameter_overrides(parameters))
-    cloudformation = session().client("cloudformation", endpoint_url=ministack.endpoint_url)
+    cloudformation = ministack.aws.session().client("cloudformation", endpoint_url=ministack.endpoint_url)
     stack = cloudformation.describe_stacks(StackName=STACK_NAME)["Stacks"][0]
     outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
     left_out.complete(ministack, outputs["ApiId"], all_variables(ministack, outputs))
     api_url = f"{ministack.endpoint_url}/restapis/{outputs['ApiId']}/live/_user_request_"
-    return Deployment(api_url, outputs)
+    return Deployment(api_url, {FRONT_DOOR_HEADER: ministack.front_door_token}, outputs)
 
 
 def function_environment(ministack: MiniStack, function_name: str) -> dict[str, str]:
     """The variables that the deployed function runs with."""
-    functions = session().client("lambda", endpoint_url=ministack.endpoint_url)
+    functions = ministack.aws.session().client("lambda", endpoint_url=ministack.endpoint_url)
     return functions.get_function_configuration(FunctionName=function_name)["Environment"]["Variables"]
 
 

@@ -1,42 +1,71 @@
 """The local stack's door: the chat app in this process, so that it streams; all else goes to the deployed API.
 
-An ASGI app for uvicorn, which is given the chat function's variables, and SLUICE_API_URL: where the deployed API is.
+An ASGI app for uvicorn, which is given the chat function's variables, SLUICE_API_URL, where the deployed API is,
+SLUICE_FRONT_DOOR_TOKEN, which opens MiniStack's gate to it, and SLUICE_HOSTS, what this door may be called.
 """
 
 import importlib
 import os
 import sys
+from collections.abc import Collection
+from dataclasses import dataclass, field
 
 import httpx
+from starlette.datastructures import Headers
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tools import template
+from tools.gate import FRONT_DOOR_HEADER
 from tools.processes import ROOT
 
 # Longer than any route takes.
 _TIMEOUT_S = 150.0
 # They speak of one connection (RFC 9110, 7.6.1), or are set anew.
-_NOT_FORWARDED = {"connection", "content-length", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
+_NOT_FORWARDED = {
+    *("connection", "content-length", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"),
+    FRONT_DOOR_HEADER,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DeployedApi:
+    """The API that MiniStack serves."""
+
+    url: str
+    token: str = field(repr=False)
+    """Opens the gate to it."""
 
 
 class FrontDoor:
     """Routes as template.yaml has them."""
 
-    def __init__(self, chat: ASGIApp, api_url: str) -> None:
-        """`chat` answers the chat function's routes, the API at `api_url` all others."""
+    def __init__(self, chat: ASGIApp, api: DeployedApi, hosts: Collection[str]) -> None:
+        """`chat` answers the chat function's routes, the deployed API all others.
+
+        `hosts` is what a request's Host may say. A web page whose own name was made to lead to this machine (DNS
+        rebinding) is told from a client of ours by nothing else.
+        """
         self._chat = chat
         self._chat_routes = template.routes(template.load(), "ChatFunction")
-        self._api = httpx.AsyncClient(base_url=api_url, timeout=_TIMEOUT_S)
+        self._api = httpx.AsyncClient(base_url=api.url, headers={FRONT_DOOR_HEADER: api.token}, timeout=_TIMEOUT_S)
+        self._hosts = {host.lower() for host in hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
+        if scope["type"] == "http" and (foreign := self._foreign_host(scope)) is not None:
+            await _not_here(foreign)(scope, receive, send)
+            return
         is_chat = scope["type"] != "http" or any(
             route.matches(scope["method"], scope["path"]) for route in self._chat_routes
         )
         app = self._chat if is_chat else self._forward
         await app(scope, receive, send)
+
+    def _foreign_host(self, scope: Scope) -> str | None:
+        hosts = Headers(scope=scope).getlist("host")
+        return None if len(hosts) == 1 and hosts[0].lower() in self._hosts else ", ".join(hosts)
 
     async def _forward(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -52,7 +81,14 @@ class FrontDoor:
         await response(scope, receive, send)
 
 
+def _not_here(host: str) -> JSONResponse:
+    message = f"Sluice is not served as {host!r} here. `make run HOST=...` serves it by another name than localhost"
+    error = {"message": message, "type": "permission_error", "param": None, "code": "foreign_host"}
+    return JSONResponse({"error": error}, 403)
+
+
 def app() -> FrontDoor:
     """Make the app from the environment."""
     sys.path.insert(0, str(ROOT / "functions" / "chat"))
-    return FrontDoor(importlib.import_module("app").app, os.environ["SLUICE_API_URL"])
+    api = DeployedApi(os.environ["SLUICE_API_URL"], os.environ["SLUICE_FRONT_DOOR_TOKEN"])
+    return FrontDoor(importlib.import_module("app").app, api, os.environ["SLUICE_HOSTS"].split(","))

@@ -19,13 +19,14 @@ import yaml
 
 from tools import deployment, template
 from tools.forward import forwarding
-from tools.ministack import SDK_VARIABLES, session
+from tools.gate import CONTAINER_HOST_OF_DOCKER_DESKTOP, CONTAINER_HOST_ON_LINUX
+from tools.ministack import LocalAws
 from tools.processes import ROOT
+from tools.signature import AccessKey
 from tools.stack import Stack
 
-# Docker's bridge on Linux, seen only by this machine; Docker Desktop has a name that leads to the loopback interface.
 _IS_LINUX = sys.platform == "linux"
-_HOST = "172.17.0.1" if _IS_LINUX else "host.docker.internal"
+_HOST = CONTAINER_HOST_ON_LINUX if _IS_LINUX else CONTAINER_HOST_OF_DOCKER_DESKTOP
 
 
 def main() -> None:
@@ -51,10 +52,14 @@ def main() -> None:
         result = subprocess.run(
             [*command, "--event", "-", *deployment.parameter_overrides(), *sys.argv[2:]],
             input=event.replace("sl-<id>-<secret>", key),
-            env={**os.environ, "SAM_CLI_TELEMETRY": "0", **SDK_VARIABLES},
+            env={**os.environ, "SAM_CLI_TELEMETRY": "0", **_aws(stack).environment},
             text=True,
         )
     sys.exit(result.returncode)
+
+
+def _aws(stack: Stack) -> LocalAws:
+    return LocalAws(stack.aws_endpoint_url, AccessKey(stack.aws_access_key_id, stack.aws_secret_access_key))
 
 
 def _function_for(event: str) -> str:
@@ -70,8 +75,7 @@ def _function_for(event: str) -> str:
 
 def _write_template(path: Path, stack: Stack, function: str) -> list[int]:
     """Write the template to invoke; returns the loopback ports that the function will call."""
-    aws = session()
-    endpoint_url = stack.aws_endpoint_url
+    aws, endpoint_url = _aws(stack).session(), stack.aws_endpoint_url
     described = aws.client("cloudformation", endpoint_url=endpoint_url).describe_stacks(StackName="sluice")
     outputs = {output["OutputKey"]: output["OutputValue"] for output in described["Stacks"][0]["Outputs"]}
     functions = aws.client("lambda", endpoint_url=endpoint_url)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from tools import template
-from tools.ministack import MiniStack, session
+from tools.ministack import MiniStack
 
 
 def complete(ministack: MiniStack, api_id: str, table_names: Mapping[str, str]) -> None:
@@ -13,7 +13,7 @@ def complete(ministack: MiniStack, api_id: str, table_names: Mapping[str, str]) 
 
 
 def _expire_items(ministack: MiniStack, table_names: Mapping[str, str]) -> None:
-    dynamodb = session().client("dynamodb", endpoint_url=ministack.endpoint_url)
+    dynamodb = ministack.aws.session().client("dynamodb", endpoint_url=ministack.endpoint_url)
     for variable, schema in template.tables(template.load()).items():
         name = table_names[variable]
         status = dynamodb.describe_time_to_live(TableName=name)["TimeToLiveDescription"]["TimeToLiveStatus"]
@@ -24,7 +24,7 @@ def _expire_items(ministack: MiniStack, table_names: Mapping[str, str]) -> None:
 
 
 def _answer_in_openai_s_envelope(ministack: MiniStack, api_id: str) -> None:
-    gateway = session().client("apigateway", endpoint_url=ministack.endpoint_url)
+    gateway = ministack.aws.session().client("apigateway", endpoint_url=ministack.endpoint_url)
     body = template.load()["Resources"]["Api"]["Properties"]["DefinitionBody"]
     for kind, response in body["x-amazon-apigateway-gateway-responses"].items():
         more = {"statusCode": str(response["statusCode"])} if "statusCode" in response else {}

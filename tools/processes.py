@@ -14,6 +14,11 @@ from typing import IO, Self
 ROOT = Path(__file__).parent.parent
 _PR_SET_PDEATHSIG = 1
 _STOP_TIMEOUT_S = 10.0
+# What programs need to find others, to speak to the internet, and to write as the user reads.
+_AMBIENT = {
+    *("PATH", "TMPDIR", "TZ", "LANG", "LC_ALL", "LC_CTYPE"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"),
+}
 
 
 class ProcessFailedError(RuntimeError):
@@ -109,6 +114,11 @@ class ChildProcess:
         except subprocess.TimeoutExpired:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+
+
+def ambient_environment() -> dict[str, str]:
+    """What of this process's environment any program may see: nothing that could be a secret."""
+    return {name: value for name, value in os.environ.items() if name.upper() in _AMBIENT}
 
 
 def free_port() -> int:

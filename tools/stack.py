@@ -17,12 +17,12 @@ from tools import accounts, credentials, deployment
 from tools.accounts import AccountsError
 from tools.credentials import Credential, CredentialsFileError
 from tools.deployment import Deployment
-from tools.ministack import MiniStack, session
+from tools.ministack import MiniStack
 from tools.model import LocalModel
-from tools.processes import ROOT, ChildProcess, ProcessFailedError, is_listening
+from tools.processes import ROOT, ChildProcess, ProcessFailedError, ambient_environment, is_listening
 
 _DOOR_START_TIMEOUT_S = 60.0
-_USUAL_AWS_PORT = 4566
+_LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,8 @@ class Stack:
     operator_key: str
     admin_key: str
     aws_endpoint_url: str
+    aws_access_key_id: str
+    aws_secret_access_key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +55,15 @@ def running_stack(
     more_credentials: Sequence[Credential] = (),
     *,
     with_model: bool = True,
-    aws_port: int | None = None,
 ) -> Iterator[RunningStack]:
     """Bring everything up, and down again at the end of the block.
 
-    `port` is the door's, `aws_port` MiniStack's, if it is not to be a free one; `directory` takes logs and temporary
-    files. Raises ProcessFailedError and AccountsError.
+    `port` is the door's; `directory` takes logs and temporary files. Raises ProcessFailedError and AccountsError.
     """
     with ExitStack() as running:
         model = running.enter_context(LocalModel(directory)) if with_model else None
         _say("starting MiniStack, which stands in for AWS")
-        ministack = running.enter_context(MiniStack(directory, port=aws_port))
+        ministack = running.enter_context(MiniStack(directory))
         _say("building and deploying template.yaml")
         deployed = deployment.deploy(ministack)
         found = list(more_credentials)
@@ -73,14 +73,14 @@ def running_stack(
             # Real providers are to answer once there are keys for them, not a model a thousandth of their size.
             found.append(credentials.local_model(model.base_url, by_name_only=bool(found)))
         _say("setting up credentials and API keys")
-        secrets = session().client("secretsmanager", endpoint_url=ministack.endpoint_url)
+        secrets = ministack.aws.session().client("secretsmanager", endpoint_url=ministack.endpoint_url)
         secrets.put_secret_value(
             SecretId=deployed.outputs["CredentialsSecretArn"], SecretString=json.dumps({"credentials": found})
         )
         admin_secret = secrets.get_secret_value(SecretId=deployed.outputs["AdminKeySecretArn"])["SecretString"]
         door = running.enter_context(_front_door(port, directory, ministack, deployed))
         # While the door opens: the first request starts the function.
-        keys = accounts.create(deployed.api_url, f"sl-admin-{json.loads(admin_secret)['secret']}")
+        keys = accounts.create(deployed, f"sl-admin-{json.loads(admin_secret)['secret']}")
         door.wait_until(lambda: is_listening(port), _DOOR_START_TIMEOUT_S)
         stack = Stack(
             base_url=f"http://localhost:{port}/v1",
@@ -88,6 +88,8 @@ def running_stack(
             operator_key=keys.operator_key,
             admin_key=keys.admin_key,
             aws_endpoint_url=ministack.endpoint_url,
+            aws_access_key_id=ministack.aws.key.access_key_id,
+            aws_secret_access_key=ministack.aws.key.secret_access_key,
         )
         processes = [ministack.process, door, *([model] if model else [])]
         yield RunningStack(stack, ministack, deployed, processes)
@@ -104,14 +106,16 @@ def write(stack: Stack, path: Path) -> None:
 
 def _front_door(port: int, directory: Path, ministack: MiniStack, deployed: Deployment) -> ChildProcess:
     env = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+        **ambient_environment(),
         **deployment.function_environment(ministack, deployed.outputs["ChatFunctionName"]),
         **ministack.environment,
         "PYTHONPATH": os.pathsep.join([str(ROOT / "layers" / "sluice"), str(ROOT)]),
         "SLUICE_API_URL": deployed.api_url,
+        "SLUICE_FRONT_DOOR_TOKEN": ministack.front_door_token,
+        "SLUICE_HOSTS": ",".join(f"{host}:{port}" for host in _LOOPBACK_HOSTS),
     }
     arguments = ["--factory", "tools.front_door:app", "--host", "127.0.0.1", "--port", str(port)]
-    quiet = ["--log-level", "warning", "--timeout-graceful-shutdown", "3"]
+    quiet = ["--log-level", "warning", "--timeout-graceful-shutdown", "3", "--ws", "none"]
     command = [sys.executable, "-m", "uvicorn", *arguments, *quiet]
     return ChildProcess("The front door", command, env, directory / "front-door.log")
 
@@ -140,10 +144,9 @@ def main(directory: Path = deployment.LOCAL) -> None:
     directory.mkdir(exist_ok=True)
     stack_file.unlink(missing_ok=True)
     with_model = os.environ.get("SLUICE_MODEL") != "off"
-    aws_port = None if is_listening(_USUAL_AWS_PORT) else _USUAL_AWS_PORT
     try:
         found = credentials.from_files(ROOT)
-        with running_stack(port, directory, found, with_model=with_model, aws_port=aws_port) as running:
+        with running_stack(port, directory, found, with_model=with_model) as running:
             write(running.stack, stack_file)
             _introduce(running.stack, found)
             while all(not process.has_ended for process in running.processes):

@@ -187,7 +187,7 @@ def test_what_is_served_is_the_description(caller: Caller) -> None:
 
 
 def test_a_deployed_function_serves_it_too(stack: RunningStack) -> None:
-    answer = httpx.get(f"{stack.deployment.api_url}/openapi.json", timeout=60)
+    answer = httpx.get(f"{stack.deployment.api_url}/openapi.json", headers=stack.deployment.api_headers, timeout=60)
     assert answer.status_code == 200
     assert answer.json() == document()
 

@@ -11,7 +11,6 @@ import pytest
 from tests.e2e.conftest import FAKE_MODEL
 from tests.fakes import FakeProcess
 from tools import deployment, template
-from tools.ministack import session
 from tools.processes import ROOT
 from tools.stack import RunningStack
 
@@ -38,7 +37,7 @@ def test_a_function_answers_its_sample_event(path: Path, stack: RunningStack) ->
     text = path.read_text()
     function = _all_routes()[_route(json.loads(text))].removesuffix("Function")
     key = stack.stack.api_key if function == "Chat" else stack.stack.admin_key
-    functions = session().client("lambda", endpoint_url=stack.ministack.endpoint_url)
+    functions = stack.ministack.aws.session().client("lambda", endpoint_url=stack.ministack.endpoint_url)
     result = functions.invoke(
         FunctionName=stack.deployment.outputs[f"{function}FunctionName"],
         Qualifier="live",
@@ -90,7 +89,7 @@ def test_a_function_answers_its_sample_event(path: Path, stack: RunningStack) ->
     ],
 )
 def test_every_route_answers_through_the_deployed_api(method: str, path: str, stack: RunningStack) -> None:
-    answer = httpx.request(method, stack.deployment.api_url + path, timeout=60)
+    answer = httpx.request(method, stack.deployment.api_url + path, headers=stack.deployment.api_headers, timeout=60)
     assert answer.status_code == 401
     assert answer.json()["error"]["code"] == "invalid_api_key"
 
@@ -99,7 +98,7 @@ def test_a_whole_answer_comes_through_the_deployed_api(stack: RunningStack, fake
     fake_provider.configure(answer="hello from afar")
     answer = httpx.post(
         f"{stack.deployment.api_url}/v1/chat/completions",
-        headers={"authorization": f"Bearer {stack.stack.api_key}"},
+        headers={**stack.deployment.api_headers, "authorization": f"Bearer {stack.stack.api_key}"},
         json={"model": FAKE_MODEL, "messages": [{"role": "user", "content": "hello"}]},
         timeout=60,
     )
@@ -117,15 +116,14 @@ def test_deploying_again_works_and_changes_what_was_changed(stack: RunningStack)
     again = deployment.deploy(stack.ministack, {"CacheTtlSeconds": "60"})
     assert again == stack.deployment
     assert cache_ttl_s() == "60"
-    answer = httpx.get(
-        f"{again.api_url}/v1/models", headers={"authorization": f"Bearer {stack.stack.api_key}"}, timeout=60
-    )
+    headers = {**again.api_headers, "authorization": f"Bearer {stack.stack.api_key}"}
+    answer = httpx.get(f"{again.api_url}/v1/models", headers=headers, timeout=60)
     assert answer.status_code == 200
 
 
 def test_deployed_tables_have_the_declared_keys_and_expire(stack: RunningStack) -> None:
     variables = deployment.all_variables(stack.ministack, stack.deployment.outputs)
-    dynamodb = session().client("dynamodb", endpoint_url=stack.ministack.endpoint_url)
+    dynamodb = stack.ministack.aws.session().client("dynamodb", endpoint_url=stack.ministack.endpoint_url)
     for variable, schema in template.tables(template.load()).items():
         table = dynamodb.describe_table(TableName=variables[variable])["Table"]
         assert table["KeySchema"] == schema.definition["KeySchema"]

@@ -65,7 +65,15 @@ def test_the_stack_ends_with_all_it_started(ending: signal.Signals, tmp_path: Pa
         file = directory / "stack.json"
         assert file.stat().st_mode & 0o777 == 0o600
         stack = json.loads(file.read_text())
-        assert stack.keys() == {"base_url", "api_key", "operator_key", "admin_key", "aws_endpoint_url"}
+        assert stack.keys() == {
+            "base_url",
+            "api_key",
+            "operator_key",
+            "admin_key",
+            "aws_endpoint_url",
+            "aws_access_key_id",
+            "aws_secret_access_key",
+        }
         assert stack["base_url"].startswith("http://localhost:")
         assert stack["base_url"].endswith("/v1")
         assert all(map(is_listening, _ports(stack)))
