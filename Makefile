@@ -66,8 +66,13 @@ validate: .tools/sam/.installed ## The template, by SAM's and the serverless rul
 	.tools/sam/bin/cfn-lint --append-rules cfn_lint_serverless.rules --template template.yaml
 
 .PHONY: pytest
-pytest: .venv/.installed .tools/sam/.installed .tools/ministack/.installed .tools/model/.installed ## Unit, integration and end-to-end tests
+pytest: browser .venv/.installed .tools/sam/.installed .tools/ministack/.installed .tools/model/.installed ## Unit, integration and end-to-end tests
 	$(python) -m pytest --numprocesses 2
+
+# Tests of what a web page can reach take Chromium or Chrome. Without one, the tests that need it fail and say so.
+.PHONY: browser
+browser: .venv/.installed
+	-@$(python) -m tools.browser
 
 # ---- Deploying to AWS ----
 
