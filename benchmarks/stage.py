@@ -12,9 +12,9 @@ from typing import Any
 import boto3
 
 from sluice import settings
-from sluice.tenants.administration import Administration, NewKey, NewTenant
-from sluice.tenants.directory import Directory
+from sluice.composition import App
 from tests.fakes import FakeProcess
+from tests.tenants import make_key, make_tenant
 from tools import template
 from tools.ministack import MiniStack
 from tools.processes import ROOT
@@ -41,7 +41,7 @@ class Stage:
     """A running stage."""
 
     provider: FakeProcess
-    administration: Administration
+    app: App
     environment: Mapping[str, str]
     """What a process of its own needs in order to see the same tables and secrets."""
 
@@ -67,15 +67,12 @@ class Stage:
 
     def tenant(self, name: str, **fields: Any) -> None:
         """Make a tenant."""
-        self.administration.create_tenant(NewTenant.model_validate({"id": name, "name": name, **fields}))
+        make_tenant(self.app, name, **fields)
 
     def key(self, tenant: str = TENANT, *, requests_per_minute: int = 1_000_000) -> str:
         """Make an API key."""
         limits = {"requests_per_minute": requests_per_minute, "requests_per_day": 10**9}
-        made = self.administration.create_key(
-            NewKey.model_validate({"tenant": tenant, "name": "bench", "limits": limits})
-        )
-        return str(made["api_key"])
+        return make_key(self.app, tenant, limits=limits)
 
 
 @contextmanager
@@ -95,10 +92,9 @@ def staged() -> Iterator[Stage]:
             variables |= _create_tables() | _create_secrets(provider)
             os.environ.update(variables)
             settings.settings.cache_clear()
-            administration = Administration(Directory(variables["DIRECTORY_TABLE"]), settings.settings())
             path = os.pathsep.join([str(ROOT / "layers" / "sluice"), str(ROOT)])
             inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-            stage = Stage(provider, administration, {**inherited, **variables, "PYTHONPATH": path})
+            stage = Stage(provider, App.from_environment(), {**inherited, **variables, "PYTHONPATH": path})
             stage.tenant(TENANT)
             yield stage
     finally:

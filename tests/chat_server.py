@@ -20,12 +20,12 @@ from functions.chat.app import app, logger
 from sluice import composition as assembly
 from sluice import settings
 from sluice.api import authentication
+from sluice.composition import App
 from sluice.quota.item import read_state
 from sluice.quota.limits import QuotaState
 from sluice.storage.client import dynamodb
-from sluice.tenants.administration import Administration, NewKey, NewTenant
-from sluice.tenants.directory import Directory
 from tests.conftest import Aws
+from tests.tenants import make_key, make_tenant
 
 
 def eventually(holds: Callable[[], bool], within_s: float = 5.0) -> None:
@@ -42,7 +42,7 @@ class ChatServer:
 
     root_url: str
     api_key: str
-    administration: Administration
+    app: App
     aws: Aws
 
     @property
@@ -73,13 +73,11 @@ class ChatServer:
 
     def tenant(self, name: str, **fields: Any) -> str:
         """Make a tenant and return an API key of it."""
-        self.administration.create_tenant(NewTenant.model_validate({"id": name, "name": name, **fields}))
-        return self.key(name)
+        return make_tenant(self.app, name, **fields)
 
     def key(self, tenant: str, **fields: Any) -> str:
         """Make an API key."""
-        made = self.administration.create_key(NewKey.model_validate({"tenant": tenant, "name": "test", **fields}))
-        return str(made["api_key"])
+        return make_key(self.app, tenant, **fields)
 
     def quota(self) -> dict[str, QuotaState]:
         """All quota items by scope; what counts without lying in a slice may only be a budget's."""
@@ -140,9 +138,8 @@ def serving(aws: Aws) -> Iterator[ChatServer]:
     while not server.started:
         thread.join(0.01)
     port = server.servers[0].sockets[0].getsockname()[1]
-    administration = Administration(Directory(aws.table("DIRECTORY_TABLE")), settings.settings())
-    chat = ChatServer(f"http://127.0.0.1:{port}", "", administration, aws)
-    chat = ChatServer(chat.root_url, chat.tenant("acme"), administration, aws)
+    own = App.from_environment()
+    chat = ChatServer(f"http://127.0.0.1:{port}", make_tenant(own, "acme"), own, aws)
     try:
         yield chat
     finally:

@@ -6,15 +6,14 @@ from typing import Any
 
 from functions.tasks import app as function
 from sluice import composition as assembly
-from sluice import settings
 from sluice.catalog import SHARED
+from sluice.composition import App
 from sluice.tasks.task import read_task
-from sluice.tenants.administration import Administration, NewKey, NewTenant
-from sluice.tenants.directory import Directory
 from tests.chat_server import forget
 from tests.conftest import Aws
 from tests.fakes.client import FakeProvider
 from tests.rest_function import RestAnswer, RestFunction
+from tests.tenants import make_tenant
 
 QUESTIONS = {
     "questions": [
@@ -29,16 +28,9 @@ CASE = {"input": "1 2", "expected_output": "3", "description": "Two numbers.", "
 class Tasks(RestFunction):
     """The function, and a key to it."""
 
-    @property
-    def administration(self) -> Administration:
-        """What makes tenants and keys."""
-        return Administration(Directory(settings.settings().directory_table), settings.settings())
-
     def tenant(self, name: str, **more: Any) -> str:
         """Make a tenant and return an API key of it."""
-        self.administration.create_tenant(NewTenant.model_validate({"id": name, "name": name, **more}))
-        made = self.administration.create_key(NewKey.model_validate({"tenant": name, "name": "test"}))
-        return str(made["api_key"])
+        return make_tenant(App.from_environment(), name, **more)
 
     def run(self, name: str, inputs: object, *, api_key: str | None = None, **more: Any) -> RestAnswer:
         """Run a task."""

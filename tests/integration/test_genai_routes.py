@@ -9,17 +9,16 @@ import pytest
 
 from functions.genai import app as function
 from sluice import composition as assembly
-from sluice import settings
+from sluice.composition import App
 from sluice.conversations.conversation import Owner
 from sluice.conversations.store import ConversationStore
-from sluice.tenants.administration import Administration, NewKey, NewTenant
-from sluice.tenants.directory import Directory
 from tests.chat_server import eventually, forget
 from tests.conftest import Aws
 from tests.conversations import counting, items, said
 from tests.credentials import gateway, model
 from tests.fakes.client import FakeProvider
 from tests.rest_function import RestFunction
+from tests.tenants import make_key, make_tenant
 
 GENAI = "/api/v1/genai"
 ACCOUNT = {"model", "tokens_used", "response_time", "cached", "request_id", "quality"}
@@ -42,13 +41,8 @@ class Genai(RestFunction):
         return self.send(f"{method} {GENAI}/context/{session_id}", **more)
 
 
-def _administration(aws: Aws) -> Administration:
-    return Administration(Directory(aws.table("DIRECTORY_TABLE")), settings.settings())
-
-
-def _key(aws: Aws, tenant: str = "acme", **more: Any) -> str:
-    made = _administration(aws).create_key(NewKey.model_validate({"tenant": tenant, "name": "test", **more}))
-    return str(made["api_key"])
+def _key(tenant: str = "acme", **more: Any) -> str:
+    return make_key(App.from_environment(), tenant, **more)
 
 
 def _forget() -> None:
@@ -61,8 +55,7 @@ def _forget() -> None:
 def genai(aws: Aws, fake: FakeProvider) -> Iterator[Genai]:
     aws.set_credentials(gateway(fake, "fake-1", models={"small": model("fast"), "large": model("smart")}))
     _forget()
-    _administration(aws).create_tenant(NewTenant(id="acme", name="ACME"))
-    yield Genai(function.handler, _key(aws))
+    yield Genai(function.handler, make_tenant(App.from_environment(), "acme"))
     _forget()
 
 
@@ -168,7 +161,7 @@ def test_a_batch_is_answered_in_order_and_what_fails_fails_alone(genai: Genai, f
 
 
 def test_each_of_a_batch_counts_as_a_request_of_the_caller(aws: Aws, genai: Genai) -> None:
-    key = _key(aws, limits={"requests_per_minute": 3})
+    key = _key(limits={"requests_per_minute": 3})
     requests = [{"prompt": f"Number {number}", "prompt_type": "explanation"} for number in range(5)]
     answers = genai.ok("batch", {"requests": requests}, api_key=key)
     refused = [answer["error"]["code"] for answer in answers if "error" in answer]
@@ -256,11 +249,11 @@ def test_an_unknown_session_is_not_found(genai: Genai, session: str) -> None:
 
 
 def test_another_s_session_is_as_unknown_as_one_that_is_not_there(aws: Aws, genai: Genai, fake: FakeProvider) -> None:
-    _administration(aws).create_tenant(NewTenant(id="other", name="Other"))
+    make_tenant(App.from_environment(), "other")
     session = genai.ok("chat", {"message": "A secret.", "user": "ann"})["session_id"]
     assert genai.context(session, query={"user": "ann"}).status == 200
     asked = len(fake.requests())
-    strangers: list[dict[str, Any]] = [{"api_key": _key(aws)}, {"api_key": _key(aws, "other")}, {}]
+    strangers: list[dict[str, Any]] = [{"api_key": _key()}, {"api_key": _key("other")}, {}]
     for stranger in strangers:
         # The last one has the key, but names another user, or none.
         for user in ("bob", None) if not stranger else ("ann",):
@@ -327,7 +320,7 @@ def test_a_prompt_is_judged_with_its_variables_in_place(genai: Genai) -> None:
 
 
 def test_stats_are_the_tenant_s_totals_without_a_scan(aws: Aws, genai: Genai) -> None:
-    other = _key(aws)
+    other = _key()
     genai.ok("explanation", ISSUE)
     genai.ok("explanation", ISSUE, api_key=other)
     with counting() as sent:

@@ -4,7 +4,7 @@ import base64
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from functions.keys import app as function
-from sluice.api.authentication import key_verifier
-from sluice.settings import settings
-from sluice.tenants.administration import NewTenant
+from sluice.api import keys as keys_api
+from sluice.api import tenants as tenants_api
+from sluice.api.rest import lambda_handler
+from sluice.composition import App
+from sluice.tenants.tenant import Tenant
 from sluice.validation import MAX_BODY_BYTES
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class Keys:
 
     def __init__(self, admin_key: str) -> None:
         self.admin_key = admin_key
+        self.app = App.from_environment()
+        self._handler = lambda_handler((*tenants_api.ROUTES, *keys_api.ROUTES), self.app)
 
     def event(
         self,
@@ -98,7 +101,7 @@ class Keys:
     ) -> Answer:
         event = self.event(method, path, body, query=query, authorization=authorization, is_base64=is_base64)
         # The runtime's context, as far as it is read.
-        answer = function.handler(event, cast("LambdaContext", CONTEXT))
+        answer = self._handler(event, cast("LambdaContext", CONTEXT))
         raw = answer["body"]
         return Answer(answer["statusCode"], answer["multiValueHeaders"], json.loads(raw), raw)
 
@@ -109,14 +112,10 @@ class Keys:
 
 
 @pytest.fixture
-def keys(aws: "Aws") -> Iterator[Keys]:
-    function.administration.cache_clear()
-    key_verifier.cache_clear()
+def keys(aws: "Aws") -> Keys:
     keys = Keys(aws.admin_key)
     assert keys.send("POST", "/v1/tenants", {"id": "acme", "name": "ACME"}).status == 201
-    yield keys
-    function.administration.cache_clear()
-    key_verifier.cache_clear()
+    return keys
 
 
 def test_a_tenant_is_made_with_all_it_owns_and_listed(keys: Keys) -> None:
@@ -147,11 +146,11 @@ def test_a_tenant_is_made_once(keys: Keys) -> None:
 
 
 def test_of_many_requests_to_make_a_tenant_at_once_one_is_answered_201(keys: Keys) -> None:
-    admin = function.administration()
+    admin = keys.app.administration
 
     def make(number: int) -> str:
         try:
-            admin.create_tenant(NewTenant(id="zoo", name=f"n{number}"))
+            admin.create_tenant(Tenant(id="zoo", name=f"n{number}"))
         except Exception as error:  # noqa: BLE001 - the kind of error is what is counted
             return type(error).__name__
         return "made"
@@ -377,10 +376,8 @@ print(app.handler({event!r}, SimpleNamespace(**{vars(CONTEXT)!r}))["statusCode"]
 
 def test_without_dynamodb_nobody_is_let_in(keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
     made = keys.make_key(role="admin")
-    key_verifier.cache_clear()
-    function.administration.cache_clear()
-    settings.cache_clear()
     monkeypatch.setenv("DIRECTORY_TABLE", "no-such-table")
+    cut_off = Keys(keys.admin_key)
     for api_key in (made["api_key"], keys.admin_key):
-        answer = keys.send("GET", "/v1/tenants", authorization=f"Bearer {api_key}")
+        answer = cut_off.send("GET", "/v1/tenants", authorization=f"Bearer {api_key}")
         assert (answer.status, answer.error["code"]) == (503, "storage_unavailable")

@@ -12,18 +12,17 @@ from hypothesis import strategies as st
 
 from functions.questions import app as function
 from sluice import composition as assembly
-from sluice import settings
+from sluice.composition import App
 from sluice.errors import StorageUnavailableError
 from sluice.tasks.question_bank.bank import QuestionBank, Shelf
 from sluice.tasks.question_bank.question import Question, asks_the_same, is_question
-from sluice.tenants.administration import Administration, NewKey, NewTenant, TenantQuery
-from sluice.tenants.directory import Directory
 from tests.chat_server import forget
 from tests.conftest import Aws
 from tests.conversations import counting
 from tests.credentials import gateway, model
 from tests.fakes.client import FakeProvider
 from tests.rest_function import RestAnswer, RestFunction
+from tests.tenants import make_key, make_tenant
 
 ROUTE = "POST /api/v1/questions/generate"
 LIMITS = {"requests_per_minute": 100_000, "requests_per_day": 1_000_000}
@@ -59,11 +58,10 @@ def banked(aws: Aws) -> list[dict[str, Any]]:
 
 
 def key(aws: Aws, tenant: str = "acme", **more: Any) -> str:
-    administration = Administration(Directory(aws.table("DIRECTORY_TABLE")), settings.settings())
-    if tenant not in {each["id"] for each in administration.tenants(TenantQuery())["data"]}:
-        administration.create_tenant(NewTenant(id=tenant, name=tenant))
-    wanted = {"tenant": tenant, "name": "test", "limits": LIMITS, **more}
-    return str(administration.create_key(NewKey.model_validate(wanted))["api_key"])
+    app = App.from_environment()
+    if app.directory.tenant(tenant) is None:
+        make_tenant(app, tenant)
+    return make_key(app, tenant, **{"limits": LIMITS, **more})
 
 
 def _forget() -> None:

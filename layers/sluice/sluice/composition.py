@@ -1,7 +1,10 @@
 """Composition of the parts, once per process."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from dataclasses import dataclass, field
+from functools import cache, cached_property, partial
+from threading import RLock
 from typing import TYPE_CHECKING
 
 from sluice.cache.store import ResponseCache
@@ -28,6 +31,9 @@ if TYPE_CHECKING:
     from sluice.tasks.library import Library
     from sluice.tasks.results import Results
     from sluice.tasks.running import Runner
+    from sluice.tenants.administration import Administration
+    from sluice.tenants.directory import Directory
+    from sluice.tenants.verification import KeyVerifier
 
 
 # One request sends at most four writes at a time; a process of the local stack serves many requests.
@@ -114,3 +120,53 @@ def task_runner() -> "Runner":
     from sluice.tasks.running import Runner
 
     return Runner(gateway(), task_library(), task_results())
+
+
+def part[Value](build: "Callable[[App], Value]") -> cached_property[Value]:
+    """A part of an App, built when it is first asked for, and once, however many threads ask."""
+
+    def build_once(app: "App") -> Value:
+        with app.lock:
+            parts = app.__dict__
+            if build.__name__ not in parts:
+                parts[build.__name__] = build(app)
+            value: Value = parts[build.__name__]
+            return value
+
+    build_once.__doc__ = build.__doc__
+    return cached_property(build_once)
+
+
+@dataclass(frozen=True, eq=False)
+class App:
+    """Everything that a process answers requests with: settings, stores and caches. Threads may share it."""
+
+    settings: Settings
+    lock: RLock = field(default_factory=RLock, init=False, repr=False)
+
+    @classmethod
+    def from_environment(cls) -> "App":
+        """An App for the tables and secrets that this function was given."""
+        return cls(Settings.from_environment())
+
+    @part
+    def directory(self) -> "Directory":
+        """Tenants and API keys."""
+        from sluice.tenants.directory import Directory
+
+        return Directory(self.settings.directory_table)
+
+    @part
+    def verifier(self) -> "KeyVerifier":
+        """Verifies API keys, and keeps what it found for a while."""
+        from sluice.storage.secrets import read_secret
+        from sluice.tenants.verification import KeyVerifier
+
+        return KeyVerifier(self.directory, partial(read_secret, self.settings.admin_key_secret))
+
+    @part
+    def administration(self) -> "Administration":
+        """Makes tenants and API keys."""
+        from sluice.tenants.administration import Administration
+
+        return Administration(self.directory)

@@ -1,18 +1,24 @@
 """Powertools' REST resolver, set up the way all handlers but chat use it. Import it in handlers only: it is heavy."""
 
-from collections.abc import Iterable, Mapping
+import base64
+import math
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from aws_lambda_powertools.event_handler import Response as PowertoolsResponse
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError as NoRouteError
+from aws_lambda_powertools.logging import correlation_paths
 from pydantic import BaseModel, ValidationError
 
 from sluice.api import sse
 from sluice.api.authentication import authenticate
+from sluice.api.dispatch import Api, Request, StreamedResponse
 from sluice.api.responses import Response, error_response, json_response, no_route
+from sluice.api.route import AnyRoute
 from sluice.errors import InvalidRequestError
 from sluice.gateway.provenance import new_request_id, request_id_headers
 from sluice.routing.deadline import Deadline
@@ -20,6 +26,14 @@ from sluice.settings import settings
 from sluice.tenants.principal import Principal, require_role
 from sluice.tenants.tenant import Role
 from sluice.validation import invalid_request, parse_body
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from sluice.composition import App
+
+# The loggers of the layer are its children: without it their lines would not be structured, or not come out at all.
+logger = Logger()
 
 # Not in the resolver's own context: invocations in several threads, as in tests, would share it.
 _request_id: ContextVar[str] = ContextVar("_request_id")
@@ -111,3 +125,59 @@ def _to_powertools(response: Response) -> PowertoolsResponse[str]:
         headers={name: [value] for name, value in response.headers.items()},
         body=response.body.decode(),
     )
+
+
+type LambdaHandler = Callable[[dict[str, Any], "LambdaContext"], dict[str, Any]]
+
+
+def lambda_handler(routes: Iterable[AnyRoute], app: "App") -> LambdaHandler:
+    """The entry point of a function that answers these routes."""
+    api = Api(routes, app)
+
+    @logger.inject_lambda_context(correlation_id_path=correlation_paths.API_GATEWAY_REST, log_event=False)
+    def handle(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
+        response = api.respond(_request(event, context))
+        if isinstance(response, StreamedResponse):
+            return _answer(200, {"content-type": sse.CONTENT_TYPE, **response.headers}, _whole(response))
+        return _answer(response.status, response.headers, response.body)
+
+    return handle
+
+
+def _request(event: Mapping[str, Any], context: "LambdaContext") -> Request:
+    # What invokes a function locally may have no such context.
+    remaining_ms = getattr(context, "get_remaining_time_in_millis", None)
+    return Request(
+        method=event["httpMethod"],
+        path=event["path"],
+        headers={name.lower(): value for name, value in (event.get("headers") or {}).items()},
+        query=event.get("queryStringParameters") or {},
+        body=_body(event),
+        remaining_s=math.inf if remaining_ms is None else remaining_ms() / 1000,
+    )
+
+
+def _body(event: Mapping[str, Any]) -> bytes | str | None:
+    body: str = event.get("body") or ""
+    if not event.get("isBase64Encoded"):
+        return body
+    try:
+        return base64.b64decode(body)
+    except ValueError:
+        return None
+
+
+def _whole(response: StreamedResponse) -> bytes:
+    try:
+        return b"".join(sse.encoded(response.events.values, response.request_id))
+    finally:
+        response.events.close()
+
+
+def _answer(status: int, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
+    return {
+        "statusCode": status,
+        "multiValueHeaders": {name: [value] for name, value in headers.items()},
+        "body": body.decode(),
+        "isBase64Encoded": False,
+    }

@@ -1,20 +1,20 @@
 """Puts the document together: GET /openapi.json."""
 
 from functools import cache
+from typing import Any
 
-from pydantic import BaseModel
-
-from sluice.api.openapi import chat, conversations, genai, keys, operations, questions, tasks, usage
+from sluice.api import keys, tenants
+from sluice.api.openapi import chat, conversations, genai, operations, questions, tasks, usage
 from sluice.api.openapi.operation import Operation
 from sluice.api.openapi.problems import PROBLEMS, Error
-from sluice.api.openapi.schemas import query_parameters, reference, schemas
+from sluice.api.openapi.schemas import query_parameters, schemas
 from sluice.api.responses import to_json
 from sluice.catalog import SHARED
 from sluice.chat import JsonObject
 from sluice.tasks.fields import object_schema
 from sluice.tasks.task import read_task
 
-OPERATIONS: tuple[Operation, ...] = (
+OPERATIONS: tuple[Any, ...] = (
     *chat.OPERATIONS,
     *conversations.OPERATIONS,
     *tasks.OPERATIONS,
@@ -22,7 +22,8 @@ OPERATIONS: tuple[Operation, ...] = (
     *questions.OPERATIONS,
     *usage.OPERATIONS,
     *operations.OPERATIONS,
-    *keys.OPERATIONS,
+    *tenants.ROUTES,
+    *keys.ROUTES,
 )
 
 _TAGS = {
@@ -62,12 +63,12 @@ def document_json() -> bytes:
 
 def document() -> JsonObject:
     """The document."""
-    named = schemas([Error, *(model for operation in OPERATIONS for model in operation.models)])
+    of_types, named = schemas([Error, *(each for operation in OPERATIONS for each in _types(operation))])
     paths: JsonObject = {}
     for operation in OPERATIONS:
         # A greedy parameter is API Gateway's own.
         path = operation.path.replace("+}", "}")
-        paths.setdefault(path, {})[operation.method.lower()] = _operation(operation, named)
+        paths.setdefault(path, {})[operation.method.lower()] = _operation(operation, of_types, named)
     queries = {operation.query.__name__ for operation in OPERATIONS if operation.query}
     return {
         "openapi": "3.1.0",
@@ -106,28 +107,33 @@ def document() -> JsonObject:
     }
 
 
-def _operation(operation: Operation, named: dict[str, JsonObject]) -> JsonObject:
+def _types(operation: Any) -> list[Any]:
+    """All types that describe it."""
+    return [each for each in (operation.query, operation.body, operation.answer, *operation.events) if each is not None]
+
+
+def _operation(operation: Operation, of_types: dict[Any, JsonObject], named: dict[str, JsonObject]) -> JsonObject:
     described: JsonObject = {
         "operationId": operation.id,
         "tags": [operation.tag],
         "summary": operation.summary,
         "security": [{_SECURITY: [str(operation.role)]}] if operation.role else [],
-        "responses": _responses(operation),
+        "responses": _responses(operation, of_types),
     }
     if operation.description:
         described["description"] = operation.description
     if parameters := _parameters(operation, named):
         described["parameters"] = parameters
-    if content := _body(operation):
+    if content := _body(operation, of_types):
         described["requestBody"] = {"required": True, "content": {"application/json": content}}
     return described
 
 
-def _body(operation: Operation) -> JsonObject | None:
+def _body(operation: Operation, of_types: dict[Any, JsonObject]) -> JsonObject | None:
     if operation.task is not None:
         task = read_task(SHARED / "tasks" / f"{operation.task}.toml").file
         return {"schema": object_schema(task.inputs), "example": task.examples[0].inputs}
-    return None if operation.body is None else {"schema": reference(operation.body), "example": operation.example}
+    return None if operation.body is None else {"schema": of_types[operation.body], "example": operation.example}
 
 
 def _parameters(operation: Operation, named: dict[str, JsonObject]) -> list[JsonObject]:
@@ -145,10 +151,9 @@ def _parameters(operation: Operation, named: dict[str, JsonObject]) -> list[Json
     return in_path + (query_parameters(operation.query, named) if operation.query else [])
 
 
-def _event(operation: Operation) -> JsonObject:
+def _event(operation: Operation, of_types: dict[Any, JsonObject]) -> JsonObject:
     """One event of a stream. OpenAPI 3.1 has no words for a sequence of them; this is how 3.2 describes each."""
-    said: list[type[BaseModel]] = [*operation.events, Error]
-    content: JsonObject = {"anyOf": [reference(model) for model in said]}
+    content: JsonObject = {"anyOf": [of_types[each] for each in (*operation.events, Error)]}
     written: JsonObject = {"type": "string", "contentMediaType": "application/json", "contentSchema": content}
     return {
         "description": "One event.",
@@ -158,10 +163,10 @@ def _event(operation: Operation) -> JsonObject:
     }
 
 
-def _responses(operation: Operation) -> JsonObject:
-    content: JsonObject = {"application/json": {"schema": reference(operation.answer)}}
+def _responses(operation: Operation, of_types: dict[Any, JsonObject]) -> JsonObject:
+    content: JsonObject = {"application/json": {"schema": of_types[operation.answer]}}
     if operation.events:
-        content["text/event-stream"] = {"schema": _event(operation)}
+        content["text/event-stream"] = {"schema": _event(operation, of_types)}
     answer: JsonObject = {"description": operation.status.phrase, "content": content}
     if operation.asks_a_model:
         answer["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in _HEADERS}

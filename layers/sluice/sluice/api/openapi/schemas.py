@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from pydantic import BaseModel
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
+from pydantic import BaseModel, TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 from pydantic_core import core_schema
 
 from sluice.chat import JsonObject
@@ -23,17 +23,19 @@ class _Plain(GenerateJsonSchema):
         return {name: value for name, value in described.items() if (name, value) != ("default", None)}
 
 
-def schemas(models: Iterable[type[BaseModel]]) -> dict[str, JsonObject]:
-    """The schemas of `models` and of what they are made of, by name."""
-    modes: list[tuple[type[BaseModel], JsonSchemaMode]] = [(model, "validation") for model in dict.fromkeys(models)]
-    _, generated = models_json_schema(modes, ref_template=_PREFIX + "{model}", schema_generator=_Plain)
+def schemas(types: Iterable[Any]) -> tuple[dict[Any, JsonObject], dict[str, JsonObject]]:
+    """The schema of each type, and the named ones that these refer to: pydantic's models and typed dictionaries."""
+    inputs: list[tuple[Any, JsonSchemaMode, TypeAdapter[Any]]] = [
+        (each, "validation", TypeAdapter(each)) for each in dict.fromkeys(types)
+    ]
+    of_types, generated = TypeAdapter.json_schemas(inputs, ref_template=_PREFIX + "{model}", schema_generator=_Plain)
     named: dict[str, JsonObject] = generated["$defs"]
     # Private names are of use in the code alone.
     private = {name: schema for name, schema in named.items() if "_" in name}
     shown = {name: _inlined(schema, private) for name, schema in sorted(named.items()) if name not in private}
     for schema in shown.values():
         schema.pop("title", None)
-    return shown
+    return {each: schema for (each, _), schema in of_types.items()}, shown
 
 
 def query_parameters(model: type[BaseModel], named: dict[str, JsonObject]) -> list[JsonObject]:
@@ -44,11 +46,6 @@ def query_parameters(model: type[BaseModel], named: dict[str, JsonObject]) -> li
         {"name": name, "in": "query", "required": name in required, "schema": _without_null(field)}
         for name, field in schema["properties"].items()
     ]
-
-
-def reference(model: type[BaseModel]) -> JsonObject:
-    """A reference to the schema of `model`."""
-    return {"$ref": _PREFIX + model.__name__}
 
 
 def _inlined(value: Any, private: dict[str, JsonObject]) -> Any:

@@ -1,0 +1,117 @@
+"""Dispatch of requests to routes, whatever framework they came through: find the route, check, call its handler."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ValidationError
+
+from sluice.api.authentication import authenticate
+from sluice.api.responses import Response, error_response, json_response, no_route
+from sluice.api.route import AnyRoute, Call, EventStream, Reply
+from sluice.errors import InvalidRequestError
+from sluice.gateway.provenance import new_request_id, request_id_headers
+from sluice.routing.deadline import Deadline
+from sluice.tenants.principal import Principal, require_role
+from sluice.validation import invalid_request, parse_body
+
+if TYPE_CHECKING:
+    from sluice.composition import App
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """A request as it came. `path` is percent-encoded; names of headers are in lower case.
+
+    `body` is None if it could not be decoded. `remaining_s` is how long the function has until it is ended.
+    """
+
+    method: str
+    path: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | str | None = b""
+    remaining_s: float = math.inf
+
+
+@dataclass(frozen=True)
+class StreamedResponse:
+    """A response whose events are yet to come."""
+
+    headers: Mapping[str, str]
+    events: EventStream
+    request_id: str
+
+
+class Api:
+    """Some routes, and the App that they are answered with. Threads may share it."""
+
+    def __init__(self, routes: Iterable[AnyRoute], app: "App") -> None:
+        self._routes = tuple(routes)
+        self._app = app
+
+    def respond(self, request: Request) -> Response | StreamedResponse:
+        """Answer a request. Whatever happens, the answer has Sluice's form and the id of the request."""
+        request_id = new_request_id()
+        try:
+            route, parameters = self._find(request)
+            call = self._checked(route, request, parameters, request_id)
+            return _response(route, route.handler(call), request_id)
+        except Exception as error:  # noqa: BLE001 -- the outermost edge; frameworks would log the message, perhaps a prompt
+            return error_response(error, request_id)
+
+    def _find(self, request: Request) -> tuple[AnyRoute, Mapping[str, str]]:
+        """The route of a request, and the parameters of its path. A slash at the end makes no difference."""
+        path = request.path.rstrip("/")
+        found = [(route, found) for route in self._routes if (found := route.match(path)) is not None]
+        for route, parameters in found:
+            if route.method == request.method:
+                return route, parameters
+        raise no_route(request.method, request.path, {route.method for route, _ in found})
+
+    def _checked(
+        self, route: AnyRoute, request: Request, parameters: Mapping[str, str], request_id: str
+    ) -> Call[Any, Any]:
+        """The request as the route's handler wants it: first who sent it, then what it says."""
+        deadline = Deadline.of_request(self._app.settings.request_timeout_s, request.remaining_s)
+        return Call(
+            app=self._app,
+            caller=self._caller(route, request),
+            path=parameters,
+            query=None if route.query is None else _query(request.query, route.query),
+            body=None if route.body is None else _body(request.body, route.body),
+            request_id=request_id,
+            deadline=deadline,
+            skips_cache="no-cache" in request.headers.get("cache-control", "").lower(),
+        )
+
+    def _caller(self, route: AnyRoute, request: Request) -> Principal | None:
+        if route.role is None:
+            return None
+        principal = authenticate(request.headers.get("authorization"), self._app.verifier)
+        require_role(principal, route.role)
+        return principal
+
+
+def _response(route: AnyRoute, answer: object, request_id: str) -> Response | StreamedResponse:
+    named = request_id_headers(request_id)
+    if isinstance(answer, EventStream):
+        return StreamedResponse({**answer.provenance.headers(), **named}, answer, request_id)
+    reply = answer if isinstance(answer, Reply) else Reply(answer)
+    provenance = reply.provenance.headers() if reply.provenance else {}
+    headers = {**reply.headers, **provenance, **named}
+    return json_response(reply.body, status=route.status, headers=headers)
+
+
+def _query[Model: BaseModel](parameters: Mapping[str, str], model: type[Model]) -> Model:
+    try:
+        return model.model_validate(parameters)
+    except ValidationError as error:
+        raise invalid_request(error, parameters) from None
+
+
+def _body[Model: BaseModel](raw: bytes | str | None, model: type[Model]) -> Model:
+    if raw is None:
+        raise InvalidRequestError("The request body is said to be base64 and is not.")
+    return parse_body(raw, model)

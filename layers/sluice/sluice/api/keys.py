@@ -1,0 +1,182 @@
+"""API keys, for admins: /v1/keys."""
+
+from datetime import datetime
+from http import HTTPStatus
+from typing import Annotated, Literal, TypedDict
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from sluice.api.route import Call, PathParameter, Route
+from sluice.api.tenants import TAG, DisplayName, TenantId
+from sluice.settings import Settings
+from sluice.tenants.administration import KeyTerms
+from sluice.tenants.api_key_token import KEY_ID_PATTERN
+from sluice.tenants.tenant import ApiKey, Role
+
+# The last second of the year 9999. A time in milliseconds is beyond it.
+_LAST_SECOND = 253_402_300_799
+
+
+class KeyLimits(BaseModel):
+    """`limits` of a new key; what is left out is the deployment's default."""
+
+    # A misspelt limit must not silently be no limit.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    requests_per_minute: Annotated[int, Field(ge=1, le=10**6)] | None = None
+    requests_per_day: Annotated[int, Field(ge=1, le=10**9)] | None = None
+
+
+class NewKey(BaseModel):
+    """The body of POST /v1/keys. `expires_at` is ISO 8601 with a time zone, or seconds since 1970."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    tenant: TenantId
+    role: Role = Role.CALLER
+    name: DisplayName
+    expires_at: AwareDatetime | Annotated[int, Field(ge=0, le=_LAST_SECOND)] | None = None
+    limits: Annotated[KeyLimits, Field(default_factory=KeyLimits)]
+
+    def to_terms(self) -> KeyTerms:
+        """The key's terms."""
+        expires_at = self.expires_at
+        return KeyTerms(
+            tenant_id=self.tenant,
+            role=self.role,
+            name=self.name,
+            requests_per_minute=self.limits.requests_per_minute,
+            requests_per_day=self.limits.requests_per_day,
+            expires_at=int(expires_at.timestamp()) if isinstance(expires_at, datetime) else expires_at,
+        )
+
+
+class KeyQuery(BaseModel):
+    """The query of GET /v1/keys: at most `limit` keys of `tenant`, those whose ids follow `after`."""
+
+    model_config = ConfigDict(frozen=True, defer_build=True)
+
+    tenant: TenantId
+    after: Annotated[str, Field(pattern=f"^{KEY_ID_PATTERN}$")] | None = None
+    limit: Annotated[int, Field(ge=1, le=100)] = 20
+
+
+class RequestLimits(TypedDict):
+    """What an API key may ask for."""
+
+    requests_per_minute: int
+    requests_per_day: int
+
+
+class Key(TypedDict):
+    """An API key, without its secret. Times are in seconds since 1970."""
+
+    id: str
+    object: Literal["key"]
+    tenant: str
+    role: Role
+    name: str
+    limits: RequestLimits
+    created_at: int
+    expires_at: int | None
+    revoked_at: int | None
+
+
+class CreatedKey(Key):
+    """A new API key. `api_key` is shown in this answer and nowhere else."""
+
+    api_key: str
+
+
+class Keys(TypedDict):
+    """A page of keys; if it `has_more`, the last one's id as `after` asks for the next."""
+
+    object: Literal["list"]
+    data: list[Key]
+    has_more: bool
+
+
+class RevokedKey(TypedDict):
+    """A key that is not accepted any more, within 60 s everywhere."""
+
+    id: str
+    object: Literal["key"]
+    deleted: Literal[True]
+
+
+def create_key(call: Call[NewKey]) -> CreatedKey:
+    """POST /v1/keys."""
+    key, token = call.app.administration.create_key(call.body.to_terms())
+    return {**_shown(key, call.app.settings), "api_key": token.text}
+
+
+def list_keys(call: Call[None, KeyQuery]) -> Keys:
+    """GET /v1/keys."""
+    page = call.app.directory.keys(call.query.tenant, after=call.query.after, limit=call.query.limit)
+    shown = [_shown(key, call.app.settings) for key in page.entries]
+    return {"object": "list", "data": shown, "has_more": page.has_more}
+
+
+def revoke_key(call: Call) -> RevokedKey:
+    """DELETE /v1/keys/{id}."""
+    key = call.app.administration.revoke_key(call.path["id"])
+    return {"id": key.id, "object": "key", "deleted": True}
+
+
+def _shown(key: ApiKey, settings: Settings) -> Key:
+    return {
+        "id": key.id,
+        "object": "key",
+        "tenant": key.tenant_id,
+        "role": key.role,
+        "name": key.name,
+        "limits": {
+            "requests_per_minute": key.requests_per_minute or settings.requests_per_minute,
+            "requests_per_day": key.requests_per_day or settings.requests_per_day,
+        },
+        "created_at": key.created_at,
+        "expires_at": key.expires_at,
+        "revoked_at": key.revoked_at,
+    }
+
+
+ROUTES = (
+    Route(
+        id="createKey",
+        method="POST",
+        path="/v1/keys",
+        tag=TAG,
+        summary="Make an API key",
+        role=Role.ADMIN,
+        body=NewKey,
+        example={"tenant": "school", "name": "Tutor bot", "limits": {"requests_per_minute": 30}},
+        answer=CreatedKey,
+        status=HTTPStatus.CREATED,
+        errors=frozenset({404, 409}),
+        handler=create_key,
+    ),
+    Route(
+        id="listKeys",
+        method="GET",
+        path="/v1/keys",
+        tag=TAG,
+        summary="List a tenant's API keys",
+        role=Role.ADMIN,
+        query=KeyQuery,
+        answer=Keys,
+        errors=frozenset({404}),
+        handler=list_keys,
+    ),
+    Route(
+        id="revokeKey",
+        method="DELETE",
+        path="/v1/keys/{id}",
+        tag=TAG,
+        summary="Revoke an API key",
+        description="Doing it again changes nothing.",
+        role=Role.ADMIN,
+        parameters={"id": PathParameter("The id of a key: what stands in it after `sl-`.", "k0a1b2c3d4e5")},
+        answer=RevokedKey,
+        handler=revoke_key,
+    ),
+)

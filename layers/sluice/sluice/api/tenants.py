@@ -1,0 +1,137 @@
+"""Tenants, for admins: /v1/tenants."""
+
+from decimal import Decimal
+from http import HTTPStatus
+from typing import Annotated, Literal, TypedDict
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from sluice.api.route import Call, Route
+from sluice.money import NANOUSD_PER_USD
+from sluice.tenants.tenant import GuardMode, Role
+from sluice.tenants.tenant import Tenant as TenantRecord
+
+TAG = "Tenants and keys"
+_YEAR_S = 366 * 86_400
+
+type TenantId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+type DisplayName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=128)]
+type _RuleId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
+type _ModelName = Annotated[str, Field(min_length=1, max_length=256)]
+
+
+class NewTenant(BaseModel):
+    """The body of POST /v1/tenants."""
+
+    # A misspelt limit must not silently be no limit.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    id: TenantId
+    name: DisplayName
+    budget_usd_per_month: Annotated[Decimal, Field(ge=0, le=10**9, decimal_places=9)] | None = None
+    guard_modes: Annotated[dict[_RuleId, GuardMode], Field(max_length=200)] = {}
+    allowed_models: Annotated[tuple[_ModelName, ...], Field(min_length=1, max_length=200)] | None = None
+    cache_ttl_seconds: Annotated[int, Field(ge=0, le=_YEAR_S)] | None = None
+
+    def to_record(self) -> TenantRecord:
+        """The tenant as it is stored."""
+        budget = self.budget_usd_per_month
+        return TenantRecord(
+            id=self.id,
+            name=self.name,
+            budget_nanousd=None if budget is None else int(budget * NANOUSD_PER_USD),
+            guard_modes=self.guard_modes,
+            allowed_models=self.allowed_models,
+            cache_ttl_s=self.cache_ttl_seconds,
+        )
+
+
+class TenantQuery(BaseModel):
+    """The query of GET /v1/tenants: at most `limit`, those whose ids follow `after`."""
+
+    model_config = ConfigDict(frozen=True, defer_build=True)
+
+    after: TenantId | None = None
+    limit: Annotated[int, Field(ge=1, le=100)] = 20
+
+
+class Tenant(TypedDict):
+    """Who owns API keys, policies and a budget. null is no limit of its own."""
+
+    id: str
+    object: Literal["tenant"]
+    name: str
+    budget_usd_per_month: float | None
+    guard_modes: Annotated[
+        dict[str, GuardMode], Field(description="Modes of guard rules that differ from the rule's own.")
+    ]
+    allowed_models: list[str] | None
+    cache_ttl_seconds: int | None
+    created_at: Annotated[int, Field(description="Seconds since 1970.")]
+
+
+class Tenants(TypedDict):
+    """A page of tenants; if it `has_more`, the last one's id as `after` asks for the next."""
+
+    object: Literal["list"]
+    data: list[Tenant]
+    has_more: bool
+
+
+def create_tenant(call: Call[NewTenant]) -> Tenant:
+    """POST /v1/tenants."""
+    if call.body.guard_modes:
+        # Imported when a request gives one: no other route of this function needs the rules.
+        from sluice.guards.rules import check_rule_ids
+
+        check_rule_ids(call.body.guard_modes, "guard_modes")
+    return _shown(call.app.administration.create_tenant(call.body.to_record()))
+
+
+def list_tenants(call: Call[None, TenantQuery]) -> Tenants:
+    """GET /v1/tenants."""
+    page = call.app.directory.tenants(after=call.query.after, limit=call.query.limit)
+    return {"object": "list", "data": [_shown(tenant) for tenant in page.entries], "has_more": page.has_more}
+
+
+def _shown(tenant: TenantRecord) -> Tenant:
+    budget = tenant.budget_usd_per_month
+    return {
+        "id": tenant.id,
+        "object": "tenant",
+        "name": tenant.name,
+        "budget_usd_per_month": None if budget is None else float(budget),
+        "guard_modes": dict(tenant.guard_modes),
+        "allowed_models": None if tenant.allowed_models is None else list(tenant.allowed_models),
+        "cache_ttl_seconds": tenant.cache_ttl_s,
+        "created_at": tenant.created_at,
+    }
+
+
+ROUTES = (
+    Route(
+        id="createTenant",
+        method="POST",
+        path="/v1/tenants",
+        tag=TAG,
+        summary="Make a tenant",
+        role=Role.ADMIN,
+        body=NewTenant,
+        example={"id": "school", "name": "The school", "budget_usd_per_month": 25},
+        answer=Tenant,
+        status=HTTPStatus.CREATED,
+        errors=frozenset({409}),
+        handler=create_tenant,
+    ),
+    Route(
+        id="listTenants",
+        method="GET",
+        path="/v1/tenants",
+        tag=TAG,
+        summary="List the tenants",
+        role=Role.ADMIN,
+        query=TenantQuery,
+        answer=Tenants,
+        handler=list_tenants,
+    ),
+)
