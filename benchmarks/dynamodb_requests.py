@@ -65,11 +65,11 @@ def run(*, quick: bool) -> str:
         keys = _Keys(stage.key(), stage.key("bench-budget"), stage.key(requests_per_minute=1))
         meter = Meter()
         # Late, as they bring the app, whose loggers write to what is standard output then.
-        from functions.chat.app import app
-        from tests.chat_server import forget
+        from tests.chat_server import ChatProcess
 
-        caller = Caller(app)
-        cases = _cases(caller, keys, forget)
+        process = ChatProcess()
+        caller = Caller(process)
+        cases = _cases(caller, keys, process.restart)
         rows = [_row(case, [_watch(stage, meter, case) for _ in range(repeats)]) for case in cases]
         caller.close()
         saturated = saturate(meter, "Quota")
@@ -86,11 +86,11 @@ def run(*, quick: bool) -> str:
     )
 
 
-def _cases(caller: Caller, keys: _Keys, forget: Callable[[], None]) -> list[_Case]:
+def _cases(caller: Caller, keys: _Keys, restart: Callable[[], None]) -> list[_Case]:
     model = MODELS["openai_compatible"]
 
     def cold() -> int:
-        forget()
+        restart()
         return caller.chat(keys.usual, model).status
 
     caller.chat(keys.usual, model, _ASKED_BEFORE)

@@ -5,13 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from benchmarks.asgi import App, Caller, Exchange
+from benchmarks.asgi import Caller, Exchange
 from benchmarks.markdown import table
 from benchmarks.samples import milliseconds, summary
 from benchmarks.section import main
 from benchmarks.stage import ANSWER_WORDS, MODELS, TENANT, staged
 from sluice.chat import ChatRequest
-from sluice.composition import registry
+from sluice.composition import App
 from sluice.providers.base import Provider
 from sluice.storage.client import dynamodb, to_item
 
@@ -32,10 +32,11 @@ def run(*, quick: bool) -> str:
     """Measure all variants in turn, so that what else the machine does falls on all of them alike."""
     warm_up, rounds = (5, 10) if quick else (60, 300)
     with staged() as stage:
-        from functions.chat.app import app
+        from tests.chat_server import ChatProcess
 
+        app = ChatProcess()
         caller = Caller(app)
-        variants = _variants(app, caller, stage.key())
+        variants = _variants(app.parts, caller, stage.key())
         for number in range(warm_up + rounds):
             for variant in variants:
                 exchange = variant.measure()
@@ -68,7 +69,7 @@ def _row(variant: _Variant) -> list[str]:
     ]
 
 
-def _variants(app: App, caller: Caller, key: str) -> list[_Variant]:
+def _variants(parts: App, caller: Caller, key: str) -> list[_Variant]:
     compatible = MODELS["openai_compatible"]
 
     def chat(model: str, question: str | None, cache: str, *, stream: bool = False) -> Callable[[], Exchange]:
@@ -91,7 +92,7 @@ def _variants(app: App, caller: Caller, key: str) -> list[_Variant]:
         _Variant("floor: one DynamoDB GetItem", _timed(_get_item)),
     ]
     for adapter, model in MODELS.items():
-        provider = _provider(model)
+        provider = _provider(parts, model)
         variants.append(_Variant(f"floor: {adapter}, whole", _timed(partial(_complete, provider, model))))
         variants.append(_Variant(f"floor: {adapter}, streamed", _timed(partial(_stream, provider, model))))
     return variants
@@ -115,9 +116,9 @@ def _get_item() -> None:
     dynamodb().get_item(TableName="Directory", Key=key, ConsistentRead=True)
 
 
-def _provider(model: str) -> Provider:
-    found = next(each for each in registry().deployments if each.model.id == model)
-    return registry().provider(found)
+def _provider(parts: App, model: str) -> Provider:
+    registry = parts.registry()
+    return registry.provider(next(each for each in registry.deployments if each.model.id == model))
 
 
 def _request(model: str, *, stream: bool) -> ChatRequest:

@@ -15,11 +15,10 @@ import groq
 import httpx
 import openai
 import uvicorn
+from starlette.types import Receive, Scope, Send
 
-from functions.chat.app import app, logger
-from sluice import composition as assembly
-from sluice import settings
-from sluice.api import authentication
+from functions.chat.app import ROUTES
+from sluice.api.asgi import AsgiApp, logger
 from sluice.composition import App
 from sluice.quota.item import read_state
 from sluice.quota.limits import QuotaState
@@ -36,14 +35,39 @@ def eventually(holds: Callable[[], bool], within_s: float = 5.0) -> None:
         time.sleep(0.02)
 
 
+class ChatProcess:
+    """The chat function's process: an ASGI app that can start afresh."""
+
+    def __init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        """Answer from now on as a fresh process does, with what the environment says now."""
+        self.parts = App.from_environment()
+        self._app = AsgiApp(ROUTES, self.parts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        await self._app(scope, receive, send)
+
+
 @dataclass(frozen=True, slots=True)
 class ChatServer:
     """A running chat API."""
 
     root_url: str
     api_key: str
-    app: App
+    process: ChatProcess
     aws: Aws
+
+    @property
+    def app(self) -> App:
+        """What requests are answered with."""
+        return self.process.parts
+
+    def restart(self) -> None:
+        """Answer from now on as a fresh process does."""
+        self.process.restart()
 
     @property
     def base_url(self) -> str:
@@ -118,31 +142,20 @@ def logged() -> Iterator[Callable[[], list[dict[str, Any]]]]:
         handler.setStream(before or sys.stdout)
 
 
-def forget() -> None:
-    """Make the next request start as in a fresh process."""
-    settings.settings.cache_clear()
-    assembly.gateway.cache_clear()
-    assembly.breaker.cache_clear()
-    assembly._loader.cache_clear()
-    authentication.key_verifier.cache_clear()
-
-
 @contextmanager
 def serving(aws: Aws) -> Iterator[ChatServer]:
     """The chat app on a free loopback port, with one tenant `acme` and an API key of it."""
-    forget()
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", lifespan="off")
+    process = ChatProcess()
+    config = uvicorn.Config(process, host="127.0.0.1", port=0, log_level="warning", lifespan="off")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, name="chat-server", daemon=True)
     thread.start()
     while not server.started:
         thread.join(0.01)
     port = server.servers[0].sockets[0].getsockname()[1]
-    own = App.from_environment()
-    chat = ChatServer(f"http://127.0.0.1:{port}", make_tenant(own, "acme"), own, aws)
+    chat = ChatServer(f"http://127.0.0.1:{port}", make_tenant(process.parts, "acme"), process, aws)
     try:
         yield chat
     finally:
         server.should_exit = True
         thread.join(10)
-        forget()

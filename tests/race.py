@@ -16,17 +16,15 @@ from pathlib import Path
 from typing import cast
 
 from sluice.chat import ChatRequest, Usage
+from sluice.composition import App
 from sluice.errors import QuotaExceededError
 from sluice.providers.base import ProviderResponse
-from sluice.providers.registry import Registry, RegistryLoader
-from sluice.quota.ledger import Ledger
-from sluice.routing.breaker import Breaker
+from sluice.providers.registry import Registry
 from sluice.routing.deadline import Deadline
 from sluice.routing.deployment_quota import Answered, DeploymentQuota
 from sluice.routing.plan import plan
 from sluice.routing.router import Router, Search
 from sluice.routing.scoring import Weights
-from sluice.settings import settings
 from tests.fakes.client import FakeProviderClient
 
 ROOT = Path(__file__).parent.parent
@@ -130,10 +128,10 @@ def _ask(router: Router, registry: Registry, request: ChatRequest) -> Answered[P
 
 
 def _work(models: list[str], seconds: float) -> None:
-    registry = RegistryLoader().get()
-    quota = DeploymentQuota(Ledger(settings().quota_table))
-    router = Router(quota, Breaker(settings().circuit_breakers_table), Weights())
-
+    app = App.from_environment()
+    registry = app.registry()
+    quota = DeploymentQuota(app.ledger)
+    router = Router(quota, app.breaker, Weights())
     end_s = time.monotonic() + seconds
     for number in range(sys.maxsize):
         if time.monotonic() > end_s:

@@ -1,10 +1,15 @@
-"""A function's own handler, called as API Gateway's REST API calls it."""
+"""Routes as a function answers them, called as API Gateway's REST API calls it."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
+
+from sluice.api.rest import lambda_handler
+from sluice.api.route import AnyRoute
+from sluice.composition import App
+from tests.tenants import make_key, make_tenant
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -37,12 +42,26 @@ class RestAnswer:
         return self.body["error"]
 
 
-@dataclass(frozen=True)
 class RestFunction:
-    """A handler, and the API key that is sent unless another is."""
+    """A function that answers some routes, and the API key that is sent unless another is."""
 
-    handler: "Callable[[dict[str, Any], LambdaContext], dict[str, Any]]"
-    api_key: str
+    def __init__(self, routes: Sequence[AnyRoute], api_key: str = "") -> None:
+        self._routes = routes
+        self.api_key = api_key
+        self.restart()
+
+    def restart(self) -> None:
+        """Answer from now on as a fresh process does, with what the environment says now."""
+        self.app = App.from_environment()
+        self._handler = lambda_handler(self._routes, self.app)
+
+    def tenant(self, name: str, **fields: Any) -> str:
+        """Make a tenant and return an API key of it."""
+        return make_tenant(self.app, name, **fields)
+
+    def key(self, tenant: str = "acme", **fields: Any) -> str:
+        """Make an API key."""
+        return make_key(self.app, tenant, **fields)
 
     def send(
         self,
@@ -78,5 +97,5 @@ class RestFunction:
             "body": None if body is None else json.dumps(body),
             "isBase64Encoded": False,
         }
-        answer = self.handler(event, cast("LambdaContext", _CONTEXT))
+        answer = self._handler(event, cast("LambdaContext", _CONTEXT))
         return RestAnswer(answer["statusCode"], answer["multiValueHeaders"], answer["body"])

@@ -4,16 +4,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from functions.tasks import app as function
-from sluice import composition as assembly
+from functions.tasks.app import ROUTES
 from sluice.catalog import SHARED
-from sluice.composition import App
 from sluice.tasks.task import read_task
-from tests.chat_server import forget
 from tests.conftest import Aws
 from tests.fakes.client import FakeProvider
 from tests.rest_function import RestAnswer, RestFunction
-from tests.tenants import make_tenant
 
 QUESTIONS = {
     "questions": [
@@ -28,20 +24,9 @@ CASE = {"input": "1 2", "expected_output": "3", "description": "Two numbers.", "
 class Tasks(RestFunction):
     """The function, and a key to it."""
 
-    def tenant(self, name: str, **more: Any) -> str:
-        """Make a tenant and return an API key of it."""
-        return make_tenant(App.from_environment(), name, **more)
-
     def run(self, name: str, inputs: object, *, api_key: str | None = None, **more: Any) -> RestAnswer:
         """Run a task."""
         return self.send(f"POST /v1/tasks/{name}", {"inputs": inputs, **more}, api_key=api_key)
-
-
-def forget_tasks() -> None:
-    """What a process keeps, so that the next request is its first."""
-    forget()
-    for each in (assembly.task_library, assembly.task_results, assembly.task_runner, function.service):
-        each.cache_clear()
 
 
 @contextmanager
@@ -53,10 +38,9 @@ def serving_tasks(aws: Aws, fake: FakeProvider) -> Iterator[Tasks]:
     aws.set_credentials(
         {"provider": "gateway", "alias": "fake-1", "api_key": "k", "base_url": fake.openai_url, "models": models}
     )
-    forget_tasks()
-    made = Tasks(function.handler, "").tenant("acme")
-    yield Tasks(function.handler, made)
-    forget_tasks()
+    tasks = Tasks(ROUTES)
+    tasks.api_key = tasks.tenant("acme")
+    yield tasks
 
 
 def example_of(name: str) -> dict[str, Any]:

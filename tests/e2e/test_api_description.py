@@ -5,6 +5,7 @@ No 5xx, and no status, content type, body or field that is not described. What i
 
 import copy
 import json
+import re
 import string
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -24,8 +25,9 @@ from schemathesis.specs.openapi.checks import (
 )
 from schemathesis.specs.openapi.schemas import OpenApiSchema
 
-from sluice.api.openapi.document import OPERATIONS, document
-from sluice.api.openapi.operation import Operation, Shown
+from sluice.api.openapi.document import document
+from sluice.api.route import AnyRoute, Route
+from sluice.api.routes import ROUTES
 from sluice.tenants.tenant import Role
 from tests.e2e.conftest import FAKE_MODEL
 from tests.fakes import FakeProcess
@@ -76,7 +78,7 @@ class Caller:
     def headers(self, role: Role | None) -> dict[str, str]:
         return {"authorization": f"Bearer {self.keys[role]}"} if role in self.keys else {}
 
-    def known_path_parameters(self, operation: Operation) -> dict[str, str]:
+    def known_path_parameters(self, operation: AnyRoute) -> dict[str, str]:
         examples = {name: parameter.example for name, parameter in operation.parameters.items()}
         # Versions that are made up for one task must not answer the requests that are made up for another.
         other_task = {"name": "concept_explanation"} if "Version" in operation.id else {}
@@ -121,13 +123,21 @@ def caller(stack: RunningStack, fake_provider: FakeProcess) -> Iterator[Caller]:
 def schema() -> OpenApiSchema:
     """The document, with fields that are not in it forbidden where Sluice alone makes the answer."""
     described = copy.deepcopy(document())
-    pending = Shown.__subclasses__()
+    schemas = described["components"]["schemas"]
+    answers = [operation["responses"] for path in described["paths"].values() for operation in path.values()]
+    pending, seen = _named_in(answers), set()
     while pending:
-        model = pending.pop()
-        pending += model.__subclasses__()
-        if model.__name__ in described["components"]["schemas"]:
-            described["components"]["schemas"][model.__name__].setdefault("additionalProperties", False)
+        seen |= pending
+        pending = set().union(*(_named_in(schemas[name]) for name in pending)) - seen
+    for name in seen - {"OpenApiDocument"}:
+        if "properties" in schemas[name]:
+            schemas[name].setdefault("additionalProperties", False)
     return schemathesis.openapi.from_dict(described)
+
+
+def _named_in(described: object) -> set[str]:
+    """The schemas that a part of the document refers to."""
+    return set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(described)))
 
 
 def is_excused(answer: Response) -> bool:
@@ -138,15 +148,15 @@ def is_excused(answer: Response) -> bool:
     ("operation", "mode"),
     [
         (operation, mode)
-        for operation in OPERATIONS
+        for operation in ROUTES
         for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
         # Nothing is wrong with nothing.
         if mode.is_positive or operation.takes_anything
     ],
-    ids=lambda each: each.id if isinstance(each, Operation) else str(each),
+    ids=lambda each: each.id if isinstance(each, Route) else str(each),
 )
 def test_an_operation_answers_as_described(
-    operation: Operation, mode: GenerationMode, schema: OpenApiSchema, caller: Caller
+    operation: AnyRoute, mode: GenerationMode, schema: OpenApiSchema, caller: Caller
 ) -> None:
     is_valid = mode.is_positive
     tested = schema.find_operation_by_id(operation.id)
@@ -192,8 +202,8 @@ def test_a_deployed_function_serves_it_too(stack: RunningStack) -> None:
     assert answer.json() == document()
 
 
-@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.id)
-def test_an_operation_wants_the_role_it_is_said_to_want(operation: Operation, caller: Caller) -> None:
+@pytest.mark.parametrize("operation", ROUTES, ids=lambda operation: operation.id)
+def test_an_operation_wants_the_role_it_is_said_to_want(operation: AnyRoute, caller: Caller) -> None:
     path = operation.path.replace("+}", "}").format_map(caller.known_path_parameters(operation))
 
     def status(role: Role | None) -> int:
@@ -211,7 +221,7 @@ def test_the_examples_work(caller: Caller) -> None:
     """In the order of the document: what one makes, another may use."""
     described = document()["paths"]
     answers = {}
-    for operation in sorted(OPERATIONS, key=lambda operation: operation.role is not Role.ADMIN):
+    for operation in sorted(ROUTES, key=lambda operation: operation.role is not Role.ADMIN):
         path = operation.path.replace("+}", "}")
         body = described[path][operation.method.lower()].get("requestBody")
         if body is not None:
@@ -224,7 +234,7 @@ def test_the_examples_work(caller: Caller) -> None:
     # Nobody has made the request that its example is about; the tenant may have been made before.
     assert answers.pop("giveFeedback") == 404
     assert answers.pop("createTenant") in {201, 409}
-    assert answers == {operation.id: operation.status for operation in OPERATIONS if operation.id in answers}
+    assert answers == {operation.id: operation.status for operation in ROUTES if operation.id in answers}
 
 
 # As they stand in a URL: a NUL, half a surrogate pair, no UTF-8, a slash, a line break, a long one.
@@ -248,7 +258,7 @@ def is_refused(answer: httpx.Response) -> bool:
 def test_an_odd_id_is_refused_in_the_envelope(odd: str, caller: Caller) -> None:
     # A line break at the end of a path is none to the router of functions: /v1/tasks/%0A is /v1/tasks.
     methods = {"DELETE", "POST"} if odd == "%0A" else {"DELETE", "GET", "POST"}
-    for operation in OPERATIONS:
+    for operation in ROUTES:
         if not operation.parameters or operation.method not in methods:
             continue
         path = operation.path.replace("+}", "}").format_map(dict.fromkeys(operation.parameters, odd))
@@ -260,7 +270,7 @@ def test_an_odd_id_is_refused_in_the_envelope(odd: str, caller: Caller) -> None:
 
 @pytest.mark.parametrize("odd", ODD_BODIES)
 def test_an_odd_body_is_refused_in_the_envelope(odd: str, caller: Caller) -> None:
-    for operation in OPERATIONS:
+    for operation in ROUTES:
         if operation.body is None and operation.task is None:
             continue
         path = operation.path.format_map(caller.known_path_parameters(operation))

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sluice.api.authentication import authenticate, key_verifier
+from sluice.api.authentication import authenticate
+from sluice.composition import App
 from sluice.errors import AuthenticationError, NotFoundError, StorageUnavailableError
 from sluice.settings import settings
 from sluice.storage.client import dynamodb
@@ -167,13 +168,12 @@ def test_guessing_does_not_push_out_keys_in_use_or_fill_the_memory(house: House,
 
 
 def test_the_admin_key_is_the_secret_of_the_deployment(aws: "Aws") -> None:
-    key_verifier.cache_clear()
-    principal = authenticate(f"Bearer {aws.admin_key}")
+    verifier = App.from_environment().verifier
+    principal = authenticate(f"Bearer {aws.admin_key}", verifier)
     assert principal.role is Role.ADMIN
     assert principal.tenant.id == "admin"
     with pytest.raises(AuthenticationError, match="unknown"):
-        authenticate(f"Bearer {aws.admin_key[:-1]}X")
-    key_verifier.cache_clear()
+        authenticate(f"Bearer {aws.admin_key[:-1]}X", verifier)
 
 
 @pytest.mark.parametrize("secret", ["not json at all", "[]", "{}", '{"secret": 5}', "null"])

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from sluice.storage.client import dynamodb
-from tests.chat_server import ChatServer, forget, serving
+from tests.chat_server import ChatServer, serving
 from tests.conftest import Aws
 from tests.credentials import gateway, model
 from tests.fakes.client import FakeProvider
@@ -222,7 +222,7 @@ def test_the_circuit_opens_after_five_failures_and_lets_one_request_probe(
         [item] = aws.dynamodb.scan(TableName=table)["Items"]
         item["opened_at"] = {"N": str(int(item["opened_at"]["N"]) - 61)}
         aws.dynamodb.put_item(TableName=table, Item=item)
-        forget()
+        chat.restart()
         assert chat.post(BODY).status_code == 200
         assert chat.post(BODY | {"seed": 1}).status_code == 200
 
@@ -314,7 +314,7 @@ def test_without_a_reservation_or_a_known_caller_nobody_is_asked(
     aws.set_credentials(gateway(fake, "unreachable"))
     with serving(aws) as chat:
         monkeypatch.setenv(variable, "there-is-no-such-table")
-        forget()
+        chat.restart()
         for streamed in (False, True):
             answer = chat.post(BODY | {"stream": streamed})
             assert answer.status_code == 503

@@ -3,13 +3,12 @@
 import json
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 
-from functions.conversations import app as function
+from sluice.api.conversations import ROUTES as FUNCTION_ROUTES
 from sluice.conversations.conversation import Owner
 from sluice.conversations.store import ConversationStore
 from tests.chat_server import ChatServer
@@ -22,11 +21,9 @@ MOST_BYTES = 6 * 1024 * 1024
 
 
 @pytest.fixture
-def conversations(chat: ChatServer) -> Iterator[RestFunction]:
+def conversations(chat: ChatServer) -> RestFunction:
     """The function, with the API key that `chat` asks with."""
-    function.service.cache_clear()
-    yield RestFunction(function.handler, chat.api_key)
-    function.service.cache_clear()
+    return RestFunction(FUNCTION_ROUTES, chat.api_key)
 
 
 @pytest.fixture
@@ -306,7 +303,6 @@ def test_a_key_is_needed(conversations: RestFunction, route: str) -> None:
 def test_without_dynamodb_callers_are_told_so(
     conversations: RestFunction, route: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    conversations.send("GET /v1/conversations")
-    monkeypatch.setattr(function.service()._archive, "_table", "no-such-table")
-    monkeypatch.setattr(function.service()._archive._partitions, "_table", "no-such-table")
+    monkeypatch.setenv("CONVERSATIONS_TABLE", "no-such-table")
+    conversations.restart()
     assert error(conversations, route) == (503, None, "storage_unavailable")

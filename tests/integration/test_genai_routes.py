@@ -1,24 +1,20 @@
 """/api/v1/genai, through the function's own handler, with a fake provider behind the gateway."""
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from functions.genai import app as function
-from sluice import composition as assembly
-from sluice.composition import App
+from functions.tasks.app import ROUTES
 from sluice.conversations.conversation import Owner
 from sluice.conversations.store import ConversationStore
-from tests.chat_server import eventually, forget
+from tests.chat_server import eventually
 from tests.conftest import Aws
 from tests.conversations import counting, items, said
 from tests.credentials import gateway, model
 from tests.fakes.client import FakeProvider
 from tests.rest_function import RestFunction
-from tests.tenants import make_key, make_tenant
 
 GENAI = "/api/v1/genai"
 ACCOUNT = {"model", "tokens_used", "response_time", "cached", "request_id", "quality"}
@@ -41,22 +37,12 @@ class Genai(RestFunction):
         return self.send(f"{method} {GENAI}/context/{session_id}", **more)
 
 
-def _key(tenant: str = "acme", **more: Any) -> str:
-    return make_key(App.from_environment(), tenant, **more)
-
-
-def _forget() -> None:
-    forget()
-    for each in (assembly.task_library, assembly.task_results, assembly.task_runner, function.genai):
-        each.cache_clear()
-
-
 @pytest.fixture
-def genai(aws: Aws, fake: FakeProvider) -> Iterator[Genai]:
+def genai(aws: Aws, fake: FakeProvider) -> Genai:
     aws.set_credentials(gateway(fake, "fake-1", models={"small": model("fast"), "large": model("smart")}))
-    _forget()
-    yield Genai(function.handler, make_tenant(App.from_environment(), "acme"))
-    _forget()
+    genai = Genai(ROUTES)
+    genai.api_key = genai.tenant("acme")
+    return genai
 
 
 def test_a_chat_makes_a_session_and_goes_on_in_it(genai: Genai, fake: FakeProvider) -> None:
@@ -161,7 +147,7 @@ def test_a_batch_is_answered_in_order_and_what_fails_fails_alone(genai: Genai, f
 
 
 def test_each_of_a_batch_counts_as_a_request_of_the_caller(aws: Aws, genai: Genai) -> None:
-    key = _key(limits={"requests_per_minute": 3})
+    key = genai.key(limits={"requests_per_minute": 3})
     requests = [{"prompt": f"Number {number}", "prompt_type": "explanation"} for number in range(5)]
     answers = genai.ok("batch", {"requests": requests}, api_key=key)
     refused = [answer["error"]["code"] for answer in answers if "error" in answer]
@@ -249,11 +235,11 @@ def test_an_unknown_session_is_not_found(genai: Genai, session: str) -> None:
 
 
 def test_another_s_session_is_as_unknown_as_one_that_is_not_there(aws: Aws, genai: Genai, fake: FakeProvider) -> None:
-    make_tenant(App.from_environment(), "other")
+    genai.tenant("other")
     session = genai.ok("chat", {"message": "A secret.", "user": "ann"})["session_id"]
     assert genai.context(session, query={"user": "ann"}).status == 200
     asked = len(fake.requests())
-    strangers: list[dict[str, Any]] = [{"api_key": _key()}, {"api_key": _key("other")}, {}]
+    strangers: list[dict[str, Any]] = [{"api_key": genai.key()}, {"api_key": genai.key("other")}, {}]
     for stranger in strangers:
         # The last one has the key, but names another user, or none.
         for user in ("bob", None) if not stranger else ("ann",):
@@ -320,7 +306,7 @@ def test_a_prompt_is_judged_with_its_variables_in_place(genai: Genai) -> None:
 
 
 def test_stats_are_the_tenant_s_totals_without_a_scan(aws: Aws, genai: Genai) -> None:
-    other = _key()
+    other = genai.key()
     genai.ok("explanation", ISSUE)
     genai.ok("explanation", ISSUE, api_key=other)
     with counting() as sent:
@@ -338,7 +324,7 @@ def test_health_takes_no_key_and_asks_nobody(aws: Aws, genai: Genai, fake: FakeP
     assert (answer.status, answer.body) == (200, {"status": "healthy"})
     assert not fake.requests()
     aws.set_credentials()
-    _forget()
+    genai.restart()
     sick = genai.send(f"GET {GENAI}/health", api_key="")
     assert (sick.status, sick.body["error"]["code"]) == (503, "no_provider_available")
 

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.chat_server import ChatServer, eventually, forget
+from tests.chat_server import ChatServer, eventually
 from tests.conftest import Aws
 from tests.credentials import gateway, model
 from tests.fakes.client import FakeProvider
@@ -92,7 +92,7 @@ def test_what_the_provider_sees(chat: ChatServer, fake: FakeProvider) -> None:
 def test_a_request_can_force_a_model_and_skip_the_cache(aws: Aws, chat: ChatServer, fake: FakeProvider) -> None:
     entry = gateway(fake, "fake-1", models={"small": model("fast"), "large": model("smart")})
     aws.set_credentials(entry)
-    forget()
+    chat.restart()
     assert post(chat, "completion", PROMPT).json()["model"] == "small"
     assert post(chat, "completion", PROMPT | {"model": "large"}).json()["model"] == "large"
     assert post(chat, "completion", PROMPT | {"model": "large"}).json()["cached"] is True

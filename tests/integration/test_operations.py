@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from functions.operations import app as function
-from sluice import settings
+from functions.operations.app import ROUTES as FUNCTION_ROUTES
 from sluice.storage.client import dynamodb
-from tests.chat_server import ChatServer, forget
+from tests.chat_server import ChatServer
 from tests.conftest import Aws
 from tests.credentials import gateway, model
 from tests.fakes.client import FakeProvider
@@ -26,17 +25,10 @@ ROUTES = [
 ]
 
 
-def _forget() -> None:
-    function.overview.cache_clear()
-    function.caches.cache_clear()
-
-
 @pytest.fixture
-def operations(chat: ChatServer) -> Iterator[RestFunction]:
+def operations(chat: ChatServer) -> RestFunction:
     """The function, with an operator's key of the tenant `acme`."""
-    _forget()
-    yield RestFunction(function.handler, chat.key("acme", role="operator"))
-    _forget()
+    return RestFunction(FUNCTION_ROUTES, chat.key("acme", role="operator"))
 
 
 @contextmanager
@@ -108,7 +100,7 @@ def test_a_limit_warns_at_80_and_90_percent_and_when_it_is_exhausted(
 ) -> None:
     limits = {"requests_per_minute": 10, "requests_per_day": 1_000}
     aws.set_credentials(gateway(fake, "fake-1", models={"small": model(limits=limits)}))
-    forget()
+    chat.restart()
     for number in range(asked):
         ask(chat, f"question {number}")
     answer = operations.send("GET /api/groq/quota").body
@@ -124,7 +116,7 @@ def test_all_deployments_are_read_in_one_request_each(
 ) -> None:
     names = [f"model-{number}" for number in range(30)]
     aws.set_credentials(gateway(fake, "fake-1", models={name: model() for name in names}))
-    forget()
+    chat.restart()
     assert chat.post({"model": "model-7", "messages": [{"role": "user", "content": "Hi"}]}).status_code == 200
     operations.send("GET /v1/providers")
     for route, expected in (("quota", ["BatchGetItem"]), ("health", ["BatchGetItem"] * 2)):
@@ -138,8 +130,8 @@ def test_all_deployments_are_read_in_one_request_each(
 
 def test_health_follows_what_happens(aws: Aws, chat: ChatServer, fake: FakeProvider, operations: RestFunction) -> None:
     aws.set_credentials(gateway(fake, "fake-1"), gateway(fake, "fake-2", models={"other": model("smart")}))
-    forget()
-    _forget()
+    chat.restart()
+    operations.restart()
     before = operations.send("GET /api/groq/health").body
     assert before["status"] == "healthy"
     assert [(row["health_score"], row["response_time_ms"], row["circuit"]) for row in before["data"]] == [
@@ -168,8 +160,8 @@ def test_providers_are_listed_without_their_keys(
     aws: Aws, chat: ChatServer, fake: FakeProvider, operations: RestFunction
 ) -> None:
     aws.set_credentials(gateway(fake, "fake-1"), gateway(fake, "fake-2", enabled=False))
-    forget()
-    _forget()
+    chat.restart()
+    operations.restart()
     answer = operations.send("GET /v1/providers")
     [provider] = answer.body["data"]
     assert (provider["id"], provider["adapter"]) == ("gateway", "openai_compatible")
@@ -274,7 +266,6 @@ def test_an_admin_s_own_answers_are_cleared_too(chat: ChatServer, operations: Re
 
 def test_without_dynamodb_operators_are_told_so(operations: RestFunction, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QUOTA_TABLE", "no-such-table")
-    settings.settings.cache_clear()
-    _forget()
+    operations.restart()
     answer = operations.send("GET /api/groq/quota")
     assert (answer.status, answer.body["error"]["code"]) == (503, "storage_unavailable")

@@ -1,7 +1,6 @@
 """POST /api/v1/questions/generate, through the function's own handler, with a fake provider that says what it likes."""
 
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -10,19 +9,15 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from functions.questions import app as function
-from sluice import composition as assembly
-from sluice.composition import App
+from functions.tasks.app import ROUTES
 from sluice.errors import StorageUnavailableError
 from sluice.tasks.question_bank.bank import QuestionBank, Shelf
 from sluice.tasks.question_bank.question import Question, asks_the_same, is_question
-from tests.chat_server import forget
 from tests.conftest import Aws
 from tests.conversations import counting
 from tests.credentials import gateway, model
 from tests.fakes.client import FakeProvider
 from tests.rest_function import RestAnswer, RestFunction
-from tests.tenants import make_key, make_tenant
 
 ROUTE = "POST /api/v1/questions/generate"
 LIMITS = {"requests_per_minute": 100_000, "requests_per_day": 1_000_000}
@@ -57,27 +52,15 @@ def banked(aws: Aws) -> list[dict[str, Any]]:
     return list(aws.dynamodb.scan(TableName=aws.table("QUESTIONS_TABLE"))["Items"])
 
 
-def key(aws: Aws, tenant: str = "acme", **more: Any) -> str:
-    app = App.from_environment()
-    if app.directory.tenant(tenant) is None:
-        make_tenant(app, tenant)
-    return make_key(app, tenant, **{"limits": LIMITS, **more})
-
-
-def _forget() -> None:
-    forget()
-    for each in (assembly.task_library, assembly.task_results, assembly.task_runner):
-        each.cache_clear()
-
-
 @pytest.fixture
-def questions(aws: Aws, fake: FakeProvider) -> Iterator[Questions]:
+def questions(aws: Aws, fake: FakeProvider) -> Questions:
     unlimited = {"limits": {"requests_per_minute": 1_000_000, "tokens_per_minute": 1_000_000_000}}
     models = {"small": model("fast", **unlimited), "large": model("smart", **unlimited)}
     aws.set_credentials(gateway(fake, "fake-1", models=models))
-    _forget()
-    yield Questions(function.handler, key(aws))
-    _forget()
+    questions = Questions(ROUTES)
+    questions.tenant("acme")
+    questions.api_key = questions.key(limits=LIMITS)
+    return questions
 
 
 def test_questions_come_from_the_model_then_from_the_cache_then_from_the_bank(
@@ -206,11 +189,8 @@ def test_what_is_no_list_of_questions_is_no_question(questions: Questions, fake:
 def test_a_new_answer_has_other_questions(questions: Questions, fake: FakeProvider) -> None:
     fake.configure(answers=[said(entry("indexes")), said(entry("indexes"), entry("sharding"))])
     before = texts(questions.generate(1, categories=[]))
-
-    def anew(event: dict[str, Any], context: Any) -> dict[str, Any]:
-        return function.handler({**event, "headers": {**event["headers"], "Cache-Control": "no-cache"}}, context)
-
-    after = texts(Questions(anew, questions.api_key).generate(1, categories=[]))
+    asked = {**ROLE, "question_count": 1, "categories": []}
+    after = texts(questions.send(ROUTE, body=asked, headers={"Cache-Control": "no-cache"}))
     assert (before, after) == (["How would you explain indexes?"], ["How would you explain sharding?"])
 
 
@@ -218,14 +198,15 @@ def test_a_bank_is_its_tenant_s(aws: Aws, questions: Questions, fake: FakeProvid
     fake.configure(answer=said(entry("indexes")))
     questions.generate(1)
     asked = {**ROLE, "question_count": 1}
-    assert questions.send(ROUTE, body=asked, api_key=key(aws)).body["cached"] is True
-    assert questions.send(ROUTE, body=asked, api_key=key(aws, "other")).body["cached"] is False
+    assert questions.send(ROUTE, body=asked, api_key=questions.key(limits=LIMITS)).body["cached"] is True
+    questions.tenant("other")
+    assert questions.send(ROUTE, body=asked, api_key=questions.key("other", limits=LIMITS)).body["cached"] is False
     assert len(banked(aws)) == 2
 
 
 def test_an_answer_without_a_model_counts_as_a_request_too(aws: Aws, questions: Questions, fake: FakeProvider) -> None:
     fake.configure(answer=said(entry("indexes")))
-    few = key(aws, limits={"requests_per_minute": 3})
+    few = questions.key(limits={"requests_per_minute": 3})
     statuses = [questions.send(ROUTE, body={**ROLE, "question_count": 1}, api_key=few).status for _ in range(4)]
     assert statuses == [200, 200, 200, 429]
     usage = [

@@ -6,14 +6,12 @@ import pytest
 
 from sluice.api.authentication import authenticate
 from sluice.chat import ChatRequest
-from sluice.composition import assemble
+from sluice.composition import App, part
 from sluice.errors import QuotaExceededError
 from sluice.gateway.pipeline import Gateway
 from sluice.gateway.request import RequestContext
 from sluice.quota.ledger import Ledger
-from sluice.routing.breaker import Breaker
 from sluice.routing.deadline import Deadline
-from sluice.settings import settings
 from sluice.tenants.principal import Principal
 from tests.chat_server import ChatServer, serving
 from tests.conftest import Aws
@@ -87,8 +85,13 @@ class Clock:
 
 def gateway_at(clock: Clock) -> Gateway:
     """A gateway like a process's own, whose ledger has another clock."""
-    configured = settings()
-    return assemble(configured, Ledger(configured.quota_table, clock), Breaker(configured.circuit_breakers_table))
+
+    class AppAtItsTime(App):
+        @part
+        def ledger(self) -> Ledger:
+            return Ledger(self.settings.quota_table, clock)
+
+    return AppAtItsTime.from_environment().gateway
 
 
 class Caller:
@@ -143,7 +146,7 @@ def test_retry_after_is_right_to_the_second_and_a_refusal_consumes_nothing(
     with serving(aws) as chat:
         chat.tenant("rich", budget_usd_per_month="10", cache_ttl_seconds=0)
         key = chat.key("rich", limits=key_limits)
-        caller = Caller(Clock(), authenticate(f"Bearer {key}"))
+        caller = Caller(Clock(), authenticate(f"Bearer {key}", chat.app.verifier))
         for number in range(admitted):
             caller.clock.now_s += 0.7 * number
             caller.ask()

@@ -8,16 +8,16 @@ from jsonschema import Draft202012Validator
 
 from tests.conftest import Aws
 from tests.fakes.client import FakeProvider
-from tests.tasks import CASE, QUESTIONS, SUM, Tasks, example_of, forget_tasks
+from tests.tasks import CASE, QUESTIONS, SUM, Tasks, example_of
 
 
-def _one_model(aws: Aws, fake: FakeProvider, **model: Any) -> None:
+def _one_model(aws: Aws, tasks: Tasks, fake: FakeProvider, **model: Any) -> None:
     """Leave nobody to ask but a model of the provider `local`."""
     tiny = {"tier": "fast", **model}
     aws.set_credentials(
         {"provider": "local", "alias": "local-1", "base_url": fake.openai_url, "models": {"tiny": tiny}}
     )
-    forget_tasks()
+    tasks.restart()
 
 
 def test_a_submission_s_score_stays_near_what_its_tests_say(tasks: Tasks, fake: FakeProvider) -> None:
@@ -77,7 +77,7 @@ def test_the_output_of_a_task_with_code_is_as_described_and_whole(
 
 
 def test_a_provider_that_takes_a_schema_is_asked_for_it(tasks: Tasks, fake: FakeProvider, aws: Aws) -> None:
-    _one_model(aws, fake)
+    _one_model(aws, tasks, fake)
     fake.configure(answer=json.dumps({"test_cases": [CASE]}))
     answer = tasks.run("test_case_generation", {**SUM, "num_cases": 1})
     assert answer.status == 200, answer.raw
@@ -90,7 +90,7 @@ def test_a_provider_that_takes_a_schema_is_asked_for_it(tasks: Tasks, fake: Fake
 def test_cases_that_were_paid_for_are_not_lost_when_the_rest_can_t_be_asked_for(
     tasks: Tasks, fake: FakeProvider, aws: Aws
 ) -> None:
-    _one_model(aws, fake, limits={"requests_per_minute": 1})
+    _one_model(aws, tasks, fake, limits={"requests_per_minute": 1})
     fake.configure(answer=json.dumps({"test_cases": [CASE]}))
     answer = tasks.run("test_case_generation", {**SUM, "num_cases": 2})
     assert answer.status == 200, answer.raw
@@ -99,7 +99,7 @@ def test_cases_that_were_paid_for_are_not_lost_when_the_rest_can_t_be_asked_for(
 
 
 def test_without_a_case_a_failure_to_ask_again_is_told(tasks: Tasks, fake: FakeProvider, aws: Aws) -> None:
-    _one_model(aws, fake, limits={"requests_per_minute": 1})
+    _one_model(aws, tasks, fake, limits={"requests_per_minute": 1})
     fake.configure(answer=json.dumps({"test_cases": []}))
     answer = tasks.run("test_case_generation", {**SUM, "num_cases": 2})
     assert (answer.status, answer.error["code"]) == (429, "rate_limit_exceeded")

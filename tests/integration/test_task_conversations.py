@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from sluice import composition as assembly
 from sluice.api.authentication import authenticate
 from sluice.chat import ChatRequest
 from sluice.gateway.request import RequestContext
@@ -16,7 +15,7 @@ from tests.conftest import Aws
 from tests.conversations import turns_of
 from tests.fakes.client import FakeProvider
 from tests.rest_function import RestAnswer
-from tests.tasks import CASE, SUM, Tasks, example_of, forget_tasks
+from tests.tasks import CASE, SUM, Tasks, example_of
 
 TWO_CASES = {**SUM, "num_cases": 2}
 QUESTION = {"question": "How would you explain indexes?", "category": "Databases", "expected_points": ["It depends."]}
@@ -45,13 +44,13 @@ def test_a_run_remembers_what_was_said_before(tasks: Tasks, fake: FakeProvider) 
 
 
 def test_what_a_task_is_told_is_for_its_run_alone(tasks: Tasks, fake: FakeProvider) -> None:
-    principal = authenticate(f"Bearer {tasks.api_key}")
+    principal = authenticate(f"Bearer {tasks.api_key}", tasks.app.verifier)
 
     def chat(number: int, *messages: tuple[str, str]) -> None:
         spoken = [{"role": role, "content": content} for role, content in messages]
         request = {"model": "auto", "messages": spoken, "metadata": {"conversation_id": "c1"}}
         context = RequestContext(f"req_{number}", Deadline.of_request(30))
-        assembly.gateway().complete(ChatRequest.model_validate(request), principal, context)
+        tasks.app.gateway.complete(ChatRequest.model_validate(request), principal, context)
 
     chat(1, ("system", "Be brief."), ("user", "1?"))
     assert tasks.run("explanation", example_of("explanation"), conversation_id="c1").status == 200
@@ -149,7 +148,7 @@ def test_a_run_that_fails_leaves_the_conversation_as_it_was(aws: Aws, tasks: Tas
     fake.configure(answer="{}")
     assert tasks.run("test_case_generation", TWO_CASES, conversation_id="c1").status == 502
     assert turns_of(aws, "acme#c1") == []
-    forget_tasks()
+    tasks.restart()
     fake.configure(answer=json.dumps({"test_cases": [CASE]}))
     answer = tasks.run("test_case_generation", {**SUM, "num_cases": 1}, conversation_id="c1")
     assert answer.status == 200, answer.raw

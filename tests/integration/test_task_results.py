@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.fakes.client import FakeProvider
-from tests.tasks import CASE, QUESTIONS, SUM, Tasks, definition, example_of, forget_tasks
+from tests.tasks import CASE, QUESTIONS, SUM, Tasks, definition, example_of
 
 
 def test_feedback_counts_for_the_version_that_answered_and_the_last_word_holds(tasks: Tasks) -> None:
@@ -113,7 +113,7 @@ def test_bookkeeping_that_fails_takes_no_answer_away(
     tasks: Tasks, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("USAGE_TABLE", "no-such-table")
-    forget_tasks()
+    tasks.restart()
     fake.configure(answer="Still here.")
     answer = tasks.run("explanation", example_of("explanation"))
     assert (answer.status, answer.body["output"]) == (200, "Still here.")

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from sluice import composition as assembly
 from sluice.api.authentication import authenticate
 from sluice.chat import ChatRequest
 from sluice.gateway.request import RequestContext
@@ -207,10 +206,10 @@ def test_a_cached_answer_to_a_chat_is_none_of_a_task(tasks: Tasks, fake: FakePro
     fake.configure(answer="{}")
     tasks.run("statement_analysis", inputs)
     asked = fake.last_body()
-    principal = authenticate(f"Bearer {tasks.api_key}")
+    principal = authenticate(f"Bearer {tasks.api_key}", tasks.app.verifier)
     same = ChatRequest.model_validate({**asked, "model": "auto", "metadata": {"task": "statement_analysis"}})
     for found in ("miss", "hit"):
         context = RequestContext("req_1", Deadline.of_request(30), is_prompt_fixed=True)
-        answer = assembly.gateway().complete(same, principal, context)
+        answer = tasks.app.gateway.complete(same, principal, context)
         assert answer.provenance.cache == found
     assert tasks.run("statement_analysis", inputs).error["code"] == "invalid_answer"

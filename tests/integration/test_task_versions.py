@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from sluice import settings
 from sluice.catalog import SHARED
 from sluice.tasks.task import read_task
 from sluice.tasks.versions import Versions
@@ -82,7 +81,7 @@ def test_a_version_stored_before_its_task_s_code_read_more_still_answers(tasks: 
     file = read_task(SHARED / "tasks" / f"{name}.toml").file
     inputs = {each: field for each, field in file.inputs.items() if each != "include_edge_cases"}
     older = {"inputs": inputs, "system": "Write test cases.", "user": "{{ problem_statement }}"}
-    versions = Versions(settings.settings().directory_table)
+    versions = Versions(tasks.app.settings.directory_table)
     version = versions.create("acme", name, file.model_copy(update=older)).version
     assert tasks.send(f"POST /v1/tasks/{name}/versions/{version}/activate").status == 200
     fake.configure(answer=json.dumps({"test_cases": [CASE]}))

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from functions.usage import app as function
+from sluice.api.usage import ROUTES
 from sluice.chat import Usage
 from sluice.usage.records import UsageRecord, record
 from sluice.usage.report import Use, usage_sums
@@ -39,7 +39,7 @@ def server(aws: Aws) -> Iterator[ChatServer]:
 
 @pytest.fixture
 def usage(server: ChatServer) -> RestFunction:
-    return RestFunction(function.handler, server.api_key)
+    return RestFunction(ROUTES, server.api_key)
 
 
 def key_id(api_key: str) -> str:
@@ -195,7 +195,7 @@ def test_sums_over_many_pages_are_whole(server: ChatServer) -> None:
 
 
 def test_what_is_asked_is_what_is_shown(chat: ChatServer, fake: FakeProvider) -> None:
-    usage = RestFunction(function.handler, chat.api_key)
+    usage = RestFunction(ROUTES, chat.api_key)
 
     def ask(user: str, prompt: str) -> dict[str, Any]:
         answer = httpx.post(

@@ -62,7 +62,9 @@ def test_what_has_left_the_minute_no_longer_counts() -> None:
     counters = {"requests_per_minute": Counter(SECOND - 70, 900, {SECOND - 70: 900})}
     seen = {"deployment#groq-1#small": Seen(QuotaState(version=1, counters=counters), {})}
     [row] = quota_report([DEPLOYMENT], seen, NOW_MS)["data"]
-    assert (row["limits"]["rpm"]["used"], row["limits"]["rpm"]["resets_in_seconds"], row["warnings"]) == (0, 0, [])
+    limit = row["limits"]["rpm"]
+    assert limit is not None
+    assert (limit["used"], limit["resets_in_seconds"], row["warnings"]) == (0, 0, [])
 
 
 def test_a_capacity_that_the_provider_named_counts() -> None:
@@ -78,9 +80,11 @@ def test_a_block_by_the_provider_is_a_warning() -> None:
 
 def test_a_deployment_that_was_never_used_is_free_and_healthy() -> None:
     [row] = quota_report([DEPLOYMENT], {}, NOW_MS)["data"]
-    assert (row["limits"]["rpm"]["used"], row["limits"]["tpd"]) == (0, None)
-    [row] = health_report([DEPLOYMENT], {}, {}, NOW_S)["data"]
-    assert (row["is_healthy"], row["health_score"], row["response_time_ms"]) == (True, 1, None)
+    limit = row["limits"]["rpm"]
+    assert limit is not None
+    assert (limit["used"], row["limits"]["tpd"]) == (0, None)
+    [health] = health_report([DEPLOYMENT], {}, {}, NOW_S)["data"]
+    assert (health["is_healthy"], health["health_score"], health["response_time_ms"]) == (True, 1, None)
 
 
 def test_health_is_what_the_ledger_notes() -> None:

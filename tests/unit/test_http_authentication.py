@@ -1,5 +1,7 @@
 """Who may do what; that a key holds is shown in tests/integration."""
 
+from unittest.mock import Mock
+
 import pytest
 
 from sluice.api.authentication import authenticate
@@ -17,13 +19,13 @@ def principal(role: Role) -> Principal:
 @pytest.mark.parametrize("header", [None, "", "   ", "Bearer", "Bearer ", "bearer   "])
 def test_no_key_is_said_to_be_missing(header: str | None) -> None:
     with pytest.raises(AuthenticationError, match="missing"):
-        authenticate(header)
+        authenticate(header, Mock())
 
 
 @pytest.mark.parametrize("header", [KEY, f"Basic {KEY}", f"Bearer {KEY} x", "Bearer sk-abc", f"Bearer {KEY[:-20]}"])
 def test_what_is_no_key_of_ours_is_said_to_be_malformed_and_not_repeated(header: str) -> None:
     with pytest.raises(AuthenticationError, match="malformed") as caught:
-        authenticate(header)
+        authenticate(header, Mock())
     assert KEY[:20] not in caught.value.message
     assert "sk-abc" not in caught.value.message
 

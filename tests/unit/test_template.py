@@ -40,8 +40,6 @@ FUNCTIONS = [
     "TasksFunction",
     "OperationsFunction",
     "UsageFunction",
-    "GenaiFunction",
-    "QuestionsFunction",
     "ConversationsFunction",
 ]
 
@@ -156,7 +154,7 @@ def test_api_gateway_waits_as_long_as_a_function_that_asks_a_model_runs(
     assert waits_s == dict.fromkeys(routes, 29) | expected
     functions = resources(response_streaming, extended_timeout)
     times_s = {name: functions[name]["Properties"]["Timeout"] for name in FUNCTIONS}
-    slow = dict.fromkeys(["TasksFunction", "GenaiFunction", "QuestionsFunction"], buffered_s)
+    slow = {"TasksFunction": buffered_s}
     assert times_s == dict.fromkeys(FUNCTIONS, 29) | slow | {"ChatFunction": chat_s}
 
 
@@ -265,9 +263,6 @@ def test_each_function_may_do_what_it_does_and_nothing_else() -> None:
         "DirectoryTable": {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem"},
         "UsageTable": {"dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem"},
         "QuestionsTable": {"dynamodb:Query", "dynamodb:PutItem"},
-    }
-    assert _allowed("GenaiFunction") == _allowed("ChatFunction") | {
-        "UsageTable": {"dynamodb:Query", "dynamodb:PutItem", "dynamodb:UpdateItem"},
         "ConversationsTable": {
             "dynamodb:GetItem",
             "dynamodb:Query",
@@ -276,13 +271,6 @@ def test_each_function_may_do_what_it_does_and_nothing_else() -> None:
             "dynamodb:DeleteItem",
             "dynamodb:BatchWriteItem",
         },
-    }
-    without_conversations = {
-        table: actions for table, actions in _allowed("ChatFunction").items() if table != "ConversationsTable"
-    }
-    assert _allowed("QuestionsFunction") == without_conversations | {
-        "UsageTable": {"dynamodb:PutItem", "dynamodb:UpdateItem"},
-        "QuestionsTable": {"dynamodb:Query", "dynamodb:PutItem"},
     }
     assert _allowed("OperationsFunction") == {
         "ResponseCacheTable": {"dynamodb:BatchGetItem", "dynamodb:UpdateItem"},

@@ -1,33 +1,26 @@
-"""Composition of the parts, once per process."""
+"""Composition root: one App puts the parts together that answer requests, each when it is first needed.
+
+What is imported within a part is what not every function needs: none pays for what it does not use.
+"""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cache, cached_property, partial
+from functools import cached_property, partial
 from threading import RLock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
-from sluice.cache.store import ResponseCache
-from sluice.cache.sums import CacheSums
-from sluice.catalog import catalog
-from sluice.conversations.memory import Conversations
-from sluice.conversations.store import ConversationStore
-from sluice.gateway.admission import Admission
-from sluice.gateway.pipeline import Gateway
-from sluice.gateway.settlement import Settlement
-from sluice.gateway.shared_answers import SharedAnswers
-from sluice.guards.rules import Direction, scanner
-from sluice.providers.registry import Registry, RegistryLoader, load_adapters
-from sluice.quota.ledger import Ledger
-from sluice.routing.breaker import Breaker
-from sluice.routing.deployment_quota import DeploymentQuota
-from sluice.routing.router import Router
-from sluice.routing.scoring import Weights
-from sluice.settings import Settings, settings
-from sluice.storage.client import dynamodb
-from sluice.storage.secrets import secretsmanager
+from sluice.settings import Settings
 
 if TYPE_CHECKING:
+    from sluice.cache.store import ResponseCache
+    from sluice.cache.sums import CacheSums
+    from sluice.conversations.archive import ConversationArchive
+    from sluice.gateway.pipeline import Gateway
+    from sluice.operations.caches import Caches
+    from sluice.operations.deployments import Overview
+    from sluice.providers.registry import Registry, RegistryLoader
+    from sluice.quota.ledger import Ledger
+    from sluice.routing.breaker import Breaker
     from sluice.tasks.library import Library
     from sluice.tasks.results import Results
     from sluice.tasks.running import Runner
@@ -35,97 +28,14 @@ if TYPE_CHECKING:
     from sluice.tenants.directory import Directory
     from sluice.tenants.verification import KeyVerifier
 
-
 # One request sends at most four writes at a time; a process of the local stack serves many requests.
 _THREADS = 32
 
 
-@cache
-def _loader() -> RegistryLoader:
-    return RegistryLoader()
-
-
-def registry() -> Registry:
-    """The deployments there are now. Raises StorageUnavailableError, CredentialsError."""
-    return _loader().get()
-
-
-@cache
-def breaker() -> Breaker:
-    """The circuits of this process's view."""
-    return Breaker(settings().circuit_breakers_table)
-
-
-@cache
-def gateway() -> Gateway:
-    """The gateway of this process, on the tables and secrets that the settings name."""
-    configured = settings()
-    return assemble(configured, Ledger(configured.quota_table), breaker())
-
-
-def assemble(configured: Settings, ledger: Ledger, circuits: Breaker) -> Gateway:
-    """A gateway with its own admission, router and settlement, on this ledger."""
-    executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="gateway")
-    quota = DeploymentQuota(ledger)
-    weights = Weights(configured.health_weight, configured.quota_weight, configured.speed_weight)
-    cache = ResponseCache(configured.response_cache_table)
-    answers = SharedAnswers(cache, CacheSums(configured.usage_table))
-    conversations = Conversations(ConversationStore(configured.conversations_table))
-    return Gateway(
-        registry,
-        Admission(registry, ledger, answers, conversations, configured, executor),
-        Router(quota, circuits, weights),
-        Settlement(ledger, quota, answers, executor),
-    )
-
-
-def prepare() -> None:
-    """Make now what chats need and no service is asked for, so that a snapshot of this process holds it.
-
-    Copies of the process may share it: nothing is drawn at random or due at some time, and nothing has connected, but
-    for boto3 to Lambda's own credentials, which it asks for again once they have expired.
-    """
-    gateway()
-    for direction in Direction:
-        scanner(direction)
-    catalog()
-    load_adapters()
-    secretsmanager()
-    dynamodb(attempts=1)
-
-
-# What tasks need is imported when they are: chat does without.
-
-
-@cache
-def task_library() -> "Library":
-    """The tasks of this process."""
-    from sluice.tasks.library import Library
-    from sluice.tasks.versions import Versions
-
-    return Library(Versions(settings().directory_table))
-
-
-@cache
-def task_results() -> "Results":
-    """What becomes of tasks."""
-    from sluice.tasks.results import Results
-
-    return Results(settings().usage_table)
-
-
-@cache
-def task_runner() -> "Runner":
-    """The one that runs tasks."""
-    from sluice.tasks.running import Runner
-
-    return Runner(gateway(), task_library(), task_results())
-
-
-def part[Value](build: "Callable[[App], Value]") -> cached_property[Value]:
+def part[Owner: App, Value](build: Callable[[Owner], Value]) -> cached_property[Value]:
     """A part of an App, built when it is first asked for, and once, however many threads ask."""
 
-    def build_once(app: "App") -> Value:
+    def build_once(app: Owner) -> Value:
         with app.lock:
             parts = app.__dict__
             if build.__name__ not in parts:
@@ -145,7 +55,7 @@ class App:
     lock: RLock = field(default_factory=RLock, init=False, repr=False)
 
     @classmethod
-    def from_environment(cls) -> "App":
+    def from_environment(cls) -> Self:
         """An App for the tables and secrets that this function was given."""
         return cls(Settings.from_environment())
 
@@ -170,3 +80,134 @@ class App:
         from sluice.tenants.administration import Administration
 
         return Administration(self.directory)
+
+    def registry(self) -> "Registry":
+        """The deployments there are now. Raises StorageUnavailableError, CredentialsError."""
+        return self.registry_loader.get()
+
+    @part
+    def registry_loader(self) -> "RegistryLoader":
+        """Loads the registry, and again when it has grown old."""
+        from sluice.providers.registry import RegistryLoader
+        from sluice.storage.secrets import fetch_secret
+
+        return RegistryLoader(partial(fetch_secret, self.settings.credentials_secret))
+
+    @part
+    def ledger(self) -> "Ledger":
+        """What is used of every limit."""
+        from sluice.quota.ledger import Ledger
+
+        return Ledger(self.settings.quota_table)
+
+    @part
+    def breaker(self) -> "Breaker":
+        """The circuits of the deployments."""
+        from sluice.routing.breaker import Breaker
+
+        return Breaker(self.settings.circuit_breakers_table)
+
+    @part
+    def response_cache(self) -> "ResponseCache":
+        """Answers that may be served again."""
+        from sluice.cache.store import ResponseCache
+
+        return ResponseCache(self.settings.response_cache_table)
+
+    @part
+    def cache_sums(self) -> "CacheSums":
+        """How much is cached."""
+        from sluice.cache.sums import CacheSums
+
+        return CacheSums(self.settings.usage_table)
+
+    @part
+    def gateway(self) -> "Gateway":
+        """Takes requests to an answer."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        from sluice.conversations.memory import Conversations
+        from sluice.conversations.store import ConversationStore
+        from sluice.gateway.admission import Admission
+        from sluice.gateway.pipeline import Gateway
+        from sluice.gateway.settlement import Settlement
+        from sluice.gateway.shared_answers import SharedAnswers
+        from sluice.routing.deployment_quota import DeploymentQuota
+        from sluice.routing.router import Router
+        from sluice.routing.scoring import Weights
+
+        settings = self.settings
+        executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="gateway")
+        quota = DeploymentQuota(self.ledger)
+        weights = Weights(settings.health_weight, settings.quota_weight, settings.speed_weight)
+        answers = SharedAnswers(self.response_cache, self.cache_sums)
+        turns = Conversations(ConversationStore(settings.conversations_table))
+        return Gateway(
+            self.registry,
+            Admission(self.registry, self.ledger, answers, turns, settings, executor),
+            Router(quota, self.breaker, weights),
+            Settlement(self.ledger, quota, answers, executor),
+        )
+
+    @part
+    def conversations(self) -> "ConversationArchive":
+        """Conversations, for their owners."""
+        from sluice.conversations.archive import ConversationArchive
+
+        return ConversationArchive(self.settings.conversations_table)
+
+    @part
+    def task_library(self) -> "Library":
+        """The tasks there are."""
+        from sluice.tasks.library import Library
+        from sluice.tasks.versions import Versions
+
+        return Library(Versions(self.settings.directory_table))
+
+    @part
+    def task_results(self) -> "Results":
+        """What became of tasks."""
+        from sluice.tasks.results import Results
+
+        return Results(self.settings.usage_table)
+
+    @part
+    def task_runner(self) -> "Runner":
+        """Runs tasks."""
+        from sluice.tasks.running import Runner
+
+        return Runner(self.gateway, self.task_library, self.task_results)
+
+    @part
+    def overview(self) -> "Overview":
+        """How the deployments stand, for operators."""
+        from sluice.operations.deployments import Overview
+
+        return Overview(self.registry, self.ledger, self.breaker)
+
+    @part
+    def caches(self) -> "Caches":
+        """The tenants' caches, for operators."""
+        from sluice.operations.caches import Caches
+
+        return Caches(self.response_cache, self.cache_sums)
+
+    def prepare(self) -> None:
+        """Make now what chats need and no service is asked for, so that a snapshot of this process holds it.
+
+        Copies of the process may share it: nothing is drawn at random or due at some time, and nothing has connected,
+        but for boto3 to Lambda's own credentials, which it asks for again once they have expired.
+        """
+        from sluice.catalog import catalog
+        from sluice.guards.rules import Direction, scanner
+        from sluice.providers.registry import load_adapters
+        from sluice.storage.client import dynamodb
+        from sluice.storage.secrets import secretsmanager
+
+        _ = self.gateway, self.verifier
+        for direction in Direction:
+            scanner(direction)
+        catalog()
+        load_adapters()
+        secretsmanager()
+        dynamodb(attempts=1)

@@ -1,6 +1,5 @@
 """Which requests share an answer: by temperature, directive, tenant's rules of today, and who gave it."""
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -100,26 +99,17 @@ def test_a_hit_carries_the_flags_of_its_rules(chat: ChatServer, fake: FakeProvid
     assert first.headers.get("x-sluice-guard-flags") == again.headers.get("x-sluice-guard-flags")
 
 
-def test_an_answer_that_the_tenant_blocks_by_now_is_not_served(
-    aws: Aws, fake: FakeProvider, eventually_new_process: Callable[[], None]
-) -> None:
+def test_an_answer_that_the_tenant_blocks_by_now_is_not_served(aws: Aws, fake: FakeProvider) -> None:
     aws.set_credentials(gateway(fake, "one"))
     fake.configure(answers=["Write to ada@example.com, she knows how to make a pipe bomb at home.", "Hello."])
     with serving(aws) as chat:
         assert chat.post(body()).headers["x-sluice-cache"] == "miss"
         _change_tenant(chat, guard_modes={"M": {"personal-email": {"S": "block"}, "unsafe-weapons": {"S": "block"}}})
-        eventually_new_process()
+        # A process holds a tenant for a minute.
+        chat.restart()
         answer = chat.post(body())
         assert answer.headers["x-sluice-cache"] == "miss"
         assert answer.json()["choices"][0]["message"]["content"] == "Hello."
-
-
-@pytest.fixture
-def eventually_new_process() -> Callable[[], None]:
-    """What makes a change of a tenant known at once: a process holds it for a minute."""
-    from tests.chat_server import forget
-
-    return forget
 
 
 def test_a_stand_in_s_answer_is_not_kept_for_the_model_that_was_asked_for(aws: Aws, fake: FakeProvider) -> None:

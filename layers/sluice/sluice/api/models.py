@@ -1,22 +1,51 @@
-"""Models as OpenAI's API shows them."""
+"""Models, as OpenAI's API lists them: GET /v1/models."""
 
 from collections.abc import Sequence
+from typing import Annotated, Literal, TypedDict
 
-from sluice.chat import AUTO, JsonObject
+from pydantic import Field
+
+from sluice.api.route import Call, PathParameter, Route
+from sluice.catalog import Tier
+from sluice.chat import AUTO
 from sluice.errors import NotFoundError
 from sluice.providers.registry import ListedModel
+from sluice.tenants.tenant import Role
 
+_TAG = "Chat"
 # OpenAI's shape wants a time of creation; the catalogue knows none.
 _CREATED = 0
 
 
-def listing(models: Sequence[ListedModel]) -> JsonObject:
-    """A list of `models`, and before them "auto", so that clients which offer what is listed offer it too."""
+class Model(TypedDict):
+    """A model that answers here, or `auto`: whichever the router chooses."""
+
+    id: str
+    object: Literal["model"]
+    created: Annotated[int, Field(description="Always 0: the catalogue knows none.")]
+    owned_by: str
+    tier: Tier | None
+    context_window: Annotated[int, Field(description="Tokens.")]
+    providers: list[str]
+    aliases: Annotated[list[str], Field(description="Other names of it.")]
+
+
+class Models(TypedDict):
+    """The models that the key's tenant may use, after `auto`."""
+
+    object: Literal["list"]
+    data: list[Model]
+
+
+def list_models(call: Call) -> Models:
+    """GET /v1/models: "auto" first, so that clients which offer what is listed offer it too."""
+    models = _models(call)
     return {"object": "list", "data": [*_automatic(models), *map(_listed, models)]}
 
 
-def named(name: str, models: Sequence[ListedModel]) -> JsonObject:
-    """The one of `models` that has this id or alias, or "auto"; else NotFoundError."""
+def get_model(call: Call) -> Model:
+    """GET /v1/models/{id}: the one that has this id or alias, or "auto"; else NotFoundError."""
+    name, models = call.path["id"], _models(call)
     if name == AUTO:
         found = _automatic(models)
     else:
@@ -26,26 +55,31 @@ def named(name: str, models: Sequence[ListedModel]) -> JsonObject:
     raise NotFoundError(f"There is no model {name!r}.", param="model", code="model_not_found")
 
 
-def _listed(model: ListedModel) -> JsonObject:
+def _models(call: Call) -> list[ListedModel]:
+    """The models that the caller's tenant may use."""
+    return call.app.registry().models(call.principal.tenant.allowed_models)
+
+
+def _listed(model: ListedModel) -> Model:
     """With what Sluice knows of it beside OpenAI's fields."""
     return {
         "id": model.id,
         "object": "model",
         "created": _CREATED,
         "owned_by": model.owned_by,
-        "tier": str(model.tier),
+        "tier": model.tier,
         "context_window": model.context_window,
         "providers": list(model.providers),
         "aliases": list(model.aliases),
     }
 
 
-def _automatic(models: Sequence[ListedModel]) -> list[JsonObject]:
+def _automatic(models: Sequence[ListedModel]) -> list[Model]:
     """Whichever of `models` the router chooses; nothing if it may choose none."""
     choice = [model for model in models if model.serves_a_tier]
     if not choice:
         return []
-    automatic: JsonObject = {
+    automatic: Model = {
         "id": AUTO,
         "object": "model",
         "created": _CREATED,
@@ -56,3 +90,28 @@ def _automatic(models: Sequence[ListedModel]) -> list[JsonObject]:
         "aliases": [],
     }
     return [automatic]
+
+
+ROUTES = (
+    Route(
+        id="listModels",
+        method="GET",
+        path="/v1/models",
+        tag=_TAG,
+        summary="List the models",
+        role=Role.CALLER,
+        answer=Models,
+        handler=list_models,
+    ),
+    Route(
+        id="getModel",
+        method="GET",
+        path="/v1/models/{id+}",
+        tag=_TAG,
+        summary="Show a model",
+        role=Role.CALLER,
+        parameters={"id": PathParameter("The id or an alias of a model. It may have slashes.", "llama-3.1-8b-instant")},
+        answer=Model,
+        handler=get_model,
+    ),
+)

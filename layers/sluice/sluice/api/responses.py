@@ -5,13 +5,14 @@ import traceback
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from aws_lambda_powertools import Logger
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from sluice.errors import MethodNotAllowedError, NotFoundError, SluiceError
+from sluice.errors import GuardBlockedError, MethodNotAllowedError, NotFoundError, SluiceError
 from sluice.gateway.provenance import request_id_headers
+from sluice.telemetry import emit_metric
 from sluice.validation import invalid_request
 
 _MAX_PATH_LENGTH = 128
@@ -19,6 +20,21 @@ _OURS = 500
 """From this status on it is our fault."""
 
 logger = Logger(child=True)
+
+
+class ErrorDetails(TypedDict):
+    """What was wrong, and what would be right. `param` is the field, if there is one."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class Error(TypedDict):
+    """OpenAI's error envelope."""
+
+    error: ErrorDetails
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +60,7 @@ def error_response(error: Exception, request_id: str) -> Response:
     return json_response(error_body(known), status=known.status, headers=headers)
 
 
-def error_body(error: SluiceError) -> dict[str, dict[str, str | None]]:
+def error_body(error: SluiceError) -> Error:
     """OpenAI's error envelope."""
     return {"error": {"message": error.message, "type": error.type, "param": error.param, "code": error.code}}
 
@@ -52,11 +68,13 @@ def error_body(error: SluiceError) -> dict[str, dict[str, str | None]]:
 def to_sluice_error(error: Exception, request_id: str) -> SluiceError:
     """`error` as one that has an answer: an unexpected one becomes a 500 that says nothing of it.
 
-    What is our fault is logged with its type and where it was raised. Messages of unexpected errors are neither logged
-    nor sent: they may hold a prompt.
+    A blocked prompt or answer is counted. What is our fault is logged with its type and where it was raised. Messages
+    of unexpected errors are neither logged nor sent: they may hold a prompt.
     """
     if isinstance(error, ValidationError):
         return invalid_request(error)
+    if isinstance(error, GuardBlockedError):
+        emit_metric("GuardBlocked", rule=str(error.code))
     if isinstance(error, SluiceError):
         if error.status >= _OURS:
             _log("Answered with %s", error, request_id=request_id, reason=error.message, status=error.status)
@@ -77,10 +95,15 @@ def no_route(method: str, path: str, allowed: Collection[str] = ()) -> SluiceErr
 def to_json(value: Any) -> bytes:
     """Compact JSON in UTF-8."""
     try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=plain).encode()
     except UnicodeEncodeError:
         # Half of a surrogate pair, as a model's tokens sometimes break one: valid in JSON, if escaped.
-        return json.dumps(value, separators=(",", ":")).encode()
+        return json.dumps(value, separators=(",", ":"), default=plain).encode()
+
+
+def plain(model: BaseModel) -> dict[str, Any]:
+    """A model within an answer, such as a stored message, as JSON has it: what was not given is left out."""
+    return model.model_dump(exclude_unset=True)
 
 
 def _log(message: str, error: Exception, **fields: str | int) -> None:

@@ -12,8 +12,8 @@ from sluice.tenants.tenant import Role
 if TYPE_CHECKING:
     from sluice.chat import JsonObject
     from sluice.composition import App
-    from sluice.gateway.admission import RequestContext
     from sluice.gateway.provenance import Provenance
+    from sluice.gateway.request import RequestContext
     from sluice.routing.deadline import Deadline
 
 # API Gateway answers these for any route: throttling, a function that fails, one that takes too long.
@@ -46,7 +46,7 @@ class Call[Body = None, Query = None]:
     @property
     def context(self) -> "RequestContext":
         """What the gateway has to know of the request beside its body."""
-        from sluice.gateway.admission import RequestContext
+        from sluice.gateway.request import RequestContext
 
         return RequestContext(self.request_id, self.deadline, skip_cache=self.skips_cache)
 

@@ -3,24 +3,48 @@
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Literal, TypedDict
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from sluice.cache.store import ResponseCache
 from sluice.cache.sums import CacheSize, CacheSums, cache_size
-from sluice.chat import JsonObject
 from sluice.usage.report import Use, usage_sums
 
 _THREADS = 8
 
 
-class CacheQuery(BaseModel):
-    """The query of the cache's routes. `tenant` is for admins, whose reach is all tenants if they name none."""
+class CacheUse(TypedDict):
+    """How much is cached, and how many of the day's requests were answered from it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+    entries: int
+    expired: int
+    bytes: int
+    hits: int
+    misses: int
+    hit_rate: float | None
 
-    tenant: Annotated[str, Field(min_length=1, max_length=63)] | None = None
+
+class TenantCacheUse(CacheUse):
+    """The same of one tenant."""
+
+    tenant: str
+
+
+class CacheStats(CacheUse):
+    """The caches of all tenants in reach, together and one by one."""
+
+    object: Literal["cache.stats"]
+    day: str
+    approximate: Annotated[list[str], Field(description="Which numbers are only nearly right.")]
+    tenants: list[TenantCacheUse]
+
+
+class ClearedCaches(TypedDict):
+    """Whose caches were cleared."""
+
+    object: Literal["cache.cleared"]
+    tenants: list[str]
 
 
 class Caches:
@@ -30,7 +54,7 @@ class Caches:
         self._cache = cache
         self._sums = sums
 
-    def report(self, tenants: Iterable[str], now_s: float) -> JsonObject:
+    def report(self, tenants: Iterable[str], now_s: float) -> CacheStats:
         """How much is cached, and how much of today's requests was answered from it.
 
         Hits and misses are exact; what skipped the cache is a miss. Entries, expired and bytes are nearly so: an answer
@@ -59,7 +83,7 @@ class Caches:
             "tenants": [{"tenant": tenant, **_shown(size, use)} for tenant, size, use in rows],
         }
 
-    def clear(self, tenants: Iterable[str]) -> JsonObject:
+    def clear(self, tenants: Iterable[str]) -> ClearedCaches:
         """Let no answer that is cached by now be served any more: a request for each tenant, however much it is."""
         cleared = list(tenants)
         for tenant in cleared:
@@ -67,7 +91,7 @@ class Caches:
         return {"object": "cache.cleared", "tenants": cleared}
 
 
-def _shown(size: CacheSize, use: Use) -> JsonObject:
+def _shown(size: CacheSize, use: Use) -> CacheUse:
     hits, misses = use.cache_hits, use.requests - use.cache_hits
     return {
         "entries": size.entries,

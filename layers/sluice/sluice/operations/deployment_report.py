@@ -1,9 +1,12 @@
 """How the deployments stand, for an operator to read. Pure."""
 
 from collections.abc import Iterable, Mapping
+from typing import Annotated, Literal, TypedDict
 
-from sluice.chat import JsonObject
-from sluice.providers.registry import Deployment
+from pydantic import Field
+
+from sluice.catalog import Tier
+from sluice.providers.registry import Deployment as DeploymentRecord
 from sluice.providers.urls import shown_url
 from sluice.quota.item import CODES
 from sluice.quota.ledger import Seen
@@ -15,44 +18,144 @@ from sluice.routing.deployment_quota import health_from, limits_of, scope_of
 _ALWAYS_SHOWN = ("requests_per_minute", "requests_per_day", "tokens_per_minute", "tokens_per_day")
 
 
-def quota_report(deployments: Iterable[Deployment], seen: Mapping[str, Seen], now_ms: int) -> JsonObject:
+class Deployment(TypedDict):
+    """A model on a credential."""
+
+    deployment: str
+    provider: str
+    credential: Annotated[str, Field(description="Its alias.")]
+    model: str
+    tier: Tier
+    is_enabled: bool
+
+
+class LimitStanding(TypedDict):
+    """How much of a limit is used."""
+
+    name: str
+    used: int
+    limit: int
+    remaining: int
+    percentage: float
+    resets_in_seconds: Annotated[int, Field(description="Until all of it is free again.")]
+    warning: str | None
+
+
+class DeploymentQuota(Deployment):
+    """How much of a deployment's limits is used: `rpm`, `rpd`, `tpm`, `tpd`; null where there is no such limit."""
+
+    limits: dict[str, LimitStanding | None]
+    blocked_for_seconds: Annotated[int, Field(description="How long its provider wants to be left alone.")]
+    warnings: list[str]
+
+
+class Quotas(TypedDict):
+    """How much of each deployment's limits is used, and what is nearly used up."""
+
+    object: Literal["list"]
+    data: list[DeploymentQuota]
+    warnings: list[str]
+
+
+class DeploymentHealth(Deployment):
+    """How a deployment has done lately. Scores and rates are from 0 to 1."""
+
+    is_healthy: bool
+    health_score: float
+    success_rate: float
+    consecutive_failures: int
+    response_time_ms: float | None
+    circuit: str
+
+
+class Healths(TypedDict):
+    """How the deployments have done lately, and whether all, some or none of those switched on are fit for requests."""
+
+    object: Literal["list"]
+    status: Literal["healthy", "degraded", "unhealthy"]
+    data: list[DeploymentHealth]
+
+
+class ServedModel(TypedDict):
+    """A model on a credential."""
+
+    id: str
+    tier: Tier
+    is_enabled: bool
+    priority: int
+    limits: dict[str, int]
+
+
+class ListedCredential(TypedDict):
+    """An API key of a provider, by its alias. The key itself is not shown."""
+
+    alias: str
+    base_url: str | None
+    timeout_seconds: float
+    models: list[ServedModel]
+
+
+class Provider(TypedDict):
+    """A company's API."""
+
+    id: str
+    object: Literal["provider"]
+    adapter: str
+    priority: int
+    credentials: list[ListedCredential]
+
+
+class Providers(TypedDict):
+    """The providers there are credentials for."""
+
+    object: Literal["list"]
+    data: list[Provider]
+
+
+def quota_report(deployments: Iterable[DeploymentRecord], seen: Mapping[str, Seen], now_ms: int) -> Quotas:
     """How much of each deployment's limits is used, with a warning at 80 %, at 90 % and when one is used up."""
     rows = [_quota(deployment, seen.get(scope_of(deployment)), now_ms) for deployment in deployments]
     return {"object": "list", "data": rows, "warnings": [warning for row in rows for warning in row["warnings"]]}
 
 
 def health_report(
-    deployments: Iterable[Deployment], seen: Mapping[str, Seen], circuits: Mapping[str, Circuit], now_s: float
-) -> JsonObject:
+    deployments: Iterable[DeploymentRecord], seen: Mapping[str, Seen], circuits: Mapping[str, Circuit], now_s: float
+) -> Healths:
     """How each deployment has done lately, and whether all, some or none of those switched on are fit for requests."""
     rows = [
         _health(deployment, seen.get(scope_of(deployment)), circuits.get(deployment.id, Circuit()), now_s)
         for deployment in deployments
     ]
     fit = [row["is_healthy"] for row in rows if row["is_enabled"]]
+    status: Literal["healthy", "degraded", "unhealthy"]
     status = "unhealthy" if not any(fit) else "healthy" if all(fit) else "degraded"
     return {"object": "list", "status": status, "data": rows}
 
 
-def provider_report(deployments: Iterable[Deployment]) -> JsonObject:
+def provider_report(deployments: Iterable[DeploymentRecord]) -> Providers:
     """The providers, their credentials by alias, and what each serves. API keys are not shown."""
-    providers: dict[str, JsonObject] = {}
+    providers: dict[str, Provider] = {}
+    credentials: dict[tuple[str, str], ListedCredential] = {}
     for each in deployments:
         row = each.provider
-        provider = providers.setdefault(
-            row.name,
-            {"id": row.name, "object": "provider", "adapter": row.adapter, "priority": row.priority, "credentials": {}},
-        )
-        credential = provider["credentials"].setdefault(
-            each.alias,
-            {
+        key = row.name, each.alias
+        if row.name not in providers:
+            providers[row.name] = {
+                "id": row.name,
+                "object": "provider",
+                "adapter": row.adapter,
+                "priority": row.priority,
+                "credentials": [],
+            }
+        if key not in credentials:
+            credentials[key] = {
                 "alias": each.alias,
                 "base_url": row.base_url and shown_url(row.base_url),
                 "timeout_seconds": row.timeout_s,
                 "models": [],
-            },
-        )
-        credential["models"].append(
+            }
+            providers[row.name]["credentials"].append(credentials[key])
+        credentials[key]["models"].append(
             {
                 "id": each.model.id,
                 "tier": each.model.tier,
@@ -61,13 +164,10 @@ def provider_report(deployments: Iterable[Deployment]) -> JsonObject:
                 "limits": {name: capacity for name, capacity, _ in each.limits},
             }
         )
-    return {
-        "object": "list",
-        "data": [{**each, "credentials": list(each["credentials"].values())} for each in providers.values()],
-    }
+    return {"object": "list", "data": list(providers.values())}
 
 
-def _quota(deployment: Deployment, seen: Seen | None, now_ms: int) -> JsonObject:
+def _quota(deployment: DeploymentRecord, seen: Seen | None, now_ms: int) -> DeploymentQuota:
     state = seen.state if seen else None
     standings = {limit.name: standing(limit, state, now_ms) for limit in limits_of(deployment)}
     names = dict.fromkeys((*_ALWAYS_SHOWN, *standings))
@@ -83,7 +183,7 @@ def _quota(deployment: Deployment, seen: Seen | None, now_ms: int) -> JsonObject
     }
 
 
-def _limit(stands: Standing) -> JsonObject:
+def _limit(stands: Standing) -> LimitStanding:
     return {
         "name": stands.name,
         "used": stands.used,
@@ -102,7 +202,7 @@ def _warning(stands: Standing) -> str | None:
     return None if reached is None else f"over {reached} % used"
 
 
-def _health(deployment: Deployment, seen: Seen | None, circuit: Circuit, now_s: float) -> JsonObject:
+def _health(deployment: DeploymentRecord, seen: Seen | None, circuit: Circuit, now_s: float) -> DeploymentHealth:
     health = health_from(seen.notes if seen else {})
     known_ms = health.response_time_ms
     return {
@@ -116,7 +216,7 @@ def _health(deployment: Deployment, seen: Seen | None, circuit: Circuit, now_s: 
     }
 
 
-def _named(deployment: Deployment) -> JsonObject:
+def _named(deployment: DeploymentRecord) -> Deployment:
     return {
         "deployment": deployment.id,
         "provider": deployment.provider.name,

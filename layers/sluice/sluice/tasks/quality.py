@@ -16,10 +16,11 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 from pydantic import Field, JsonValue
 
+from sluice.tasks.answer import TaskQuality
 from sluice.tasks.fields import Name, Strict
 
 _USUAL_RESPONSE_TIME_S = 10.0
@@ -61,9 +62,9 @@ class Quality:
     response_time: float
     tokens: float
 
-    def shown(self) -> dict[str, float]:
+    def shown(self) -> TaskQuality:
         """As answers carry it: three decimals."""
-        return {name: round(value, 3) for name, value in asdict(self).items()}
+        return cast("TaskQuality", {name: round(value, 3) for name, value in asdict(self).items()})
 
 
 def assess(

@@ -17,10 +17,11 @@ from itertools import islice
 
 from botocore.exceptions import ClientError
 
-from sluice.chat import JsonObject, Usage
+from sluice.chat import Usage
 from sluice.errors import NotFoundError
 from sluice.storage.client import Item, dynamodb, from_item, is_condition_failure, query, storage_errors, to_item
 from sluice.storage.update import Update
+from sluice.tasks.answer import TaskComment, TaskVersionResults
 
 _SUMS_KEPT = timedelta(days=400)
 _REQUESTS_KEPT = timedelta(days=30)
@@ -94,8 +95,11 @@ class Results:
         with storage_errors("remembering a request"):
             dynamodb(attempts=1).put_item(TableName=self._table, Item=to_item(item))
 
-    def rate(self, tenant: str, request_id: str, score: int, comment: str | None) -> JsonObject:
-        """Add feedback to a request of the tenant's, or replace what was said; NotFoundError if there is none."""
+    def rate(self, tenant: str, request_id: str, score: int, comment: str | None) -> tuple[str, str]:
+        """Add feedback to a request of the tenant's, or replace what was said; NotFoundError if there is none.
+
+        Returns the task and the version that the request was for.
+        """
         update = Update()
         update.set("score", score)
         if comment is None:
@@ -128,9 +132,9 @@ class Results:
             self._comment(
                 _results_key(tenant, request["task"], _COMMENT + request_id), request["version"], score, comment
             )
-        return {"task": request["task"], "version": request["version"]}
+        return request["task"], request["version"]
 
-    def by_version(self, tenant: str, task: str, days: int) -> list[JsonObject]:
+    def by_version(self, tenant: str, task: str, days: int) -> list[TaskVersionResults]:
         """Sums of the last `days` days, today's included, one per version: a query of at most 24 items a day each."""
         first = f"{self._time() - timedelta(days=days - 1):%Y-%m-%d}"
         sums: dict[str, Counter[str]] = {}
@@ -141,13 +145,17 @@ class Results:
         order = sorted(sums, key=lambda each: (each.isdigit(), len(each), each))
         return [_shown(version, sums[version]) for version in order]
 
-    def comments(self, tenant: str, task: str) -> list[JsonObject]:
+    def comments(self, tenant: str, task: str) -> list[TaskComment]:
         """Some of what was said in the last 30 days: at most 100 comments, in no order."""
         items = islice(self._query(tenant, task, _COMMENT, _COMMENT + "\U0010ffff"), _MOST_COMMENTS)
         said = [item for item in items if "comment" in item and item["expires_at"] > self._now()]
-        names = ("version", "score", "comment")
         return [
-            {"request_id": item["hour_route"].removeprefix(_COMMENT), **{name: item[name] for name in names}}
+            {
+                "request_id": item["hour_route"].removeprefix(_COMMENT),
+                "version": item["version"],
+                "score": item["score"],
+                "comment": item["comment"],
+            }
             for item in said
         ]
 
@@ -184,7 +192,7 @@ class Results:
         return datetime.fromtimestamp(self._now(), UTC)
 
 
-def _shown(version: str, sums: Counter[str]) -> JsonObject:
+def _shown(version: str, sums: Counter[str]) -> TaskVersionResults:
     requests, feedbacks = sums["requests"], sums["feedbacks"]
     return {
         "version": version,

@@ -23,6 +23,7 @@ from sluice.gateway.request import RequestContext
 from sluice.guards.prompt import check_prompt
 from sluice.guards.rules import Mode
 from sluice.routing.intent import Complexity
+from sluice.tasks.answer import TaskResult as ResultBody
 from sluice.tasks.code import TaskCode, code_of, output_schema
 from sluice.tasks.delimiting import without_tags
 from sluice.tasks.fields import Inputs, canonical
@@ -58,10 +59,10 @@ class TaskRequest(BaseModel):
 class TaskResult:
     """What a run came to. `body` is what the caller sees, `provenance` how it came about."""
 
-    body: JsonObject
+    body: ResultBody
     provenance: Provenance
 
-    def events(self) -> list[JsonObject]:
+    def events(self) -> list[JsonObject | ResultBody]:
         """The result as the chunks of a stream, and itself as the last one."""
         message = {"role": "assistant", "content": as_text(self.body["output"])}
         completion = {
@@ -270,7 +271,7 @@ def _result(run: _Run, output: JsonValue, inputs: Inputs, response_time_s: float
         usual_tokens=task.file.sampling.max_tokens,
         was_cut_off=run.finish_reason == "length",
     )
-    body: JsonObject = {
+    body: ResultBody = {
         "object": "task.result",
         "request_id": run.context.request_id,
         "task": task.name,

@@ -1,12 +1,10 @@
-"""What was used: hourly sums read back, a day of a caller or user at a Query, and added up."""
+"""Usage read back: hourly sums, a day of a caller or user at a Query."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass
 from datetime import date, timedelta
 
-from sluice.chat import JsonObject
-from sluice.money import to_usd
 from sluice.settings import settings
 from sluice.storage.client import Item, from_item, query, storage_errors
 from sluice.usage.records import PARTITION, SORT, partition, prefix, unquoted
@@ -29,19 +27,6 @@ class Use:
 
     def __add__(self, other: "Use") -> "Use":
         return Use(*(mine + its for mine, its in zip(astuple(self), astuple(other), strict=True)))
-
-    def to_json(self) -> JsonObject:
-        """As the API shows it."""
-        return {
-            "requests": self.requests,
-            "prompt_tokens": self.prompt_tokens,
-            "completion_tokens": self.completion_tokens,
-            "total_tokens": self.prompt_tokens + self.completion_tokens,
-            "cost_usd": float(to_usd(self.cost_nanousd)),
-            "cache_hits": self.cache_hits,
-            "errors": self.errors,
-            "average_response_time_ms": round(self.response_time_ms / self.requests) if self.requests else None,
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,28 +57,6 @@ def usage_sums(
                 found = _sum(day, item)
                 if user is None or found.user == user:
                     yield found
-
-
-def report(sums: Iterable[UsageSum]) -> JsonObject:
-    """Totals, by model and by day; days and models without use are left out. Pure."""
-    found = list(sums)
-    by_model = _grouped(found, lambda each: (each.provider, each.model))
-    by_day = _grouped(found, lambda each: each.day)
-    return {
-        "totals": sum((each.use for each in found), Use()).to_json(),
-        "by_model": [
-            {"provider": provider, "model": model, **use.to_json()}
-            for (provider, model), use in sorted(by_model.items(), key=lambda each: -each[1].requests)
-        ],
-        "by_day": [{"day": day.isoformat(), **use.to_json()} for day, use in sorted(by_day.items())],
-    }
-
-
-def _grouped[Key](sums: Iterable[UsageSum], key: Callable[[UsageSum], Key]) -> dict[Key, Use]:
-    groups: dict[Key, Use] = {}
-    for each in sums:
-        groups[key(each)] = groups.get(key(each), Use()) + each.use
-    return groups
 
 
 def _items(tenant: str, day: date, begins_with: str | None) -> list[Item]:

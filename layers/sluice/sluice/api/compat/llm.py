@@ -3,13 +3,19 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field
 
+from sluice.api.chat import QUESTION, TAG
+from sluice.api.route import Call, Reply, Route
 from sluice.chat import AUTO, MAX_MESSAGES, ChatRequest, ChatResponse, JsonObject, Message, Metadata
 from sluice.errors import SluiceError
-from sluice.gateway.provenance import Provenance
+from sluice.tenants.tenant import Role
+
+if TYPE_CHECKING:
+    from sluice.gateway.provenance import Provenance
 
 type _Name = Annotated[str, Field(min_length=1, max_length=128)]
 
@@ -98,12 +104,30 @@ class MessagesRequest(LlmRequest):
         return "messages"
 
 
-def flat(body: JsonObject, provenance: Provenance) -> JsonObject:
-    """A whole answer of the gateway as both routes show it.
+class FlatAnswer(TypedDict):
+    """An answer, what it took and what it cost. `cost_usd` is nothing for one that was `cached`."""
 
-    Token counts are those of the answer when it was made, null if its provider did not say; the cost is what this
-    request cost, so nothing when `cached`. `provider` is null for a cached answer of a credential that is gone.
-    """
+    content: str
+    tokens_used: int | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    cost_usd: float
+    model: str
+    provider: Annotated[str | None, Field(description="null for a cached answer of a credential that is gone.")]
+    cached: bool
+    request_id: str
+
+
+def complete(call: Call[PromptRequest] | Call[MessagesRequest]) -> Reply[FlatAnswer]:
+    """POST /api/v1/llm/completion and /chat."""
+    context = replace(call.context, skip_cache=call.skips_cache or call.body.skip_cache)
+    with call.body.naming_its_fields():
+        answer = call.app.gateway.complete(call.body.to_chat(), call.principal, context)
+    return Reply(_flat(answer.body, answer.provenance), answer.provenance)
+
+
+def _flat(body: JsonObject, provenance: "Provenance") -> FlatAnswer:
+    """A whole answer of the gateway; token counts are those of when it was made, null if its provider said none."""
     chat = ChatResponse(body)
     usage = chat.usage
     return {
@@ -112,8 +136,38 @@ def flat(body: JsonObject, provenance: Provenance) -> JsonObject:
         "prompt_tokens": usage.prompt_tokens if usage else None,
         "completion_tokens": usage.completion_tokens if usage else None,
         "cost_usd": float(provenance.cost_usd or 0),
-        "model": provenance.model,
+        "model": provenance.model or "",
         "provider": provenance.provider,
         "cached": provenance.is_cached,
         "request_id": provenance.request_id,
     }
+
+
+ROUTES = (
+    Route(
+        id="completePrompt",
+        method="POST",
+        path="/api/v1/llm/completion",
+        tag=TAG,
+        summary="Answer a prompt",
+        role=Role.CALLER,
+        body=PromptRequest,
+        example={"prompt": "Why is the sky blue?", "max_tokens": 64, "user_id": "student-7"},
+        answer=FlatAnswer,
+        asks_a_model=True,
+        handler=complete,
+    ),
+    Route(
+        id="completeMessages",
+        method="POST",
+        path="/api/v1/llm/chat",
+        tag=TAG,
+        summary="Answer messages",
+        role=Role.CALLER,
+        body=MessagesRequest,
+        example={"messages": QUESTION, "max_tokens": 64, "user_id": "student-7"},
+        answer=FlatAnswer,
+        asks_a_model=True,
+        handler=complete,
+    ),
+)

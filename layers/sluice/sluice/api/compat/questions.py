@@ -1,19 +1,58 @@
-"""What POST /api/v1/questions/generate does."""
+"""Interview questions: POST /api/v1/questions/generate."""
 
-from typing import cast
+from typing import Annotated, TypedDict, cast
 
-from sluice.api.compat.genai.answers import TaskAnswer, account, named
-from sluice.api.compat.genai.requests import TaskInputs
-from sluice.chat import JsonObject
-from sluice.gateway.request import RequestContext
-from sluice.tasks.running import Runner, TaskRequest
-from sluice.tenants.principal import Principal
+from pydantic import Field
+
+from sluice.api.compat.task_account import TaskAccount, TaskInputs, account, named
+from sluice.api.route import Call, Reply, Route
+from sluice.tasks.running import TaskRequest
+from sluice.tenants.tenant import Role
 
 _TASK = "question_generation"
 
 
-def generated(runner: Runner, request: TaskInputs, principal: Principal, context: RequestContext) -> TaskAnswer:
-    """Exactly as many questions as are asked for. Raises InvalidAnswerError as the task does."""
+class InterviewQuestion(TypedDict):
+    """A question, the topic it belongs to, and what a good answer to it says."""
+
+    question: str
+    category: str
+    expected_points: list[str]
+
+
+class FoundQuestions(TypedDict):
+    """The output of the task."""
+
+    questions: Annotated[list[InterviewQuestion], Field(min_length=1)]
+    from_bank: Annotated[int, Field(description="How many of them no model was asked for.")]
+    rejected: Annotated[int, Field(description="How many of the model's were no good.")]
+
+
+class InterviewQuestions(TaskAccount, FoundQuestions):
+    """Exactly as many questions as were asked for, no two of them the same."""
+
+
+def generate_questions(call: Call[TaskInputs]) -> Reply[InterviewQuestions]:
+    """POST /api/v1/questions/generate. Raises InvalidAnswerError as the task does."""
     with named("role"):
-        result = runner.run(_TASK, TaskRequest(inputs=request.inputs), principal, context)
-    return TaskAnswer({**cast("JsonObject", result.body["output"]), **account(result)}, result.provenance)
+        asked = TaskRequest(inputs=call.body.inputs)
+        result = call.app.task_runner.run(_TASK, asked, call.principal, call.context)
+    found = cast("FoundQuestions", result.body["output"])
+    return Reply({**found, **account(result)}, result.provenance)
+
+
+ROUTES = (
+    Route(
+        id="generateQuestions",
+        method="POST",
+        path="/api/v1/questions/generate",
+        tag="Interviews",
+        summary="Find or write interview questions",
+        role=Role.CALLER,
+        body=TaskInputs,
+        task=_TASK,
+        answer=InterviewQuestions,
+        asks_a_model=True,
+        handler=generate_questions,
+    ),
+)

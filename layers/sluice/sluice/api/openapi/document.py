@@ -3,28 +3,15 @@
 from functools import cache
 from typing import Any
 
-from sluice.api import keys, tenants
-from sluice.api.openapi import chat, conversations, genai, operations, questions, tasks, usage
-from sluice.api.openapi.operation import Operation
-from sluice.api.openapi.problems import PROBLEMS, Error
+from sluice.api.openapi.problems import PROBLEMS
 from sluice.api.openapi.schemas import query_parameters, schemas
-from sluice.api.responses import to_json
+from sluice.api.responses import Error
+from sluice.api.route import AnyRoute
+from sluice.api.routes import ROUTES
 from sluice.catalog import SHARED
 from sluice.chat import JsonObject
 from sluice.tasks.fields import object_schema
 from sluice.tasks.task import read_task
-
-OPERATIONS: tuple[Any, ...] = (
-    *chat.OPERATIONS,
-    *conversations.OPERATIONS,
-    *tasks.OPERATIONS,
-    *genai.OPERATIONS,
-    *questions.OPERATIONS,
-    *usage.OPERATIONS,
-    *operations.OPERATIONS,
-    *tenants.ROUTES,
-    *keys.ROUTES,
-)
 
 _TAGS = {
     "Chat": "Ask a model, and see which there are.",
@@ -56,20 +43,14 @@ _HEADERS = {
 
 
 @cache
-def document_json() -> bytes:
-    """The document in UTF-8. Put together once per process, when somebody asks for it."""
-    return to_json(document())
-
-
 def document() -> JsonObject:
-    """The document."""
-    of_types, named = schemas([Error, *(each for operation in OPERATIONS for each in _types(operation))])
+    """The document. Put together once per process, when somebody asks for it."""
+    of_types, named = schemas([Error, *(each for route in ROUTES for each in _types(route))])
     paths: JsonObject = {}
-    for operation in OPERATIONS:
+    for route in ROUTES:
         # A greedy parameter is API Gateway's own.
-        path = operation.path.replace("+}", "}")
-        paths.setdefault(path, {})[operation.method.lower()] = _operation(operation, of_types, named)
-    queries = {operation.query.__name__ for operation in OPERATIONS if operation.query}
+        paths.setdefault(route.path.replace("+}", "}"), {})[route.method.lower()] = _operation(route, of_types, named)
+    queries = {route.query.__name__ for route in ROUTES if route.query}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -107,36 +88,44 @@ def document() -> JsonObject:
     }
 
 
-def _types(operation: Any) -> list[Any]:
-    """All types that describe it."""
-    return [each for each in (operation.query, operation.body, operation.answer, *operation.events) if each is not None]
+def body_example(route: AnyRoute) -> JsonObject | None:
+    """A body that the route takes, None if it takes none."""
+    if route.task is None:
+        return route.example
+    return read_task(SHARED / "tasks" / f"{route.task}.toml").file.examples[0].inputs
 
 
-def _operation(operation: Operation, of_types: dict[Any, JsonObject], named: dict[str, JsonObject]) -> JsonObject:
+def _types(route: AnyRoute) -> list[Any]:
+    """All types that describe a route. A task's inputs are described by its file."""
+    body = None if route.task else route.body
+    return [each for each in (route.query, body, route.answer, *route.events) if each is not None]
+
+
+def _operation(route: AnyRoute, of_types: dict[Any, JsonObject], named: dict[str, JsonObject]) -> JsonObject:
     described: JsonObject = {
-        "operationId": operation.id,
-        "tags": [operation.tag],
-        "summary": operation.summary,
-        "security": [{_SECURITY: [str(operation.role)]}] if operation.role else [],
-        "responses": _responses(operation, of_types),
+        "operationId": route.id,
+        "tags": [route.tag],
+        "summary": route.summary,
+        "security": [{_SECURITY: [str(route.role)]}] if route.role else [],
+        "responses": _responses(route, of_types),
     }
-    if operation.description:
-        described["description"] = operation.description
-    if parameters := _parameters(operation, named):
+    if route.description:
+        described["description"] = route.description
+    if parameters := _parameters(route, named):
         described["parameters"] = parameters
-    if content := _body(operation, of_types):
+    if route.body is not None:
+        content = {"schema": _body(route, of_types), "example": body_example(route)}
         described["requestBody"] = {"required": True, "content": {"application/json": content}}
     return described
 
 
-def _body(operation: Operation, of_types: dict[Any, JsonObject]) -> JsonObject | None:
-    if operation.task is not None:
-        task = read_task(SHARED / "tasks" / f"{operation.task}.toml").file
-        return {"schema": object_schema(task.inputs), "example": task.examples[0].inputs}
-    return None if operation.body is None else {"schema": of_types[operation.body], "example": operation.example}
+def _body(route: AnyRoute, of_types: dict[Any, JsonObject]) -> JsonObject:
+    if route.task is None:
+        return of_types[route.body]
+    return object_schema(read_task(SHARED / "tasks" / f"{route.task}.toml").file.inputs)
 
 
-def _parameters(operation: Operation, named: dict[str, JsonObject]) -> list[JsonObject]:
+def _parameters(route: AnyRoute, named: dict[str, JsonObject]) -> list[JsonObject]:
     in_path = [
         {
             "name": name,
@@ -146,14 +135,14 @@ def _parameters(operation: Operation, named: dict[str, JsonObject]) -> list[Json
             "schema": {"type": "string", "minLength": 1},
             "example": parameter.example,
         }
-        for name, parameter in operation.parameters.items()
+        for name, parameter in route.parameters.items()
     ]
-    return in_path + (query_parameters(operation.query, named) if operation.query else [])
+    return in_path + (query_parameters(route.query, named) if route.query else [])
 
 
-def _event(operation: Operation, of_types: dict[Any, JsonObject]) -> JsonObject:
+def _event(route: AnyRoute, of_types: dict[Any, JsonObject]) -> JsonObject:
     """One event of a stream. OpenAPI 3.1 has no words for a sequence of them; this is how 3.2 describes each."""
-    content: JsonObject = {"anyOf": [of_types[each] for each in (*operation.events, Error)]}
+    content: JsonObject = {"anyOf": [of_types[each] for each in (*route.events, Error)]}
     written: JsonObject = {"type": "string", "contentMediaType": "application/json", "contentSchema": content}
     return {
         "description": "One event.",
@@ -163,14 +152,14 @@ def _event(operation: Operation, of_types: dict[Any, JsonObject]) -> JsonObject:
     }
 
 
-def _responses(operation: Operation, of_types: dict[Any, JsonObject]) -> JsonObject:
-    content: JsonObject = {"application/json": {"schema": of_types[operation.answer]}}
-    if operation.events:
-        content["text/event-stream"] = {"schema": _event(operation, of_types)}
-    answer: JsonObject = {"description": operation.status.phrase, "content": content}
-    if operation.asks_a_model:
+def _responses(route: AnyRoute, of_types: dict[Any, JsonObject]) -> JsonObject:
+    content: JsonObject = {"application/json": {"schema": of_types[route.answer]}}
+    if route.events:
+        content["text/event-stream"] = {"schema": _event(route, of_types)}
+    answer: JsonObject = {"description": route.status.phrase, "content": content}
+    if route.asks_a_model:
         answer["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in _HEADERS}
     problems = {
-        str(status): {"$ref": f"#/components/responses/{PROBLEMS[status].name}"} for status in operation.error_statuses
+        str(status): {"$ref": f"#/components/responses/{PROBLEMS[status].name}"} for status in route.error_statuses
     }
-    return {str(operation.status.value): answer} | problems
+    return {str(route.status.value): answer} | problems

@@ -3,23 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sluice.api.openapi.operation import Shown
 from sluice.chat import JsonObject
-
-
-class ErrorDetails(Shown):
-    """What was wrong, and what would be right. `param` is the field, if there is one."""
-
-    message: str
-    type: str
-    param: str | None
-    code: str | None
-
-
-class Error(Shown):
-    """OpenAI's error envelope."""
-
-    error: ErrorDetails
 
 
 @dataclass(frozen=True, slots=True)

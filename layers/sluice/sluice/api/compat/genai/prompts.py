@@ -1,12 +1,76 @@
-"""Prompt types: the tasks for operations that one text is enough for."""
+"""Prompt types, the tasks for operations that one text is enough for: /api/v1/genai/prompts."""
 
+from typing import Annotated, Literal, TypedDict
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from sluice.api.compat.genai.validation import CheckedPrompt, PromptReport, check_as_input, fill
+from sluice.api.route import Call, Route
 from sluice.chat import JsonObject
 from sluice.errors import InvalidRequestError
+from sluice.gateway.request import guard_modes
 from sluice.tasks.fields import JsonField, StringField, object_schema
 from sluice.tasks.library import Library
 from sluice.tasks.task import Task
+from sluice.tenants.tenant import Role
 
+TAG = "Operations assistant"
 _GROUP = "operations"
+
+
+class PromptCheck(BaseModel):
+    """The body of POST prompts/validate: a template, and what its variables hold.
+
+    With a `prompt_type`, it is a prompt that is to be sent to POST custom as it is.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    prompt: Annotated[str, Field(max_length=50_000)]
+    variables: Annotated[dict[str, JsonValue], Field(max_length=50)] = Field(default_factory=dict)
+    prompt_type: Annotated[str, Field(max_length=64)] | None = None
+
+
+class PromptType(TypedDict):
+    """A task that one text is enough for; `prompt_is` names the input that the prompt becomes.
+
+    The task's own route takes its other inputs too.
+    """
+
+    prompt_type: str
+    description: str
+    prompt_is: str
+    output_format: Literal["text", "json"]
+    input_schema: JsonObject
+
+
+class PromptTypes(TypedDict):
+    """The types of prompts."""
+
+    object: Literal["list"]
+    data: list[PromptType]
+
+
+def list_prompt_types(call: Call) -> PromptTypes:
+    """GET /api/v1/genai/prompts/types."""
+    types = types_by_name(call.app.task_library).values()
+    return {"object": "list", "data": [_shown(task, main) for task, main in types]}
+
+
+def validate_prompt(call: Call[PromptCheck]) -> CheckedPrompt:
+    """POST /api/v1/genai/prompts/validate."""
+    asked, found = call.body, PromptReport()
+    text: str | None = asked.prompt
+    if asked.prompt_type is None:
+        text = fill(asked.prompt, asked.variables, found)
+    elif asked.variables:
+        found.error("variables: must be left out with a prompt_type; a prompt is sent as it is.", "variables")
+    else:
+        task, main = prompt_type(call.app.task_library, asked.prompt_type)
+        check_as_input(asked.prompt, task, main, found)
+    if text is not None:
+        found.judge(text, guard_modes(call.principal.tenant), call.app.settings.prompt_max_characters)
+    return found.shown()
 
 
 def main_input(task: Task) -> str | None:
@@ -27,23 +91,42 @@ def prompt_type(library: Library, name: str) -> tuple[Task, str]:
     return types[name]
 
 
-def prompt_types(library: Library) -> JsonObject:
-    """All prompt types. `prompt_is` names the input that a prompt becomes; a task's own route takes the others too."""
-    return {
-        "object": "list",
-        "data": [
-            {
-                "prompt_type": task.name,
-                "description": task.file.description,
-                "prompt_is": main,
-                "output_format": task.file.output.format,
-                "input_schema": object_schema(task.file.inputs),
-            }
-            for task, main in types_by_name(library).values()
-        ],
-    }
-
-
 def types_by_name(library: Library) -> dict[str, tuple[Task, str]]:
     """The tasks that are prompt types, each with its main input."""
     return {task.name: (task, main) for task in library.shared() if (main := main_input(task))}
+
+
+def _shown(task: Task, main: str) -> PromptType:
+    return {
+        "prompt_type": task.name,
+        "description": task.file.description,
+        "prompt_is": main,
+        "output_format": task.file.output.format,
+        "input_schema": object_schema(task.file.inputs),
+    }
+
+
+ROUTES = (
+    Route(
+        id="genaiPromptTypes",
+        method="GET",
+        path="/api/v1/genai/prompts/types",
+        tag=TAG,
+        summary="List the types of prompts",
+        role=Role.CALLER,
+        answer=PromptTypes,
+        handler=list_prompt_types,
+    ),
+    Route(
+        id="genaiValidatePrompt",
+        method="POST",
+        path="/api/v1/genai/prompts/validate",
+        tag=TAG,
+        summary="Say what is wrong with a prompt",
+        role=Role.CALLER,
+        body=PromptCheck,
+        example={"prompt": "Explain {{ issue }}.", "variables": {"issue": "too many clients"}},
+        answer=CheckedPrompt,
+        handler=validate_prompt,
+    ),
+)

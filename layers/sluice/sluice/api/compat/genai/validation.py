@@ -3,11 +3,11 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypedDict
 
 from pydantic import JsonValue, TypeAdapter
 
-from sluice.chat import JsonObject, Message
+from sluice.chat import Message
 from sluice.errors import InvalidRequestError
 from sluice.guards.prompt import check_prompt
 from sluice.guards.rules import Mode
@@ -22,14 +22,30 @@ _MOST_ITEMS = 500
 _LARGEST = 1e308
 
 
+class PromptNote(TypedDict):
+    """Something about a prompt."""
+
+    message: str
+    param: str
+    code: str
+
+
+class CheckedPrompt(TypedDict):
+    """What is wrong with a prompt: `errors` keep it from being sent, `warnings` do not."""
+
+    valid: bool
+    errors: list[PromptNote]
+    warnings: list[PromptNote]
+
+
 @dataclass(frozen=True, slots=True)
 class PromptReport:
     """What was found: `errors` keep a prompt from being sent, `warnings` do not."""
 
-    errors: list[JsonObject] = field(default_factory=list)
-    warnings: list[JsonObject] = field(default_factory=list)
+    errors: list[PromptNote] = field(default_factory=list)
+    warnings: list[PromptNote] = field(default_factory=list)
 
-    def shown(self) -> JsonObject:
+    def shown(self) -> CheckedPrompt:
         """As the API shows it."""
         return {"valid": not self.errors, "errors": self.errors, "warnings": self.warnings}
 

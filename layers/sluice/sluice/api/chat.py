@@ -1,0 +1,112 @@
+"""Chat, as OpenAI's API has it: POST /v1/chat/completions, whole and streamed."""
+
+from typing import Annotated, Any, Literal, NotRequired, TypedDict, cast
+
+from pydantic import ConfigDict, Field, JsonValue, with_config
+
+from sluice.api.route import Call, EventStream, Reply, Route
+from sluice.chat import ChatRequest
+from sluice.tenants.tenant import Role
+
+TAG = "Chat"
+QUESTION: list[dict[str, Any]] = [{"role": "user", "content": "Why is the sky blue?"}]
+"""The messages of examples."""
+
+# What a provider says reaches the caller as it came: there may be more in it.
+_open = with_config(ConfigDict(extra="allow"))
+
+
+@_open
+class TokenUsage(TypedDict):
+    """Tokens as the provider counted them."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+@_open
+class ChatCompletionMessage(TypedDict):
+    """What the model said, or which tools it calls."""
+
+    role: NotRequired[str]
+    content: NotRequired[str | None]
+    tool_calls: NotRequired[list[dict[str, JsonValue]] | None]
+
+
+@_open
+class ChatCompletionChoice(TypedDict):
+    """One of `n` answers."""
+
+    index: int
+    message: ChatCompletionMessage
+    finish_reason: NotRequired[str | None]
+
+
+@_open
+class ChatCompletion(TypedDict):
+    """OpenAI's `chat.completion` object, as the provider sent it."""
+
+    id: str
+    object: Literal["chat.completion"]
+    created: Annotated[int, Field(description="Seconds since 1970.")]
+    model: str
+    choices: list[ChatCompletionChoice]
+    usage: NotRequired[TokenUsage | None]
+
+
+@_open
+class ChatCompletionChunkChoice(TypedDict):
+    """What is new of one of `n` answers."""
+
+    index: int
+    delta: dict[str, JsonValue]
+    finish_reason: NotRequired[str | None]
+
+
+@_open
+class ChatCompletionChunk(TypedDict):
+    """OpenAI's `chat.completion.chunk` object: the `data` of one event. The last event is `data: [DONE]`."""
+
+    id: str
+    object: Literal["chat.completion.chunk"]
+    created: Annotated[int, Field(description="Seconds since 1970.")]
+    model: str
+    choices: list[ChatCompletionChunkChoice]
+    usage: NotRequired[TokenUsage | None]
+
+
+def create_completion(call: Call[ChatRequest]) -> Reply[ChatCompletion] | EventStream:
+    """POST /v1/chat/completions."""
+    gateway = call.app.gateway
+    if call.body.stream:
+        streamed = gateway.stream(call.body, call.principal, call.context)
+        values = (chunk.body for chunk in streamed.chunks)
+        return EventStream(values, streamed.provenance, streamed.chunks.close)
+    answer = gateway.complete(call.body, call.principal, call.context)
+    return Reply(cast("ChatCompletion", answer.body), answer.provenance)
+
+
+ROUTES = (
+    Route(
+        id="createChatCompletion",
+        method="POST",
+        path="/v1/chat/completions",
+        tag=TAG,
+        summary="Answer a chat",
+        description=(
+            "OpenAI's API: any OpenAI client works with `/v1` as its base URL. Fields that Sluice does not know reach "
+            "the provider as they are. `model` is a model's name or alias, or `auto`, which lets the router choose. "
+            "`metadata.conversation_id` continues a conversation, `metadata.user` keeps usage apart; neither is passed "
+            "on. `Cache-Control: no-cache` asks for a new answer. With `stream` the answer is server-sent events; an "
+            'error after the first one is an event of its own, `data: {"error": ...}`, and no `[DONE]` follows it.'
+        ),
+        role=Role.CALLER,
+        body=ChatRequest,
+        example={"model": "auto", "messages": QUESTION, "max_tokens": 64},
+        answer=ChatCompletion,
+        events=(ChatCompletionChunk,),
+        asks_a_model=True,
+        handler=create_completion,
+    ),
+)

@@ -1,0 +1,37 @@
+"""All routes of the API. Functions import their own: this is for what speaks of all of them."""
+
+from sluice.api import (
+    chat,
+    conversations,
+    description,
+    keys,
+    models,
+    providers,
+    task_versions,
+    tasks,
+    tenants,
+    usage,
+)
+from sluice.api.compat import groq, llm, questions
+from sluice.api.compat.genai import answers, prompts, sessions, status
+from sluice.api.route import AnyRoute
+
+ROUTES: tuple[AnyRoute, ...] = (
+    *chat.ROUTES,
+    *models.ROUTES,
+    *llm.ROUTES,
+    *description.ROUTES,
+    *conversations.ROUTES,
+    *tasks.ROUTES,
+    *task_versions.ROUTES,
+    *answers.ROUTES,
+    *sessions.ROUTES,
+    *prompts.ROUTES,
+    *status.ROUTES,
+    *questions.ROUTES,
+    *usage.ROUTES,
+    *groq.ROUTES,
+    *providers.ROUTES,
+    *tenants.ROUTES,
+    *keys.ROUTES,
+)
