@@ -126,6 +126,8 @@ def test_a_tenant_is_made_with_all_it_owns_and_listed(keys: Keys) -> None:
         "guard_modes": {"personal-email": "block", "prompt-oversized": "off"},
         "allowed_models": ["auto", "llama-3.1-8b-instant"],
         "cache_ttl_seconds": 60,
+        "cache_policy": "all",
+        "fallbacks": {"llama-3.3-70b-versatile": ["llama-3.1-8b-instant"]},
     }
     made = keys.send("POST", "/v1/tenants", wanted)
     assert made.status == 201

@@ -3,6 +3,8 @@
 from collections import Counter
 from typing import Any
 
+import httpx
+
 from tests.chat_server import serving
 from tests.conftest import Aws
 from tests.credentials import gateway, model
@@ -45,3 +47,22 @@ def test_two_keys_of_one_model_share_its_load(aws: Aws, fake: FakeProvider) -> N
         body = {"model": "auto", "messages": [{"role": "user", "content": "Hello."}]}
         used = Counter(chat.post({**body, "seed": seed}).headers["x-sluice-deployment"] for seed in range(16))
         assert min(used["one#small"], used["two#small"]) >= 6
+
+
+def test_a_model_s_chain_is_shown_and_a_tenant_s_replaces_it(aws: Aws, fake: FakeProvider) -> None:
+    models = {"large": model("smart", fallbacks=["small"], aliases=["big"]), "small": model(), "other": model()}
+    aws.set_credentials(gateway(fake, "one", models=models))
+
+    def shown(name: str, key: str) -> Any:
+        headers = {"authorization": f"Bearer {key}"}
+        return httpx.get(f"{chat.base_url}/models/{name}", headers=headers, timeout=10).json()["fallbacks"]
+
+    with serving(aws) as chat:
+        own = chat.tenant("own", fallbacks={"large": ["other"]}, cache_policy="off")
+        none = chat.tenant("none", fallbacks={"large": []})
+        assert shown("large", chat.api_key) == shown("big", chat.api_key) == ["small", "other"]
+        assert (shown("large", own), shown("large", none), shown("auto", own)) == (["other"], [], [])
+        fake.add_fault("500", times=None, model="large")
+        body = {"model": "large", "messages": [{"role": "user", "content": "Hello."}]}
+        answer = chat.post(body, api_key=own)
+        assert (answer.headers["x-sluice-model"], answer.headers["x-sluice-cache"]) == ("other", "skipped")

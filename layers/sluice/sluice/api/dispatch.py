@@ -74,6 +74,7 @@ class Api:
         self, route: AnyRoute, request: Request, parameters: Mapping[str, str], request_id: str
     ) -> Call[Any, Any]:
         """The request as the route's handler wants it: first who sent it, then what it says."""
+        directives = request.headers.get("cache-control", "").lower()
         deadline = Deadline.of_request(self._app.settings.request_timeout_s, request.remaining_s)
         return Call(
             app=self._app,
@@ -83,7 +84,8 @@ class Api:
             body=None if route.body is None else _body(request.body, route.body),
             request_id=request_id,
             deadline=deadline,
-            skips_cache="no-cache" in request.headers.get("cache-control", "").lower(),
+            skips_cache="no-cache" in directives,
+            no_store="no-store" in directives,
         )
 
     def _caller(self, route: AnyRoute, request: Request) -> Principal | None:

@@ -10,6 +10,7 @@ from sluice.catalog import Tier
 from sluice.chat import AUTO
 from sluice.errors import NotFoundError
 from sluice.providers.registry import ListedModel
+from sluice.routing.plan import RoutingPolicy, chain
 from sluice.tenants.tenant import Role
 
 _TAG = "Chat"
@@ -30,6 +31,12 @@ class Model(TypedDict):
     aliases: Annotated[list[str], Field(description="Other names of it.")]
 
 
+class ModelWithChain(Model):
+    """A model, and those that stand in for it when its quota is gone or its provider fails, best first."""
+
+    fallbacks: list[str]
+
+
 class Models(TypedDict):
     """The models that the key's tenant may use, after `auto`."""
 
@@ -43,7 +50,7 @@ def list_models(call: Call) -> Models:
     return {"object": "list", "data": [*_automatic(models), *map(_listed, models)]}
 
 
-def get_model(call: Call) -> Model:
+def get_model(call: Call) -> ModelWithChain:
     """GET /v1/models/{id}: the one that has this id or alias, or "auto"; else NotFoundError."""
     name, models = call.path["id"], _models(call)
     if name == AUTO:
@@ -51,13 +58,19 @@ def get_model(call: Call) -> Model:
     else:
         found = [_listed(model) for model in models if name == model.id or name in model.aliases]
     if found:
-        return found[0]
+        return {**found[0], "fallbacks": [] if name == AUTO else _chain(call, name)}
     raise NotFoundError(f"There is no model {name!r}.", param="model", code="model_not_found")
 
 
 def _models(call: Call) -> list[ListedModel]:
     """The models that the caller's tenant may use."""
     return call.app.registry().models(call.principal.tenant.allowed_models)
+
+
+def _chain(call: Call, name: str) -> list[str]:
+    registry, tenant = call.app.registry(), call.principal.tenant
+    policy = RoutingPolicy(allowed_models=tenant.allowed_models, chains=tenant.fallbacks)
+    return chain(registry.deployments_for(name), registry, policy)
 
 
 def _listed(model: ListedModel) -> Model:
@@ -111,7 +124,7 @@ ROUTES = (
         summary="Show a model",
         role=Role.CALLER,
         parameters={"id": PathParameter("The id or an alias of a model. It may have slashes.", "llama-3.1-8b-instant")},
-        answer=Model,
+        answer=ModelWithChain,
         handler=get_model,
     ),
 )

@@ -24,7 +24,8 @@ _OF_EVERY_ROUTE = frozenset({429, 500, 502, 503, 504})
 class Call[Body = None, Query = None]:
     """A request to a route, checked as the route declares: who sent it, and what it says.
 
-    `path` holds the path's parameters, decoded. `skips_cache`: the caller wants a new answer.
+    `path` holds the path's parameters, decoded. `skips_cache`: the caller wants a new answer; `no_store`:
+    none that is kept.
     """
 
     app: "App"
@@ -35,6 +36,7 @@ class Call[Body = None, Query = None]:
     request_id: str
     deadline: "Deadline"
     skips_cache: bool
+    no_store: bool = False
 
     @property
     def principal(self) -> Principal:
@@ -48,7 +50,7 @@ class Call[Body = None, Query = None]:
         """What the gateway has to know of the request beside its body."""
         from sluice.gateway.request import RequestContext
 
-        return RequestContext(self.request_id, self.deadline, skip_cache=self.skips_cache)
+        return RequestContext(self.request_id, self.deadline, skip_cache=self.skips_cache, no_store=self.no_store)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from sluice.api.route import Call, Route
 from sluice.money import NANOUSD_PER_USD
-from sluice.tenants.tenant import GuardMode, Role
+from sluice.tenants.tenant import CachePolicyName, GuardMode, Role
 from sluice.tenants.tenant import Tenant as TenantRecord
 
 TAG = "Tenants and keys"
@@ -32,6 +32,10 @@ class NewTenant(BaseModel):
     guard_modes: Annotated[dict[_RuleId, GuardMode], Field(max_length=200)] = {}
     allowed_models: Annotated[tuple[_ModelName, ...], Field(min_length=1, max_length=200)] | None = None
     cache_ttl_seconds: Annotated[int, Field(ge=0, le=_YEAR_S)] | None = None
+    cache_policy: CachePolicyName | None = None
+    fallbacks: Annotated[
+        dict[_ModelName, Annotated[tuple[_ModelName, ...], Field(max_length=20)]], Field(max_length=200)
+    ] = {}
 
     def to_record(self) -> TenantRecord:
         """The tenant as it is stored."""
@@ -43,6 +47,8 @@ class NewTenant(BaseModel):
             guard_modes=self.guard_modes,
             allowed_models=self.allowed_models,
             cache_ttl_s=self.cache_ttl_seconds,
+            cache_policy=self.cache_policy,
+            fallbacks=self.fallbacks,
         )
 
 
@@ -67,6 +73,8 @@ class Tenant(TypedDict):
     ]
     allowed_models: list[str] | None
     cache_ttl_seconds: int | None
+    cache_policy: Annotated[CachePolicyName | None, Field(description="Who shares answers; null: as the stack says.")]
+    fallbacks: Annotated[dict[str, list[str]], Field(description="Models that stand in for a model, best first.")]
     created_at: Annotated[int, Field(description="Seconds since 1970.")]
 
 
@@ -104,6 +112,8 @@ def _shown(tenant: TenantRecord) -> Tenant:
         "guard_modes": dict(tenant.guard_modes),
         "allowed_models": None if tenant.allowed_models is None else list(tenant.allowed_models),
         "cache_ttl_seconds": tenant.cache_ttl_s,
+        "cache_policy": tenant.cache_policy,
+        "fallbacks": {model: list(names) for model, names in tenant.fallbacks.items()},
         "created_at": tenant.created_at,
     }
 

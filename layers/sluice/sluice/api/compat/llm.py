@@ -120,7 +120,8 @@ class FlatAnswer(TypedDict):
 
 def complete(call: Call[PromptRequest] | Call[MessagesRequest]) -> Reply[FlatAnswer]:
     """POST /api/v1/llm/completion and /chat."""
-    context = replace(call.context, skip_cache=call.skips_cache or call.body.skip_cache)
+    skip_cache = call.skips_cache or call.body.skip_cache
+    context = replace(call.context, skip_cache=skip_cache, is_prompt_fixed=True)
     with call.body.naming_its_fields():
         answer = call.app.gateway.complete(call.body.to_chat(), call.principal, context)
     return Reply(_flat(answer.body, answer.provenance), answer.provenance)
