@@ -1,7 +1,7 @@
 """Guard rules: data in shared/guards/, compiled into linear-time automata.
 
 A rule fires when the weights of its signals reach its threshold; a signal is one sign in several wordings, counted
-once. All patterns are matched together, in a time linear in the text: docs/decisions/guard-rules-are-data.md.
+once. All patterns are matched together, in a time linear in the text: docs/decisions/0003-guard-rules-are-data.md.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Whatever speaks OpenAI's chat protocol, directly over httpx (docs/decisions/openai-compatible-on-httpx.md)."""
+"""Whatever speaks OpenAI's chat protocol, directly over httpx (docs/decisions/0002-openai-compatible-on-httpx.md)."""
 
 import math
 import time

@@ -3,8 +3,9 @@
 bank                                                        question
 <tenant>#<version>#<role>#<difficulty>#<category>           hash of the question's text
 
-Each tenant has banks of its own, and each version of the task: docs/decisions/each-tenant-has-its-own-question-bank.md.
-A question is put once and never changed. The same one put twice at once is one item.
+Each tenant has banks of its own, and each version of the task: see
+docs/decisions/0016-each-tenant-has-its-own-question-bank.md. A question is put once and never changed. The same one put
+twice at once is one item.
 """
 
 import hashlib

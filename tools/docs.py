@@ -1,0 +1,183 @@
+"""The tables of the documentation that repeat what code and data say. `python -m tools.docs` writes them.
+
+A page holds a table between two comments, `<!-- tasks -->` and `<!-- /tasks -->`; what stands between them is replaced.
+A test holds the pages equal to what would be written.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from sluice.api.openapi.document import document
+from sluice.catalog import SHARED, catalog
+from sluice.guards.rules import PROMPT_EMPTY, PROMPT_OVERSIZED, rules
+from sluice.tasks.task import read_task
+from tools import template
+from tools.processes import ROOT
+
+DECISIONS = ROOT / "docs" / "decisions"
+STATUS = re.compile(r"(?m)^(Accepted|Superseded by \[\d{4}\]\(\d{4}-[a-z0-9-]+\.md\)), (\d{4}-\d\d-\d\d)\b")
+
+_TITLE = re.compile(r"# (\d{4})\. (.+)")
+_BLOCK = re.compile(r"(?s)(<!-- ([a-z]+) -->\n).*?(<!-- /\2 -->)")
+
+# Rules that count rather than match, so that no file in shared/guards can hold them.
+_COUNTING_RULES = {
+    PROMPT_EMPTY: "The last user message has no content",
+    PROMPT_OVERSIZED: "The messages have more characters than `PROMPT_MAX_CHARACTERS`",
+}
+
+
+def pages() -> list[Path]:
+    """Every page of the documentation."""
+    return [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def written(page: str) -> str:
+    """The text of a page with its tables as they should be; ValueError for a table that there is none of."""
+
+    def block(found: re.Match[str]) -> str:
+        opening, name, closing = found.groups()
+        if name not in TABLES:
+            raise ValueError(f"there is no table {name!r}, only {', '.join(TABLES)}")
+        return f"{opening}\n{TABLES[name]()}\n\n{closing}"
+
+    return _BLOCK.sub(block, page)
+
+
+def routes() -> str:
+    """The API's routes by subject, from its own description."""
+    described = document()
+    rows: dict[str, list[tuple[str, str, str]]] = {tag["name"]: [] for tag in described["tags"]}
+    for path, methods in described["paths"].items():
+        for method, operation in methods.items():
+            needed = [scope for scheme in operation["security"] for scopes in scheme.values() for scope in scopes]
+            text = ". ".join(filter(None, (operation["summary"], operation.get("description"))))
+            rows[operation["tags"][0]].append((f"`{method.upper()} {path}`", ", ".join(needed) or "anybody", text))
+    return "\n\n".join(
+        f"**{tag['name']}.** {tag['description']}\n\n{_table(('route', 'role', 'what it does'), rows[tag['name']])}"
+        for tag in described["tags"]
+    )
+
+
+def parameters() -> str:
+    """The parameters of template.yaml."""
+    return _table(
+        ("parameter", "default", "meaning"),
+        (
+            (f"`{name}`", f"`{found['Default']}`" if found["Default"] != "" else "", _line(found["Description"]))
+            for name, found in template.load()["Parameters"].items()
+        ),
+    )
+
+
+def tasks() -> str:
+    """The tasks, by group and name."""
+    found = [read_task(path) for path in sorted((SHARED / "tasks").glob("*.toml"))]
+    return _table(
+        ("task", "group", "what it does", "answers with"),
+        (
+            (f"`{task.name}`", task.file.group, task.file.description, _format(task.file.output.format))
+            for task in sorted(found, key=lambda task: (task.file.group, task.name))
+        ),
+    )
+
+
+def guards() -> str:
+    """The guard rules, the blocking ones first."""
+    rows = [(f"`{name}`", "block", "prompt", said) for name, said in _COUNTING_RULES.items()]
+    rows += [
+        (f"`{rule.id}`", str(rule.mode), " and ".join(sorted(rule.applies, reverse=True)), rule.description)
+        for rule in sorted(rules(), key=lambda rule: rule.mode)
+    ]
+    return _table(("rule", "mode", "reads", "fires on"), rows)
+
+
+def providers() -> str:
+    """The rows of shared/providers.toml."""
+    return _table(
+        ("provider", "adapter", "time-out", "where it is"),
+        (
+            (f"`{row.name}`", row.adapter, f"{row.timeout_s:g} s", _where(row.adapter, row.base_url))
+            for row in catalog().providers.values()
+        ),
+    )
+
+
+def models() -> str:
+    """The models of shared/models.toml, with their limits for each credential."""
+    return _table(
+        ("model", "provider", "tier", "context window", "limits of a credential", "also called"),
+        (
+            (
+                f"`{model.id}`",
+                f"`{model.provider}`",
+                str(model.tier) if model.serves is None or model.serves else "by name only",
+                f"{model.context_window:,}",
+                ", ".join(f"{capacity:,} {_words(name)}" for name, capacity in model.limits.items()),
+                ", ".join(f"`{alias}`" for alias in model.aliases),
+            )
+            for model in catalog().models
+        ),
+    )
+
+
+def replacements() -> str:
+    """Models that are gone, and what answers to their names."""
+    return _table(
+        ("asked for", "answered by"), ((f"`{name}`", f"`{model}`") for name, model in catalog().replacements.items())
+    )
+
+
+def decisions() -> str:
+    """The decision records by number; ValueError for one without a title, a number, a status or a date."""
+    rows = []
+    for path in sorted(DECISIONS.glob("[0-9]*.md")):
+        text = path.read_text()
+        title, status = _TITLE.match(text), STATUS.search(text)
+        if title is None or status is None or not path.name.startswith(title[1]):
+            raise ValueError(f"{path.name} begins with '# <its number>. <title>' and 'Accepted, <date>', or should")
+        rows.append((f"[{title[1]}]({path.name})", title[2], status[1].lower(), status[2]))
+    return _table(("number", "decision", "status", "decided"), rows)
+
+
+TABLES: Mapping[str, Callable[[], str]] = {
+    table.__name__: table for table in (routes, parameters, tasks, guards, providers, models, replacements, decisions)
+}
+
+
+def main() -> None:
+    """Write all tables, and name the pages that changed."""
+    for page in pages():
+        before = page.read_text()
+        after = written(before)
+        if after != before:
+            page.write_text(after)
+            print(page.relative_to(ROOT))
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [head, ("---",) * len(head), *(tuple(_line(cell).replace("|", r"\|") for cell in row) for row in rows)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _format(output: str) -> str:
+    return {"json": "JSON"}.get(output, output)
+
+
+def _where(adapter: str, base_url: str | None) -> str:
+    if base_url is not None:
+        return base_url
+    return "the SDK knows" if adapter != "openai_compatible" else "`base_url` of the credential"
+
+
+def _words(limit: str) -> str:
+    return limit.replace("_per_", " a ").replace("_", " ")
+
+
+if __name__ == "__main__":
+    main()
