@@ -3,6 +3,7 @@
 from functools import cache
 from typing import Any
 
+from sluice import __version__
 from sluice.api.openapi.problems import PROBLEMS
 from sluice.api.openapi.schemas import query_parameters, schemas
 from sluice.api.responses import Error
@@ -35,7 +36,7 @@ _HEADERS = {
     "x-sluice-cache": ("`hit` or `miss`, or `skipped` when a new answer was asked for.", "miss"),
     "x-sluice-attempts": ("How many deployments were tried.", "1"),
     "x-sluice-cost-usd": ("What the answer cost, in dollars.", "0.0000021"),
-    "x-sluice-guard-flags": ("Guard rules that matched without blocking, separated by commas.", "email"),
+    "x-sluice-guard-flags": ("Guard rules that matched without blocking, separated by commas.", "personal-email"),
     "x-ratelimit-limit-requests": ("Requests that the caller has in a minute.", "100"),
     "x-ratelimit-remaining-requests": ("How many of them are left.", "99"),
     "x-ratelimit-reset-requests": ("When all of them are free again.", "59.2s"),
@@ -55,7 +56,7 @@ def document() -> JsonObject:
         "openapi": "3.1.0",
         "info": {
             "title": "Sluice",
-            "version": "1.0",
+            "version": __version__,
             "summary": "An LLM gateway that spends provider keys up to, and never past, their limits.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
