@@ -129,6 +129,10 @@ requirements: $(uv) ## Bring the pinned packages up to date
 	$(compile) requirements/ministack.in --output-file requirements/ministack.txt
 	$(compile) requirements/model.in --no-deps --output-file requirements/model.txt
 
+.PHONY: docs
+docs: .venv/.installed ## Write the tables of the documentation that repeat code and data
+	@$(python) -m tools.docs
+
 .PHONY: clean
 clean: ## Remove everything that was installed or built
 	rm -rf .venv .tools .local .aws-sam .hypothesis .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -1,4 +1,4 @@
-"""`python -m benchmarks [--quick] [section ...]`: measures Sluice on this machine and prints tables for README."""
+"""`python -m benchmarks [--quick] [section ...]`: measures Sluice on this machine and prints tables for docs."""
 
 import argparse
 import subprocess

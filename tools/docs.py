@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sluice.api.openapi.document import document
 from sluice.catalog import SHARED, catalog
-from sluice.guards.rules import PROMPT_EMPTY, PROMPT_OVERSIZED, rules
+from sluice.guards.rules import PROMPT_EMPTY, PROMPT_OVERSIZED, Direction, rules
 from sluice.tasks.task import read_task
 from tools import template
 from tools.processes import ROOT
@@ -26,6 +26,8 @@ _COUNTING_RULES = {
     PROMPT_EMPTY: "The last user message has no content",
     PROMPT_OVERSIZED: "The messages have more characters than `PROMPT_MAX_CHARACTERS`",
 }
+
+_READ = {Direction.PROMPT: "prompt", Direction.OUTPUT: "answer"}
 
 
 def pages() -> list[Path]:
@@ -60,6 +62,17 @@ def routes() -> str:
     )
 
 
+def headers() -> str:
+    """The headers of an answer that a model gave, from the API's description."""
+    return _table(
+        ("header", "what it says", "for example"),
+        (
+            (f"`{name}`", header["description"], f"`{header['example']}`" if "example" in header else "")
+            for name, header in document()["components"]["headers"].items()
+        ),
+    )
+
+
 def parameters() -> str:
     """The parameters of template.yaml."""
     return _table(
@@ -87,7 +100,12 @@ def guards() -> str:
     """The guard rules, the blocking ones first."""
     rows = [(f"`{name}`", "block", "prompt", said) for name, said in _COUNTING_RULES.items()]
     rows += [
-        (f"`{rule.id}`", str(rule.mode), " and ".join(sorted(rule.applies, reverse=True)), rule.description)
+        (
+            f"`{rule.id}`",
+            str(rule.mode),
+            " and ".join(_READ[each] for each in sorted(rule.applies, reverse=True)),
+            rule.description,
+        )
         for rule in sorted(rules(), key=lambda rule: rule.mode)
     ]
     return _table(("rule", "mode", "reads", "fires on"), rows)
@@ -142,7 +160,8 @@ def decisions() -> str:
 
 
 TABLES: Mapping[str, Callable[[], str]] = {
-    table.__name__: table for table in (routes, parameters, tasks, guards, providers, models, replacements, decisions)
+    table.__name__: table
+    for table in (routes, headers, parameters, tasks, guards, providers, models, replacements, decisions)
 }
 
 

@@ -1,4 +1,4 @@
-"""`make bench` runs, and prints what README shows. How fast anything was is not looked at."""
+"""`make bench` runs, and prints what docs/measurements.md shows. How fast anything was is not looked at."""
 
 import os
 import subprocess

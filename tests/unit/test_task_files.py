@@ -15,7 +15,6 @@ from tests.task_inputs import inputs_of
 
 FILES = sorted((SHARED / "tasks").glob("*.toml"))
 
-README = Path(__file__).parents[2] / "README.md"
 GUIDE = Path(__file__).parents[2] / "docs" / "tasks.md"
 
 few = settings(
@@ -29,15 +28,6 @@ def task(path: Path) -> Task:
 
 
 each_file = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-
-
-def test_the_tasks_are_those_that_readme_promises() -> None:
-    rows = re.findall(r"(?m)^\| `([a-z_]+)` \| (.+) \| (text|JSON) \|$", README.read_text())
-    assert {(name, said) for name, said, _ in rows} == {(path.stem, task(path).file.description) for path in FILES}
-    assert len(rows) == len(FILES)
-    for name, _, answers_with in rows:
-        output = task(SHARED / "tasks" / f"{name}.toml").file.output.format
-        assert answers_with.lower() == output
 
 
 def test_the_guide_s_example_is_a_task(tmp_path: Path) -> None:
