@@ -93,10 +93,18 @@ def test_every_room_function_and_table_is_on_the_map() -> None:
     rooms = [f"`{path.name}/`" for path in SOURCE.iterdir() if (path / "__init__.py").exists()]
     modules = [f"`{path.name}`" for path in SOURCE.glob("*.py") if path.name != "__init__.py"]
     pipeline = [f"gateway/{path.name}" for path in (SOURCE / "gateway").glob("*.py") if path.name != "__init__.py"]
-    functions = [f"| `{path.parent.name}` |" for path in (ROOT / "functions").glob("*/app.py")]
+    assert [name for name in (*rooms, *modules, *pipeline) if name not in text] == []
+    functions = {path.parent.name for path in (ROOT / "functions").glob("*/app.py")}
+    assert _first_cells(text, "function") == functions
     resources = template.load()["Resources"].items()
-    tables = [f"| `{name}` |" for name, resource in resources if resource["Type"] == "AWS::DynamoDB::Table"]
-    assert [name for name in (*rooms, *modules, *pipeline, *functions, *tables) if name not in text] == []
+    tables = {name for name, resource in resources if resource["Type"] == "AWS::DynamoDB::Table"}
+    assert _first_cells(text, "table") == tables
+
+
+def _first_cells(text: str, head: str) -> set[str]:
+    """The names in the first column of the table whose first column is called `head`."""
+    [table] = re.findall(rf"(?m)^\| {head} \|.*\n\| ---.*\n((?:\| .*\n)+)", text)
+    return set(re.findall(r"(?m)^\| `([^`]+)` \|", table))
 
 
 @each_page
