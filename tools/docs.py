@@ -7,6 +7,7 @@ A test holds the pages equal to what would be written.
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from sluice.api.openapi.document import document
 from sluice.catalog import SHARED, catalog
@@ -16,7 +17,9 @@ from tools import template
 from tools.processes import ROOT
 
 DECISIONS = ROOT / "docs" / "decisions"
-STATUS = re.compile(r"(?m)^(Accepted|Superseded by \[\d{4}\]\(\d{4}-[a-z0-9-]+\.md\)), (\d{4}-\d\d-\d\d)\b")
+_STATUS = re.compile(
+    r"(?m)^Accepted, (\d{4}-\d\d-\d\d)(?: \(.+\))?(?:; (superseded by \[\d{4}\]\(.+\.md\)), \d{4}-\d\d-\d\d)?$"
+)
 
 _TITLE = re.compile(r"# (\d{4})\. (.+)")
 _BLOCK = re.compile(r"(?s)(<!-- ([a-z]+) -->\n).*?(<!-- /\2 -->)")
@@ -78,7 +81,7 @@ def parameters() -> str:
     return _table(
         ("parameter", "default", "meaning"),
         (
-            (f"`{name}`", f"`{found['Default']}`" if found["Default"] != "" else "", _line(found["Description"]))
+            (f"`{name}`", f"`{found['Default']}`" if found["Default"] != "" else "", _meaning(found))
             for name, found in template.load()["Parameters"].items()
         ),
     )
@@ -152,10 +155,10 @@ def decisions() -> str:
     rows = []
     for path in sorted(DECISIONS.glob("[0-9]*.md")):
         text = path.read_text()
-        title, status = _TITLE.match(text), STATUS.search(text)
+        title, status = _TITLE.match(text), _STATUS.search(text)
         if title is None or status is None or not path.name.startswith(title[1]):
             raise ValueError(f"{path.name} begins with '# <its number>. <title>' and 'Accepted, <date>', or should")
-        rows.append((f"[{title[1]}]({path.name})", title[2], status[1].lower(), status[2]))
+        rows.append((f"[{title[1]}]({path.name})", title[2], status[2] or "accepted", status[1]))
     return _table(("number", "decision", "status", "decided"), rows)
 
 
@@ -178,6 +181,12 @@ def main() -> None:
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     lines = [head, ("---",) * len(head), *(tuple(_line(cell).replace("|", r"\|") for cell in row) for row in rows)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _meaning(parameter: Mapping[str, Any]) -> str:
+    choices = [str(value) for value in parameter.get("AllowedValues", ())]
+    listed = f" One of {', '.join(choices)}." if choices and choices != ["true", "false"] else ""
+    return f"{parameter['Description']}{listed}"
 
 
 def _line(text: str) -> str:

@@ -46,7 +46,7 @@ def test_a_decision_says_its_number_its_title_its_status_and_when(
     monkeypatch.setattr(docs, "DECISIONS", tmp_path)
     (tmp_path / "0001-a.md").write_text("# 0001. A is so\n\nAccepted, 2026-11-21\n\n**Context.** None.\n")
     (tmp_path / "0002-b.md").write_text(
-        "# 0002. B is so\n\nSuperseded by [0003](0003-c.md), 2026-11-22\n\n**Context.** None.\n"
+        "# 0002. B is so\n\nAccepted, 2026-11-22; superseded by [0003](0003-c.md), 2026-11-23\n\n**Context.** None.\n"
     )
     assert docs.decisions().splitlines()[2:] == [
         "| [0001](0001-a.md) | A is so | accepted | 2026-11-21 |",
