@@ -1,13 +1,13 @@
 """Routes as a function answers them, called as API Gateway's REST API calls it."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 from sluice.api.rest import lambda_handler
-from sluice.api.route import AnyRoute
+from sluice.api.route import Route
 from sluice.composition import App
 from tests.tenants import make_key, make_tenant
 
@@ -45,7 +45,7 @@ class RestAnswer:
 class RestFunction:
     """A function that answers some routes, and the API key that is sent unless another is."""
 
-    def __init__(self, routes: Sequence[AnyRoute], api_key: str = "") -> None:
+    def __init__(self, routes: Iterable[Route], api_key: str = "") -> None:
         self._routes = routes
         self.api_key = api_key
         self.restart()

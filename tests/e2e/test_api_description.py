@@ -26,7 +26,7 @@ from schemathesis.specs.openapi.checks import (
 from schemathesis.specs.openapi.schemas import OpenApiSchema
 
 from sluice.api.openapi.document import document
-from sluice.api.route import AnyRoute, Route
+from sluice.api.route import Route
 from sluice.api.routes import ROUTES
 from sluice.tenants.tenant import Role
 from tests.e2e.conftest import FAKE_MODEL
@@ -78,7 +78,7 @@ class Caller:
     def headers(self, role: Role | None) -> dict[str, str]:
         return {"authorization": f"Bearer {self.keys[role]}"} if role in self.keys else {}
 
-    def known_path_parameters(self, operation: AnyRoute) -> dict[str, str]:
+    def known_path_parameters(self, operation: Route) -> dict[str, str]:
         examples = {name: parameter.example for name, parameter in operation.parameters.items()}
         # Versions that are made up for one task must not answer the requests that are made up for another.
         other_task = {"name": "concept_explanation"} if "Version" in operation.id else {}
@@ -156,7 +156,7 @@ def is_excused(answer: Response) -> bool:
     ids=lambda each: each.id if isinstance(each, Route) else str(each),
 )
 def test_an_operation_answers_as_described(
-    operation: AnyRoute, mode: GenerationMode, schema: OpenApiSchema, caller: Caller
+    operation: Route, mode: GenerationMode, schema: OpenApiSchema, caller: Caller
 ) -> None:
     is_valid = mode.is_positive
     tested = schema.find_operation_by_id(operation.id)
@@ -203,7 +203,7 @@ def test_a_deployed_function_serves_it_too(stack: RunningStack) -> None:
 
 
 @pytest.mark.parametrize("operation", ROUTES, ids=lambda operation: operation.id)
-def test_an_operation_wants_the_role_it_is_said_to_want(operation: AnyRoute, caller: Caller) -> None:
+def test_an_operation_wants_the_role_it_is_said_to_want(operation: Route, caller: Caller) -> None:
     path = operation.path.replace("+}", "}").format_map(caller.known_path_parameters(operation))
 
     def status(role: Role | None) -> int:

@@ -8,7 +8,7 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from sluice.api.openapi.document import body_example, document
-from sluice.api.route import AnyRoute
+from sluice.api.route import Route
 from sluice.api.routes import ROUTES
 from tools import template
 
@@ -19,7 +19,7 @@ def _deployed_routes() -> set[tuple[str, str]]:
     return {(route.method, route.path) for name in functions for route in template.routes(source, name)}
 
 
-def _described(route: AnyRoute) -> Any:
+def _described(route: Route) -> Any:
     return document()["paths"][route.path.replace("+}", "}")][route.method.lower()]
 
 
@@ -38,7 +38,7 @@ def test_the_document_is_plain_json() -> None:
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.id)
-def test_an_operation_says_what_may_come_of_it(route: AnyRoute) -> None:
+def test_an_operation_says_what_may_come_of_it(route: Route) -> None:
     described = _described(route)
     responses = described["responses"]
     assert str(route.status.value) in responses
@@ -52,7 +52,7 @@ def test_an_operation_says_what_may_come_of_it(route: AnyRoute) -> None:
 
 
 @pytest.mark.parametrize("route", [each for each in ROUTES if each.body is not None], ids=lambda route: route.id)
-def test_an_operation_s_example_is_what_it_takes(route: AnyRoute) -> None:
+def test_an_operation_s_example_is_what_it_takes(route: Route) -> None:
     assert route.body is not None
     route.body.model_validate_json(json.dumps(body_example(route)), strict=True)
 

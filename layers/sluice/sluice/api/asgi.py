@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from sluice.api import sse
 from sluice.api.dispatch import Api, Request, StreamedResponse
-from sluice.api.route import AnyRoute
+from sluice.api.route import Route
 from sluice.api.streaming import iterate_in_thread
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ logger = Logger()
 class AsgiApp:
     """An ASGI app that answers some routes, each request in a thread of its own."""
 
-    def __init__(self, routes: Iterable[AnyRoute], app: "App") -> None:
+    def __init__(self, routes: Iterable[Route], app: "App") -> None:
         self._api = Api(routes, app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

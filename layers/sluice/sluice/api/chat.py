@@ -4,11 +4,12 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict, cast
 
 from pydantic import ConfigDict, Field, JsonValue, with_config
 
-from sluice.api.route import Call, EventStream, Reply, Route
+from sluice.api.route import Call, EventStream, Reply, Routes
 from sluice.chat import ChatRequest
 from sluice.tenants.tenant import Role
 
-TAG = "Chat"
+ROUTES = Routes("Chat")
+
 QUESTION: list[dict[str, Any]] = [{"role": "user", "content": "Why is the sky blue?"}]
 """The messages of examples."""
 
@@ -76,8 +77,22 @@ class ChatCompletionChunk(TypedDict):
     usage: NotRequired[TokenUsage | None]
 
 
-def create_completion(call: Call[ChatRequest]) -> Reply[ChatCompletion] | EventStream:
-    """POST /v1/chat/completions."""
+@ROUTES.post(
+    "/v1/chat/completions",
+    role=Role.CALLER,
+    example={"model": "auto", "messages": QUESTION, "max_tokens": 64},
+    events=(ChatCompletionChunk,),
+    asks_a_model=True,
+)
+def create_chat_completion(call: Call[ChatRequest]) -> Reply[ChatCompletion] | EventStream:
+    """Answer a chat.
+
+    OpenAI's API: any OpenAI client works with `/v1` as its base URL. Fields that Sluice does not know reach the
+    provider as they are. `model` is a model's name or alias, or `auto`, which lets the router choose.
+    `metadata.conversation_id` continues a conversation, `metadata.user` keeps usage apart; neither is passed on.
+    `Cache-Control: no-cache` asks for a new answer. With `stream` the answer is server-sent events; an error after
+    the first one is an event of its own, `data: {"error": ...}`, and no `[DONE]` follows it.
+    """
     gateway = call.app.gateway
     if call.body.stream:
         streamed = gateway.stream(call.body, call.principal, call.context)
@@ -85,28 +100,3 @@ def create_completion(call: Call[ChatRequest]) -> Reply[ChatCompletion] | EventS
         return EventStream(values, streamed.provenance, streamed.chunks.close)
     answer = gateway.complete(call.body, call.principal, call.context)
     return Reply(cast("ChatCompletion", answer.body), answer.provenance)
-
-
-ROUTES = (
-    Route(
-        id="createChatCompletion",
-        method="POST",
-        path="/v1/chat/completions",
-        tag=TAG,
-        summary="Answer a chat",
-        description=(
-            "OpenAI's API: any OpenAI client works with `/v1` as its base URL. Fields that Sluice does not know reach "
-            "the provider as they are. `model` is a model's name or alias, or `auto`, which lets the router choose. "
-            "`metadata.conversation_id` continues a conversation, `metadata.user` keeps usage apart; neither is passed "
-            "on. `Cache-Control: no-cache` asks for a new answer. With `stream` the answer is server-sent events; an "
-            'error after the first one is an event of its own, `data: {"error": ...}`, and no `[DONE]` follows it.'
-        ),
-        role=Role.CALLER,
-        body=ChatRequest,
-        example={"model": "auto", "messages": QUESTION, "max_tokens": 64},
-        answer=ChatCompletion,
-        events=(ChatCompletionChunk,),
-        asks_a_model=True,
-        handler=create_completion,
-    ),
-)

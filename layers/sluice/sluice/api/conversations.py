@@ -5,12 +5,13 @@ from typing import Annotated, Literal, TypedDict
 from pydantic import BaseModel, ConfigDict, Field
 
 from sluice.api.answer_size import MOST_SHOWN_BYTES, latest_fitting, shown_bytes
-from sluice.api.route import Call, PathParameter, Route
+from sluice.api.route import Call, PathParameter, Routes
 from sluice.chat import JsonObject, Message
 from sluice.conversations.conversation import Owner, Summary, Turn, check_id
 from sluice.tenants.tenant import Role
 
-_TAG = "Conversations"
+ROUTES = Routes("Conversations")
+
 _ID = {"conversation_id": PathParameter("The id that requests gave it.", "lesson-7")}
 
 
@@ -87,8 +88,9 @@ class DeletedConversation(TypedDict):
     deleted: Literal[True]
 
 
+@ROUTES.get("/v1/conversations", role=Role.CALLER)
 def list_conversations(call: Call[None, ListQuery]) -> Conversations:
-    """GET /v1/conversations."""
+    """List the caller's conversations."""
     found = call.app.conversations.listing(_owner(call), page=call.query.page, limit=call.query.limit)
     return {
         "object": "list",
@@ -98,12 +100,10 @@ def list_conversations(call: Call[None, ListQuery]) -> Conversations:
     }
 
 
+@ROUTES.get("/v1/conversations/{conversation_id}", role=Role.CALLER, parameters=_ID)
 def read_conversation(call: Call[None, ReadQuery]) -> Transcript:
-    """GET /v1/conversations/{conversation_id}: fewer turns than asked for where they are large.
-
-    What alone is too large for an answer is null: a turn's `messages`, or the `system` prompt.
-    InvalidRequestError for an id that can't be, NotFoundError if there is no such conversation of the owner's.
-    """
+    """Show what was said in a conversation."""
+    # Fewer turns than asked for where they are large; what alone is too large for an answer is null.
     conversation_id, query = call.path["conversation_id"], call.query
     check_id(conversation_id, param="conversation_id")
     found = call.app.conversations.read(_owner(call), conversation_id, before=query.before, limit=query.limit)
@@ -121,8 +121,12 @@ def read_conversation(call: Call[None, ReadQuery]) -> Transcript:
     }
 
 
+@ROUTES.delete("/v1/conversations/{conversation_id}", role=Role.CALLER, parameters=_ID)
 def delete_conversation(call: Call[None, OwnerQuery]) -> DeletedConversation:
-    """DELETE /v1/conversations/{conversation_id}."""
+    """Delete a conversation.
+
+    Also while a turn of it is under way: that one is answered, and not remembered.
+    """
     conversation_id = call.path["conversation_id"]
     check_id(conversation_id, param="conversation_id")
     call.app.conversations.delete(_owner(call), conversation_id)
@@ -157,43 +161,3 @@ def _turn(turn: Turn) -> ConversationTurn:
 
 def _too_large(turn: ConversationTurn) -> ConversationTurn:
     return {**turn, "inputs": None, "messages": None}
-
-
-ROUTES = (
-    Route(
-        id="listConversations",
-        method="GET",
-        path="/v1/conversations",
-        tag=_TAG,
-        summary="List the caller's conversations",
-        role=Role.CALLER,
-        query=ListQuery,
-        answer=Conversations,
-        handler=list_conversations,
-    ),
-    Route(
-        id="readConversation",
-        method="GET",
-        path="/v1/conversations/{conversation_id}",
-        tag=_TAG,
-        summary="Show what was said in a conversation",
-        role=Role.CALLER,
-        parameters=_ID,
-        query=ReadQuery,
-        answer=Transcript,
-        handler=read_conversation,
-    ),
-    Route(
-        id="deleteConversation",
-        method="DELETE",
-        path="/v1/conversations/{conversation_id}",
-        tag=_TAG,
-        summary="Delete a conversation",
-        description="Also while a turn of it is under way: that one is answered, and not remembered.",
-        role=Role.CALLER,
-        parameters=_ID,
-        query=OwnerQuery,
-        answer=DeletedConversation,
-        handler=delete_conversation,
-    ),
-)

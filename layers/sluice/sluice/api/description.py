@@ -4,8 +4,10 @@ from typing import Annotated, TypedDict, cast
 
 from pydantic import Field
 
-from sluice.api.route import Call, Reply, Route
+from sluice.api.route import Call, Reply, Routes
 from sluice.chat import JsonObject
+
+ROUTES = Routes("This document")
 
 # For how long clients and proxies may keep it: it changes with a deployment only.
 _KEPT_S = 300
@@ -19,23 +21,10 @@ class OpenApiDocument(TypedDict):
     paths: JsonObject
 
 
-def describe_api(_: Call) -> Reply[OpenApiDocument]:
-    """GET /openapi.json, for anybody."""
+@ROUTES.get("/openapi.json", role=None)
+def get_open_api_document(call: Call) -> Reply[OpenApiDocument]:
+    """Describe this API."""
     # Imported when somebody asks for it: it needs the routes of all functions.
     from sluice.api.openapi.document import document
 
     return Reply(cast("OpenApiDocument", document()), headers={"cache-control": f"public, max-age={_KEPT_S}"})
-
-
-ROUTES = (
-    Route(
-        id="getOpenApiDocument",
-        method="GET",
-        path="/openapi.json",
-        tag="This document",
-        summary="Describe this API",
-        role=None,
-        answer=OpenApiDocument,
-        handler=describe_api,
-    ),
-)

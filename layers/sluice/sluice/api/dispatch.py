@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from sluice.api.authentication import authenticate
 from sluice.api.responses import Response, error_response, json_response, no_route
-from sluice.api.route import AnyRoute, Call, EventStream, Reply
+from sluice.api.route import Call, EventStream, Reply, Route
 from sluice.errors import InvalidRequestError
 from sluice.gateway.provenance import new_request_id, request_id_headers
 from sluice.routing.deadline import Deadline
@@ -47,7 +47,7 @@ class StreamedResponse:
 class Api:
     """Some routes, and the App that they are answered with. Threads may share it."""
 
-    def __init__(self, routes: Iterable[AnyRoute], app: "App") -> None:
+    def __init__(self, routes: Iterable[Route], app: "App") -> None:
         self._routes = tuple(routes)
         self._app = app
 
@@ -61,7 +61,7 @@ class Api:
         except Exception as error:  # noqa: BLE001 -- the outermost edge; frameworks would log the message, perhaps a prompt
             return error_response(error, request_id)
 
-    def _find(self, request: Request) -> tuple[AnyRoute, Mapping[str, str]]:
+    def _find(self, request: Request) -> tuple[Route, Mapping[str, str]]:
         """The route of a request, and the parameters of its path. A slash at the end makes no difference."""
         path = request.path.rstrip("/")
         found = [(route, found) for route in self._routes if (found := route.match(path)) is not None]
@@ -71,7 +71,7 @@ class Api:
         raise no_route(request.method, request.path, {route.method for route, _ in found})
 
     def _checked(
-        self, route: AnyRoute, request: Request, parameters: Mapping[str, str], request_id: str
+        self, route: Route, request: Request, parameters: Mapping[str, str], request_id: str
     ) -> Call[Any, Any]:
         """The request as the route's handler wants it: first who sent it, then what it says."""
         directives = request.headers.get("cache-control", "").lower()
@@ -88,7 +88,7 @@ class Api:
             no_store="no-store" in directives,
         )
 
-    def _caller(self, route: AnyRoute, request: Request) -> Principal | None:
+    def _caller(self, route: Route, request: Request) -> Principal | None:
         if route.role is None:
             return None
         principal = authenticate(request.headers.get("authorization"), self._app.verifier)
@@ -96,7 +96,7 @@ class Api:
         return principal
 
 
-def _response(route: AnyRoute, answer: object, request_id: str) -> Response | StreamedResponse:
+def _response(route: Route, answer: object, request_id: str) -> Response | StreamedResponse:
     named = request_id_headers(request_id)
     if isinstance(answer, EventStream):
         return StreamedResponse({**answer.provenance.headers(), **named}, answer, request_id)

@@ -6,12 +6,14 @@ from typing import Annotated, Literal, TypedDict
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from sluice.api.route import Call, PathParameter, Route
-from sluice.api.tenants import TAG, DisplayName, TenantId
+from sluice.api.route import Call, PathParameter, Routes
+from sluice.api.tenants import DisplayName, TenantId
 from sluice.settings import Settings
 from sluice.tenants.administration import KeyTerms
 from sluice.tenants.api_key_token import KEY_ID_PATTERN
 from sluice.tenants.tenant import ApiKey, Role
+
+ROUTES = Routes("Tenants and keys")
 
 # The last second of the year 9999. A time in milliseconds is beyond it.
 _LAST_SECOND = 253_402_300_799
@@ -104,21 +106,37 @@ class RevokedKey(TypedDict):
     deleted: Literal[True]
 
 
+@ROUTES.post(
+    "/v1/keys",
+    role=Role.ADMIN,
+    example={"tenant": "school", "name": "Tutor bot", "limits": {"requests_per_minute": 30}},
+    errors={404, 409},
+    status=HTTPStatus.CREATED,
+)
 def create_key(call: Call[NewKey]) -> CreatedKey:
-    """POST /v1/keys."""
+    """Make an API key."""
     key, token = call.app.administration.create_key(call.body.to_terms())
     return {**_shown(key, call.app.settings), "api_key": token.text}
 
 
+@ROUTES.get("/v1/keys", role=Role.ADMIN, errors={404})
 def list_keys(call: Call[None, KeyQuery]) -> Keys:
-    """GET /v1/keys."""
+    """List a tenant's API keys."""
     page = call.app.directory.keys(call.query.tenant, after=call.query.after, limit=call.query.limit)
     shown = [_shown(key, call.app.settings) for key in page.entries]
     return {"object": "list", "data": shown, "has_more": page.has_more}
 
 
+@ROUTES.delete(
+    "/v1/keys/{id}",
+    role=Role.ADMIN,
+    parameters={"id": PathParameter("The id of a key: what stands in it after `sl-`.", "k0a1b2c3d4e5")},
+)
 def revoke_key(call: Call) -> RevokedKey:
-    """DELETE /v1/keys/{id}."""
+    """Revoke an API key.
+
+    Doing it again changes nothing.
+    """
     key = call.app.administration.revoke_key(call.path["id"])
     return {"id": key.id, "object": "key", "deleted": True}
 
@@ -138,45 +156,3 @@ def _shown(key: ApiKey, settings: Settings) -> Key:
         "expires_at": key.expires_at,
         "revoked_at": key.revoked_at,
     }
-
-
-ROUTES = (
-    Route(
-        id="createKey",
-        method="POST",
-        path="/v1/keys",
-        tag=TAG,
-        summary="Make an API key",
-        role=Role.ADMIN,
-        body=NewKey,
-        example={"tenant": "school", "name": "Tutor bot", "limits": {"requests_per_minute": 30}},
-        answer=CreatedKey,
-        status=HTTPStatus.CREATED,
-        errors=frozenset({404, 409}),
-        handler=create_key,
-    ),
-    Route(
-        id="listKeys",
-        method="GET",
-        path="/v1/keys",
-        tag=TAG,
-        summary="List a tenant's API keys",
-        role=Role.ADMIN,
-        query=KeyQuery,
-        answer=Keys,
-        errors=frozenset({404}),
-        handler=list_keys,
-    ),
-    Route(
-        id="revokeKey",
-        method="DELETE",
-        path="/v1/keys/{id}",
-        tag=TAG,
-        summary="Revoke an API key",
-        description="Doing it again changes nothing.",
-        role=Role.ADMIN,
-        parameters={"id": PathParameter("The id of a key: what stands in it after `sl-`.", "k0a1b2c3d4e5")},
-        answer=RevokedKey,
-        handler=revoke_key,
-    ),
-)

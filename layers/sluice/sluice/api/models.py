@@ -5,7 +5,7 @@ from typing import Annotated, Literal, TypedDict
 
 from pydantic import Field
 
-from sluice.api.route import Call, PathParameter, Route
+from sluice.api.route import Call, PathParameter, Routes
 from sluice.catalog import Tier
 from sluice.chat import AUTO
 from sluice.errors import NotFoundError
@@ -13,7 +13,8 @@ from sluice.providers.registry import ListedModel
 from sluice.routing.plan import RoutingPolicy, chain
 from sluice.tenants.tenant import Role
 
-_TAG = "Chat"
+ROUTES = Routes("Chat")
+
 # OpenAI's shape wants a time of creation; the catalogue knows none.
 _CREATED = 0
 
@@ -44,14 +45,21 @@ class Models(TypedDict):
     data: list[Model]
 
 
+@ROUTES.get("/v1/models", role=Role.CALLER)
 def list_models(call: Call) -> Models:
-    """GET /v1/models: "auto" first, so that clients which offer what is listed offer it too."""
+    """List the models."""
+    # "auto" first, so that clients which offer what is listed offer it too.
     models = _models(call)
     return {"object": "list", "data": [*_automatic(models), *map(_listed, models)]}
 
 
+@ROUTES.get(
+    "/v1/models/{id+}",
+    role=Role.CALLER,
+    parameters={"id": PathParameter("The id or an alias of a model. It may have slashes.", "llama-3.1-8b-instant")},
+)
 def get_model(call: Call) -> ModelWithChain:
-    """GET /v1/models/{id}: the one that has this id or alias, or "auto"; else NotFoundError."""
+    """Show a model."""
     name, models = call.path["id"], _models(call)
     if name == AUTO:
         found = _automatic(models)
@@ -103,28 +111,3 @@ def _automatic(models: Sequence[ListedModel]) -> list[Model]:
         "aliases": [],
     }
     return [automatic]
-
-
-ROUTES = (
-    Route(
-        id="listModels",
-        method="GET",
-        path="/v1/models",
-        tag=_TAG,
-        summary="List the models",
-        role=Role.CALLER,
-        answer=Models,
-        handler=list_models,
-    ),
-    Route(
-        id="getModel",
-        method="GET",
-        path="/v1/models/{id+}",
-        tag=_TAG,
-        summary="Show a model",
-        role=Role.CALLER,
-        parameters={"id": PathParameter("The id or an alias of a model. It may have slashes.", "llama-3.1-8b-instant")},
-        answer=ModelWithChain,
-        handler=get_model,
-    ),
-)

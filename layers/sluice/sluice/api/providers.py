@@ -1,26 +1,13 @@
 """Providers and their credentials, for operators: GET /v1/providers."""
 
-from sluice.api.route import Call, Route
+from sluice.api.route import Call, Routes
 from sluice.operations.deployment_report import Providers
 from sluice.tenants.tenant import Role
 
-TAG = "Operations"
+ROUTES = Routes("Operations")
 
 
+@ROUTES.get("/v1/providers", role=Role.OPERATOR)
 def list_providers(call: Call) -> Providers:
-    """GET /v1/providers."""
+    """List the providers and their credentials."""
     return call.app.overview.providers()
-
-
-ROUTES = (
-    Route(
-        id="listProviders",
-        method="GET",
-        path="/v1/providers",
-        tag=TAG,
-        summary="List the providers and their credentials",
-        role=Role.OPERATOR,
-        answer=Providers,
-        handler=list_providers,
-    ),
-)

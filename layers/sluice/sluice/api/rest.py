@@ -10,7 +10,7 @@ from aws_lambda_powertools.logging import correlation_paths
 
 from sluice.api import sse
 from sluice.api.dispatch import Api, Request, StreamedResponse
-from sluice.api.route import AnyRoute
+from sluice.api.route import Route
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -23,7 +23,7 @@ logger = Logger()
 type LambdaHandler = Callable[[dict[str, Any], "LambdaContext"], dict[str, Any]]
 
 
-def lambda_handler(routes: Iterable[AnyRoute], app: "App") -> LambdaHandler:
+def lambda_handler(routes: Iterable[Route], app: "App") -> LambdaHandler:
     """The entry point of a function that answers these routes."""
     api = Api(routes, app)
 

@@ -1,9 +1,21 @@
-"""Routes: each is declared once, and everything that is said or checked of it comes from its declaration."""
+"""Routes: each is declared once, by its handler, and everything that is said or checked of it comes from there.
 
-from collections.abc import Callable, Generator, Iterator, Mapping
+    ROUTES = Routes("Tenants and keys")
+
+    @ROUTES.post("/v1/tenants", role=Role.ADMIN, example={"id": "school", "name": "The school"}, errors={409})
+    def create_tenant(call: Call[NewTenant]) -> Tenant:
+        \"\"\"Make a tenant.\"\"\"
+
+The types of body, query and answer are those of the handler, the id is its name, and its docstring is what the API's
+description says.
+"""
+
+import inspect
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from types import UnionType
+from typing import TYPE_CHECKING, Any, Required, TypedDict, Union, Unpack, get_args, get_origin
 from urllib.parse import unquote
 
 from sluice.tenants.principal import Principal
@@ -68,9 +80,9 @@ def _nothing() -> None:
 
 @dataclass(frozen=True)
 class EventStream:
-    """An answer as server-sent events: the JSON of each. Close it, read to its end or not, and from one thread."""
+    """An answer as server-sent events: the JSON of each. Close it, read to its end or not."""
 
-    values: Iterator[Any] | Generator[Any]
+    values: Iterator[Any]
     provenance: "Provenance"
     close: Callable[[], None] = _nothing
 
@@ -83,14 +95,33 @@ class PathParameter:
     example: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Route[Body, Query, Answer]:
-    """A method of a path, and what answers it.
+type Handler = Callable[[Call[Any, Any]], Any]
+"""What answers a route: with the body, as JSON has it, with a Reply, or with an EventStream."""
 
-    `path` has `{name}` for a part of it, `{name+}` for the rest of it. `role` is the least that a key needs, None where
-    no key is needed. With `task`, the body is the inputs of that task, which its file describes. `answer` is what
-    `handler` returns: the type of the body, as JSON has it. `events` are what the events of a streamed answer may hold.
-    `example` is a body. `errors` are statuses beside those that follow from the rest.
+
+class Declared(TypedDict, total=False):
+    """What a handler's own types and words do not say of its route.
+
+    `role` is the least that a key needs, None where no key is needed. `example` is a body. With `task`, the body is the
+    inputs of that task, which its file describes. `events` are what the events of a streamed answer may hold. `errors`
+    are statuses beside those that follow from the rest.
+    """
+
+    role: Required[Role | None]
+    parameters: Mapping[str, PathParameter]
+    example: "JsonObject"
+    task: str
+    events: tuple[type, ...]
+    status: HTTPStatus
+    asks_a_model: bool
+    errors: Collection[int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route:
+    """A method of a path, and what answers it. `path` has `{name}` for a part of it, `{name+}` for the rest of it.
+
+    See Declared for the rest. `body` and `query` are models, None where none is taken.
     """
 
     id: str
@@ -99,18 +130,18 @@ class Route[Body, Query, Answer]:
     role: Role | None
     tag: str
     summary: str
-    description: str = ""
+    description: str
+    body: Any
+    query: Any
+    answer: Any
+    handler: Handler
     parameters: Mapping[str, PathParameter] = field(default_factory=dict)
-    query: type[Query] | None = None
-    body: type[Body] | None = None
-    task: str | None = None
     example: "JsonObject | None" = None
-    answer: type[Answer]
+    task: str | None = None
     events: tuple[type, ...] = ()
     status: HTTPStatus = HTTPStatus.OK
     asks_a_model: bool = False
-    errors: frozenset[int] = frozenset()
-    handler: Callable[[Call[Body, Query]], Answer | Reply[Answer] | EventStream]
+    errors: Collection[int] = ()
 
     def match(self, path: str) -> dict[str, str] | None:
         """The parameters in a path as it was sent, percent-encoded; None if the path is not this route's."""
@@ -135,7 +166,7 @@ class Route[Body, Query, Answer]:
     @property
     def error_statuses(self) -> list[int]:
         """Every status of an error that it may answer."""
-        found = set(_OF_EVERY_ROUTE | self.errors)
+        found = {*_OF_EVERY_ROUTE, *self.errors}
         if self.role is not None:
             found.add(401)
         if self.role in {Role.OPERATOR, Role.ADMIN}:
@@ -152,5 +183,62 @@ class Route[Body, Query, Answer]:
         return sorted(found)
 
 
-type AnyRoute = Route[Any, Any, Any]
-"""A route, whatever its body, query and answer are."""
+class Routes:
+    """The routes of one subject, in the order of their declaration."""
+
+    def __init__(self, tag: str) -> None:
+        self._tag = tag
+        self._routes: list[Route] = []
+
+    def __iter__(self) -> Iterator[Route]:
+        return iter(self._routes)
+
+    def get[H: Handler](self, path: str, **declared: Unpack[Declared]) -> Callable[[H], H]:
+        """Declare what the decorated handler answers to GET."""
+        return self._declare("GET", path, declared)
+
+    def post[H: Handler](self, path: str, **declared: Unpack[Declared]) -> Callable[[H], H]:
+        """Declare what the decorated handler answers to POST."""
+        return self._declare("POST", path, declared)
+
+    def delete[H: Handler](self, path: str, **declared: Unpack[Declared]) -> Callable[[H], H]:
+        """Declare what the decorated handler answers to DELETE."""
+        return self._declare("DELETE", path, declared)
+
+    def _declare[H: Handler](self, method: str, path: str, declared: Declared) -> Callable[[H], H]:
+        def declare(handler: H) -> H:
+            self._routes.append(_route(method, path, self._tag, handler, declared))
+            return handler
+
+        return declare
+
+
+def _route(method: str, path: str, tag: str, handler: Handler, declared: Declared) -> Route:
+    call, answer = handler.__annotations__["call"], handler.__annotations__["return"]
+    body, query = get_args(call) or (None, None)
+    summary, _, description = inspect.cleandoc(handler.__doc__ or "").partition("\n\n")
+    first, *words = handler.__name__.split("_")
+    return Route(
+        id=first + "".join(map(str.title, words)),
+        method=method,
+        path=path,
+        tag=tag,
+        summary=summary.removesuffix("."),
+        description=" ".join(description.split()),
+        body=_model(body),
+        query=_model(query),
+        answer=_answer(answer),
+        handler=handler,
+        **declared,
+    )
+
+
+def _answer(returned: Any) -> Any:
+    """The type of the body, which may come as a Reply, or as events instead."""
+    if get_origin(returned) in {Union, UnionType}:
+        [returned] = (each for each in get_args(returned) if each is not EventStream)
+    return get_args(returned)[0] if get_origin(returned) is Reply else returned
+
+
+def _model(each: Any) -> Any:
+    return None if each is type(None) else each

@@ -14,9 +14,9 @@ from sluice.api import (
 )
 from sluice.api.compat import groq, llm, questions
 from sluice.api.compat.genai import answers, prompts, sessions, status
-from sluice.api.route import AnyRoute
+from sluice.api.route import Route
 
-ROUTES: tuple[AnyRoute, ...] = (
+ROUTES: tuple[Route, ...] = (
     *chat.ROUTES,
     *models.ROUTES,
     *llm.ROUTES,

@@ -5,14 +5,16 @@ from typing import Annotated, Literal, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sluice.api.route import Call, PathParameter, Route
-from sluice.api.tasks import NAME, TAG, TaskTraffic, definition, shown_traffic
+from sluice.api.route import Call, PathParameter, Routes
+from sluice.api.tasks import NAME, TaskTraffic, definition, shown_traffic
 from sluice.chat import JsonObject
 from sluice.errors import InvalidRequestError
 from sluice.tasks.answer import TaskComment, TaskVersionResults
 from sluice.tasks.task import SHARED_VERSION, TaskFile
 from sluice.tasks.versions import Listed, Traffic
 from sluice.tenants.tenant import Role
+
+ROUTES = Routes("Tasks")
 
 _VERSION = PathParameter("`shared`, which comes with Sluice, or the number of one of the tenant's own.", "shared")
 
@@ -87,41 +89,80 @@ class TaskResults(TypedDict):
     comments: Annotated[list[TaskComment], Field(description="Some of what was said in the last 30 days, in no order.")]
 
 
-def store_version(call: Call[NewVersion]) -> TaskVersion:
-    """POST /v1/tasks/{name}/versions."""
+@ROUTES.post(
+    "/v1/tasks/{name}/versions",
+    role=Role.CALLER,
+    parameters={"name": NAME},
+    example={
+        "definition": {
+            "group": "operations",
+            "description": "Explains an alert or an error in one sentence.",
+            "system": "You explain alerts and errors. Answer with one sentence.",
+            "user": "Explain this:\n{{ issue_details }}",
+            "inputs": {
+                "issue_details": {
+                    "type": "string",
+                    "description": "What to explain",
+                    "required": True,
+                    "max_length": 8000,
+                }
+            },
+            "output": {"format": "text"},
+        }
+    },
+    errors={409},
+    status=HTTPStatus.CREATED,
+)
+def store_task_version(call: Call[NewVersion]) -> TaskVersion:
+    """Store a version of the tenant's own.
+
+    It answers nobody until it is activated or compared.
+    """
     return _listed(call.app.task_library.store(call.principal.tenant.id, call.path["name"], call.body.definition))
 
 
-def list_versions(call: Call) -> TaskVersions:
-    """GET /v1/tasks/{name}/versions."""
+@ROUTES.get("/v1/tasks/{name}/versions", role=Role.CALLER, parameters={"name": NAME})
+def list_task_versions(call: Call) -> TaskVersions:
+    """List the tenant's versions."""
     tenant, name = call.principal.tenant.id, call.path["name"]
     listed = call.app.task_library.versions(tenant, name)
     traffic = call.app.task_library.traffic(tenant, name)
     return {"object": "list", "data": [_listed(each) for each in listed], "traffic": shown_traffic(traffic)}
 
 
-def get_version(call: Call) -> TaskVersionDetails:
-    """GET /v1/tasks/{name}/versions/{version}: as it may be sent back to make another."""
+@ROUTES.get("/v1/tasks/{name}/versions/{version}", role=Role.CALLER, parameters={"name": NAME, "version": _VERSION})
+def get_task_version(call: Call) -> TaskVersionDetails:
+    """Show what a version says."""
     version = call.path["version"]
     task = call.app.task_library.find(call.principal.tenant.id, call.path["name"], version)
     return {"object": "task.version", "version": version, "definition": definition(task)}
 
 
-def activate_version(call: Call) -> DirectedTraffic:
-    """POST /v1/tasks/{name}/versions/{version}/activate."""
+@ROUTES.post(
+    "/v1/tasks/{name}/versions/{version}/activate", role=Role.CALLER, parameters={"name": NAME, "version": _VERSION}
+)
+def activate_task_version(call: Call) -> DirectedTraffic:
+    """Let a version answer all of the tenant's requests."""
     return _direct(call, Traffic(call.path["version"]))
 
 
-def compare_versions(call: Call[Comparison]) -> DirectedTraffic:
-    """POST /v1/tasks/{name}/compare."""
+@ROUTES.post(
+    "/v1/tasks/{name}/compare",
+    role=Role.CALLER,
+    parameters={"name": NAME},
+    example={"active": "shared", "other": "1", "percent": 20},
+)
+def compare_task_versions(call: Call[Comparison]) -> DirectedTraffic:
+    """Split the tenant's requests between two versions."""
     comparison = call.body
     if comparison.active == comparison.other:
         raise InvalidRequestError("other: must be another version than active.", param="other")
     return _direct(call, Traffic(comparison.active, comparison.other, comparison.percent))
 
 
-def get_results(call: Call[None, ResultsQuery]) -> TaskResults:
-    """GET /v1/tasks/{name}/results."""
+@ROUTES.get("/v1/tasks/{name}/results", role=Role.CALLER, parameters={"name": NAME})
+def get_task_results(call: Call[None, ResultsQuery]) -> TaskResults:
+    """Show how each version did."""
     tenant, name, days = call.principal.tenant.id, call.path["name"], call.query.days
     call.app.task_library.find(tenant, name)
     return {
@@ -146,97 +187,3 @@ def _listed(listed: Listed) -> TaskVersion:
         "description": listed.description,
         "created_at": listed.created_at,
     }
-
-
-ROUTES = (
-    Route(
-        id="storeTaskVersion",
-        method="POST",
-        path="/v1/tasks/{name}/versions",
-        tag=TAG,
-        summary="Store a version of the tenant's own",
-        description="It answers nobody until it is activated or compared.",
-        role=Role.CALLER,
-        parameters={"name": NAME},
-        body=NewVersion,
-        example={
-            "definition": {
-                "group": "operations",
-                "description": "Explains an alert or an error in one sentence.",
-                "system": "You explain alerts and errors. Answer with one sentence.",
-                "user": "Explain this:\n{{ issue_details }}",
-                "inputs": {
-                    "issue_details": {
-                        "type": "string",
-                        "description": "What to explain",
-                        "required": True,
-                        "max_length": 8000,
-                    }
-                },
-                "output": {"format": "text"},
-            }
-        },
-        answer=TaskVersion,
-        status=HTTPStatus.CREATED,
-        errors=frozenset({409}),
-        handler=store_version,
-    ),
-    Route(
-        id="listTaskVersions",
-        method="GET",
-        path="/v1/tasks/{name}/versions",
-        tag=TAG,
-        summary="List the tenant's versions",
-        role=Role.CALLER,
-        parameters={"name": NAME},
-        answer=TaskVersions,
-        handler=list_versions,
-    ),
-    Route(
-        id="getTaskVersion",
-        method="GET",
-        path="/v1/tasks/{name}/versions/{version}",
-        tag=TAG,
-        summary="Show what a version says",
-        role=Role.CALLER,
-        parameters={"name": NAME, "version": _VERSION},
-        answer=TaskVersionDetails,
-        handler=get_version,
-    ),
-    Route(
-        id="activateTaskVersion",
-        method="POST",
-        path="/v1/tasks/{name}/versions/{version}/activate",
-        tag=TAG,
-        summary="Let a version answer all of the tenant's requests",
-        role=Role.CALLER,
-        parameters={"name": NAME, "version": _VERSION},
-        answer=DirectedTraffic,
-        handler=activate_version,
-    ),
-    Route(
-        id="compareTaskVersions",
-        method="POST",
-        path="/v1/tasks/{name}/compare",
-        tag=TAG,
-        summary="Split the tenant's requests between two versions",
-        role=Role.CALLER,
-        parameters={"name": NAME},
-        body=Comparison,
-        example={"active": "shared", "other": "1", "percent": 20},
-        answer=DirectedTraffic,
-        handler=compare_versions,
-    ),
-    Route(
-        id="getTaskResults",
-        method="GET",
-        path="/v1/tasks/{name}/results",
-        tag=TAG,
-        summary="Show how each version did",
-        role=Role.CALLER,
-        parameters={"name": NAME},
-        query=ResultsQuery,
-        answer=TaskResults,
-        handler=get_results,
-    ),
-)

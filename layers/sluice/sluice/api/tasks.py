@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, TypedDict
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from sluice.api.chat import ChatCompletionChunk
-from sluice.api.route import Call, EventStream, PathParameter, Reply, Route
+from sluice.api.route import Call, EventStream, PathParameter, Reply, Routes
 from sluice.chat import JsonObject
 from sluice.tasks.answer import TaskResult
 from sluice.tasks.code import output_schema
@@ -15,7 +15,8 @@ from sluice.tasks.task import Task as TaskRecord
 from sluice.tasks.versions import Traffic
 from sluice.tenants.tenant import Role
 
-TAG = "Tasks"
+ROUTES = Routes("Tasks")
+
 NAME = PathParameter("The name of a task, as listed.", "explanation")
 
 
@@ -89,29 +90,53 @@ class GivenFeedback(TypedDict):
     version: str
 
 
+@ROUTES.get("/v1/tasks", role=Role.CALLER)
 def list_tasks(call: Call) -> Tasks:
-    """GET /v1/tasks."""
+    """List the tasks."""
     return {"object": "list", "data": [_summary(task) for task in call.app.task_library.shared()]}
 
 
+@ROUTES.get("/v1/tasks/{name}", role=Role.CALLER, parameters={"name": NAME})
 def get_task(call: Call) -> TaskDetails:
-    """GET /v1/tasks/{name}."""
+    """Show a task as it answers now."""
     tenant, name = call.principal.tenant.id, call.path["name"]
     traffic = call.app.task_library.traffic(tenant, name)
     task = call.app.task_library.find(tenant, name, traffic.active)
     return {**_summary(task), "definition": definition(task), "traffic": shown_traffic(traffic)}
 
 
+@ROUTES.post(
+    "/v1/tasks/{name}",
+    role=Role.CALLER,
+    parameters={"name": NAME},
+    example={"inputs": {"issue_details": "FATAL: sorry, too many clients already"}, "max_tokens": 200},
+    events=(ChatCompletionChunk, TaskResult),
+    asks_a_model=True,
+)
 def run_task(call: Call[TaskRequest]) -> Reply[TaskResult] | EventStream:
-    """POST /v1/tasks/{name}. The events of a stream come all at once: the answer is judged whole before."""
+    """Run a task.
+
+    `inputs` has to match the task's `input_schema`. With `stream` the answer is server-sent events: chunks as in a
+    chat, then the result itself; all come at once, for the answer is judged whole before. `Cache-Control: no-cache`
+    asks for a new answer.
+    """
     result = call.app.task_runner.run(call.path["name"], call.body, call.principal, call.context)
     if call.body.stream:
         return EventStream(iter(result.events()), result.provenance)
     return Reply(result.body, result.provenance)
 
 
+@ROUTES.post(
+    "/v1/feedback",
+    role=Role.CALLER,
+    example={"request_id": "req_0123456789abcdef0123456789abcdef", "score": 4},
+    errors={404},
+)
 def give_feedback(call: Call[Feedback]) -> GivenFeedback:
-    """POST /v1/feedback."""
+    """Say what an answer of a task was worth.
+
+    Said again, it replaces what was said before.
+    """
     given = call.body
     task, version = call.app.task_results.rate(call.principal.tenant.id, given.request_id, given.score, given.comment)
     return {
@@ -145,62 +170,3 @@ def _summary(task: TaskRecord) -> Task:
         "output": {"format": file.output.format, "schema": output_schema(task)},
         "examples": [{"title": each.title, "inputs": each.inputs, "contains": each.contains} for each in file.examples],
     }
-
-
-ROUTES = (
-    Route(
-        id="listTasks",
-        method="GET",
-        path="/v1/tasks",
-        tag=TAG,
-        summary="List the tasks",
-        role=Role.CALLER,
-        answer=Tasks,
-        handler=list_tasks,
-    ),
-    Route(
-        id="getTask",
-        method="GET",
-        path="/v1/tasks/{name}",
-        tag=TAG,
-        summary="Show a task as it answers now",
-        role=Role.CALLER,
-        parameters={"name": NAME},
-        answer=TaskDetails,
-        handler=get_task,
-    ),
-    Route(
-        id="runTask",
-        method="POST",
-        path="/v1/tasks/{name}",
-        tag=TAG,
-        summary="Run a task",
-        description=(
-            "`inputs` has to match the task's `input_schema`. With `stream` the answer is server-sent events: chunks "
-            "as in a chat, then the result itself; all come at once, for the answer is judged whole before. "
-            "`Cache-Control: no-cache` asks for a new answer."
-        ),
-        role=Role.CALLER,
-        parameters={"name": NAME},
-        body=TaskRequest,
-        example={"inputs": {"issue_details": "FATAL: sorry, too many clients already"}, "max_tokens": 200},
-        answer=TaskResult,
-        events=(ChatCompletionChunk, TaskResult),
-        asks_a_model=True,
-        handler=run_task,
-    ),
-    Route(
-        id="giveFeedback",
-        method="POST",
-        path="/v1/feedback",
-        tag=TAG,
-        summary="Say what an answer of a task was worth",
-        description="Said again, it replaces what was said before.",
-        role=Role.CALLER,
-        body=Feedback,
-        example={"request_id": "req_0123456789abcdef0123456789abcdef", "score": 4},
-        answer=GivenFeedback,
-        errors=frozenset({404}),
-        handler=give_feedback,
-    ),
-)

@@ -6,12 +6,13 @@ from typing import Annotated, Literal, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from sluice.api.route import Call, Route
+from sluice.api.route import Call, Routes
 from sluice.money import NANOUSD_PER_USD
 from sluice.tenants.tenant import CachePolicyName, GuardMode, Role
 from sluice.tenants.tenant import Tenant as TenantRecord
 
-TAG = "Tenants and keys"
+ROUTES = Routes("Tenants and keys")
+
 _YEAR_S = 366 * 86_400
 
 type TenantId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
@@ -86,8 +87,15 @@ class Tenants(TypedDict):
     has_more: bool
 
 
+@ROUTES.post(
+    "/v1/tenants",
+    role=Role.ADMIN,
+    example={"id": "school", "name": "The school", "budget_usd_per_month": 25},
+    errors={409},
+    status=HTTPStatus.CREATED,
+)
 def create_tenant(call: Call[NewTenant]) -> Tenant:
-    """POST /v1/tenants."""
+    """Make a tenant."""
     if call.body.guard_modes:
         # Imported when a request gives one: no other route of this function needs the rules.
         from sluice.guards.rules import check_rule_ids
@@ -96,8 +104,9 @@ def create_tenant(call: Call[NewTenant]) -> Tenant:
     return _shown(call.app.administration.create_tenant(call.body.to_record()))
 
 
+@ROUTES.get("/v1/tenants", role=Role.ADMIN)
 def list_tenants(call: Call[None, TenantQuery]) -> Tenants:
-    """GET /v1/tenants."""
+    """List the tenants."""
     page = call.app.directory.tenants(after=call.query.after, limit=call.query.limit)
     return {"object": "list", "data": [_shown(tenant) for tenant in page.entries], "has_more": page.has_more}
 
@@ -116,32 +125,3 @@ def _shown(tenant: TenantRecord) -> Tenant:
         "fallbacks": {model: list(names) for model, names in tenant.fallbacks.items()},
         "created_at": tenant.created_at,
     }
-
-
-ROUTES = (
-    Route(
-        id="createTenant",
-        method="POST",
-        path="/v1/tenants",
-        tag=TAG,
-        summary="Make a tenant",
-        role=Role.ADMIN,
-        body=NewTenant,
-        example={"id": "school", "name": "The school", "budget_usd_per_month": 25},
-        answer=Tenant,
-        status=HTTPStatus.CREATED,
-        errors=frozenset({409}),
-        handler=create_tenant,
-    ),
-    Route(
-        id="listTenants",
-        method="GET",
-        path="/v1/tenants",
-        tag=TAG,
-        summary="List the tenants",
-        role=Role.ADMIN,
-        query=TenantQuery,
-        answer=Tenants,
-        handler=list_tenants,
-    ),
-)

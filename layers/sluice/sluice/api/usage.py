@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypedDict
 
 from pydantic import Field
 
-from sluice.api.route import Call, PathParameter, Route
+from sluice.api.route import Call, PathParameter, Routes
 from sluice.errors import NotFoundError
 from sluice.money import to_usd
 from sluice.tenants.tenant import Role
@@ -14,6 +14,8 @@ from sluice.tenants.visibility import subject
 from sluice.usage.period import UsageQuery
 from sluice.usage.report import UsageSum, usage_sums
 from sluice.usage.report import Use as UseSum
+
+ROUTES = Routes("Usage")
 
 
 class Use(TypedDict):
@@ -74,11 +76,20 @@ class UsageReport(Period, Report):
     tenant: str
 
 
+@ROUTES.get(
+    "/api/v1/llm/usage/{user_id}",
+    role=Role.CALLER,
+    parameters={
+        "user_id": PathParameter("The id of an API key, or a user as requests named it in `user_id`.", "student-7")
+    },
+)
 def show_usage(call: Call[None, UsageQuery]) -> UsageReport:
-    """GET /api/v1/llm/usage/{user_id}.
+    """Show what an API key or a user has used.
 
-    NotFoundError for a user of whom there is nothing: whether it is somebody else's is not told.
+    A caller sees itself and the users that its own requests named, an operator everybody of its tenant, an admin
+    everybody.
     """
+    # Nothing of a user is not found: whether it is somebody else's is not told.
     first, last = call.query.days(datetime.now(UTC).date())
     found = subject(call.path["user_id"], call.principal, call.query.tenant, call.app.directory)
     sums = list(usage_sums(found.tenant, first, last, caller=found.caller, user=found.user))
@@ -131,25 +142,3 @@ def _grouped[Key](sums: Iterable[UsageSum], key: Callable[[UsageSum], Key]) -> d
     for each in sums:
         groups[key(each)] = groups.get(key(each), UseSum()) + each.use
     return groups
-
-
-ROUTES = (
-    Route(
-        id="showUsage",
-        method="GET",
-        path="/api/v1/llm/usage/{user_id}",
-        tag="Usage",
-        summary="Show what an API key or a user has used",
-        description=(
-            "A caller sees itself and the users that its own requests named, an operator everybody of its tenant, an "
-            "admin everybody."
-        ),
-        role=Role.CALLER,
-        parameters={
-            "user_id": PathParameter("The id of an API key, or a user as requests named it in `user_id`.", "student-7")
-        },
-        query=UsageQuery,
-        answer=UsageReport,
-        handler=show_usage,
-    ),
-)

@@ -6,12 +6,13 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sluice.api.providers import TAG
-from sluice.api.route import Call, Route
+from sluice.api.route import Call, Routes
 from sluice.operations.caches import CacheStats, ClearedCaches
 from sluice.operations.deployment_report import Healths, Quotas
 from sluice.tenants.tenant import Role
 from sluice.tenants.visibility import tenants
+
+ROUTES = Routes("Operations")
 
 
 class CacheQuery(BaseModel):
@@ -22,75 +23,35 @@ class CacheQuery(BaseModel):
     tenant: Annotated[str, Field(min_length=1, max_length=63)] | None = None
 
 
+@ROUTES.get("/api/groq/quota", role=Role.OPERATOR)
 def show_quota(call: Call) -> Quotas:
-    """GET /api/groq/quota."""
+    """Show how much of each deployment's limits is used."""
     return call.app.overview.quota()
 
 
+@ROUTES.get("/api/groq/health", role=Role.OPERATOR)
 def show_health(call: Call) -> Healths:
-    """GET /api/groq/health."""
+    """Show how each deployment has done lately."""
     return call.app.overview.health()
 
 
+@ROUTES.get("/api/groq/cache/stats", role=Role.OPERATOR, errors={404})
 def show_cache(call: Call[None, CacheQuery]) -> CacheStats:
-    """GET /api/groq/cache/stats."""
+    """Show how much is cached, and how much was answered from it today.
+
+    Of the key's own tenant; of all tenants, or the one named, for an admin.
+    """
     return call.app.caches.report(_tenants(call), time.time())
 
 
+@ROUTES.post("/api/groq/cache/clear", role=Role.OPERATOR, errors={404})
 def clear_cache(call: Call[None, CacheQuery]) -> ClearedCaches:
-    """POST /api/groq/cache/clear."""
+    """Let nothing that is cached be served any more.
+
+    Of the key's own tenant; of all tenants, or the one named, for an admin.
+    """
     return call.app.caches.clear(_tenants(call))
 
 
 def _tenants(call: Call[None, CacheQuery]) -> Iterator[str]:
     return tenants(call.principal, call.query.tenant, call.app.directory)
-
-
-ROUTES = (
-    Route(
-        id="showQuota",
-        method="GET",
-        path="/api/groq/quota",
-        tag=TAG,
-        summary="Show how much of each deployment's limits is used",
-        role=Role.OPERATOR,
-        answer=Quotas,
-        handler=show_quota,
-    ),
-    Route(
-        id="showHealth",
-        method="GET",
-        path="/api/groq/health",
-        tag=TAG,
-        summary="Show how each deployment has done lately",
-        role=Role.OPERATOR,
-        answer=Healths,
-        handler=show_health,
-    ),
-    Route(
-        id="showCache",
-        method="GET",
-        path="/api/groq/cache/stats",
-        tag=TAG,
-        summary="Show how much is cached, and how much was answered from it today",
-        description="Of the key's own tenant; of all tenants, or the one named, for an admin.",
-        role=Role.OPERATOR,
-        query=CacheQuery,
-        answer=CacheStats,
-        errors=frozenset({404}),
-        handler=show_cache,
-    ),
-    Route(
-        id="clearCache",
-        method="POST",
-        path="/api/groq/cache/clear",
-        tag=TAG,
-        summary="Let nothing that is cached be served any more",
-        description="Of the key's own tenant; of all tenants, or the one named, for an admin.",
-        role=Role.OPERATOR,
-        query=CacheQuery,
-        answer=ClearedCaches,
-        errors=frozenset({404}),
-        handler=clear_cache,
-    ),
-)

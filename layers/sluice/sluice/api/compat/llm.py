@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Annotated, TypedDict
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field
 
-from sluice.api.chat import QUESTION, TAG
-from sluice.api.route import Call, Reply, Route
+from sluice.api.chat import QUESTION
+from sluice.api.route import Call, Reply, Routes
 from sluice.chat import AUTO, MAX_MESSAGES, ChatRequest, ChatResponse, JsonObject, Message, Metadata
 from sluice.errors import SluiceError
 from sluice.tenants.tenant import Role
 
 if TYPE_CHECKING:
     from sluice.gateway.provenance import Provenance
+
+ROUTES = Routes("Chat")
 
 type _Name = Annotated[str, Field(min_length=1, max_length=128)]
 
@@ -118,8 +120,29 @@ class FlatAnswer(TypedDict):
     request_id: str
 
 
-def complete(call: Call[PromptRequest] | Call[MessagesRequest]) -> Reply[FlatAnswer]:
-    """POST /api/v1/llm/completion and /chat."""
+@ROUTES.post(
+    "/api/v1/llm/completion",
+    role=Role.CALLER,
+    example={"prompt": "Why is the sky blue?", "max_tokens": 64, "user_id": "student-7"},
+    asks_a_model=True,
+)
+def complete_prompt(call: Call[PromptRequest]) -> Reply[FlatAnswer]:
+    """Answer a prompt."""
+    return _complete(call)
+
+
+@ROUTES.post(
+    "/api/v1/llm/chat",
+    role=Role.CALLER,
+    example={"messages": QUESTION, "max_tokens": 64, "user_id": "student-7"},
+    asks_a_model=True,
+)
+def complete_messages(call: Call[MessagesRequest]) -> Reply[FlatAnswer]:
+    """Answer messages."""
+    return _complete(call)
+
+
+def _complete[Asked: LlmRequest](call: Call[Asked]) -> Reply[FlatAnswer]:
     skip_cache = call.skips_cache or call.body.skip_cache
     context = replace(call.context, skip_cache=skip_cache, is_prompt_fixed=True)
     with call.body.naming_its_fields():
@@ -142,33 +165,3 @@ def _flat(body: JsonObject, provenance: "Provenance") -> FlatAnswer:
         "cached": provenance.is_cached,
         "request_id": provenance.request_id,
     }
-
-
-ROUTES = (
-    Route(
-        id="completePrompt",
-        method="POST",
-        path="/api/v1/llm/completion",
-        tag=TAG,
-        summary="Answer a prompt",
-        role=Role.CALLER,
-        body=PromptRequest,
-        example={"prompt": "Why is the sky blue?", "max_tokens": 64, "user_id": "student-7"},
-        answer=FlatAnswer,
-        asks_a_model=True,
-        handler=complete,
-    ),
-    Route(
-        id="completeMessages",
-        method="POST",
-        path="/api/v1/llm/chat",
-        tag=TAG,
-        summary="Answer messages",
-        role=Role.CALLER,
-        body=MessagesRequest,
-        example={"messages": QUESTION, "max_tokens": 64, "user_id": "student-7"},
-        answer=FlatAnswer,
-        asks_a_model=True,
-        handler=complete,
-    ),
-)

@@ -5,9 +5,11 @@ from typing import Annotated, TypedDict, cast
 from pydantic import Field
 
 from sluice.api.compat.task_account import TaskAccount, TaskInputs, account, named
-from sluice.api.route import Call, Reply, Route
+from sluice.api.route import Call, Reply, Routes
 from sluice.tasks.running import TaskRequest
 from sluice.tenants.tenant import Role
+
+ROUTES = Routes("Interviews")
 
 _TASK = "question_generation"
 
@@ -32,27 +34,11 @@ class InterviewQuestions(TaskAccount, FoundQuestions):
     """Exactly as many questions as were asked for, no two of them the same."""
 
 
+@ROUTES.post("/api/v1/questions/generate", role=Role.CALLER, task=_TASK, asks_a_model=True)
 def generate_questions(call: Call[TaskInputs]) -> Reply[InterviewQuestions]:
-    """POST /api/v1/questions/generate. Raises InvalidAnswerError as the task does."""
+    """Find or write interview questions."""
     with named("role"):
         asked = TaskRequest(inputs=call.body.inputs)
         result = call.app.task_runner.run(_TASK, asked, call.principal, call.context)
     found = cast("FoundQuestions", result.body["output"])
     return Reply({**found, **account(result)}, result.provenance)
-
-
-ROUTES = (
-    Route(
-        id="generateQuestions",
-        method="POST",
-        path="/api/v1/questions/generate",
-        tag="Interviews",
-        summary="Find or write interview questions",
-        role=Role.CALLER,
-        body=TaskInputs,
-        task=_TASK,
-        answer=InterviewQuestions,
-        asks_a_model=True,
-        handler=generate_questions,
-    ),
-)

@@ -7,7 +7,7 @@ from sluice import __version__
 from sluice.api.openapi.problems import PROBLEMS
 from sluice.api.openapi.schemas import query_parameters, schemas
 from sluice.api.responses import Error
-from sluice.api.route import AnyRoute
+from sluice.api.route import Route
 from sluice.api.routes import ROUTES
 from sluice.catalog import SHARED
 from sluice.chat import JsonObject
@@ -89,20 +89,20 @@ def document() -> JsonObject:
     }
 
 
-def body_example(route: AnyRoute) -> JsonObject | None:
+def body_example(route: Route) -> JsonObject | None:
     """A body that the route takes, None if it takes none."""
     if route.task is None:
         return route.example
     return read_task(SHARED / "tasks" / f"{route.task}.toml").file.examples[0].inputs
 
 
-def _types(route: AnyRoute) -> list[Any]:
+def _types(route: Route) -> list[Any]:
     """All types that describe a route. A task's inputs are described by its file."""
     body = None if route.task else route.body
     return [each for each in (route.query, body, route.answer, *route.events) if each is not None]
 
 
-def _operation(route: AnyRoute, of_types: dict[Any, JsonObject], named: dict[str, JsonObject]) -> JsonObject:
+def _operation(route: Route, of_types: dict[Any, JsonObject], named: dict[str, JsonObject]) -> JsonObject:
     described: JsonObject = {
         "operationId": route.id,
         "tags": [route.tag],
@@ -120,13 +120,13 @@ def _operation(route: AnyRoute, of_types: dict[Any, JsonObject], named: dict[str
     return described
 
 
-def _body(route: AnyRoute, of_types: dict[Any, JsonObject]) -> JsonObject:
+def _body(route: Route, of_types: dict[Any, JsonObject]) -> JsonObject:
     if route.task is None:
         return of_types[route.body]
     return object_schema(read_task(SHARED / "tasks" / f"{route.task}.toml").file.inputs)
 
 
-def _parameters(route: AnyRoute, named: dict[str, JsonObject]) -> list[JsonObject]:
+def _parameters(route: Route, named: dict[str, JsonObject]) -> list[JsonObject]:
     in_path = [
         {
             "name": name,
@@ -141,7 +141,7 @@ def _parameters(route: AnyRoute, named: dict[str, JsonObject]) -> list[JsonObjec
     return in_path + (query_parameters(route.query, named) if route.query else [])
 
 
-def _event(route: AnyRoute, of_types: dict[Any, JsonObject]) -> JsonObject:
+def _event(route: Route, of_types: dict[Any, JsonObject]) -> JsonObject:
     """One event of a stream. OpenAPI 3.1 has no words for a sequence of them; this is how 3.2 describes each."""
     content: JsonObject = {"anyOf": [of_types[each] for each in (*route.events, Error)]}
     written: JsonObject = {"type": "string", "contentMediaType": "application/json", "contentSchema": content}
@@ -153,7 +153,7 @@ def _event(route: AnyRoute, of_types: dict[Any, JsonObject]) -> JsonObject:
     }
 
 
-def _responses(route: AnyRoute, of_types: dict[Any, JsonObject]) -> JsonObject:
+def _responses(route: Route, of_types: dict[Any, JsonObject]) -> JsonObject:
     content: JsonObject = {"application/json": {"schema": of_types[route.answer]}}
     if route.events:
         content["text/event-stream"] = {"schema": _event(route, of_types)}

@@ -4,20 +4,22 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
-from sluice.api.compat.genai.prompts import TAG, main_input, prompt_type
+from sluice.api.compat.genai.prompts import main_input, prompt_type
 from sluice.api.compat.genai.sessions import SESSION_PATTERN, User, owner, session_errors
 from sluice.api.compat.task_account import TaskAccount, TaskInputs, account, named
 from sluice.api.responses import Error, error_body, to_sluice_error
-from sluice.api.route import Call, Reply, Route
+from sluice.api.route import Call, Reply, Routes
 from sluice.chat import AUTO
 from sluice.errors import InvalidRequestError
-from sluice.tasks.running import TaskRequest
+from sluice.tasks.running import TaskRequest, TaskResult
 from sluice.tenants.tenant import Role
 from sluice.validation import invalid_request
+
+ROUTES = Routes("Operations assistant")
 
 _CHAT = "chatbot"
 _MOST_BATCHED = 10
@@ -96,25 +98,93 @@ class Troubleshooting(TaskAccount):
     troubleshooting_steps: JsonValue
 
 
-def chat(call: Call[GenaiChat]) -> Reply[Talked]:
-    """POST /api/v1/genai/chat."""
+@ROUTES.post(
+    "/api/v1/genai/chat",
+    role=Role.CALLER,
+    example={"message": "Why is payments-db red?", "context": {"status": "red", "reason": "replication lag 340 s"}},
+    asks_a_model=True,
+)
+def genai_chat(call: Call[GenaiChat]) -> Reply[Talked]:
+    """Answer a message, in a session.
+
+    Without a `session_id` a session is begun, and the answer names it.
+    """
     return _chat(call, call.body, _session(call, call.body))
 
 
-def custom(call: Call[CustomPrompt]) -> Reply[Talked]:
-    """POST /api/v1/genai/custom."""
+@ROUTES.post("/api/v1/genai/remediation", role=Role.CALLER, task="remediation", asks_a_model=True)
+def genai_remediation(call: Call[TaskInputs]) -> Reply[Remediation]:
+    """Say how to repair what is broken."""
+    result = _run_task(call, "remediation")
+    return Reply({"remediation_steps": result.body["output"], **account(result)}, result.provenance)
+
+
+@ROUTES.post("/api/v1/genai/analysis", role=Role.CALLER, task="analysis", asks_a_model=True)
+def genai_analysis(call: Call[TaskInputs]) -> Reply[Analysis]:
+    """Say what data shows."""
+    result = _run_task(call, "analysis")
+    return Reply({"insights": result.body["output"], **account(result)}, result.provenance)
+
+
+@ROUTES.post("/api/v1/genai/explanation", role=Role.CALLER, task="explanation", asks_a_model=True)
+def genai_explanation(call: Call[TaskInputs]) -> Reply[Explanation]:
+    """Explain an issue."""
+    result = _run_task(call, "explanation")
+    return Reply({"explanation": result.body["output"], **account(result)}, result.provenance)
+
+
+@ROUTES.post("/api/v1/genai/optimization", role=Role.CALLER, task="optimization", asks_a_model=True)
+def genai_optimization(call: Call[TaskInputs]) -> Reply[Optimization]:
+    """Recommend what to change."""
+    result = _run_task(call, "optimization")
+    return Reply({"recommendations": result.body["output"], **account(result)}, result.provenance)
+
+
+@ROUTES.post("/api/v1/genai/troubleshooting", role=Role.CALLER, task="troubleshooting", asks_a_model=True)
+def genai_troubleshooting(call: Call[TaskInputs]) -> Reply[Troubleshooting]:
+    """Narrow a problem down."""
+    result = _run_task(call, "troubleshooting")
+    return Reply({"troubleshooting_steps": result.body["output"], **account(result)}, result.provenance)
+
+
+@ROUTES.post(
+    "/api/v1/genai/custom",
+    role=Role.CALLER,
+    example={"prompt": "FATAL: sorry, too many clients already", "prompt_type": "explanation"},
+    asks_a_model=True,
+)
+def genai_custom(call: Call[CustomPrompt]) -> Reply[Talked]:
+    """Answer a prompt of some type, in a session."""
     prompt_type(call.app.task_library, call.body.prompt_type)
     return _custom(call, call.body, _session(call, call.body))
 
 
-def batch(call: Call[Batch]) -> list[Talked | Error]:
-    """POST /api/v1/genai/batch: answers in order; what fails has an `error` in its place.
+@ROUTES.post(
+    "/api/v1/genai/batch",
+    role=Role.CALLER,
+    example={
+        "requests": [
+            {"message": "Why is payments-db red?"},
+            {"prompt": "FATAL: sorry, too many clients already", "prompt_type": "explanation"},
+        ]
+    },
+)
+def genai_batch(call: Call[Batch]) -> list[Talked | Error]:
+    """Answer several messages and prompts at once.
 
-    Each counts as a request of the caller. One that names no session is in none.
+    What fails has an error in its place, and the others are answered. All are answered at the same time: of two that
+    are of one session, one has a conflict.
     """
+    # Each counts as a request of the caller. One that names no session is in none.
     requests = call.body.requests
     with ThreadPoolExecutor(len(requests), thread_name_prefix="batch") as pool:
         return list(pool.map(partial(_batched, call), range(len(requests)), requests))
+
+
+def _run_task(call: Call[TaskInputs], task: str) -> TaskResult:
+    main = main_input(call.app.task_library.find(call.principal.tenant.id, task)) or ""
+    with named(main):
+        return call.app.task_runner.run(task, TaskRequest(inputs=call.body.inputs), call.principal, call.context)
 
 
 def _batched(call: _AnyCall, place: int, item: JsonValue) -> Talked | Error:
@@ -176,85 +246,3 @@ def _read[Model: BaseModel](item: JsonValue, model: type[Model]) -> Model:
         return model.model_validate(item, strict=True)
     except ValidationError as error:
         raise invalid_request(error, item) from None
-
-
-def _task_route[Answer](task: str, summary: str, answer: type[Answer], name: str) -> Route[TaskInputs, None, Answer]:
-    """The route of a task, whose output is called `name` in the answer."""
-
-    def run(call: Call[TaskInputs]) -> Reply[Answer]:
-        main = main_input(call.app.task_library.find(call.principal.tenant.id, task)) or ""
-        with named(main):
-            asked = TaskRequest(inputs=call.body.inputs)
-            result = call.app.task_runner.run(task, asked, call.principal, call.context)
-        return Reply(cast("Answer", {name: result.body["output"], **account(result)}), result.provenance)
-
-    return Route(
-        id=f"genai{task.title()}",
-        method="POST",
-        path=f"/api/v1/genai/{task}",
-        tag=TAG,
-        summary=summary,
-        role=Role.CALLER,
-        body=TaskInputs,
-        task=task,
-        answer=answer,
-        asks_a_model=True,
-        handler=run,
-    )
-
-
-ROUTES = (
-    Route(
-        id="genaiChat",
-        method="POST",
-        path="/api/v1/genai/chat",
-        tag=TAG,
-        summary="Answer a message, in a session",
-        description="Without a `session_id` a session is begun, and the answer names it.",
-        role=Role.CALLER,
-        body=GenaiChat,
-        example={"message": "Why is payments-db red?", "context": {"status": "red", "reason": "replication lag 340 s"}},
-        answer=Talked,
-        asks_a_model=True,
-        handler=chat,
-    ),
-    _task_route("remediation", "Say how to repair what is broken", Remediation, "remediation_steps"),
-    _task_route("analysis", "Say what data shows", Analysis, "insights"),
-    _task_route("explanation", "Explain an issue", Explanation, "explanation"),
-    _task_route("optimization", "Recommend what to change", Optimization, "recommendations"),
-    _task_route("troubleshooting", "Narrow a problem down", Troubleshooting, "troubleshooting_steps"),
-    Route(
-        id="genaiCustom",
-        method="POST",
-        path="/api/v1/genai/custom",
-        tag=TAG,
-        summary="Answer a prompt of some type, in a session",
-        role=Role.CALLER,
-        body=CustomPrompt,
-        example={"prompt": "FATAL: sorry, too many clients already", "prompt_type": "explanation"},
-        answer=Talked,
-        asks_a_model=True,
-        handler=custom,
-    ),
-    Route(
-        id="genaiBatch",
-        method="POST",
-        path="/api/v1/genai/batch",
-        tag=TAG,
-        summary="Answer several messages and prompts at once",
-        description=(
-            "What fails has an error in its place, and the others are answered. All are answered at the same time: of "
-            "two that are of one session, one has a conflict."
-        ),
-        role=Role.CALLER,
-        body=Batch,
-        example={
-            "requests": [
-                {"message": "Why is payments-db red?"},
-                {"prompt": "FATAL: sorry, too many clients already", "prompt_type": "explanation"},
-            ]
-        },
-        answer=list[Talked | Error],
-        handler=batch,
-    ),
-)

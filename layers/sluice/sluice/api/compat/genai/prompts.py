@@ -5,7 +5,7 @@ from typing import Annotated, Literal, TypedDict
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from sluice.api.compat.genai.validation import CheckedPrompt, PromptReport, check_as_input, fill
-from sluice.api.route import Call, Route
+from sluice.api.route import Call, Routes
 from sluice.chat import JsonObject
 from sluice.errors import InvalidRequestError
 from sluice.gateway.request import guard_modes
@@ -14,7 +14,8 @@ from sluice.tasks.library import Library
 from sluice.tasks.task import Task
 from sluice.tenants.tenant import Role
 
-TAG = "Operations assistant"
+ROUTES = Routes("Operations assistant")
+
 _GROUP = "operations"
 
 
@@ -51,14 +52,20 @@ class PromptTypes(TypedDict):
     data: list[PromptType]
 
 
-def list_prompt_types(call: Call) -> PromptTypes:
-    """GET /api/v1/genai/prompts/types."""
+@ROUTES.get("/api/v1/genai/prompts/types", role=Role.CALLER)
+def genai_prompt_types(call: Call) -> PromptTypes:
+    """List the types of prompts."""
     types = types_by_name(call.app.task_library).values()
     return {"object": "list", "data": [_shown(task, main) for task, main in types]}
 
 
-def validate_prompt(call: Call[PromptCheck]) -> CheckedPrompt:
-    """POST /api/v1/genai/prompts/validate."""
+@ROUTES.post(
+    "/api/v1/genai/prompts/validate",
+    role=Role.CALLER,
+    example={"prompt": "Explain {{ issue }}.", "variables": {"issue": "too many clients"}},
+)
+def genai_validate_prompt(call: Call[PromptCheck]) -> CheckedPrompt:
+    """Say what is wrong with a prompt."""
     asked, found = call.body, PromptReport()
     text: str | None = asked.prompt
     if asked.prompt_type is None:
@@ -104,29 +111,3 @@ def _shown(task: Task, main: str) -> PromptType:
         "output_format": task.file.output.format,
         "input_schema": object_schema(task.file.inputs),
     }
-
-
-ROUTES = (
-    Route(
-        id="genaiPromptTypes",
-        method="GET",
-        path="/api/v1/genai/prompts/types",
-        tag=TAG,
-        summary="List the types of prompts",
-        role=Role.CALLER,
-        answer=PromptTypes,
-        handler=list_prompt_types,
-    ),
-    Route(
-        id="genaiValidatePrompt",
-        method="POST",
-        path="/api/v1/genai/prompts/validate",
-        tag=TAG,
-        summary="Say what is wrong with a prompt",
-        role=Role.CALLER,
-        body=PromptCheck,
-        example={"prompt": "Explain {{ issue }}.", "variables": {"issue": "too many clients"}},
-        answer=CheckedPrompt,
-        handler=validate_prompt,
-    ),
-)

@@ -8,8 +8,8 @@ from typing import Annotated, Literal, TypedDict
 from pydantic import BaseModel, ConfigDict, Field
 
 from sluice.api.answer_size import latest_fitting
-from sluice.api.compat.genai.prompts import TAG, types_by_name
-from sluice.api.route import Call, PathParameter, Route
+from sluice.api.compat.genai.prompts import types_by_name
+from sluice.api.route import Call, PathParameter, Routes
 from sluice.conversations.conversation import ID_PATTERN, Owner, Turn
 from sluice.errors import NotFoundError
 from sluice.tasks.delimiting import without_tags
@@ -17,6 +17,8 @@ from sluice.tasks.running import as_text
 from sluice.tasks.task import Task
 from sluice.tenants.principal import Principal
 from sluice.tenants.tenant import Role
+
+ROUTES = Routes("Operations assistant")
 
 # A session's id is its conversation's.
 SESSION_PATTERN = f"^{ID_PATTERN}$"
@@ -59,8 +61,9 @@ class DeletedSession(TypedDict):
     deleted: Literal[True]
 
 
-def show_session(call: Call[None, SessionQuery]) -> Session:
-    """GET /api/v1/genai/context/{session_id}; NotFoundError if it is not there or another's."""
+@ROUTES.get("/api/v1/genai/context/{session_id}", role=Role.CALLER, parameters=_ID)
+def genai_show_session(call: Call[None, SessionQuery]) -> Session:
+    """Show what was said in a session."""
     session_id = call.path["session_id"]
     with session_errors(session_id):
         whose = owner(call.principal, call.query.user)
@@ -77,8 +80,9 @@ def show_session(call: Call[None, SessionQuery]) -> Session:
     }
 
 
-def delete_session(call: Call[None, SessionQuery]) -> DeletedSession:
-    """DELETE /api/v1/genai/context/{session_id}; NotFoundError as for showing it."""
+@ROUTES.delete("/api/v1/genai/context/{session_id}", role=Role.CALLER, parameters=_ID)
+def genai_delete_session(call: Call[None, SessionQuery]) -> DeletedSession:
+    """Forget a session."""
     session_id = call.path["session_id"]
     with session_errors(session_id):
         call.app.conversations.delete(owner(call.principal, call.query.user), session_id)
@@ -112,31 +116,3 @@ def _said(turn: Turn, types: Mapping[str, tuple[Task, str]]) -> list[SessionMess
         _, main = types[turn.made_of.task]
         said[0]["content"] = as_text(turn.made_of.inputs.get(main, ""))
     return said
-
-
-ROUTES = (
-    Route(
-        id="genaiShowSession",
-        method="GET",
-        path="/api/v1/genai/context/{session_id}",
-        tag=TAG,
-        summary="Show what was said in a session",
-        role=Role.CALLER,
-        parameters=_ID,
-        query=SessionQuery,
-        answer=Session,
-        handler=show_session,
-    ),
-    Route(
-        id="genaiDeleteSession",
-        method="DELETE",
-        path="/api/v1/genai/context/{session_id}",
-        tag=TAG,
-        summary="Forget a session",
-        role=Role.CALLER,
-        parameters=_ID,
-        query=SessionQuery,
-        answer=DeletedSession,
-        handler=delete_session,
-    ),
-)

@@ -5,13 +5,14 @@ from typing import Annotated, Literal, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sluice.api.compat.genai.prompts import TAG
-from sluice.api.route import Call, Route
+from sluice.api.route import Call, Routes
 from sluice.api.usage import Period, Report, period, report
 from sluice.errors import NoProviderError
 from sluice.tenants.tenant import Role
 from sluice.usage.period import MOST_DAYS
 from sluice.usage.report import usage_sums
+
+ROUTES = Routes("Operations assistant")
 
 
 class StatsQuery(BaseModel):
@@ -34,45 +35,24 @@ class Healthy(TypedDict):
     status: Literal["healthy"]
 
 
-def show_stats(call: Call[None, StatsQuery]) -> Stats:
-    """GET /api/v1/genai/stats: a Query a day."""
+@ROUTES.get("/api/v1/genai/stats", role=Role.CALLER)
+def genai_stats(call: Call[None, StatsQuery]) -> Stats:
+    """Show what the caller's tenant used."""
     last = datetime.now(UTC).date()
     first = last - timedelta(days=call.query.days - 1)
     sums = usage_sums(call.principal.tenant.id, first, last)
     return {"object": "stats", **period(first, last), **report(sums)}
 
 
-def show_health(call: Call) -> Healthy:
-    """GET /api/v1/genai/health. NoProviderError if there is nobody to ask, or not at the moment."""
+@ROUTES.get("/api/v1/genai/health", role=None)
+def genai_health(call: Call) -> Healthy:
+    """Say whether there is somebody to ask.
+
+    For load balancers: without an API key, and without asking a model. 503 if there is nobody.
+    """
     enabled = [deployment for deployment in call.app.registry().deployments if deployment.enabled]
     if not enabled:
         raise NoProviderError("There is no deployment: the credentials secret holds none that is enabled.")
     if all(call.app.breaker.is_open(deployment.id) for deployment in enabled):
         raise NoProviderError("Every deployment has failed too often lately and is left alone for a minute.")
     return {"status": "healthy"}
-
-
-ROUTES = (
-    Route(
-        id="genaiStats",
-        method="GET",
-        path="/api/v1/genai/stats",
-        tag=TAG,
-        summary="Show what the caller's tenant used",
-        role=Role.CALLER,
-        query=StatsQuery,
-        answer=Stats,
-        handler=show_stats,
-    ),
-    Route(
-        id="genaiHealth",
-        method="GET",
-        path="/api/v1/genai/health",
-        tag=TAG,
-        summary="Say whether there is somebody to ask",
-        description="For load balancers: without an API key, and without asking a model. 503 if there is nobody.",
-        role=None,
-        answer=Healthy,
-        handler=show_health,
-    ),
-)
