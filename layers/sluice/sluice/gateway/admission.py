@@ -13,7 +13,7 @@ from sluice.conversations.conversation import Owner, TaskCall
 from sluice.conversations.memory import Conversations, OpenTurn, abandoned_on_failure
 from sluice.errors import GuardBlockedError, QuotaExceededError
 from sluice.gateway.provenance import RequestLimit
-from sluice.gateway.request import AdmittedRequest, Incoming, guard_modes, user_of
+from sluice.gateway.request import AdmittedRequest, Incoming, guard_modes
 from sluice.gateway.shared_answers import SharedAnswers
 from sluice.guards.answer import judge_answer
 from sluice.guards.json_answer import check_schema
@@ -86,10 +86,11 @@ class Admission:
         self, conversation_id: str, incoming: Incoming, chosen: Plan, made_of: TaskCall | None = None
     ) -> OpenTurn:
         """Claim the next turn of a conversation: another at the same time is refused."""
-        principal = incoming.principal
+        principal, metadata = incoming.principal, incoming.request.metadata
         return self._conversations.begin(
             incoming.request,
-            Owner(principal.tenant.id, principal.caller_id, user_of(incoming.request) or None),
+            # A user whose name is empty is not the same as none.
+            Owner(principal.tenant.id, principal.caller_id, metadata.user if metadata else None),
             conversation_id,
             incoming.context.request_id,
             context_window=min(each.model.context_window for each in chosen.deployments),
