@@ -30,7 +30,7 @@ run: .venv/.installed .tools/sam/.installed .tools/ministack/.installed .tools/m
 	@exec $(python) -m tools.stack
 
 .PHONY: invoke
-invoke: .venv/.installed .tools/sam/.installed ## Run a function in Docker on the running stack: EVENT=events/chat.json
+invoke: .venv/.installed .tools/sam/.installed ## Run a function in Docker on the running stack: EVENT=events/list_models.json
 	@$(python) -m tools.invoke $(EVENT) $(SAM_OPTIONS)
 
 .PHONY: tasks

@@ -20,7 +20,7 @@ _PROGRAM = Path(__file__).with_name("fresh_start.py")
 _BUDGET_RATIOS = {"chat": 1.5}
 _LAYERS_BUDGET_BYTES = 60 * layers.MEGABYTE
 # The event of events/ that a function's first request is made of; functions without one are only loaded.
-_EVENTS = {"chat": "chat.json", "keys": "list_tenants.json"}
+_EVENTS = {"chat": "create_chat_completion.json", "keys": "list_tenants.json"}
 
 
 @dataclass(slots=True)

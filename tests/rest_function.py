@@ -14,7 +14,7 @@ from tests.tenants import make_key, make_tenant
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-_CONTEXT = SimpleNamespace(
+CONTEXT = SimpleNamespace(
     function_name="function",
     memory_limit_in_mb=512,
     invoked_function_arn="arn:aws:lambda:us-east-1:000000000000:function:function",
@@ -97,5 +97,5 @@ class RestFunction:
             "body": None if body is None else json.dumps(body),
             "isBase64Encoded": False,
         }
-        answer = self._handler(event, cast("LambdaContext", _CONTEXT))
+        answer = self._handler(event, cast("LambdaContext", CONTEXT))
         return RestAnswer(answer["statusCode"], answer["multiValueHeaders"], answer["body"])

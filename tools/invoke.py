@@ -1,6 +1,6 @@
 """Runs a function in a container with a sample event, on the running local stack's tables and model.
 
-`python -m tools.invoke events/chat.json [options of sam local invoke]`.
+`python -m tools.invoke events/create_chat_completion.json [options of sam local invoke]`.
 
 `sam local invoke` alone knows neither the names of the deployed tables nor an API key, and it overrides only variables
 that the template declares. So it is given a copy of the built template with the deployed function's variables, and the
@@ -32,7 +32,7 @@ _HOST = CONTAINER_HOST_ON_LINUX if _IS_LINUX else CONTAINER_HOST_OF_DOCKER_DESKT
 def main() -> None:
     """Invoke the function that an event is for."""
     if len(sys.argv) < 2:
-        sys.exit("usage: python -m tools.invoke events/chat.json [options of sam local invoke]")
+        sys.exit("usage: python -m tools.invoke events/create_chat_completion.json [options of sam local invoke]")
     stack_file = deployment.LOCAL / "stack.json"
     if not stack_file.exists():
         sys.exit("the local stack is not running: start it with `make run` first")

@@ -58,7 +58,7 @@ class KeyQuery(BaseModel):
 
     model_config = ConfigDict(frozen=True, defer_build=True)
 
-    tenant: TenantId
+    tenant: Annotated[TenantId, Field(examples=["local"])]
     after: Annotated[str, Field(pattern=f"^{KEY_ID_PATTERN}$")] | None = None
     limit: Annotated[int, Field(ge=1, le=100)] = 20
 
@@ -109,7 +109,7 @@ class RevokedKey(TypedDict):
 @ROUTES.post(
     "/v1/keys",
     role=Role.ADMIN,
-    example={"tenant": "school", "name": "Tutor bot", "limits": {"requests_per_minute": 30}},
+    example={"tenant": "local", "name": "Tutor bot", "limits": {"requests_per_minute": 30}},
     errors={404, 409},
     status=HTTPStatus.CREATED,
 )

@@ -56,7 +56,7 @@ def list_models(call: Call) -> Models:
 @ROUTES.get(
     "/v1/models/{id+}",
     role=Role.CALLER,
-    parameters={"id": PathParameter("The id or an alias of a model. It may have slashes.", "llama-3.1-8b-instant")},
+    parameters={"id": PathParameter("The id or an alias of a model. It may have slashes.", "auto")},
 )
 def get_model(call: Call) -> ModelWithChain:
     """Show a model."""

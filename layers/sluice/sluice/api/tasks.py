@@ -109,7 +109,7 @@ def get_task(call: Call) -> TaskDetails:
     "/v1/tasks/{name}",
     role=Role.CALLER,
     parameters={"name": NAME},
-    example={"inputs": {"issue_details": "FATAL: sorry, too many clients already"}, "max_tokens": 200},
+    example={"inputs": {"issue_details": "FATAL: sorry, too many clients already"}, "max_tokens": 64},
     events=(ChatCompletionChunk, TaskResult),
     asks_a_model=True,
 )

@@ -101,7 +101,7 @@ class Troubleshooting(TaskAccount):
 @ROUTES.post(
     "/api/v1/genai/chat",
     role=Role.CALLER,
-    example={"message": "Why is payments-db red?", "context": {"status": "red", "reason": "replication lag 340 s"}},
+    example={"message": "Why is payments-db red?", "context": {"reason": "replication lag 340 s"}, "max_tokens": 64},
     asks_a_model=True,
 )
 def genai_chat(call: Call[GenaiChat]) -> Reply[Talked]:
@@ -150,7 +150,7 @@ def genai_troubleshooting(call: Call[TaskInputs]) -> Reply[Troubleshooting]:
 @ROUTES.post(
     "/api/v1/genai/custom",
     role=Role.CALLER,
-    example={"prompt": "FATAL: sorry, too many clients already", "prompt_type": "explanation"},
+    example={"prompt": "FATAL: sorry, too many clients already", "prompt_type": "explanation", "max_tokens": 64},
     asks_a_model=True,
 )
 def genai_custom(call: Call[CustomPrompt]) -> Reply[Talked]:
@@ -164,8 +164,8 @@ def genai_custom(call: Call[CustomPrompt]) -> Reply[Talked]:
     role=Role.CALLER,
     example={
         "requests": [
-            {"message": "Why is payments-db red?"},
-            {"prompt": "FATAL: sorry, too many clients already", "prompt_type": "explanation"},
+            {"message": "Why is payments-db red?", "max_tokens": 64},
+            {"prompt": "FATAL: sorry, too many clients already", "prompt_type": "explanation", "max_tokens": 64},
         ]
     },
 )
