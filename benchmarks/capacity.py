@@ -3,6 +3,7 @@
 Sizes and units: "DynamoDB item sizes and formats" and "DynamoDB throughput capacity" in AWS's developer guide.
 """
 
+import base64
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -48,7 +49,8 @@ def _value_bytes(value: Mapping[str, Any]) -> int:
         case "N":
             return _number_bytes(content)
         case "B":
-            return len(content)
+            # Base64, but for what boto3 has read.
+            return len(content if isinstance(content, bytes) else base64.b64decode(content))
         case "BOOL" | "NULL":
             return 1
         case "SS" | "NS" | "BS":

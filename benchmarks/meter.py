@@ -1,15 +1,19 @@
-"""Watches the AWS requests of this process through botocore's events: what was asked, when, and what it cost."""
+"""Watches the AWS requests of this process: what was asked, when, and what it cost."""
 
 import json
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import boto3
 
 from benchmarks.capacity import item_bytes, read_units, write_units
-from sluice.storage.client import dynamodb
+from sluice.chat import JsonObject
+from sluice.storage.errors import ConditionFailedError
+from sluice.storage.json_service import JsonService
 
 if TYPE_CHECKING:
     from botocore.awsrequest import AWSPreparedRequest
@@ -17,6 +21,8 @@ if TYPE_CHECKING:
 
 # Long enough for what was sent and is not waited for.
 _SETTLE_S = 0.03
+# Those whose answers can say what they cost.
+_METERED = ("BatchGetItem", "DeleteItem", "GetItem", "PutItem", "UpdateItem")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,22 +40,23 @@ class Sent:
 
 
 class Meter:
-    """Sees everything that clients send which are made after it."""
+    """Sees everything that the package's clients send, and boto3's that are made after it (the circuit breaker's)."""
 
     def __init__(self) -> None:
         self._sent: list[Sent] = []
         self._lock = threading.Lock()
         self._in_flight = 0
-        # A client calls its hooks in the thread that asked it.
+        self._call = JsonService.call
+        mock.patch.object(JsonService, "call", self._metered()).start()
+        # boto3 is what the circuit breaker asks; it calls its hooks in the thread that asked it.
         self._current = threading.local()
         boto3.setup_default_session()
-        dynamodb.cache_clear()
         session = boto3.DEFAULT_SESSION
         if session is None:
             raise RuntimeError("boto3 has no default session")
         session.events.register("provide-client-params.dynamodb", self._ask_for_units)
-        session.events.register("before-send", self._begin)
-        session.events.register("after-call", self._end)
+        session.events.register("before-send.dynamodb", self._begin)
+        session.events.register("after-call.dynamodb", self._end)
 
     def take(self) -> list[Sent]:
         """What was sent since the last time, once all of it is answered."""
@@ -60,26 +67,52 @@ class Meter:
                     taken, self._sent = self._sent, []
                     return taken
 
+    def _metered(self) -> Callable[..., JsonObject]:
+        def metered(service: JsonService, operation: str, request: JsonObject, **more: Any) -> JsonObject:
+            if operation in _METERED:
+                request = {**request, "ReturnConsumedCapacity": "TOTAL"}
+            begin_s = self._begun()
+            answer: JsonObject = {}
+            is_refused = False
+            try:
+                answer = self._call(service, operation, request, **more)
+            except ConditionFailedError as error:
+                is_refused = True
+                answer = {"Item": error.item}
+                raise
+            finally:
+                self._ended(operation, request, answer, begin_s, is_refused=is_refused)
+            return answer
+
+        return metered
+
     def _ask_for_units(self, params: dict[str, Any], model: "OperationModel", **_: object) -> None:
-        if model.input_shape is not None and "ReturnConsumedCapacity" in model.input_shape.members:
+        if model.name in _METERED:
             params["ReturnConsumedCapacity"] = "TOTAL"
 
     def _begin(self, request: "AWSPreparedRequest", **_: object) -> None:
         if not isinstance(request.body, bytes):
             raise TypeError(f"the body of an AWS request is {type(request.body).__name__}, and was to be JSON")
-        self._current.begin_s = time.monotonic()
         self._current.asked = json.loads(request.body)
-        with self._lock:
-            self._in_flight += 1
+        self._current.begin_s = self._begun()
 
     def _end(self, parsed: dict[str, Any], model: "OperationModel", **_: object) -> None:
-        asked = self._current.asked
         is_refused = parsed.get("Error", {}).get("Code") == "ConditionalCheckFailedException"
-        read, write = _units(model.name, asked, parsed)
+        self._ended(model.name, self._current.asked, parsed, self._current.begin_s, is_refused=is_refused)
+
+    def _begun(self) -> float:
+        with self._lock:
+            self._in_flight += 1
+        return time.monotonic()
+
+    def _ended(
+        self, operation: str, asked: JsonObject, answer: JsonObject, begin_s: float, *, is_refused: bool
+    ) -> None:
+        read, write = _units(operation, asked, answer)
         sent = Sent(
-            operation=model.name,
+            operation=operation,
             table=asked.get("TableName") or next(iter(asked.get("RequestItems", [""]))),
-            begin_s=self._current.begin_s,
+            begin_s=begin_s,
             end_s=time.monotonic(),
             read_units=read,
             write_units=write,

@@ -8,6 +8,7 @@ from sluice.quota.ledger import Ledger
 from sluice.quota.limits import DEPLOYMENT_WINDOWS, Limit
 from sluice.quota.windows import DAY_MS, MINUTE_MS
 from sluice.storage.client import dynamodb
+from sluice.storage.tables import QUOTA
 
 _NAMES = ("requests_per_minute", "requests_per_day", "tokens_per_minute", "tokens_per_day")
 _SLICES = 60
@@ -49,7 +50,7 @@ def saturate(meter: Meter, table: str) -> Saturated:
     meter.take()
     spend()
     reserve, settle = meter.take()
-    item = dynamodb().get_item(TableName=table, Key={"scope": {"S": _SCOPE}})["Item"]
+    item = dynamodb().call("GetItem", {"TableName": table, "Key": QUOTA.key(_SCOPE)})["Item"]
     meter.take()
     slices = sum(name.partition(".")[2].isdecimal() for name in item)
     return Saturated(item_bytes(item), slices, reserve.write_units, settle.write_units)

@@ -17,7 +17,7 @@ from benchmarks.stage import MODELS, Stage, staged
 from tools.processes import ROOT
 
 _PROGRAM = Path(__file__).with_name("fresh_start.py")
-_BUDGET_RATIOS = {"chat": 1.5}
+_BUDGET_RATIOS = {"chat": 0.9}
 _LAYERS_BUDGET_BYTES = 60 * layers.MEGABYTE
 # The event of events/ that a function's first request is made of; functions without one are only loaded.
 _EVENTS = {"chat": "create_chat_completion.json", "keys": "list_tenants.json"}

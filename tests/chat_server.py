@@ -22,7 +22,6 @@ from sluice.api.asgi import AsgiApp, logger
 from sluice.composition import App
 from sluice.quota.item import read_state
 from sluice.quota.limits import QuotaState
-from sluice.storage.client import dynamodb
 from tests.conftest import Aws
 from tests.tenants import make_key, make_tenant
 
@@ -105,8 +104,7 @@ class ChatServer:
 
     def quota(self) -> dict[str, QuotaState]:
         """All quota items by scope; what counts without lying in a slice may only be a budget's."""
-        items = dynamodb().scan(TableName=self.aws.table("QUOTA_TABLE"))["Items"]
-        states = {item["scope"]["S"]: read_state(item)[0] for item in items}
+        states = {item["scope"]["S"]: read_state(item)[0] for item in self.aws.items("QUOTA_TABLE")}
         for state in states.values():
             for name, counter in state.counters.items():
                 assert counter.spent == 0 or name == "nanousd_per_month"
@@ -122,7 +120,7 @@ class ChatServer:
 
     def count(self, variable: str) -> int:
         """How many items a table has."""
-        return int(dynamodb().scan(TableName=self.aws.table(variable))["Count"])
+        return len(self.aws.items(variable))
 
 
 def _without_openai_prefix(request: httpx.Request) -> None:

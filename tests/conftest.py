@@ -13,6 +13,8 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # xdist has no types
 
 from sluice import settings
+from sluice.storage.client import dynamodb
+from sluice.storage.item_types import TypedItem
 from tools import template
 from tools.ministack import MiniStack
 
@@ -71,6 +73,10 @@ class Aws:
     def table(self, variable: str) -> str:
         """The name of a table, by its variable: `aws.table("QUOTA_TABLE")`."""
         return self.variables[variable]
+
+    def items(self, variable: str) -> list[TypedItem]:
+        """All items of a table, in DynamoDB's typed form as it travels: `aws.items("QUOTA_TABLE")`."""
+        return list(dynamodb().call("Scan", {"TableName": self.table(variable)})["Items"])
 
     def set_credentials(self, *credentials: Mapping[str, object]) -> None:
         """Put provider credentials into CREDENTIALS_SECRET."""

@@ -1,16 +1,13 @@
 """What tests of conversations say and see."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 
 from sluice.chat import Message
 from sluice.conversations.archive import ConversationArchive
 from sluice.conversations.conversation import Claim, Owner, Turn
 from sluice.conversations.items import HEAD, to_turn
 from sluice.conversations.store import ConversationStore
-from sluice.storage.client import dynamodb, from_item
+from sluice.storage.item_types import TypedItem, from_item
 from tests.conftest import Aws
 
 ANN = Owner("acme", "key1")
@@ -54,21 +51,5 @@ def turns_of(aws: Aws, partition: str) -> list[Turn]:
     return [to_turn(item) for item in sorted(found, key=lambda item: item["sequence"]) if item["sequence"] != HEAD]
 
 
-def items(aws: Aws) -> list[dict[str, Any]]:
-    return list(aws.dynamodb.scan(TableName=aws.table("CONVERSATIONS_TABLE"))["Items"])
-
-
-@contextmanager
-def counting() -> Iterator[list[str]]:
-    """The DynamoDB requests that the package sends meanwhile."""
-    sent: list[str] = []
-
-    def note(model: Any, **_: Any) -> None:
-        sent.append(model.name)
-
-    events = dynamodb().meta.events
-    events.register("before-call.dynamodb", note)
-    try:
-        yield sent
-    finally:
-        events.unregister("before-call.dynamodb", note)
+def items(aws: Aws) -> list[TypedItem]:
+    return aws.items("CONVERSATIONS_TABLE")

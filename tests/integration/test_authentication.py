@@ -1,7 +1,6 @@
 """An API key is believed as long as it holds, and not a minute longer."""
 
 import json
-import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,12 +12,15 @@ from sluice.api.authentication import authenticate
 from sluice.composition import App
 from sluice.errors import AuthenticationError, NotFoundError, StorageUnavailableError
 from sluice.settings import settings
-from sluice.storage.client import dynamodb
+from sluice.storage.client import DynamoDB
+from sluice.storage.service_config import ServiceConfig
 from sluice.tenants.api_key_token import ApiKeyToken
 from sluice.tenants.directory import Directory
 from sluice.tenants.principal import Principal
 from sluice.tenants.tenant import ApiKey, Role, Tenant
 from sluice.tenants.verification import HELD_S, UNKNOWN_HELD_S, KeyVerifier
+from tests.dynamodb_calls import counting
+from tests.tcp_proxy import TcpProxy
 
 if TYPE_CHECKING:
     from tests.conftest import Aws
@@ -36,22 +38,12 @@ class Clock:
         return self.time
 
 
-class Reads:
-    """Counts what the SDK really sends."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def __call__(self, **_request: object) -> None:
-        self.count += 1
-
-
 class House:
     """A tenant, its verifier, and a clock."""
 
-    def __init__(self) -> None:
+    def __init__(self, client: DynamoDB | None = None) -> None:
         self.clock = Clock()
-        self.directory = Directory(settings().directory_table)
+        self.directory = Directory(settings().directory_table, client=client)
         self.tenant = Tenant("acme", "ACME", guard_modes={"secrets": "off"}, allowed_models=("a", "b"), cache_ttl_s=5)
         self.directory.create_tenant(self.tenant)
         self.verifier = self.another_process()
@@ -76,13 +68,10 @@ def house(aws: "Aws") -> House:
 
 
 @pytest.fixture
-def reads(house: House) -> Iterator[Reads]:
-    reads = Reads()
-    events = dynamodb().meta.events
-    events.register("before-send.dynamodb.GetItem", reads)
-    assert house
-    yield reads
-    events.unregister("before-send.dynamodb.GetItem", reads)
+def asked(house: House) -> Iterator[list[str]]:
+    """The operations that DynamoDB was asked for since the house was made."""
+    with counting() as asked:
+        yield asked
 
 
 def test_a_key_brings_its_tenant_with_all_it_owns(house: House) -> None:
@@ -94,15 +83,15 @@ def test_a_key_brings_its_tenant_with_all_it_owns(house: House) -> None:
     assert principal.key.expires_at == NOON + 100
 
 
-def test_a_known_key_is_read_once_while_it_is_held(house: House, reads: Reads) -> None:
+def test_a_known_key_is_read_once_while_it_is_held(house: House, asked: list[str]) -> None:
     key = house.make_key()
-    reads.count = 0
+    asked.clear()
     for _ in range(5):
         house.enter(key)
-    assert reads.count == 2  # the key, and its tenant
+    assert asked == ["GetItem"] * 2  # the key, and its tenant
     house.clock.time += HELD_S
     house.enter(key)
-    assert reads.count == 4
+    assert asked == ["GetItem"] * 4
 
 
 def test_a_revoked_key_stops_working_everywhere_when_the_holding_time_is_over(house: House) -> None:
@@ -120,16 +109,16 @@ def test_a_revoked_key_stops_working_everywhere_when_the_holding_time_is_over(ho
     assert HELD_S < 60
 
 
-def test_a_key_expires_in_the_middle_of_being_held(house: House, reads: Reads) -> None:
+def test_a_key_expires_in_the_middle_of_being_held(house: House, asked: list[str]) -> None:
     key = house.make_key(expires_at=int(NOON) + 10)
     house.enter(key)
-    reads.count = 0
+    asked.clear()
     house.clock.time += 9.9
     house.enter(key)
     house.clock.time += 0.1
     with pytest.raises(AuthenticationError, match="expired at 2027-01-15T08:00:10Z"):
         house.enter(key)
-    assert reads.count == 0
+    assert asked == []
 
 
 def test_only_who_has_the_secret_learns_that_a_key_was_revoked_or_has_expired(house: House) -> None:
@@ -144,26 +133,26 @@ def test_only_who_has_the_secret_learns_that_a_key_was_revoked_or_has_expired(ho
     assert messages == {"This API key is unknown. Check that it was copied whole."}
 
 
-def test_an_unknown_key_is_asked_for_once_and_soon_again(house: House, reads: Reads) -> None:
+def test_an_unknown_key_is_asked_for_once_and_soon_again(house: House, asked: list[str]) -> None:
     guess = ApiKeyToken.generate()
     for _ in range(3):
         with pytest.raises(AuthenticationError, match="unknown"):
             house.enter(guess)
-    assert reads.count == 1
+    assert asked == ["GetItem"] * 1
     house.directory.create_key(ApiKey(guess.id, "acme", Role.CALLER, "late", guess.secret_hash))
     house.clock.time += UNKNOWN_HELD_S
     assert house.enter(guess).key.name == "late"
 
 
-def test_guessing_does_not_push_out_keys_in_use_or_fill_the_memory(house: House, reads: Reads) -> None:
+def test_guessing_does_not_push_out_keys_in_use_or_fill_the_memory(house: House, asked: list[str]) -> None:
     key = house.make_key()
     house.enter(key)
     for _ in range(1100):
         with pytest.raises(AuthenticationError):
             house.enter(ApiKeyToken.generate())
-    reads.count = 0
+    asked.clear()
     house.enter(key)
-    assert reads.count == 0
+    assert asked == []
     assert len(house.verifier._unknown) == 1000
 
 
@@ -185,31 +174,25 @@ def test_an_admin_secret_that_is_none_lets_nobody_in_and_is_not_shown(house: Hou
     assert caught.value.__suppress_context__
 
 
-def test_nobody_new_is_let_in_while_dynamodb_is_away_and_who_is_held_stays(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    held, new = house.make_key(), house.make_key()
-    house.enter(held)
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
-        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", f"http://127.0.0.1:{closed.getsockname()[1]}")
-        dynamodb.cache_clear()
-        try:
+def test_nobody_new_is_let_in_while_dynamodb_is_away_and_who_is_held_stays(aws: "Aws") -> None:
+    with TcpProxy(aws.endpoint["AWS_ENDPOINT_URL"]) as proxy:
+        house = House(DynamoDB(replace(ServiceConfig.from_environment("DYNAMODB"), endpoint_url=proxy.url)))
+        held, new = house.make_key(), house.make_key()
+        house.enter(held)
+        proxy.mode = "cut"
+        house.enter(held)
+        with pytest.raises(StorageUnavailableError):
+            house.enter(new)
+        house.clock.time += HELD_S
+        with pytest.raises(StorageUnavailableError):
             house.enter(held)
-            with pytest.raises(StorageUnavailableError):
-                house.enter(new)
-            house.clock.time += HELD_S
-            with pytest.raises(StorageUnavailableError):
-                house.enter(held)
-        finally:
-            monkeypatch.delenv("AWS_ENDPOINT_URL_DYNAMODB")
-            dynamodb.cache_clear()
-    house.enter(new)
+        proxy.mode = "open"
+        house.enter(new)
 
 
-def test_the_secret_is_nowhere_in_the_table(house: House) -> None:
+def test_the_secret_is_nowhere_in_the_table(aws: "Aws", house: House) -> None:
     key = house.make_key()
-    stored = json.dumps(dynamodb().scan(TableName=settings().directory_table)["Items"])
+    stored = json.dumps(aws.items("DIRECTORY_TABLE"))
     assert key.secret not in stored
     assert stored.count(key.secret_hash) == 1
 

@@ -10,7 +10,6 @@ from typing import Any
 import httpx
 import pytest
 
-from sluice.storage.client import dynamodb
 from tests.chat_server import ChatServer, serving
 from tests.conftest import Aws
 from tests.credentials import gateway, model
@@ -264,10 +263,8 @@ def proxied(aws: Aws, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> It
     aws.set_credentials(gateway(fake, "proxied"))
     with TcpProxy(aws.endpoint["AWS_ENDPOINT_URL"]) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", proxy.url)
-        dynamodb.cache_clear()
         with serving(aws) as chat:
             yield chat, proxy
-    dynamodb.cache_clear()
 
 
 @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])

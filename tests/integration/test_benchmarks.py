@@ -31,7 +31,7 @@ def test_a_quick_run_measures_requests_and_dynamodb() -> None:
     run = _bench("--quick", "times", "dynamodb")
     assert run.returncode == 0, run.stderr
     tables = _tables(run.stdout)
-    assert {"cache hit, whole", "cache miss, streamed", "floor: one DynamoDB GetItem"} <= tables["Requests"].keys()
+    assert {"cache hit, whole", "cache miss, streamed", "floor: one GetItem of boto3"} <= tables["Requests"].keys()
     dynamodb = tables["DynamoDB"]
     assert dynamodb["cache hit"][0].startswith("3 ")
     assert dynamodb["cache hit"][2] == "2"

@@ -15,7 +15,8 @@ from sluice.conversations.conversation import Claim, Owner
 from sluice.conversations.store import TTL_S, ConversationStore
 from sluice.errors import ConflictError, NotFoundError, StorageUnavailableError
 from tests.conftest import Aws
-from tests.conversations import ANN, Clock, add, counting, heard, items, said, texts, turn
+from tests.conversations import ANN, Clock, add, heard, items, said, texts, turn
+from tests.dynamodb_calls import counting
 
 DAY_S = 86_400
 
@@ -352,12 +353,12 @@ def test_large_turns_are_read_though_they_come_in_several_answers(store: Convers
 
 def test_a_table_that_does_not_answer_is_an_error(aws: Aws) -> None:
     missing = ConversationStore(aws.table("CONVERSATIONS_TABLE") + "-gone")
-    with pytest.raises(StorageUnavailableError, match="Claiming a turn failed: ResourceNotFoundException"):
+    with pytest.raises(StorageUnavailableError, match="UpdateItem: ResourceNotFoundException"):
         missing.claim(ANN, "c", "r", hold_s=60)
     claim = Claim(ANN, "c", "r", 2, ())
-    with pytest.raises(StorageUnavailableError, match="Reading a conversation failed"):
+    with pytest.raises(StorageUnavailableError, match="Query: ResourceNotFoundException"):
         missing.history(claim, 5)
-    with pytest.raises(StorageUnavailableError, match="Adding a turn failed"):
+    with pytest.raises(StorageUnavailableError, match="TransactWriteItems: ResourceNotFoundException"):
         missing.complete(claim, turn("one"), ())
-    with pytest.raises(StorageUnavailableError, match="Giving up a turn failed"):
+    with pytest.raises(StorageUnavailableError, match="UpdateItem: ResourceNotFoundException"):
         missing.abandon(claim)

@@ -11,8 +11,9 @@ from sluice.conversations.conversation import Owner
 from sluice.conversations.store import ConversationStore
 from tests.chat_server import eventually
 from tests.conftest import Aws
-from tests.conversations import counting, items, said
+from tests.conversations import items, said
 from tests.credentials import gateway, model
+from tests.dynamodb_calls import counting
 from tests.fakes.client import FakeProvider
 from tests.rest_function import RestFunction
 

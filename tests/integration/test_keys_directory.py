@@ -12,7 +12,9 @@ import pytest
 
 from sluice.errors import ConflictError, NotFoundError, StorageUnavailableError
 from sluice.settings import settings
-from sluice.storage.client import dynamodb
+from sluice.storage.client import DynamoDB, dynamodb
+from sluice.storage.service_config import ServiceConfig
+from sluice.storage.signing import Credentials
 from sluice.tenants.directory import Directory
 from sluice.tenants.tenant import ApiKey, Role, Tenant
 
@@ -72,7 +74,7 @@ def test_a_key_needs_a_tenant_and_leaves_nothing_without_one(directory: Director
     with pytest.raises(NotFoundError, match="nobody"):
         directory.create_key(ApiKey("k", "nobody", Role.CALLER, "n", "hash"))
     assert directory.key("k") is None
-    assert dynamodb().scan(TableName=settings().directory_table)["Count"] == 0
+    assert dynamodb().call("Scan", {"TableName": settings().directory_table})["Count"] == 0
 
 
 def test_every_field_is_kept(directory: Directory) -> None:
@@ -122,6 +124,11 @@ class _Dynamo(ThreadingHTTPServer):
         self.conflicts = conflicts
         self.transactions = 0
 
+    @property
+    def directory(self) -> Directory:
+        config = ServiceConfig("us-east-1", Credentials("id", "secret"), f"http://127.0.0.1:{self.server_port}")
+        return Directory("directory", client=DynamoDB(config))
+
 
 class _Answer(BaseHTTPRequestHandler):
     server: _Dynamo
@@ -150,31 +157,25 @@ class _Answer(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def conflicting(conflicts: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[_Dynamo]:
+def conflicting(conflicts: int) -> Iterator[_Dynamo]:
     server = _Dynamo(conflicts)
     thread = Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", f"http://127.0.0.1:{server.server_port}")
-    dynamodb.cache_clear()
     try:
         yield server
     finally:
-        monkeypatch.delenv("AWS_ENDPOINT_URL_DYNAMODB")
-        dynamodb.cache_clear()
         server.shutdown()
         server.server_close()
         thread.join()
 
 
-def test_a_transaction_that_met_another_is_sent_again(directory: Directory, monkeypatch: pytest.MonkeyPatch) -> None:
-    with conflicting(2, monkeypatch) as server:
-        directory.create_tenant(Tenant("acme", "ACME"))
+def test_a_transaction_that_met_another_is_sent_again() -> None:
+    with conflicting(2) as server:
+        server.directory.create_tenant(Tenant("acme", "ACME"))
         assert server.transactions == 3
 
 
-def test_a_transaction_that_only_meets_others_is_given_up(
-    directory: Directory, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with conflicting(100, monkeypatch) as server, pytest.raises(StorageUnavailableError, match="try again"):
-        directory.create_tenant(Tenant("acme", "ACME"))
+def test_a_transaction_that_only_meets_others_is_given_up() -> None:
+    with conflicting(100) as server, pytest.raises(StorageUnavailableError, match="try again"):
+        server.directory.create_tenant(Tenant("acme", "ACME"))
     assert server.transactions == 5

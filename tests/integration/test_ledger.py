@@ -18,6 +18,8 @@ from sluice.quota.ledger import Ledger, QuotaDeniedError
 from sluice.quota.limits import BUDGET, Limit, budget_limit
 from sluice.quota.windows import DAY_MS, MINUTE_MS, CalendarWindow, RollingWindow, month_at, month_start_ms
 from sluice.storage.client import dynamodb
+from sluice.storage.item_types import TypedItem
+from sluice.storage.tables import QUOTA
 from tests.conftest import Aws
 
 REQUESTS = Limit("requests_per_minute", 10, RollingWindow(MINUTE_MS))
@@ -48,10 +50,15 @@ def ledger(aws: Aws, clock: Clock) -> Ledger:
     return Ledger(aws.table("QUOTA_TABLE"), clock)
 
 
+def stored(aws: Aws, scope: str) -> TypedItem | None:
+    request = {"TableName": aws.table("QUOTA_TABLE"), "Key": QUOTA.key(scope)}
+    return dynamodb().call("GetItem", request).get("Item")
+
+
 def used(aws: Aws, clock: Clock, scope: str) -> dict[str, int]:
     """Totals by limit, read by a ledger that has seen nothing; each must be what its slices add up to."""
     fresh = Ledger(aws.table("QUOTA_TABLE"), clock)
-    item = dynamodb().get_item(TableName=aws.table("QUOTA_TABLE"), Key={"scope": {"S": scope}}).get("Item")
+    item = stored(aws, scope)
     if item is None:
         return {}
     seen = fresh._remember(scope, item)
@@ -75,11 +82,12 @@ def test_a_reservation_takes_and_a_settlement_corrects(aws: Aws, ledger: Ledger,
 def test_a_refused_request_consumes_nothing_of_any_limit(aws: Aws, ledger: Ledger, clock: Clock) -> None:
     for _ in range(3):
         ledger.reserve("d", LIMITS, COSTS, hold=True)
-    before = dynamodb().get_item(TableName=aws.table("QUOTA_TABLE"), Key={"scope": {"S": "d"}})["Item"]
+    before = stored(aws, "d")
+    assert before is not None
     with pytest.raises(QuotaDeniedError) as refused:
         ledger.reserve("d", LIMITS, COSTS, hold=True)
     assert refused.value.denial.limit == "tokens_per_minute"
-    assert dynamodb().get_item(TableName=aws.table("QUOTA_TABLE"), Key={"scope": {"S": "d"}})["Item"] == before
+    assert stored(aws, "d") == before
 
 
 def test_a_process_that_knows_nothing_is_refused_as_well(aws: Aws, ledger: Ledger, clock: Clock) -> None:

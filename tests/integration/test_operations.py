@@ -1,18 +1,16 @@
 """What operators see and do, through the function's own handler, of a chat server with a fake provider behind it."""
 
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from functions.operations.app import ROUTES as FUNCTION_ROUTES
-from sluice.storage.client import dynamodb
 from tests.chat_server import ChatServer
 from tests.conftest import Aws
 from tests.credentials import gateway, model
+from tests.dynamodb_calls import counting
 from tests.fakes.client import FakeProvider
 from tests.rest_function import RestFunction
 
@@ -29,22 +27,6 @@ ROUTES = [
 def operations(chat: ChatServer) -> RestFunction:
     """The function, with an operator's key of the tenant `acme`."""
     return RestFunction(FUNCTION_ROUTES, chat.key("acme", role="operator"))
-
-
-@contextmanager
-def sent_to_dynamodb() -> Iterator[list[str]]:
-    """The operations that this process's clients send meanwhile."""
-    sent: list[str] = []
-
-    def note(model: Any, **_: object) -> None:
-        sent.append(model.name)
-
-    clients = [dynamodb(), dynamodb(attempts=1), dynamodb(attempts=3)]
-    for client in clients:
-        client.meta.events.register("before-call.dynamodb", note)
-    yield sent
-    for client in clients:
-        client.meta.events.unregister("before-call.dynamodb", note)
 
 
 def ask(chat: ChatServer, question: str, **more: Any) -> str:
@@ -120,7 +102,7 @@ def test_all_deployments_are_read_in_one_request_each(
     assert chat.post({"model": "model-7", "messages": [{"role": "user", "content": "Hi"}]}).status_code == 200
     operations.send("GET /v1/providers")
     for route, expected in (("quota", ["BatchGetItem"]), ("health", ["BatchGetItem"] * 2)):
-        with sent_to_dynamodb() as sent:
+        with counting() as sent:
             answer = operations.send(f"GET /api/groq/{route}").body
         assert sent == expected
         assert len(answer["data"]) == 30
@@ -183,7 +165,7 @@ def test_hits_and_misses_and_entries_are_exact_for_requests_at_once(chat: ChatSe
     store_one_more(chat)
     found = stats(operations)
     assert (found["entries"], found["expired"], found["hits"], found["misses"]) == (11, 0, 30, 11)
-    stored = dynamodb().scan(TableName=chat.aws.table("RESPONSE_CACHE_TABLE"))["Items"]
+    stored = chat.aws.items("RESPONSE_CACHE_TABLE")
     assert found["bytes"] == sum(int(item["bytes"]["N"]) for item in stored) > 0
     assert [each["tenant"] for each in found["tenants"]] == ["acme"]
 
@@ -194,18 +176,18 @@ def test_an_answer_that_replaces_another_is_one_entry(chat: ChatServer, operatio
     store_one_more(chat)
     found = stats(operations)
     assert (found["entries"], found["hits"], found["misses"]) == (2, 0, 4)
-    stored = dynamodb().scan(TableName=chat.aws.table("RESPONSE_CACHE_TABLE"))["Items"]
+    stored = chat.aws.items("RESPONSE_CACHE_TABLE")
     assert found["bytes"] == sum(int(item["bytes"]["N"]) for item in stored) > 0
 
 
 def test_stats_do_not_scan_and_a_busy_process_counts_once_a_second(chat: ChatServer, operations: RestFunction) -> None:
-    with sent_to_dynamodb() as sent:
+    with counting() as sent:
         for number in range(20):
             ask(chat, f"question {number}")
     # Six for each, and what was stored at most once a second; a few more where a slice of a limit ends.
     assert 20 * 6 < len(sent) < 20 * 7
     stats(operations)
-    with sent_to_dynamodb() as sent:
+    with counting() as sent:
         stats(operations)
     assert sorted(sent) == ["BatchGetItem", "Query", "Query"]
 
@@ -213,7 +195,7 @@ def test_stats_do_not_scan_and_a_busy_process_counts_once_a_second(chat: ChatSer
 def test_a_cleared_cache_serves_nothing_at_once_and_fills_again(chat: ChatServer, operations: RestFunction) -> None:
     assert [ask(chat, "one"), ask(chat, "one")] == ["miss", "hit"]
     store_one_more(chat)
-    with sent_to_dynamodb() as sent:
+    with counting() as sent:
         answer = operations.send("POST /api/groq/cache/clear")
     assert (answer.status, answer.body["tenants"]) == (200, ["acme"])
     # Who asks is known already: clearing is one write.

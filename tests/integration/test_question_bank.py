@@ -1,17 +1,17 @@
 """The question bank on MiniStack's DynamoDB: how far it is read, and at what cost."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import pytest
 
 from sluice.errors import StorageUnavailableError
-from sluice.storage.client import to_item
+from sluice.storage.client import dynamodb
+from sluice.storage.item_types import to_item
 from sluice.tasks.question_bank.bank import ANY_CATEGORY, QuestionBank, Shelf
 from sluice.tasks.question_bank.question import Question
 from sluice.tasks.question_bank.selection import Selection
 from tests.conftest import Aws
-from tests.conversations import counting
+from tests.dynamodb_calls import counting
 
 SHELF = Shelf("acme", "1", "Backend engineer", "medium")
 # One question in many words: each is like all others.
@@ -41,10 +41,11 @@ def fill_in_order(aws: Aws, texts: Iterable[str]) -> None:
         {"bank": SHELF.key("Databases"), "question": f"{place:05}", "text": text, "category": "Databases"}
         for place, text in enumerate(texts)
     ]
-    puts: list[Any] = [{"PutRequest": {"Item": to_item(item | {"expected_points": ["It depends."]})}} for item in items]
+    puts = [{"PutRequest": {"Item": to_item(item | {"expected_points": ["It depends."]})}} for item in items]
     table = aws.table("QUESTIONS_TABLE")
     for start in range(0, len(puts), 25):
-        assert not aws.dynamodb.batch_write_item(RequestItems={table: puts[start : start + 25]})["UnprocessedItems"]
+        request = {"RequestItems": {table: puts[start : start + 25]}}
+        assert not dynamodb().call("BatchWriteItem", request)["UnprocessedItems"]
 
 
 def select(bank: QuestionBank, selection: Selection) -> Selection:
@@ -138,5 +139,5 @@ def test_a_bank_that_can_t_be_read_says_so(aws: Aws) -> None:
     def read() -> Iterator[Question]:
         return QuestionBank(f"no-{aws.table('QUESTIONS_TABLE')}").read(SHELF, ["Databases"], 5, frozenset)
 
-    with pytest.raises(StorageUnavailableError, match="reading the question bank failed"):
+    with pytest.raises(StorageUnavailableError, match="Query: ResourceNotFoundException"):
         next(read())

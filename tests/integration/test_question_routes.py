@@ -14,8 +14,8 @@ from sluice.errors import StorageUnavailableError
 from sluice.tasks.question_bank.bank import QuestionBank, Shelf
 from sluice.tasks.question_bank.question import Question, asks_the_same, is_question
 from tests.conftest import Aws
-from tests.conversations import counting
 from tests.credentials import gateway, model
+from tests.dynamodb_calls import counting
 from tests.fakes.client import FakeProvider
 from tests.rest_function import RestAnswer, RestFunction
 

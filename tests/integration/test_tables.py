@@ -6,7 +6,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from sluice.settings import settings
-from sluice.storage.client import dynamodb, to_item
+from sluice.storage.client import dynamodb
+from sluice.storage.item_types import to_item
 
 if TYPE_CHECKING:
     from tests.conftest import Aws
@@ -15,12 +16,12 @@ if TYPE_CHECKING:
 def test_the_package_reads_and_writes_the_test_s_own_tables(aws: "Aws") -> None:
     table = settings().quota_table
     assert table == aws.table("QUOTA_TABLE")
-    dynamodb().put_item(TableName=table, Item=to_item({"scope": "x", "sum": 1}))
-    assert dynamodb().get_item(TableName=table, Key={"scope": {"S": "x"}})["Item"]["sum"] == {"N": "1"}
+    dynamodb().call("PutItem", {"TableName": table, "Item": to_item({"scope": "x", "sum": 1})})
+    assert aws.dynamodb.get_item(TableName=table, Key={"scope": {"S": "x"}})["Item"]["sum"] == {"N": "1"}
 
 
 def test_tables_start_empty_and_expire_by_the_deployed_attribute(aws: "Aws") -> None:
-    assert dynamodb().scan(TableName=aws.table("QUOTA_TABLE"))["Count"] == 0
+    assert aws.items("QUOTA_TABLE") == []
     described = aws.dynamodb.describe_time_to_live(TableName=aws.table("QUOTA_TABLE"))["TimeToLiveDescription"]
     assert described == {"TimeToLiveStatus": "ENABLED", "AttributeName": "expires_at"}
 
@@ -28,14 +29,15 @@ def test_tables_start_empty_and_expire_by_the_deployed_attribute(aws: "Aws") -> 
 def test_another_process_sees_the_same_tables_and_secrets(aws: "Aws") -> None:
     aws.set_credentials({"provider": "local", "alias": "local-1", "api_key": "k"})
     program = """
-import boto3, json
 from sluice.settings import settings
 from sluice.storage.client import dynamodb
-dynamodb().put_item(TableName=settings().directory_table, Item={"owner": {"S": "a"}, "entry": {"S": "b"}})
-print(boto3.client("secretsmanager").get_secret_value(SecretId=settings().credentials_secret)["SecretString"])
+from sluice.storage.secrets import fetch_secret
+from sluice.storage.tables import DIRECTORY
+dynamodb().call("PutItem", {"TableName": settings().directory_table, "Item": DIRECTORY.key("a", "b")})
+print(fetch_secret(settings().credentials_secret))
 """
     answer = subprocess.run(
         [sys.executable, "-c", program], env=aws.process_environment(), capture_output=True, text=True, check=True
     )
     assert json.loads(answer.stdout)["credentials"][0]["alias"] == "local-1"
-    assert dynamodb().scan(TableName=aws.table("DIRECTORY_TABLE"))["Count"] == 1
+    assert len(aws.items("DIRECTORY_TABLE")) == 1

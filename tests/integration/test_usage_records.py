@@ -13,7 +13,7 @@ import pytest
 from sluice.chat import Usage
 from sluice.errors import StorageUnavailableError
 from sluice.settings import settings
-from sluice.storage.client import Item, from_item
+from sluice.storage.item_types import Item, from_item
 from sluice.usage.records import UsageRecord, record
 from tests.conftest import Aws
 
@@ -34,8 +34,7 @@ def quoted(part: str) -> str:
 
 
 def rows(aws: Aws) -> dict[tuple[str, str], Item]:
-    found = aws.dynamodb.scan(TableName=aws.table("USAGE_TABLE"), ConsistentRead=True)["Items"]
-    items = [from_item(item) for item in found]
+    items = [from_item(item) for item in aws.items("USAGE_TABLE")]
     return {(item.pop("tenant_day"), item.pop("hour_route")): item for item in items}
 
 
@@ -114,7 +113,7 @@ def test_the_longest_names_that_are_allowed_fit_a_key(aws: Aws) -> None:
 def test_a_table_that_does_not_answer_is_an_error(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("USAGE_TABLE", "no-such-table")
     settings.cache_clear()
-    with pytest.raises(StorageUnavailableError, match="recording usage failed: ResourceNotFoundException"):
+    with pytest.raises(StorageUnavailableError, match="UpdateItem: ResourceNotFoundException"):
         record(ONE, NOON)
     assert rows(aws) == {}
 
@@ -154,5 +153,5 @@ except StorageUnavailableError as error:
             check=True,
         )
         server.shutdown()
-    assert ran.stdout == "recording usage failed: 500\n"
+    assert ran.stdout == "DynamoDB failed at UpdateItem: 500\n"
     assert len(sent) == 1

@@ -17,9 +17,8 @@ def watch(event, arguments):
 sys.addaudithook(watch)
 from functions.chat import app
 from sluice.guards.rules import scanner
-from sluice.storage.client import dynamodb
-from sluice.storage.secrets import secretsmanager
-made = {made.__name__: made.cache_info().currsize for made in (scanner, dynamodb, secretsmanager)}
+from sluice.storage.connections import tls_context
+made = {made.__name__: made.cache_info().currsize for made in (scanner, tls_context)}
 made["parts"] = sorted(app.parts.__dict__.keys() & {"gateway", "verifier", "breaker"})
 json.dump({"made": made, "imported": sorted({"groq", "httpx", "huggingface_hub"} & sys.modules.keys())}, sys.stdout)
 """
@@ -46,16 +45,11 @@ def _started(initialization_type: str) -> dict[str, Any]:
 
 def test_a_snapshot_holds_what_a_chat_needs_and_no_connection() -> None:
     started = _started("snap-start")
-    assert started["made"] == {
-        "parts": ["breaker", "gateway", "verifier"],
-        "scanner": 2,
-        "dynamodb": 2,
-        "secretsmanager": 1,
-    }
+    assert started["made"] == {"parts": ["breaker", "gateway", "verifier"], "scanner": 2, "tls_context": 1}
     assert started["imported"] == ["groq", "httpx", "huggingface_hub"]
 
 
 def test_without_a_snapshot_all_that_waits_until_it_is_needed() -> None:
     started = _started("on-demand")
-    assert started["made"] == {"parts": [], "scanner": 0, "dynamodb": 0, "secretsmanager": 0}
+    assert started["made"] == {"parts": [], "scanner": 0, "tls_context": 0}
     assert started["imported"] == []

@@ -196,7 +196,7 @@ class App:
         """Make now what chats need and no service is asked for, so that a snapshot of this process holds it.
 
         Copies of the process may share it: nothing is drawn at random or due at some time, and nothing has connected,
-        but for boto3 to Lambda's own credentials, which it asks for again once they have expired.
+        but for boto3, as long as the circuit breaker needs it, to Lambda's own credentials.
         """
         from sluice.catalog import catalog
         from sluice.guards.rules import Direction, scanner
@@ -209,5 +209,5 @@ class App:
             scanner(direction)
         catalog()
         load_adapters()
-        secretsmanager()
-        dynamodb(attempts=1)
+        secretsmanager().prepare()
+        dynamodb().prepare()

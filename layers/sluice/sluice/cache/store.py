@@ -15,7 +15,9 @@ from aws_lambda_powertools import Logger
 
 from sluice.chat import JsonObject, Usage
 from sluice.errors import StorageUnavailableError
-from sluice.storage.client import Item, dynamodb, from_item, storage_errors, to_item
+from sluice.storage.client import DynamoDB, dynamodb
+from sluice.storage.item_types import Item, TypedItem, from_item, to_item
+from sluice.storage.tables import RESPONSE_CACHE
 from sluice.storage.update import Update
 from sluice.telemetry import emit_metric
 
@@ -75,9 +77,10 @@ def lifetime_s(*, tenant_s: int | None, task_s: int | None, default_s: int) -> i
 class ResponseCache:
     """The table of answers. Threads may share it. `clock` gives seconds since the epoch, UTC."""
 
-    def __init__(self, table: str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, table: str, clock: Callable[[], float] = time.time, *, client: DynamoDB | None = None) -> None:
         self._table = table
         self._clock = clock
+        self._client = client or dynamodb()
 
     def look_up(self, tenant: str, key: str | None) -> CacheLookup:
         """The answer under `key` that can be served, and the generation of the tenant's cache: one request.
@@ -105,14 +108,13 @@ class ResponseCache:
         """
         update = Update()
         update.add("generation", 1)
-        with storage_errors("clearing the cache"):
-            written = dynamodb().update_item(
-                TableName=self._table,
-                Key={"key": {"S": _generation_key(tenant)}},
-                ReturnValues="UPDATED_NEW",
-                **update.arguments(),
-            )
-        return _generation(written["Attributes"])
+        request = {
+            "TableName": self._table,
+            "Key": RESPONSE_CACHE.key(_generation_key(tenant)),
+            "ReturnValues": "UPDATED_NEW",
+            **update.arguments(),
+        }
+        return _generation(self._client.call("UpdateItem", request)["Attributes"])
 
     def put(self, key: str, answer: CachedAnswer, ttl_s: int, generation: int) -> tuple[CacheChange, ...]:
         """Keep `answer` for `ttl_s` seconds while `generation` is served, unless it is too large.
@@ -134,8 +136,8 @@ class ResponseCache:
             logger.info("answer too large to cache", extra={"cache_key": key, "bytes": size})
             return ()
         item["bytes"] = size
-        with storage_errors("writing the cache"):
-            written = dynamodb(attempts=1).put_item(TableName=self._table, Item=to_item(item), ReturnValues="ALL_OLD")
+        request = {"TableName": self._table, "Item": to_item(item), "ReturnValues": "ALL_OLD"}
+        written = self._client.call("PutItem", request, attempts=1)
         added = CacheChange(generation, item["counted_until"], 1, size)
         # Asked for anew, or left behind by DynamoDB, which deletes late: one answer takes the place of another.
         before = from_item({name: value for name, value in written.get("Attributes", {}).items() if name in _COUNTED})
@@ -144,22 +146,20 @@ class ResponseCache:
         replaced = CacheChange(before["generation"], before["counted_until"], -1, -before["bytes"])
         return (added, replaced)
 
-    def _read(self, *keys: str) -> dict[str, Item]:
+    def _read(self, *keys: str) -> dict[str, TypedItem]:
         # One attempt: an answer from the provider is better than one that had to be waited for here.
-        with storage_errors("reading the cache"):
-            answer = dynamodb(attempts=1).batch_get_item(
-                RequestItems={self._table: {"Keys": [{"key": {"S": key}} for key in keys]}}
-            )
+        request = {"RequestItems": {self._table: {"Keys": [RESPONSE_CACHE.key(key) for key in keys]}}}
+        answer = self._client.call("BatchGetItem", request, attempts=1)
         if answer.get("UnprocessedKeys"):
             raise StorageUnavailableError("reading the cache failed: DynamoDB left out an item")
-        return {item["key"]["S"]: item for item in answer["Responses"].get(self._table, [])}
+        return {item[RESPONSE_CACHE.partition]["S"]: item for item in answer["Responses"].get(self._table, [])}
 
 
 def _generation_key(tenant: str) -> str:
     return f"generation#{tenant}"
 
 
-def _generation(item: Item | None) -> int:
+def _generation(item: TypedItem | None) -> int:
     return int(item["generation"]["N"]) if item else 0
 
 

@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from threading import Lock
 
 from sluice.cache.store import CacheChange
-from sluice.storage.client import dynamodb, from_item, query, storage_errors
+from sluice.storage.client import DynamoDB, dynamodb
+from sluice.storage.item_types import from_item, to_typed
+from sluice.storage.tables import USAGE
 from sluice.storage.update import Update
 
 _FLUSH_EVERY_S = 1.0
@@ -38,9 +40,12 @@ class CacheSums:
     `clock` is monotonic.
     """
 
-    def __init__(self, table: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, table: str, clock: Callable[[], float] = time.monotonic, *, client: DynamoDB | None = None
+    ) -> None:
         self._table = table
         self._clock = clock
+        self._client = client or dynamodb()
         self._lock = Lock()
         self._pending: dict[tuple[str, int, int], tuple[int, int]] = {}
         self._flushed_s = float("-inf")
@@ -62,16 +67,14 @@ class CacheSums:
 
     def read(self, tenant: str) -> list[CacheChange]:
         """All sums of a tenant, those of the last days included. Raises StorageUnavailableError."""
-        with storage_errors("reading what is cached"):
-            items = query(
-                self._table,
-                KeyConditionExpression="#partition = :tenant",
-                ExpressionAttributeNames={"#partition": "tenant_day"},
-                ExpressionAttributeValues={":tenant": {"S": _partition(tenant)}},
-            )
-            found = [from_item(item) for item in items]
+        request = {
+            "TableName": self._table,
+            "KeyConditionExpression": "#partition = :tenant",
+            "ExpressionAttributeNames": {"#partition": USAGE.partition},
+            "ExpressionAttributeValues": {":tenant": to_typed(_partition(tenant))},
+        }
         sums = []
-        for item in found:
+        for item in map(from_item, self._client.query(request)):
             generation, _, until = item["hour_route"].partition("#")
             sums.append(CacheChange(int(generation), int(until), item["entries"], item["bytes"]))
         return sums
@@ -81,9 +84,8 @@ class CacheSums:
         update.add("entries", change.entries)
         update.add("bytes", change.bytes)
         update.set("expires_at", change.until + _DELETED_AFTER_S)
-        key = {"tenant_day": {"S": _partition(tenant)}, "hour_route": {"S": f"{change.generation}#{change.until}"}}
-        with storage_errors("counting what is cached"):
-            dynamodb(attempts=1).update_item(TableName=self._table, Key=key, **update.arguments())
+        key = USAGE.key(_partition(tenant), f"{change.generation}#{change.until}")
+        self._client.call("UpdateItem", {"TableName": self._table, "Key": key, **update.arguments()}, attempts=1)
 
 
 def cache_size(sums: Iterable[CacheChange], generation: int, now_s: float) -> CacheSize:

@@ -3,16 +3,13 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-from botocore.exceptions import ClientError
 
 from sluice.conversations.conversation import Owner, Summary, Transcript, no_conversation, parse_page
-from sluice.conversations.items import HEAD, OWNER_INDEX, Partitions, names, partition, place, to_summary, to_system
-from sluice.storage.client import Item, dynamodb, from_item, is_condition_failure, storage_errors, to_item
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb.type_defs import WriteRequestTypeDef
+from sluice.conversations.items import HEAD, Partitions, names, partition, place, to_summary, to_system
+from sluice.storage.client import DynamoDB, dynamodb
+from sluice.storage.errors import ConditionFailedError
+from sluice.storage.item_types import Item, from_item, to_item
+from sluice.storage.tables import CONVERSATIONS, CONVERSATIONS_BY_OWNER
 
 # Longer than any function runs: nobody begins anew while a deletion is still under way.
 _DELETION_S = 900
@@ -33,34 +30,33 @@ class ConversationArchive:
     All methods raise StorageUnavailableError when DynamoDB does not answer.
     """
 
-    def __init__(self, table: str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, table: str, clock: Callable[[], float] = time.time, *, client: DynamoDB | None = None) -> None:
         self._table = table
         self._clock = clock
-        self._partitions = Partitions(table, clock)
+        self._client = client or dynamodb()
+        self._partitions = Partitions(table, clock, self._client)
 
     def listing(self, owner: Owner, *, page: str | None, limit: int) -> Listing:
         """At most `limit` of an owner's conversations, the latest first. What was done a moment ago may be missing."""
-        start: dict[str, Any] = {}
         now = int(self._clock())
+        request = {
+            "TableName": self._table,
+            "IndexName": CONVERSATIONS_BY_OWNER,
+            "KeyConditionExpression": "#listed_for = :owner AND #expires_at > :now",
+            "ExpressionAttributeNames": names("listed_for", "expires_at"),
+            "ExpressionAttributeValues": to_item({":owner": owner.id, ":now": now}),
+            "ScanIndexForward": False,
+            # One more tells whether there is a next page.
+            "Limit": limit + 1,
+        }
         if page is not None:
             expires_at, conversation_id = parse_page(page)
             # All that came after it has expired too, and DynamoDB takes no start outside of what is asked for.
             if expires_at <= now:
                 return Listing((), None)
-            listed = {"listed_for": owner.id, "expires_at": expires_at}
-            start = {"ExclusiveStartKey": to_item(listed) | place(owner, conversation_id, HEAD)}
-        with storage_errors("Listing conversations"):
-            found = dynamodb().query(
-                TableName=self._table,
-                IndexName=OWNER_INDEX,
-                KeyConditionExpression="#listed_for = :owner AND #expires_at > :now",
-                ExpressionAttributeNames=names("listed_for", "expires_at"),
-                ExpressionAttributeValues=to_item({":owner": owner.id, ":now": now}),
-                ScanIndexForward=False,
-                # One more tells whether there is a next page.
-                Limit=limit + 1,
-                **start,
-            )
+            listed = CONVERSATIONS.indexes[CONVERSATIONS_BY_OWNER].key(owner.id, expires_at)
+            request["ExclusiveStartKey"] = listed | place(owner, conversation_id, HEAD)
+        found = self._client.call("Query", request)
         summaries = tuple(to_summary(from_item(item)) for item in found["Items"])
         shown = summaries[:limit]
         last = shown[-1] if len(summaries) > limit else None
@@ -90,10 +86,8 @@ class ConversationArchive:
         self._partitions.delete_head(owner, conversation_id, claimed_by=deletion)
 
     def _head(self, owner: Owner, conversation_id: str) -> Item:
-        with storage_errors("Reading a conversation"):
-            answer = dynamodb().get_item(
-                TableName=self._table, Key=place(owner, conversation_id, HEAD), ConsistentRead=True
-            )
+        key = place(owner, conversation_id, HEAD)
+        answer = self._client.call("GetItem", {"TableName": self._table, "Key": key, "ConsistentRead": True})
         head = from_item(answer.get("Item", {}))
         # One without a turn is being begun: there is nothing to read or to list yet.
         if not head or self._partitions.is_over(head) or head["owner"] != owner.id or head["next"] == 1:
@@ -103,59 +97,52 @@ class ConversationArchive:
     def _condemn(self, owner: Owner, conversation_id: str, deletion: str) -> bool:
         """Take a conversation away from everybody; False if there is none."""
         now = int(self._clock())
-        with storage_errors("Deleting a conversation"):
-            try:
-                dynamodb().update_item(
-                    TableName=self._table,
-                    Key=place(owner, conversation_id, HEAD),
-                    UpdateExpression=(
-                        "SET #is_deleted = :true, #claimed_by = :deletion, #claimed_until = :until, "
-                        "#expires_at = :until REMOVE #listed_for, #system"
-                    ),
-                    ConditionExpression="#owner = :owner AND #expires_at > :now",
-                    ExpressionAttributeNames=names(
-                        "is_deleted", "claimed_by", "claimed_until", "expires_at", "listed_for", "system", "owner"
-                    ),
-                    ExpressionAttributeValues=to_item(
-                        {
-                            ":true": True,
-                            ":deletion": deletion,
-                            ":until": now + _DELETION_S,
-                            ":owner": owner.id,
-                            ":now": now,
-                        }
-                    ),
-                )
-            except ClientError as error:
-                if not is_condition_failure(error):
-                    raise
-                return False
+        values = {
+            ":true": True,
+            ":deletion": deletion,
+            ":until": now + _DELETION_S,
+            ":owner": owner.id,
+            ":now": now,
+        }
+        request = {
+            "TableName": self._table,
+            "Key": place(owner, conversation_id, HEAD),
+            "UpdateExpression": (
+                "SET #is_deleted = :true, #claimed_by = :deletion, #claimed_until = :until, "
+                "#expires_at = :until REMOVE #listed_for, #system"
+            ),
+            "ConditionExpression": "#owner = :owner AND #expires_at > :now",
+            "ExpressionAttributeNames": names(
+                "is_deleted", "claimed_by", "claimed_until", "expires_at", "listed_for", "system", "owner"
+            ),
+            "ExpressionAttributeValues": to_item(values),
+        }
+        try:
+            self._client.call("UpdateItem", request)
+        except ConditionFailedError:
+            return False
         return True
 
     def _batches(self, owner: Owner, conversation_id: str) -> Iterator[list[int]]:
         """The sequences of all turns, as many at a time as one request can delete."""
         while True:
-            with storage_errors("Deleting a conversation"):
-                answer = dynamodb().query(
-                    TableName=self._table,
-                    KeyConditionExpression="#conversation = :conversation AND #sequence > :head",
-                    ProjectionExpression="#sequence",
-                    ExpressionAttributeNames=names("conversation", "sequence"),
-                    ExpressionAttributeValues=to_item(
-                        {":conversation": partition(owner, conversation_id), ":head": HEAD}
-                    ),
-                    ConsistentRead=True,
-                    Limit=_BATCH,
-                )
+            values = {":conversation": partition(owner, conversation_id), ":head": HEAD}
+            request = {
+                "TableName": self._table,
+                "KeyConditionExpression": "#conversation = :conversation AND #sequence > :head",
+                "ProjectionExpression": "#sequence",
+                "ExpressionAttributeNames": names(CONVERSATIONS.partition, CONVERSATIONS.sort),
+                "ExpressionAttributeValues": to_item(values),
+                "ConsistentRead": True,
+                "Limit": _BATCH,
+            }
+            answer = self._client.call("Query", request)
             sequences = [from_item(item)["sequence"] for item in answer["Items"]]
             if not sequences:
                 return
             yield sequences
 
     def _delete_turns(self, owner: Owner, conversation_id: str, sequences: Sequence[int]) -> None:
-        requests: list[WriteRequestTypeDef] = [
-            {"DeleteRequest": {"Key": place(owner, conversation_id, sequence)}} for sequence in sequences
-        ]
+        requests = [{"DeleteRequest": {"Key": place(owner, conversation_id, sequence)}} for sequence in sequences]
         # What DynamoDB leaves unprocessed is found, and deleted, by the next query.
-        with storage_errors("Deleting a conversation"):
-            dynamodb().batch_write_item(RequestItems={self._table: requests})
+        self._client.call("BatchWriteItem", {"RequestItems": {self._table: requests}})

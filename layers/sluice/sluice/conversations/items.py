@@ -8,19 +8,20 @@ Of the turns, only those below `next` exist: whatever else lies in the partition
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from aws_lambda_powertools import Logger
-from botocore.exceptions import ClientError
 
 from sluice.chat import Message
 from sluice.conversations.conversation import Owner, Summary, Turn, unpack, unpack_call
-from sluice.storage.client import Item, dynamodb, from_item, is_condition_failure, storage_errors, to_item
+from sluice.storage.client import DynamoDB
+from sluice.storage.errors import ConditionFailedError
+from sluice.storage.item_types import Item, TypedItem, from_item, to_item, to_typed
+from sluice.storage.tables import CONVERSATIONS
 from sluice.telemetry import emit_metric
 
 HEAD = 0
 """The sequence of a head."""
-OWNER_INDEX = "by-owner"
-"""Of the heads that have turns, by owner and expiry: that is by when they were last used."""
 
 logger = Logger(child=True)
 
@@ -28,9 +29,10 @@ logger = Logger(child=True)
 class Partitions:
     """What reading, adding and deleting have in common. `clock` gives seconds since the epoch, UTC."""
 
-    def __init__(self, table: str, clock: Callable[[], float]) -> None:
+    def __init__(self, table: str, clock: Callable[[], float], client: DynamoDB) -> None:
         self._table = table
         self._clock = clock
+        self._client = client
 
     def is_over(self, head: Item) -> bool:
         """Whether a head only waits to be removed."""
@@ -40,19 +42,18 @@ class Partitions:
         """At most `limit` turns up to `last`, newest first."""
         found: list[Turn] = []
         while last > 0 and len(found) < limit:
-            with storage_errors("Reading a conversation"):
-                answer = dynamodb().query(
-                    TableName=self._table,
-                    KeyConditionExpression="#conversation = :conversation AND #sequence BETWEEN :first AND :last",
-                    ExpressionAttributeNames=names("conversation", "sequence"),
-                    ExpressionAttributeValues=to_item(
-                        {":conversation": partition(owner, conversation_id), ":first": 1, ":last": last}
-                    ),
-                    # The turn before may have ended a moment ago.
-                    ConsistentRead=True,
-                    ScanIndexForward=False,
-                    Limit=limit - len(found),
-                )
+            values = {":conversation": partition(owner, conversation_id), ":first": 1, ":last": last}
+            request = {
+                "TableName": self._table,
+                "KeyConditionExpression": "#conversation = :conversation AND #sequence BETWEEN :first AND :last",
+                "ExpressionAttributeNames": names(CONVERSATIONS.partition, CONVERSATIONS.sort),
+                "ExpressionAttributeValues": to_item(values),
+                # The turn before may have ended a moment ago.
+                "ConsistentRead": True,
+                "ScanIndexForward": False,
+                "Limit": limit - len(found),
+            }
+            answer = self._client.call("Query", request)
             items = [from_item(item) for item in answer["Items"]]
             alive = [to_turn(item) for item in items if item["expires_at"] > int(self._clock())]
             found += alive
@@ -64,18 +65,15 @@ class Partitions:
 
     def delete_head(self, owner: Owner, conversation_id: str, *, claimed_by: str) -> None:
         """Remove a head, if it is still claimed so; otherwise somebody else's turn or deletion is under way."""
-        with storage_errors("Deleting a conversation"):
-            try:
-                dynamodb().delete_item(
-                    TableName=self._table,
-                    Key=place(owner, conversation_id, HEAD),
-                    ConditionExpression="#claimed_by = :claimed_by",
-                    ExpressionAttributeNames=names("claimed_by"),
-                    ExpressionAttributeValues=to_item({":claimed_by": claimed_by}),
-                )
-            except ClientError as error:
-                if not is_condition_failure(error):
-                    raise
+        request = {
+            "TableName": self._table,
+            "Key": place(owner, conversation_id, HEAD),
+            "ConditionExpression": "#claimed_by = :claimed_by",
+            "ExpressionAttributeNames": names("claimed_by"),
+            "ExpressionAttributeValues": {":claimed_by": to_typed(claimed_by)},
+        }
+        with suppress(ConditionFailedError):
+            self._client.call("DeleteItem", request)
 
 
 def partition(owner: Owner, conversation_id: str) -> str:
@@ -83,9 +81,9 @@ def partition(owner: Owner, conversation_id: str) -> str:
     return f"{owner.tenant}#{conversation_id}"
 
 
-def place(owner: Owner, conversation_id: str, sequence: int) -> Item:
+def place(owner: Owner, conversation_id: str, sequence: int) -> TypedItem:
     """The key of an item."""
-    return to_item({"conversation": partition(owner, conversation_id), "sequence": sequence})
+    return CONVERSATIONS.key(partition(owner, conversation_id), sequence)
 
 
 def names(*attributes: str) -> dict[str, str]:

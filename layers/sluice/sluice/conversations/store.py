@@ -7,18 +7,20 @@ still: so turns never interleave, and a process that dies leaves a claim that ru
 import math
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, cast
+from contextlib import suppress
 
-from botocore.exceptions import ClientError
-
-from sluice.chat import Message
+from sluice.chat import JsonObject, Message
 from sluice.conversations.conversation import Claim, Owner, TaskCall, Turn, no_conversation, pack, pack_call
 from sluice.conversations.items import HEAD, Partitions, names, place, to_system
 from sluice.errors import ConflictError, StorageUnavailableError
-from sluice.storage.client import Item, dynamodb, from_item, is_condition_failure, storage_errors, to_item
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
+from sluice.storage.client import DynamoDB, dynamodb
+from sluice.storage.errors import (
+    CONDITION_FAILED,
+    ConditionFailedError,
+    TransactionCancelledError,
+    TransactionConflictError,
+)
+from sluice.storage.item_types import Item, TypedItem, from_item, to_item, to_typed
 
 TTL_S = 30 * 86_400
 """How long a conversation is remembered after its last turn."""
@@ -36,10 +38,11 @@ class ConversationStore:
     All methods raise StorageUnavailableError when DynamoDB does not answer.
     """
 
-    def __init__(self, table: str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, table: str, clock: Callable[[], float] = time.time, *, client: DynamoDB | None = None) -> None:
         self._table = table
         self._clock = clock
-        self._partitions = Partitions(table, clock)
+        self._client = client or dynamodb()
+        self._partitions = Partitions(table, clock, self._client)
 
     def claim(self, owner: Owner, conversation_id: str, request_id: str, hold_s: float) -> Claim:
         """Claim the next turn for `hold_s` seconds, in one write; a conversation that is not there is begun.
@@ -91,11 +94,11 @@ class ConversationStore:
         for attempt in range(_ATTEMPTS):
             time.sleep(_PAUSE_S * attempt)
             reasons = self._transact([*required, *refreshing])
-            if not any(reason != "None" for reason in reasons):
+            if not reasons:
                 return True
-            if reasons[0] == "ConditionalCheckFailed":
+            if reasons[0] == CONDITION_FAILED:
                 return False
-            if "ConditionalCheckFailed" in reasons:
+            if CONDITION_FAILED in reasons:
                 # One of them has just been deleted for its age.
                 refreshing = []
         raise StorageUnavailableError("Adding a turn failed: others are writing the same conversation.")
@@ -105,61 +108,56 @@ class ConversationStore:
         if claim.sequence == 1:
             self._partitions.delete_head(claim.owner, claim.conversation_id, claimed_by=claim.request_id)
             return
-        with storage_errors("Giving up a turn"):
-            try:
-                dynamodb().update_item(
-                    TableName=self._table,
-                    Key=place(claim.owner, claim.conversation_id, HEAD),
-                    UpdateExpression="REMOVE #claimed_by, #claimed_until",
-                    ConditionExpression="#claimed_by = :request",
-                    ExpressionAttributeNames=names("claimed_by", "claimed_until"),
-                    ExpressionAttributeValues=to_item({":request": claim.request_id}),
-                )
-            except ClientError as error:
-                # It had run out and is somebody else's now, or the conversation was deleted.
-                if not is_condition_failure(error):
-                    raise
+        request = {
+            "TableName": self._table,
+            "Key": place(claim.owner, claim.conversation_id, HEAD),
+            "UpdateExpression": "REMOVE #claimed_by, #claimed_until",
+            "ConditionExpression": "#claimed_by = :request",
+            "ExpressionAttributeNames": names("claimed_by", "claimed_until"),
+            "ExpressionAttributeValues": {":request": to_typed(claim.request_id)},
+        }
+        # It may have run out and be another request's now, or the conversation was deleted.
+        with suppress(ConditionFailedError):
+            self._client.call("UpdateItem", request)
 
-    def _write_claim(self, key: Item, owner: Owner, request_id: str, until: int) -> tuple[Item, bool]:
+    def _write_claim(self, key: TypedItem, owner: Owner, request_id: str, until: int) -> tuple[Item, bool]:
         """Claim a conversation that is the owner's and free, or not there: its head, and whether that succeeded."""
-        with storage_errors("Claiming a turn"):
-            try:
-                written = dynamodb().update_item(
-                    TableName=self._table,
-                    Key=key,
-                    UpdateExpression=(
-                        "SET #claimed_by = :request, #claimed_until = :until, #owner = :owner, "
-                        "#next = if_not_exists(#next, :first), #expires_at = if_not_exists(#expires_at, :until)"
-                    ),
-                    ConditionExpression=(
-                        "attribute_not_exists(#conversation) OR (#owner = :owner AND #expires_at > :now "
-                        "AND attribute_not_exists(#is_deleted) AND (attribute_not_exists(#claimed_until) "
-                        "OR #claimed_until <= :now OR #claimed_by = :request))"
-                    ),
-                    ExpressionAttributeNames=names(
-                        "conversation", "claimed_by", "claimed_until", "owner", "next", "expires_at", "is_deleted"
-                    ),
-                    ExpressionAttributeValues=to_item(
-                        {
-                            ":request": request_id,
-                            ":until": until,
-                            ":owner": owner.id,
-                            ":first": 1,
-                            ":now": int(self._clock()),
-                        }
-                    ),
-                    ReturnValues="ALL_NEW",
-                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
-                )
-            except ClientError as error:
-                if _is_transaction_conflict(error):
-                    return {}, False
-                if not is_condition_failure(error):
-                    raise
-                return from_item(cast("Item", error.response.get("Item", {}))), False
-            return from_item(written["Attributes"]), True
+        values = {
+            ":request": request_id,
+            ":until": until,
+            ":owner": owner.id,
+            ":first": 1,
+            ":now": int(self._clock()),
+        }
+        request = {
+            "TableName": self._table,
+            "Key": key,
+            "UpdateExpression": (
+                "SET #claimed_by = :request, #claimed_until = :until, #owner = :owner, "
+                "#next = if_not_exists(#next, :first), #expires_at = if_not_exists(#expires_at, :until)"
+            ),
+            "ConditionExpression": (
+                "attribute_not_exists(#conversation) OR (#owner = :owner AND #expires_at > :now "
+                "AND attribute_not_exists(#is_deleted) AND (attribute_not_exists(#claimed_until) "
+                "OR #claimed_until <= :now OR #claimed_by = :request))"
+            ),
+            "ExpressionAttributeNames": names(
+                "conversation", "claimed_by", "claimed_until", "owner", "next", "expires_at", "is_deleted"
+            ),
+            "ExpressionAttributeValues": to_item(values),
+            "ReturnValues": "ALL_NEW",
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
+        try:
+            written = self._client.call("UpdateItem", request)
+        except TransactionConflictError:
+            # A turn of the conversation was just being added.
+            return {}, False
+        except ConditionFailedError as error:
+            return from_item(error.item or {}), False
+        return from_item(written["Attributes"]), True
 
-    def _begin_anew(self, key: Item, owner: Owner, over: Item, request_id: str, until: int) -> bool:
+    def _begin_anew(self, key: TypedItem, owner: Owner, over: Item, request_id: str, until: int) -> bool:
         """Put a new head in place of one that is `over`; False if somebody else was faster."""
         head = {
             "owner": owner.id,
@@ -173,27 +171,23 @@ class ConversationStore:
         values = {":expires_at": over["expires_at"]}
         if was_claimed:
             values[":claimed_by"] = over["claimed_by"]
-        with storage_errors("Beginning a conversation anew"):
-            try:
-                dynamodb().put_item(
-                    TableName=self._table,
-                    Item=key | to_item(head),
-                    ConditionExpression=f"#expires_at = :expires_at AND {condition}",
-                    ExpressionAttributeNames=names("expires_at", "claimed_by"),
-                    ExpressionAttributeValues=to_item(values),
-                )
-            except ClientError as error:
-                if not is_condition_failure(error) and not _is_transaction_conflict(error):
-                    raise
-                return False
+        request = {
+            "TableName": self._table,
+            "Item": key | to_item(head),
+            "ConditionExpression": f"#expires_at = :expires_at AND {condition}",
+            "ExpressionAttributeNames": names("expires_at", "claimed_by"),
+            "ExpressionAttributeValues": to_item(values),
+        }
+        try:
+            self._client.call("PutItem", request)
+        except (ConditionFailedError, TransactionConflictError):
+            return False
         return True
 
     def _is_held(self, head: Item, request_id: str) -> bool:
         return bool(head.get("claimed_until", 0) > self._clock()) and head["claimed_by"] != request_id
 
-    def _advance(
-        self, claim: Claim, system: Sequence[Message], now: int, expires_at: int
-    ) -> "TransactWriteItemTypeDef":
+    def _advance(self, claim: Claim, system: Sequence[Message], now: int, expires_at: int) -> JsonObject:
         """Give up the claim and count its turn."""
         values: Item = {
             ":request": claim.request_id,
@@ -222,7 +216,7 @@ class ConversationStore:
             }
         }
 
-    def _put_turn(self, claim: Claim, turn: Turn) -> "TransactWriteItemTypeDef":
+    def _put_turn(self, claim: Claim, turn: Turn) -> JsonObject:
         values = {
             "messages": pack(turn.messages),
             "request_id": turn.request_id,
@@ -234,7 +228,7 @@ class ConversationStore:
         key = place(claim.owner, claim.conversation_id, turn.sequence)
         return {"Put": {"TableName": self._table, "Item": key | to_item(values)}}
 
-    def _refresh(self, claim: Claim, sequence: int, expires_at: int) -> "TransactWriteItemTypeDef":
+    def _refresh(self, claim: Claim, sequence: int, expires_at: int) -> JsonObject:
         return {
             "Update": {
                 "TableName": self._table,
@@ -242,23 +236,14 @@ class ConversationStore:
                 "UpdateExpression": "SET #expires_at = :expires_at",
                 "ConditionExpression": "attribute_exists(#expires_at)",
                 "ExpressionAttributeNames": names("expires_at"),
-                "ExpressionAttributeValues": to_item({":expires_at": expires_at}),
+                "ExpressionAttributeValues": {":expires_at": to_typed(expires_at)},
             }
         }
 
-    def _transact(self, writes: "Sequence[TransactWriteItemTypeDef]") -> list[str]:
+    def _transact(self, writes: Sequence[JsonObject]) -> list[str]:
         """Write all or nothing. Returns why not, write by write; empty when all are written."""
-        with storage_errors("Adding a turn"):
-            try:
-                dynamodb().transact_write_items(TransactItems=writes)
-            except ClientError as error:
-                reasons = [str(reason.get("Code")) for reason in error.response.get("CancellationReasons", [])]
-                if not reasons or set(reasons) - {"None", "ConditionalCheckFailed", "TransactionConflict"}:
-                    raise
-                return reasons
+        try:
+            self._client.call("TransactWriteItems", {"TransactItems": writes})
+        except TransactionCancelledError as error:
+            return error.codes
         return []
-
-
-def _is_transaction_conflict(error: ClientError) -> bool:
-    """Whether a transaction was touching the item: a turn of the conversation was just being added."""
-    return error.response.get("Error", {}).get("Code") == "TransactionConflictException"

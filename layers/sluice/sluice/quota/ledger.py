@@ -11,15 +11,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
-from typing import cast
 
 from aws_lambda_powertools import Logger
-from botocore.exceptions import ClientError
 
 from sluice.errors import LedgerUnavailableError, StorageUnavailableError
 from sluice.quota.item import CODES, Reservation, admission_update, alert_update, read_state, settlement_update
 from sluice.quota.limits import Admission, Denial, Limit, QuotaState, alerts_due, decide, unexplained_use
-from sluice.storage.client import Item, dynamodb, read_all, storage_errors
+from sluice.storage.client import DynamoDB, dynamodb
+from sluice.storage.errors import ConditionFailedError
+from sluice.storage.item_types import TypedItem
+from sluice.storage.tables import QUOTA
 from sluice.storage.update import Update
 from sluice.telemetry import best_effort, emit_metric
 
@@ -51,9 +52,10 @@ class Seen:
 class Ledger:
     """Reserves from and settles with the Quota table. Safe to share between threads."""
 
-    def __init__(self, table: str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, table: str, clock: Callable[[], float] = time.time, *, client: DynamoDB | None = None) -> None:
         self._table = table
         self._clock = clock
+        self._client = client or dynamodb()
         self._seen: OrderedDict[str, Seen] = OrderedDict()
         self._lock = Lock()
 
@@ -67,9 +69,9 @@ class Ledger:
 
     def look_at(self, scopes: Iterable[str]) -> dict[str, Seen]:
         """What the table has of `scopes` now, but for those never reserved from. Raises StorageUnavailableError."""
-        with storage_errors("reading the quota"):
-            items = read_all(self._table, [_key(scope) for scope in dict.fromkeys(scopes)], consistently=True)
-        return {item["scope"]["S"]: Seen(*read_state(item)) for item in items}
+        keys = [QUOTA.key(scope) for scope in dict.fromkeys(scopes)]
+        items = self._client.read_all(self._table, keys, consistently=True)
+        return {item[QUOTA.partition]["S"]: Seen(*read_state(item)) for item in items}
 
     def reserve(self, scope: str, limits: tuple[Limit, ...], costs: Mapping[str, int], *, hold: bool) -> Reservation:
         """Take `costs` (limit name -> units) from all `limits` of `scope`, or nothing at all.
@@ -182,26 +184,27 @@ class Ledger:
         return Reservation(scope, reservation_id, hold, taken, seen.state, seen.notes)
 
     def _read(self, scope: str) -> Seen | None:
-        with _refusing("no reservation could be made"), storage_errors("reading the quota"):
-            answer = dynamodb().get_item(TableName=self._table, Key=_key(scope), ConsistentRead=True)
+        request = {"TableName": self._table, "Key": QUOTA.key(scope), "ConsistentRead": True}
+        with _refusing("no reservation could be made"):
+            answer = self._client.call("GetItem", request)
         return self._remember(scope, answer.get("Item"))
 
     def _write(self, scope: str, update: Update, *, attempts: int = 3) -> tuple[bool, Seen | None]:
         """Whether the condition held, and the item as it is after all (None: there is none)."""
+        request = {
+            "TableName": self._table,
+            "Key": QUOTA.key(scope),
+            "ReturnValues": "ALL_NEW",
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+            **update.arguments(),
+        }
         try:
-            with storage_errors("writing the quota"):
-                answer = dynamodb(attempts=attempts).update_item(
-                    TableName=self._table,
-                    Key=_key(scope),
-                    ReturnValues="ALL_NEW",
-                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
-                    **update.arguments(),
-                )
-        except ClientError as error:  # a failed condition, the only kind that comes through
-            return False, self._remember(scope, cast("Item | None", error.response.get("Item")), is_latest=True)
+            answer = self._client.call("UpdateItem", request, attempts=attempts)
+        except ConditionFailedError as error:
+            return False, self._remember(scope, error.item, is_latest=True)
         return True, self._remember(scope, answer["Attributes"])
 
-    def _remember(self, scope: str, item: Item | None, *, is_latest: bool = False) -> Seen | None:
+    def _remember(self, scope: str, item: TypedItem | None, *, is_latest: bool = False) -> Seen | None:
         # Answers overtake each other, so the higher version counts; but a failed condition proves that what was
         # remembered is wrong, even if its version was higher: the item was made anew.
         seen = Seen(*read_state(item)) if item else None
@@ -224,10 +227,6 @@ def _refusing(action: str) -> Iterator[None]:
         yield
     except StorageUnavailableError as error:
         raise LedgerUnavailableError(f"{action}: {error.message}") from error
-
-
-def _key(scope: str) -> dict[str, dict[str, str]]:
-    return {"scope": {"S": scope}}
 
 
 def _lesson(

@@ -13,7 +13,9 @@ from aws_lambda_powertools.utilities.circuit_breaker import (
 from aws_lambda_powertools.utilities.circuit_breaker.persistence import CircuitBreakerDynamoDBPersistence
 
 from sluice.errors import ProviderProtocolError, ProviderTimeoutError, ProviderUnavailableError
-from sluice.storage.client import dynamodb, read_all, storage_errors
+from sluice.storage.boto import boto3_dynamodb
+from sluice.storage.client import DynamoDB, dynamodb
+from sluice.storage.tables import CIRCUIT_BREAKERS
 
 _CONFIG = CircuitBreakerConfig(
     failure_threshold=5,
@@ -46,8 +48,11 @@ class Circuit:
 class Breaker:
     """Keeps calls away from deployments that keep failing. Safe to share between threads."""
 
-    def __init__(self, table: str) -> None:
-        self._store = CircuitBreakerDynamoDBPersistence(table_name=table, boto3_client=dynamodb())
+    def __init__(self, table: str, *, client: DynamoDB | None = None) -> None:
+        self._client = client or dynamodb()
+        self._store = CircuitBreakerDynamoDBPersistence(
+            table_name=table, key_attr=CIRCUIT_BREAKERS.partition, boto3_client=boto3_dynamodb()
+        )
 
     def is_open(self, deployment_id: str) -> bool:
         """Whether a call would be turned away, as known for up to ten seconds: asked before anything is reserved."""
@@ -59,10 +64,9 @@ class Breaker:
         """Each deployment's circuit as it is stored now. Raises StorageUnavailableError."""
         store = self._store
         names = dict.fromkeys(deployment_ids)
-        with storage_errors("reading the circuit breakers"):
-            items = read_all(store.table_name, [{store.key_attr: {"S": name}} for name in names])
+        items = self._client.read_all(store.table_name, [CIRCUIT_BREAKERS.key(name) for name in names])
         found = {
-            item[store.key_attr]["S"]: Circuit(
+            item[CIRCUIT_BREAKERS.partition]["S"]: Circuit(
                 CircuitState(item[store.state_attr]["S"]),
                 int(item.get(store.opened_at_attr, {"N": "0"})["N"]),
                 int(item.get(store.probe_lease_expiry_attr, {"N": "0"})["N"]),

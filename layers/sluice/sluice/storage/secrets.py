@@ -2,46 +2,50 @@
 
 import time
 from collections.abc import Callable
-from functools import cache
+from functools import lru_cache
 from threading import Lock
-from typing import TYPE_CHECKING
-
-import boto3
-from botocore.config import Config
 
 from sluice.errors import StorageUnavailableError
-from sluice.storage.client import storage_errors
-
-if TYPE_CHECKING:
-    from mypy_boto3_secretsmanager import SecretsManagerClient
+from sluice.storage.connections import Timeouts
+from sluice.storage.json_service import JsonService, ServiceModel
+from sluice.storage.service_config import ServiceConfig
 
 MAX_AGE_S = 60.0
 
-_CONNECT_TIMEOUT_S = 1
-_READ_TIMEOUT_S = 3
+_MODEL = ServiceModel("Secrets Manager", "secretsmanager", "secretsmanager", "1.1")
+_TIMEOUTS = Timeouts(connect_s=1.0, silence_s=3.0, answer_s=3.0)
+_ATTEMPTS = 2
 
 
-@cache
-def secretsmanager() -> "SecretsManagerClient":
-    """The client of this process."""
-    # Made when the first secret is read: a function that needs none does not pay for the client.
-    config = Config(
-        connect_timeout=_CONNECT_TIMEOUT_S,
-        read_timeout=_READ_TIMEOUT_S,
-        retries={"mode": "standard", "total_max_attempts": 2},
-    )
-    return boto3.client("secretsmanager", config=config)
+class SecretsManager(JsonService):
+    """A client of Secrets Manager: one per process, which threads share."""
+
+    def __init__(self, config: ServiceConfig, timeouts: Timeouts = _TIMEOUTS) -> None:
+        super().__init__(_MODEL, config, timeouts)
+
+    def secret(self, secret_id: str) -> str:
+        """The text of a secret, by name or ARN, as it is now. Raises StorageUnavailableError."""
+        if not secret_id:
+            raise StorageUnavailableError("reading a secret failed: this function is not given one")
+        text = self.call("GetSecretValue", {"SecretId": secret_id}, attempts=_ATTEMPTS).get("SecretString")
+        if not isinstance(text, str):
+            raise StorageUnavailableError("reading a secret failed: it is binary, and has to be a text")
+        return text
+
+
+def secretsmanager() -> SecretsManager:
+    """The client of this process, as the environment says now."""
+    return _client(ServiceConfig.from_environment("SECRETS_MANAGER"))
+
+
+@lru_cache(maxsize=8)
+def _client(config: ServiceConfig) -> SecretsManager:
+    return SecretsManager(config)
 
 
 def fetch_secret(secret_id: str) -> str:
     """The text of a secret, by name or ARN, as it is now. Raises StorageUnavailableError."""
-    if not secret_id:
-        raise StorageUnavailableError("reading a secret failed: this function is not given one")
-    with storage_errors("reading a secret"):
-        answer = secretsmanager().get_secret_value(SecretId=secret_id)
-    if "SecretString" not in answer:
-        raise StorageUnavailableError("reading a secret failed: it is binary, and has to be a text")
-    return answer["SecretString"]
+    return secretsmanager().secret(secret_id)
 
 
 class SecretReader:

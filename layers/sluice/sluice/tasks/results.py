@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
-from botocore.exceptions import ClientError
-
-from sluice.chat import Usage
+from sluice.chat import JsonObject, Usage
 from sluice.errors import NotFoundError
-from sluice.storage.client import Item, dynamodb, from_item, is_condition_failure, query, storage_errors, to_item
+from sluice.storage.client import DynamoDB, dynamodb
+from sluice.storage.errors import ConditionFailedError
+from sluice.storage.item_types import Item, TypedItem, from_item, to_item
+from sluice.storage.tables import USAGE
 from sluice.storage.update import Update
 from sluice.tasks.answer import TaskComment, TaskVersionResults
 
@@ -66,9 +67,10 @@ class TaskRecord:
 class Results:
     """Reads and writes results. Threads may share it. All methods raise StorageUnavailableError."""
 
-    def __init__(self, table: str, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, table: str, now: Callable[[], float] = time.time, *, client: DynamoDB | None = None) -> None:
         self._table = table
         self._now = now
+        self._client = client or dynamodb()
 
     def record(self, record: TaskRecord) -> None:
         """Add one run to its hour's sum."""
@@ -86,14 +88,13 @@ class Results:
     def remember(self, run: TaskRun) -> None:
         """Keep which sum a request is part of, so that feedback finds it."""
         item = {
-            **_request_key(run.tenant, run.request_id),
             "task": run.task,
             "version": run.version,
             "hour": run.hour,
             "expires_at": int((self._time() + _REQUESTS_KEPT).timestamp()),
         }
-        with storage_errors("remembering a request"):
-            dynamodb(attempts=1).put_item(TableName=self._table, Item=to_item(item))
+        stored = _request_key(run.tenant, run.request_id) | to_item(item)
+        self._client.call("PutItem", {"TableName": self._table, "Item": stored}, attempts=1)
 
     def rate(self, tenant: str, request_id: str, score: int, comment: str | None) -> tuple[str, str]:
         """Add feedback to a request of the tenant's, or replace what was said; NotFoundError if there is none.
@@ -107,20 +108,12 @@ class Results:
         else:
             update.set("comment", comment)
         update.require("expires_at", ">", int(self._now()))
-        with storage_errors("storing feedback"):
-            try:
-                answer = dynamodb(attempts=1).update_item(
-                    TableName=self._table,
-                    Key=to_item(_request_key(tenant, request_id)),
-                    ReturnValues="ALL_OLD",
-                    **update.arguments(),
-                )
-            except ClientError as error:
-                if not is_condition_failure(error):
-                    raise
-                raise NotFoundError(
-                    f"There is no task request {request_id[:64]!r} of the last 30 days.", param="request_id"
-                ) from None
+        try:
+            answer = self._update(_request_key(tenant, request_id), update, attempts=1, ReturnValues="ALL_OLD")
+        except ConditionFailedError:
+            raise NotFoundError(
+                f"There is no task request {request_id[:64]!r} of the last 30 days.", param="request_id"
+            ) from None
         request = from_item(answer["Attributes"])
         # What was there before comes back with the write itself, so two at once can't both count as the first.
         before = request.get("score")
@@ -159,7 +152,7 @@ class Results:
             for item in said
         ]
 
-    def _comment(self, key: dict[str, str], version: str, score: int, comment: str | None) -> None:
+    def _comment(self, key: TypedItem, version: str, score: int, comment: str | None) -> None:
         update = Update()
         update.set("version", version)
         update.set("score", score)
@@ -168,25 +161,26 @@ class Results:
             update.remove("comment")
         else:
             update.set("comment", comment)
-        with storage_errors("storing a comment"):
-            dynamodb().update_item(TableName=self._table, Key=to_item(key), **update.arguments())
+        self._update(key, update)
 
     def _query(self, tenant: str, task: str, first: str, last: str) -> Iterator[Item]:
-        values = {":task": _results_key(tenant, task, "")["tenant_day"], ":first": first, ":last": last}
-        items = query(
-            self._table,
-            KeyConditionExpression="#task = :task AND #hour BETWEEN :first AND :last",
-            ExpressionAttributeNames={"#task": "tenant_day", "#hour": "hour_route"},
-            ExpressionAttributeValues=to_item(values),
-            Limit=_PAGE,
-        )
-        with storage_errors("reading the results of a task"):
-            yield from map(from_item, items)
+        values = {":task": _results_of(tenant, task), ":first": first, ":last": last}
+        request = {
+            "TableName": self._table,
+            "KeyConditionExpression": "#task = :task AND #hour BETWEEN :first AND :last",
+            "ExpressionAttributeNames": {"#task": USAGE.partition, "#hour": USAGE.sort},
+            "ExpressionAttributeValues": to_item(values),
+            "Limit": _PAGE,
+        }
+        return map(from_item, self._client.query(request))
 
-    def _add(self, key: dict[str, str], update: Update) -> None:
+    def _add(self, key: TypedItem, update: Update) -> None:
         update.set("expires_at", int((self._time() + _SUMS_KEPT).timestamp()))
-        with storage_errors("counting a task"):
-            dynamodb(attempts=1).update_item(TableName=self._table, Key=to_item(key), **update.arguments())
+        self._update(key, update, attempts=1)
+
+    def _update(self, key: TypedItem, update: Update, *, attempts: int = 3, **more: str) -> JsonObject:
+        request = {"TableName": self._table, "Key": key, **update.arguments(), **more}
+        return self._client.call("UpdateItem", request, attempts=attempts)
 
     def _time(self) -> datetime:
         return datetime.fromtimestamp(self._now(), UTC)
@@ -212,9 +206,13 @@ def _mean(total: float, number: int) -> float | None:
     return round(total / number, 3) if number else None
 
 
-def _results_key(tenant: str, task: str, hour: str) -> dict[str, str]:
-    return {"tenant_day": f"task-results#{tenant}#{task}", "hour_route": hour}
+def _results_of(tenant: str, task: str) -> str:
+    return f"task-results#{tenant}#{task}"
 
 
-def _request_key(tenant: str, request_id: str) -> dict[str, str]:
-    return {"tenant_day": f"task-request#{tenant}#{request_id}", "hour_route": _REQUEST}
+def _results_key(tenant: str, task: str, hour: str) -> TypedItem:
+    return USAGE.key(_results_of(tenant, task), hour)
+
+
+def _request_key(tenant: str, request_id: str) -> TypedItem:
+    return USAGE.key(f"task-request#{tenant}#{request_id}", _REQUEST)

@@ -10,13 +10,16 @@ import json
 import time
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
-from botocore.exceptions import ClientError
 from pydantic import ValidationError
 
 from sluice.errors import ConflictError, InvalidRequestError, NotFoundError, SluiceError
-from sluice.storage.client import Item, dynamodb, from_item, is_condition_failure, query, storage_errors, to_item
+from sluice.storage.client import DynamoDB, dynamodb
+from sluice.storage.errors import ConditionFailedError
+from sluice.storage.item_types import Item, TypedItem, from_item, to_item
+from sluice.storage.tables import DIRECTORY
 from sluice.storage.ttl_cache import TtlCache
 from sluice.storage.update import Update
 from sluice.tasks.task import SHARED_VERSION, Task, TaskFile
@@ -58,9 +61,10 @@ class Listed:
 class Versions:
     """Reads and writes tenants' versions. Threads may share it. All methods raise StorageUnavailableError."""
 
-    def __init__(self, table: str, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, table: str, now: Callable[[], float] = time.time, *, client: DynamoDB | None = None) -> None:
         self._table = table
         self._now = now
+        self._client = client or dynamodb()
         self._traffic: TtlCache[Traffic] = TtlCache(lifetime_s=_TRAFFIC_HELD_S, most=_MOST_HELD)
         self._versions: TtlCache[Task] = TtlCache(lifetime_s=_VERSION_HELD_S, most=_MOST_HELD)
 
@@ -75,37 +79,32 @@ class Versions:
         version = str(self._next_number(tenant, name))
         listed = Listed(version, file.description, int(self._now()))
         item = {
-            **_place(tenant, _version_entry(name, version)),
             "description": listed.description,
             "created_at": listed.created_at,
             "definition": zlib.compress(text.encode()),
         }
-        with storage_errors("storing a version of a task"):
-            try:
-                dynamodb().put_item(
-                    TableName=self._table,
-                    Item=to_item(item),
-                    ConditionExpression="attribute_not_exists(#owner)",
-                    ExpressionAttributeNames={"#owner": "owner"},
-                )
-            except ClientError as error:
-                if not is_condition_failure(error):
-                    raise
-                # Our own number: only the SDK's second delivery of this very write can have come before.
+        request = {
+            "TableName": self._table,
+            "Item": _key(tenant, _version_entry(name, version)) | to_item(item),
+            "ConditionExpression": "attribute_not_exists(#owner)",
+            "ExpressionAttributeNames": {"#owner": DIRECTORY.partition},
+        }
+        # Our own number: if it is taken, then by the first delivery of this very write.
+        with suppress(ConditionFailedError):
+            self._client.call("PutItem", request)
         return listed
 
     def all(self, tenant: str, name: str) -> list[Listed]:
         """The tenant's versions of a task, oldest first."""
-        names = {"#owner": "owner", "#entry": "entry", "#description": "description", "#created_at": "created_at"}
-        with storage_errors("listing the versions of a task"):
-            found = query(
-                self._table,
-                KeyConditionExpression="#owner = :owner AND begins_with(#entry, :prefix)",
-                ProjectionExpression="#entry, #description, #created_at",
-                ExpressionAttributeNames=names,
-                ExpressionAttributeValues=to_item({":owner": _owner(tenant), ":prefix": _version_entry(name, "")}),
-            )
-            items = [from_item(item) for item in found]
+        names = {"#owner": DIRECTORY.partition, "#entry": DIRECTORY.sort}
+        request = {
+            "TableName": self._table,
+            "KeyConditionExpression": "#owner = :owner AND begins_with(#entry, :prefix)",
+            "ProjectionExpression": "#entry, #description, #created_at",
+            "ExpressionAttributeNames": names | {"#description": "description", "#created_at": "created_at"},
+            "ExpressionAttributeValues": to_item({":owner": _owner(tenant), ":prefix": _version_entry(name, "")}),
+        }
+        items = map(from_item, self._client.query(request))
         versions = [Listed(_number(item["entry"]), item["description"], item["created_at"]) for item in items]
         return sorted(versions, key=lambda listed: int(listed.version))
 
@@ -144,33 +143,29 @@ class Versions:
         else:
             update.set("other", traffic.other)
             update.set("percent", traffic.percent)
-        with storage_errors("directing the traffic of a task"):
-            dynamodb().update_item(
-                TableName=self._table, Key=to_item(_place(tenant, _task_entry(name))), **update.arguments()
-            )
+        key = _key(tenant, _task_entry(name))
+        self._client.call("UpdateItem", {"TableName": self._table, "Key": key, **update.arguments()})
         self._traffic.put(f"{tenant}#{name}", traffic, fetched_at=asked_at)
 
     def _next_number(self, tenant: str, name: str) -> int:
         update = Update()
         update.add("latest", 1)
         update.require_absent_or("latest", "<", MOST_VERSIONS)
-        with storage_errors("numbering a version of a task"):
-            try:
-                answer = dynamodb().update_item(
-                    TableName=self._table,
-                    Key=to_item(_place(tenant, _task_entry(name))),
-                    ReturnValues="UPDATED_NEW",
-                    **update.arguments(),
-                )
-            except ClientError as error:
-                if not is_condition_failure(error):
-                    raise
-                raise ConflictError(f"The task {name!r} has {MOST_VERSIONS} versions, and may have no more.") from None
+        request = {
+            "TableName": self._table,
+            "Key": _key(tenant, _task_entry(name)),
+            "ReturnValues": "UPDATED_NEW",
+            **update.arguments(),
+        }
+        try:
+            answer = self._client.call("UpdateItem", request)
+        except ConditionFailedError:
+            raise ConflictError(f"The task {name!r} has {MOST_VERSIONS} versions, and may have no more.") from None
         return int(from_item(answer["Attributes"])["latest"])
 
     def _get(self, tenant: str, entry: str) -> Item | None:
-        with storage_errors("reading a task"):
-            answer = dynamodb().get_item(TableName=self._table, Key=to_item(_place(tenant, entry)), ConsistentRead=True)
+        request = {"TableName": self._table, "Key": _key(tenant, entry), "ConsistentRead": True}
+        answer = self._client.call("GetItem", request)
         return from_item(answer["Item"]) if "Item" in answer else None
 
 
@@ -198,5 +193,5 @@ def _number(entry: str) -> str:
     return str(entry).rpartition("#")[2]
 
 
-def _place(tenant: str, entry: str) -> dict[str, str]:
-    return {"owner": _owner(tenant), "entry": entry}
+def _key(tenant: str, entry: str) -> TypedItem:
+    return DIRECTORY.key(_owner(tenant), entry)

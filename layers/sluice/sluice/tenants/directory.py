@@ -12,16 +12,15 @@ What is written twice is written in one transaction. Tenants are never deleted.
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from itertools import islice
 
-from botocore.exceptions import ClientError
-
+from sluice.chat import JsonObject
 from sluice.errors import ConflictError, NotFoundError, StorageUnavailableError
-from sluice.storage.client import Item, dynamodb, from_item, storage_errors, to_item
+from sluice.storage.client import DynamoDB, dynamodb
+from sluice.storage.errors import CONDITION_FAILED, TransactionCancelledError
+from sluice.storage.item_types import Item, from_item, to_item, to_typed
+from sluice.storage.tables import DIRECTORY
 from sluice.tenants.tenant import ApiKey, Role, Tenant
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 _TENANT_LIST = "tenants"
 _TENANT = "tenant"
@@ -43,8 +42,9 @@ class Page[Entry]:
 class Directory:
     """Reads and writes one Directory table. All methods raise StorageUnavailableError when DynamoDB does not answer."""
 
-    def __init__(self, table: str) -> None:
+    def __init__(self, table: str, *, client: DynamoDB | None = None) -> None:
         self._table = table
+        self._client = client or dynamodb()
 
     def create_tenant(self, tenant: Tenant) -> None:
         """Store a new tenant; ConflictError if there is one of that id."""
@@ -107,8 +107,8 @@ class Directory:
         return replace(key, revoked_at=now)
 
     def _get(self, owner: str, entry: str) -> Item | None:
-        with storage_errors("Reading the directory"):
-            answer = dynamodb().get_item(TableName=self._table, Key=_place(owner, entry), ConsistentRead=True)
+        request = {"TableName": self._table, "Key": DIRECTORY.key(owner, entry), "ConsistentRead": True}
+        answer = self._client.call("GetItem", request)
         return from_item(answer["Item"]) if "Item" in answer else None
 
     def _query(self, owner: str, *, prefix: str, after: str | None, limit: int) -> tuple[list[Item], bool]:
@@ -119,68 +119,53 @@ class Directory:
             # A sort key takes one condition: from the first possible successor of `after` to the end of the prefix.
             condition = "#owner = :owner AND #entry BETWEEN :first AND :last"
             values = {":owner": owner, ":first": f"{prefix}{after}\0", ":last": f"{prefix}\U0010ffff"}
-        found: list[Item] = []
-        start: dict[str, Any] = {}
-        while True:
-            with storage_errors("Listing the directory"):
-                answer = dynamodb().query(
-                    TableName=self._table,
-                    KeyConditionExpression=condition,
-                    ExpressionAttributeNames={"#owner": "owner", "#entry": "entry"},
-                    ExpressionAttributeValues=to_item(values),
-                    ConsistentRead=True,
-                    Limit=limit + 1 - len(found),
-                    **start,
-                )
-            found += [from_item(item) for item in answer["Items"]]
-            if len(found) > limit or "LastEvaluatedKey" not in answer:
-                return found[:limit], len(found) > limit
-            start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+        request = {
+            "TableName": self._table,
+            "KeyConditionExpression": condition,
+            "ExpressionAttributeNames": {"#owner": DIRECTORY.partition, "#entry": DIRECTORY.sort},
+            "ExpressionAttributeValues": to_item(values),
+            "ConsistentRead": True,
+            # One more tells whether there are more.
+            "Limit": limit + 1,
+        }
+        found = [from_item(item) for item in islice(self._client.query(request), limit + 1)]
+        return found[:limit], len(found) > limit
 
-    def _put(self, owner: str, entry: str, values: Item) -> "TransactWriteItemTypeDef":
+    def _put(self, owner: str, entry: str, values: Item) -> JsonObject:
         return {
             "Put": {
                 "TableName": self._table,
-                "Item": _place(owner, entry) | to_item(values),
+                "Item": DIRECTORY.key(owner, entry) | to_item(values),
                 "ConditionExpression": "attribute_not_exists(#owner)",
-                "ExpressionAttributeNames": {"#owner": "owner"},
+                "ExpressionAttributeNames": {"#owner": DIRECTORY.partition},
             }
         }
 
-    def _revoke(self, owner: str, entry: str, now: int) -> "TransactWriteItemTypeDef":
+    def _revoke(self, owner: str, entry: str, now: int) -> JsonObject:
         return {
             "Update": {
                 "TableName": self._table,
-                "Key": _place(owner, entry),
+                "Key": DIRECTORY.key(owner, entry),
                 "UpdateExpression": "SET #revoked_at = :now",
                 "ConditionExpression": "attribute_exists(#owner) AND attribute_not_exists(#revoked_at)",
-                "ExpressionAttributeNames": {"#owner": "owner", "#revoked_at": "revoked_at"},
-                "ExpressionAttributeValues": to_item({":now": now}),
+                "ExpressionAttributeNames": {"#owner": DIRECTORY.partition, "#revoked_at": "revoked_at"},
+                "ExpressionAttributeValues": {":now": to_typed(now)},
             }
         }
 
-    def _write(self, writes: "Sequence[TransactWriteItemTypeDef]") -> bool:
+    def _write(self, writes: Sequence[JsonObject]) -> bool:
         """Write all or nothing; False if a condition does not hold."""
         for attempt in range(_CONFLICT_RETRIES + 1):
             if attempt:
                 time.sleep(_CONFLICT_PAUSE_S * 2**attempt)
-            with storage_errors("Writing the directory"):
-                try:
-                    dynamodb().transact_write_items(TransactItems=writes)
-                except ClientError as error:
-                    reasons = _cancellation_reasons(error)
-                    if "ConditionalCheckFailed" in reasons:
-                        return False
-                    if "TransactionConflict" not in reasons:
-                        raise
-                else:
-                    return True
+            try:
+                self._client.call("TransactWriteItems", {"TransactItems": writes})
+            except TransactionCancelledError as error:
+                if CONDITION_FAILED in error.codes:
+                    return False
+            else:
+                return True
         raise StorageUnavailableError("Writing the directory failed: others are writing the same entry, try again.")
-
-
-def _cancellation_reasons(error: ClientError) -> set[str]:
-    reasons = error.response.get("CancellationReasons", [])
-    return {reason.get("Code", "") for reason in reasons}
 
 
 def _no_tenant(tenant_id: str) -> NotFoundError:
@@ -193,10 +178,6 @@ def _tenant_owner(tenant_id: str) -> str:
 
 def _key_owner(key_id: str) -> str:
     return f"key#{key_id}"
-
-
-def _place(owner: str, entry: str) -> dict[str, Any]:
-    return to_item({"owner": owner, "entry": entry})
 
 
 def _fields(entry: Tenant | ApiKey) -> Item:

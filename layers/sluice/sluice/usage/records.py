@@ -15,11 +15,10 @@ from datetime import UTC, date, datetime, timedelta
 
 from sluice.chat import Usage
 from sluice.settings import settings
-from sluice.storage.client import dynamodb, storage_errors
+from sluice.storage.client import dynamodb
+from sluice.storage.item_types import TypedItem
+from sluice.storage.tables import USAGE
 from sluice.storage.update import Update
-
-PARTITION = "tenant_day"
-SORT = "hour_route"
 
 _KEPT = timedelta(days=400)
 
@@ -40,13 +39,11 @@ class UsageRecord:
     user: str = ""
 
 
-def usage_key(record: UsageRecord, now: datetime) -> dict[str, str]:
+def usage_key(record: UsageRecord, now: datetime) -> TypedItem:
     """The key of the hour's sum that a request at `now` belongs to, in UTC."""
     now = _utc(now)
-    return {
-        PARTITION: partition(record.tenant, now.date()),
-        SORT: f"{prefix(record.caller, record.user)}{now:%H}#{record.provider}#{record.model}",
-    }
+    route = f"{prefix(record.caller, record.user)}{now:%H}#{record.provider}#{record.model}"
+    return USAGE.key(partition(record.tenant, now.date()), route)
 
 
 def partition(tenant: str, day: date) -> str:
@@ -76,12 +73,8 @@ def record(usage_record: UsageRecord, now: datetime) -> None:
     update.add("cache_hits", int(usage_record.is_cache_hit))
     update.add("errors", int(usage_record.is_error))
     update.set("expires_at", int((hour + _KEPT).timestamp()))
-    with storage_errors("recording usage"):
-        dynamodb(attempts=1).update_item(
-            TableName=settings().usage_table,
-            Key={name: {"S": value} for name, value in usage_key(usage_record, now).items()},
-            **update.arguments(),
-        )
+    request = {"TableName": settings().usage_table, "Key": usage_key(usage_record, now), **update.arguments()}
+    dynamodb().call("UpdateItem", request, attempts=1)
 
 
 def _quoted(part: str) -> str:

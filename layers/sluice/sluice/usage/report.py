@@ -6,8 +6,10 @@ from dataclasses import astuple, dataclass
 from datetime import date, timedelta
 
 from sluice.settings import settings
-from sluice.storage.client import Item, from_item, query, storage_errors
-from sluice.usage.records import PARTITION, SORT, partition, prefix, unquoted
+from sluice.storage.client import dynamodb
+from sluice.storage.item_types import Item, from_item, to_item
+from sluice.storage.tables import USAGE
+from sluice.usage.records import partition, prefix, unquoted
 
 # A Query waits for DynamoDB most of the time.
 _THREADS = 8
@@ -61,23 +63,22 @@ def usage_sums(
 
 def _items(tenant: str, day: date, begins_with: str | None) -> list[Item]:
     condition = "#partition = :partition"
-    names = {"#partition": PARTITION}
-    values = {":partition": {"S": partition(tenant, day)}}
+    names = {"#partition": USAGE.partition}
+    values = {":partition": partition(tenant, day)}
     if begins_with is not None:
         condition += " AND begins_with(#sort, :prefix)"
-        names["#sort"] = SORT
-        values[":prefix"] = {"S": begins_with}
-    with storage_errors("reading usage"):
-        found = query(
-            settings().usage_table,
-            KeyConditionExpression=condition,
-            ExpressionAttributeNames=names,
-            ExpressionAttributeValues=values,
-        )
-        return [from_item(item) for item in found]
+        names |= {"#sort": USAGE.sort}
+        values[":prefix"] = begins_with
+    request = {
+        "TableName": settings().usage_table,
+        "KeyConditionExpression": condition,
+        "ExpressionAttributeNames": names,
+        "ExpressionAttributeValues": to_item(values),
+    }
+    return [from_item(item) for item in dynamodb().query(request)]
 
 
 def _sum(day: date, item: Item) -> UsageSum:
-    caller, user, _, provider, model = item[SORT].split("#", 4)
+    caller, user, _, provider, model = item["hour_route"].split("#", 4)
     use = Use(*(item[name] for name in Use.__dataclass_fields__))
     return UsageSum(day, unquoted(caller), unquoted(user), provider, model, use)

@@ -12,13 +12,14 @@ import hashlib
 import time
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import repeat
-from typing import Any
 
-from botocore.exceptions import ClientError
-
-from sluice.storage.client import dynamodb, from_item, is_condition_failure, storage_errors, to_item
+from sluice.storage.client import DynamoDB, dynamodb
+from sluice.storage.errors import ConditionFailedError
+from sluice.storage.item_types import TypedItem, from_item, to_item, to_typed
+from sluice.storage.tables import QUESTIONS
 from sluice.tasks.question_bank.question import Question, label
 
 ANY_CATEGORY = ""
@@ -55,7 +56,7 @@ class _Page:
     """What one Query found, and the key after which there may be more; None at the end of the bank."""
 
     questions: Sequence[Question]
-    last_key: dict[str, Any] | None
+    last_key: TypedItem | None
 
 
 _NOTHING_READ = _Page((), None)
@@ -64,9 +65,10 @@ _NOTHING_READ = _Page((), None)
 class QuestionBank:
     """Reads and adds questions. Threads may share it. All methods raise StorageUnavailableError."""
 
-    def __init__(self, table: str, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, table: str, now: Callable[[], float] = time.time, *, client: DynamoDB | None = None) -> None:
         self._table = table
         self._now = now
+        self._client = client or dynamodb()
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="question-bank")
 
     def read(
@@ -97,38 +99,33 @@ class QuestionBank:
         list(self._pool.map(lambda each: self._put(shelf.key(each[0]), each[1]), questions))
 
     def _query(self, bank: str, before: _Page, most: int) -> _Page:
-        start: dict[str, Any] = {"ExclusiveStartKey": before.last_key} if before.last_key else {}
-        with storage_errors("reading the question bank"):
-            answer = dynamodb().query(
-                TableName=self._table,
-                KeyConditionExpression="#bank = :bank",
-                ExpressionAttributeNames={"#bank": "bank"},
-                ExpressionAttributeValues=to_item({":bank": bank}),
-                Limit=most,
-                **start,
-            )
+        request = {
+            "TableName": self._table,
+            "KeyConditionExpression": "#bank = :bank",
+            "ExpressionAttributeNames": {"#bank": QUESTIONS.partition},
+            "ExpressionAttributeValues": {":bank": to_typed(bank)},
+            "Limit": most,
+        }
+        if before.last_key:
+            request["ExclusiveStartKey"] = before.last_key
+        answer = self._client.call("Query", request)
         items = (from_item(item) for item in answer["Items"])
         questions = [Question(item["text"], item["category"], tuple(item["expected_points"])) for item in items]
         return _Page(questions, answer.get("LastEvaluatedKey"))
 
     def _put(self, bank: str, question: Question) -> None:
         item = {
-            "bank": bank,
-            "question": question.id,
             "text": question.text,
             "category": question.category,
             "expected_points": list(question.expected_points),
             "created_at": int(self._now()),
         }
-        with storage_errors("adding to the question bank"):
-            try:
-                dynamodb().put_item(
-                    TableName=self._table,
-                    Item=to_item(item),
-                    ConditionExpression="attribute_not_exists(#bank)",
-                    ExpressionAttributeNames={"#bank": "bank"},
-                )
-            except ClientError as error:
-                # Somebody else was asked the same a moment ago.
-                if not is_condition_failure(error):
-                    raise
+        request = {
+            "TableName": self._table,
+            "Item": QUESTIONS.key(bank, question.id) | to_item(item),
+            "ConditionExpression": "attribute_not_exists(#bank)",
+            "ExpressionAttributeNames": {"#bank": QUESTIONS.partition},
+        }
+        # Another request may have put the same question a moment ago.
+        with suppress(ConditionFailedError):
+            self._client.call("PutItem", request)
