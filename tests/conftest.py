@@ -1,13 +1,13 @@
-"""AWS for tests: a MiniStack per session and worker, with the tables and secrets of template.yaml."""
+"""AWS for tests: a stand-in per session and worker, with the tables and secrets of template.yaml."""
 
 import json
 import os
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
-import boto3
 import hypothesis
 import pytest
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # xdist has no types
@@ -15,8 +15,9 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped] 
 from sluice import settings
 from sluice.storage.client import dynamodb
 from sluice.storage.item_types import TypedItem
+from tests.moto_server import Moto
 from tools import template
-from tools.ministack import MiniStack
+from tools.ministack import LocalAws, MiniStack
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -54,6 +55,24 @@ def ministack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MiniStack]:
     stack.stop()
 
 
+@pytest.fixture(scope="session")
+def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moto]:
+    """moto's server on a free port."""
+    with Moto(tmp_path_factory.mktemp("moto")) as server:
+        yield server
+
+
+ON_BOTH_EMULATORS = pytest.mark.parametrize("emulator", ["ministack", "moto"], indirect=True)
+"""What runs on both stand-ins for AWS. Each is wrong somewhere, and hardly both in the same place."""
+
+
+@pytest.fixture
+def emulator(request: pytest.FixtureRequest) -> LocalAws:
+    """What stands in for AWS: MiniStack, but where ON_BOTH_EMULATORS says otherwise."""
+    stand_in: MiniStack | Moto = request.getfixturevalue(getattr(request, "param", "ministack"))
+    return stand_in.aws
+
+
 @dataclass(frozen=True, slots=True)
 class Aws:
     """The tables and secrets of one test. Nobody else sees them."""
@@ -63,7 +82,7 @@ class Aws:
     variables: Mapping[str, str]
     """What template.yaml gives a function: QUOTA_TABLE, ..., ADMIN_KEY_SECRET, CREDENTIALS_SECRET."""
     endpoint: Mapping[str, str]
-    """AWS_ENDPOINT_URL and what else points an SDK at MiniStack."""
+    """AWS_ENDPOINT_URL and what else points an SDK at the stand-in."""
 
     @property
     def admin_key(self) -> str:
@@ -91,11 +110,24 @@ class Aws:
         return {**inherited, "PYTHONPATH": path, **self.endpoint, **self.variables, **more}
 
 
+@cache
+def _boto3_clients(emulator: LocalAws) -> "tuple[DynamoDBClient, SecretsManagerClient]":
+    # Each new session reads the descriptions of the services anew, for a tenth of a second.
+    session = emulator.session()
+    return (
+        session.client("dynamodb", endpoint_url=emulator.endpoint_url),
+        session.client("secretsmanager", endpoint_url=emulator.endpoint_url),
+    )
+
+
 @pytest.fixture
-def aws(ministack: MiniStack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
+def aws(emulator: LocalAws, monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
     """Fresh, empty tables and secrets as template.yaml has them, and the variables that name them set."""
-    dynamodb = boto3.client("dynamodb")
-    secretsmanager = boto3.client("secretsmanager")
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in emulator.environment.items():
+        monkeypatch.setenv(name, value)
+    dynamodb, secretsmanager = _boto3_clients(emulator)
     suffix = uuid.uuid4().hex[:12]
     variables = {}
     for variable, schema in template.tables(template.load()).items():
@@ -115,7 +147,7 @@ def aws(ministack: MiniStack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
     for variable, value in variables.items():
         monkeypatch.setenv(variable, value)
     settings.settings.cache_clear()
-    yield Aws(dynamodb, secretsmanager, variables, ministack.environment)
+    yield Aws(dynamodb, secretsmanager, variables, emulator.environment)
     settings.settings.cache_clear()
     for variable in template.tables(template.load()):
         dynamodb.delete_table(TableName=variables[variable])

@@ -9,7 +9,9 @@ import pytest
 
 from sluice.cache.store import MOST_ITEM_BYTES, CachedAnswer, CacheLookup, ResponseCache
 from sluice.errors import StorageUnavailableError
-from tests.conftest import Aws
+from tests.conftest import ON_BOTH_EMULATORS, Aws
+
+pytestmark = ON_BOTH_EMULATORS
 
 
 class Clock:

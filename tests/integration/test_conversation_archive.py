@@ -10,8 +10,10 @@ from sluice.conversations.archive import ConversationArchive
 from sluice.conversations.conversation import Owner
 from sluice.conversations.store import TTL_S, ConversationStore
 from sluice.errors import ConflictError, InvalidRequestError, NotFoundError, StorageUnavailableError
-from tests.conftest import Aws
+from tests.conftest import ON_BOTH_EMULATORS, Aws
 from tests.conversations import ANN, Clock, add, heard, items, said, texts, turn
+
+pytestmark = ON_BOTH_EMULATORS
 
 BOB = Owner("acme", "key2")
 

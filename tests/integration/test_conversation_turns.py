@@ -14,9 +14,11 @@ from sluice.conversations.archive import ConversationArchive
 from sluice.conversations.conversation import Claim, Owner
 from sluice.conversations.store import TTL_S, ConversationStore
 from sluice.errors import ConflictError, NotFoundError, StorageUnavailableError
-from tests.conftest import Aws
+from tests.conftest import ON_BOTH_EMULATORS, Aws
 from tests.conversations import ANN, Clock, add, heard, items, said, texts, turn
 from tests.dynamodb_calls import counting
+
+pytestmark = ON_BOTH_EMULATORS
 
 DAY_S = 86_400
 

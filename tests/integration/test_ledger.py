@@ -20,7 +20,9 @@ from sluice.quota.windows import DAY_MS, MINUTE_MS, CalendarWindow, RollingWindo
 from sluice.storage.client import dynamodb
 from sluice.storage.item_types import TypedItem
 from sluice.storage.tables import QUOTA
-from tests.conftest import Aws
+from tests.conftest import ON_BOTH_EMULATORS, Aws
+
+pytestmark = ON_BOTH_EMULATORS
 
 REQUESTS = Limit("requests_per_minute", 10, RollingWindow(MINUTE_MS))
 TOKENS = Limit("tokens_per_minute", 1_000, RollingWindow(MINUTE_MS))
