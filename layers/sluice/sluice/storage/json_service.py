@@ -141,7 +141,7 @@ class JsonService:
         if checksum is not None and checksum != str(zlib.crc32(answer.body)):
             raise ServiceError(self._failure(operation, "wrong checksum"), is_transient=True)
         try:
-            content = json.loads(answer.body) if answer.body else None
+            content = json.loads(answer.body.decode()) if answer.body else None
         except (ValueError, RecursionError):
             content = None
         if answer.status == _OK:
