@@ -2,6 +2,7 @@
 
 import fcntl
 import hashlib
+import json
 import os
 import platform
 import sys
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tools import left_out
+from tools import left_out, template
 from tools.gate import FRONT_DOOR_HEADER
 from tools.ministack import MiniStack
 from tools.processes import ROOT, ChildProcess
@@ -47,6 +48,7 @@ def deploy(ministack: MiniStack, parameters: Mapping[str, str] | None = None) ->
     LOCAL.mkdir(exist_ok=True)
     with _exclusive(LOCAL / "build.lock"):
         _build(ministack)
+        _expand(parameters)
         ministack.aws.session().client("s3", endpoint_url=ministack.endpoint_url).create_bucket(Bucket=ARTIFACTS_BUCKET)
         _sam(ministack, "deploy", "--config-env", "local", *parameter_overrides(parameters))
     cloudformation = ministack.aws.session().client("cloudformation", endpoint_url=ministack.endpoint_url)
@@ -71,10 +73,14 @@ def all_variables(ministack: MiniStack, outputs: Mapping[str, str]) -> dict[str,
 
 def parameter_overrides(parameters: Mapping[str, str] | None = None) -> list[str]:
     """SAM's options for a stack on this machine, with some of the template's parameters set otherwise."""
+    values = _parameter_values(parameters)
+    return ["--parameter-overrides", *(f"{name}={value}" for name, value in values.items())]
+
+
+def _parameter_values(parameters: Mapping[str, str] | None) -> dict[str, str]:
     # A small model on one's own processor takes its time.
     local = {"Architecture": _ARCHITECTURE, "ResponseStreaming": "false", "ExtendedTimeout": "true"}
-    overrides = {**local, **(parameters or {})}
-    return ["--parameter-overrides", *(f"{name}={value}" for name, value in overrides.items())]
+    return {**local, **(parameters or {})}
 
 
 def build_fingerprint() -> str:
@@ -104,6 +110,12 @@ def _build(ministack: MiniStack) -> None:
     stamp.unlink(missing_ok=True)
     _sam(ministack, "build", "--config-env", "local", *parameter_overrides())
     stamp.write_text(fingerprint)
+
+
+def _expand(parameters: Mapping[str, str] | None) -> None:
+    """Apply the language extensions, of which MiniStack leaves out what makes a new version of a changed parameter."""
+    expanded = template.expand(template.read(LOCAL / "build" / "template.yaml"), _parameter_values(parameters))
+    (LOCAL / "build" / "deployed.json").write_text(json.dumps(expanded))
 
 
 def _sam(ministack: MiniStack, *arguments: str) -> None:

@@ -1,10 +1,12 @@
 """Reads template.yaml, so that what stands in for AWS has the deployed schema."""
 
+import atexit
 import json
 import re
 import subprocess
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,10 @@ import yaml
 
 SAM_PYTHON = Path(__file__).parent.parent / ".tools" / "sam" / "bin" / "python"
 TEMPLATE = Path(__file__).parent.parent / "template.yaml"
+_LOOP = "Fn::ForEach::"
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.CSafeLoader):
     """Knows CloudFormation's short tags."""
 
 
@@ -35,22 +38,72 @@ def _intrinsic(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, objec
 _Loader.add_multi_constructor("!", _intrinsic)
 
 
-def load(path: Path = TEMPLATE) -> dict[str, Any]:
-    """The template as plain values, short tags in their long form (`!Ref X` is `{"Ref": "X"}`)."""
+def read(path: Path = TEMPLATE) -> dict[str, Any]:
+    """The template as it is written, short tags in their long form (`!Ref X` is `{"Ref": "X"}`), loops included."""
     template: dict[str, Any] = yaml.load(path.read_text(), Loader=_Loader)  # noqa: S506  a SafeLoader
     return template
 
 
-def transformed(template: Mapping[str, Any]) -> dict[str, Any]:
-    """The template after SAM's transform: what CloudFormation deploys. Its code is not looked at."""
+def load(path: Path = TEMPLATE) -> dict[str, Any]:
+    """The template as `read` gives it, without what its loops make: log groups, alarms and outputs."""
+    template = read(path)
+    for section in ("Resources", "Outputs"):
+        template[section] = {name: entry for name, entry in template[section].items() if not name.startswith(_LOOP)}
+    return template
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One way to transform a template."""
+
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    """Parameters that are not to have their defaults."""
+    region: str = "us-east-1"
+    with_sam: bool = True
+    """Whether SAM's transform follows that of the language extensions, as it does in CloudFormation."""
+    keeps_conditions: bool = False
+    """Whether the language extensions leave each Fn::If to CloudFormation. AWS documents that they write parameters'
+    values into the template, and not what they do with conditions."""
+
+
+def transform(template: Mapping[str, Any], runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """What a template, as `read` gives it, becomes in CloudFormation, run by run. Its code is not looked at."""
     packaged = json.loads(json.dumps(template))
     for name, resource in packaged["Resources"].items():
+        if name.startswith(_LOOP):
+            continue
         for code in {"CodeUri", "ContentUri"} & resource["Properties"].keys():
             resource["Properties"][code] = f"s3://bucket/{name}-{resource['Properties'][code]}"
+    return _transform(packaged, runs)
+
+
+def expand(template: Mapping[str, Any], parameters: Mapping[str, str]) -> dict[str, Any]:
+    """The template as CloudFormation hands it to SAM: without loops, and with the values of parameters."""
+    [expanded] = _transform(template, [Run(parameters, with_sam=False)])
+    return expanded
+
+
+def _transform(template: Mapping[str, Any], runs: Sequence[Run]) -> list[dict[str, Any]]:
+    process = _transformer()
+    assert process.stdin  # noqa: S101  it was asked for
+    assert process.stdout  # noqa: S101  likewise
+    process.stdin.write(json.dumps({"template": template, "runs": [asdict(run) for run in runs]}) + "\n")
+    process.stdin.flush()
+    answer = json.loads(process.stdout.readline() or '{"error": "SAM\'s interpreter has ended"}')
+    if "error" in answer:
+        raise ValueError(f"the template could not be transformed: {answer['error']}")
+    transformed: list[dict[str, Any]] = answer["results"]
+    return transformed
+
+
+@cache
+def _transformer() -> subprocess.Popen[str]:
+    """One for all templates, since it takes a second to start."""
     command = [SAM_PYTHON, Path(__file__).parent / "transform.py"]
-    result = subprocess.run(command, input=json.dumps(packaged), capture_output=True, text=True, check=True)
-    deployed: dict[str, Any] = json.loads(result.stdout)
-    return deployed
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    # It ends when its input does.
+    atexit.register(process.communicate)
+    return process
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,16 +152,10 @@ class Route:
 
 
 def routes(template: Mapping[str, Any], function: str) -> list[Route]:
-    """The routes to a function (its logical id): its events, and those written out in the API's definition."""
-    resources = template["Resources"]
-    events = resources[function]["Properties"].get("Events", {}).values()
-    found = [
+    """The routes to a function (its logical id), which are its events."""
+    events = template["Resources"][function]["Properties"].get("Events", {}).values()
+    return [
         Route(event["Properties"]["Method"].upper(), event["Properties"]["Path"])
         for event in events
         if event["Type"] == "Api"
     ]
-    for path, methods in resources["Api"]["Properties"]["DefinitionBody"]["paths"].items():
-        for method, operation in methods.items():
-            if f"${{{function}" in json.dumps(operation["x-amazon-apigateway-integration"]["uri"]):
-                found.append(Route(method.upper(), path))
-    return found

@@ -97,19 +97,23 @@ def test_a_whole_answer_comes_through_the_deployed_api(stack: RunningStack, fake
     assert answer.json()["choices"][0]["message"]["content"] == "hello from afar"
 
 
-def test_deploying_again_works_and_changes_what_was_changed(stack: RunningStack) -> None:
-    function = stack.deployment.outputs["ChatFunctionName"]
+def test_deploying_again_changes_for_callers_what_was_changed(stack: RunningStack) -> None:
+    """Not only of $LATEST, which nobody calls."""
 
-    def cache_ttl_s() -> str:
-        return deployment.function_environment(stack.ministack, function)["CACHE_TTL_SECONDS"]
+    def limit() -> str:
+        answer = httpx.post(
+            f"{stack.deployment.api_url}/v1/chat/completions",
+            headers={**stack.deployment.api_headers, "authorization": f"Bearer {stack.stack.api_key}"},
+            json={"model": FAKE_MODEL, "messages": [{"role": "user", "content": "hello"}]},
+            timeout=60,
+        )
+        assert answer.status_code == 200, answer.text
+        return answer.headers["x-ratelimit-limit-requests"]
 
-    assert cache_ttl_s() == "3600"
-    again = deployment.deploy(stack.ministack, {"CacheTtlSeconds": "60"})
+    assert limit() == "100"
+    again = deployment.deploy(stack.ministack, {"CallerRequestsPerMinute": "200"})
     assert again == stack.deployment
-    assert cache_ttl_s() == "60"
-    headers = {**again.api_headers, "authorization": f"Bearer {stack.stack.api_key}"}
-    answer = httpx.get(f"{again.api_url}/v1/models", headers=headers, timeout=60)
-    assert answer.status_code == 200
+    assert limit() == "200"
 
 
 def test_deployed_tables_have_the_declared_keys_and_expire(stack: RunningStack) -> None:

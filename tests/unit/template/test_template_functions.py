@@ -1,0 +1,123 @@
+"""The functions of template.yaml, their layers, versions and roles."""
+
+import copy
+import json
+import re
+
+import pytest
+
+from tests.transformed import (
+    BUFFERED,
+    FUNCTIONS,
+    of_type,
+    resources,
+    statements,
+    transformed,
+    variables,
+    version,
+)
+from tools import template
+from tools.template import Run
+
+CANARY = {"DeploymentPreference": "Canary10Percent5Minutes"}
+
+
+@pytest.mark.parametrize(("architecture", "layer"), [("arm64", "Arm64"), ("x86_64", "X86")])
+def test_the_web_adapter_s_layer_is_of_the_processor_s_kind(architecture: str, layer: str) -> None:
+    last = resources(Architecture=architecture)["ChatFunction"]["Properties"]["Layers"][-1]
+    arn = f"arn:${{AWS::Partition}}:lambda:${{AWS::Region}}:753240598075:layer:LambdaAdapterLayer{layer}:30"
+    assert last == {"Fn::Sub": arn}
+
+
+def test_production_runs_the_chat_app_under_the_web_adapter() -> None:
+    function = resources()["ChatFunction"]["Properties"]
+    assert function["Handler"] == "run.sh"
+    assert function["Architectures"] == [{"Ref": "Architecture"}]
+    assert len(function["Layers"]) == 3
+    wrapper = {"AWS_LAMBDA_EXEC_WRAPPER": "/opt/bootstrap", "AWS_LWA_INVOKE_MODE": "response_stream"}
+    assert wrapper.items() <= variables("ChatFunction").items()
+
+
+def test_a_buffered_stack_runs_the_chat_app_without_the_web_adapter() -> None:
+    function = resources(**BUFFERED)["ChatFunction"]["Properties"]
+    assert function["Handler"] == "app.handler"
+    assert len(function["Layers"]) == 2
+    names = variables("ChatFunction", **BUFFERED)
+    assert not [name for name in names if name.startswith(("AWS_LWA", "AWS_LAMBDA_EXEC"))]
+
+
+@pytest.mark.parametrize("layer", ["DependenciesLayer", "SluiceLayer"])
+def test_a_changed_layer_publishes_a_new_version_of_every_function(layer: str) -> None:
+    changed = copy.deepcopy(template.read())
+    changed["Resources"][layer]["Properties"]["ContentUri"] += "-changed"
+    [after] = template.transform(changed, [Run()])
+    before = transformed()
+    assert [name for name in FUNCTIONS if version(before, name) == version(after, name)] == []
+
+
+def test_layers_are_a_stack_s_own() -> None:
+    names = [layer["Properties"]["LayerName"] for layer in of_type("AWS::Lambda::LayerVersion").values()]
+    assert names == [{"Fn::Sub": "${AWS::StackName}-dependencies"}, {"Fn::Sub": "${AWS::StackName}-sluice"}]
+
+
+def test_chat_starts_from_a_snapshot_only_if_asked_to() -> None:
+    assert resources()["ChatFunction"]["Properties"]["SnapStart"] == {"ApplyOn": "None"}
+    with_snapshots = resources(SnapStart="true")["ChatFunction"]["Properties"]
+    assert with_snapshots["SnapStart"] == {"ApplyOn": "PublishedVersions"}
+
+
+def test_concurrency_is_reserved_for_chat_only_if_asked_for() -> None:
+    reserved = {name: resources()[name]["Properties"].get("ReservedConcurrentExecutions") for name in FUNCTIONS}
+    assert set(reserved.values()) == {None}
+    assert resources(ChatReservedConcurrency="9")["ChatFunction"]["Properties"]["ReservedConcurrentExecutions"] == "9"
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_version_goes_when_the_next_one_is_published(function: str) -> None:
+    """Its snapshot would cost as long as it is there."""
+    assert resources()[version(transformed(), function)]["DeletionPolicy"] == "Delete"
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_canary_rolls_back_on_the_function_s_and_the_api_s_alarms(function: str) -> None:
+    made = resources(**CANARY)
+    alias = made[f"{function}Aliaslive"]
+    assert alias["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"]["DeploymentGroupName"]["Ref"] in made
+    group = made[f"{function}DeploymentGroup"]["Properties"]
+    alarms = {alarm["Name"]["Ref"] for alarm in group["AlarmConfiguration"]["Alarms"]}
+    stem = function.removesuffix("Function")
+    assert alarms == {f"{stem}ErrorsAlarm", f"{stem}ThrottlesAlarm", "ApiErrorsAlarm"}
+    assert alarms <= made.keys()
+    assert "Canary10Percent5Minutes" in json.dumps(group["DeploymentConfigName"])
+
+
+def test_without_a_canary_there_is_no_codedeploy() -> None:
+    assert not [name for name, resource in resources().items() if "CodeDeploy" in resource["Type"]]
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_is_told_of_exactly_what_it_may_use(function: str) -> None:
+    named = {value["Ref"] for value in variables(function).values() if isinstance(value, dict)}
+    allowed = json.dumps([statement["Resource"] for statement in statements(function)])
+    # {"Ref": "X"}, {"Fn::GetAtt": ["X", "Arn"]}, or an index: "${X.Arn}/index/name".
+    used = set(re.findall(r'(?:"Ref": "|"Fn::GetAtt": \["|\$\{)(\w+)', allowed))
+    assert named & resources().keys() == used
+
+
+def test_every_statement_names_the_actions_and_resources_it_allows() -> None:
+    for function in FUNCTIONS:
+        for statement in statements(function):
+            assert statement["Effect"] == "Allow"
+            assert "*" not in json.dumps([statement["Action"], statement["Resource"]])
+
+
+def test_operators_reach_the_generations_of_caches_and_no_answers() -> None:
+    [on_cache] = [each for each in statements("OperationsFunction") if "ResponseCacheTable" in json.dumps(each)]
+    assert on_cache["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["generation#*"]}}
+
+
+def test_roles_allow_writing_logs_only_beside_their_statements() -> None:
+    for function in FUNCTIONS:
+        attached = json.dumps(resources()[f"{function}Role"]["Properties"]["ManagedPolicyArns"])
+        names = set(re.findall(r"policy/(?:service-role/)?(\w+)", attached))
+        assert names == {"AWSLambdaBasicExecutionRole"}
