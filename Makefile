@@ -61,9 +61,8 @@ imports: .venv/.installed ## The direction of imports
 	lint-imports
 
 .PHONY: validate
-validate: .tools/sam/.installed ## The template, by SAM's and the serverless rules
-	$(sam) validate --lint --region us-east-1
-	.tools/sam/bin/cfn-lint --append-rules cfn_lint_serverless.rules --template template.yaml
+validate: .venv/.installed .tools/sam/.installed .tools/checkov/.installed ## The template, as written and as six regions get it
+	$(python) -m tools.validate
 
 .PHONY: pytest
 pytest: browser .venv/.installed .tools/sam/.installed .tools/ministack/.installed .tools/model/.installed ## Unit, integration and end-to-end tests
@@ -76,13 +75,20 @@ browser: .venv/.installed
 
 # ---- Deploying to AWS ----
 
+# REGION, STACK (sluice), PARAMS="Name=value Other=value", TAGS="team=ai", YES=1. docs/deploying.md says more.
+STACK ?= sluice
+
 .PHONY: build
 build: .venv/.installed .tools/sam/.installed ## Build for AWS
 	$(sam) build
 
 .PHONY: deploy
-deploy: build ## Deploy to AWS, with the credentials of your environment
-	$(sam) deploy
+deploy: .venv/.installed .tools/sam/.installed ## Build and deploy to AWS: REGION=eu-central-1 PARAMS="Name=value"
+	@$(python) -m tools.deploy --region "$(REGION)" --stack "$(STACK)" --params '$(PARAMS)' --tags '$(TAGS)'
+
+.PHONY: destroy
+destroy: .venv/.installed .tools/sam/.installed ## Remove the stack from AWS, but for its data: REGION=eu-central-1
+	@$(python) -m tools.destroy --region "$(REGION)" --stack "$(STACK)" $(if $(YES),--yes)
 
 # ---- Installing ----
 
@@ -109,6 +115,9 @@ endef
 .tools/sam/.installed: requirements/sam.txt | $(uv)
 	$(call install,.tools/sam,$<)
 
+.tools/checkov/.installed: requirements/checkov.txt | $(uv)
+	$(call install,.tools/checkov,$<)
+
 .tools/ministack/.installed: requirements/ministack.txt | $(uv)
 	$(call install,.tools/ministack,$<)
 
@@ -126,6 +135,7 @@ requirements: $(uv) ## Bring the pinned packages up to date
 	$(compile) requirements/uv.in --output-file requirements/uv.txt
 	$(compile) requirements/dev.in --output-file requirements/dev.txt
 	$(compile) requirements/sam.in --output-file requirements/sam.txt
+	$(compile) requirements/checkov.in --output-file requirements/checkov.txt
 	$(compile) requirements/ministack.in --output-file requirements/ministack.txt
 	$(compile) requirements/model.in --no-deps --output-file requirements/model.txt
 

@@ -1,0 +1,83 @@
+"""The parameters of template.yaml, checked before anything is built."""
+
+import difflib
+import re
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+
+
+class ParameterError(ValueError):
+    """A parameter that the template does not have or take."""
+
+
+def parse(text: str, declared: Mapping[str, Any]) -> dict[str, str]:
+    """Read `Name=value Other="two words"`, with names and values that `declared`, a template's parameters, allow.
+
+    Raises ParameterError, which says what would be right.
+    """
+    given = {}
+    for word in shlex.split(text):
+        name, separator, value = word.partition("=")
+        if not separator:
+            raise ParameterError(f"a parameter is written Name=value, got {word!r}")
+        if name not in declared:
+            near = difflib.get_close_matches(name, declared, 1, 0.5)
+            hint = f"did you mean {near[0]}?" if near else "docs/parameters.md has all of them"
+            raise ParameterError(f"there is no parameter {name}; {hint}")
+        _check(name, value, declared[name])
+        given[name] = value
+    return given
+
+
+def _check(name: str, value: str, parameter: Mapping[str, Any]) -> None:
+    allowed = [str(each) for each in parameter.get("AllowedValues", [])]
+    if allowed and value not in allowed:
+        raise ParameterError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
+    if (pattern := parameter.get("AllowedPattern")) and not re.fullmatch(pattern, value):
+        raise ParameterError(f"{name} must match {pattern}, got {value!r}")
+    if parameter["Type"] != "Number":
+        return
+    try:
+        number = float(value)
+    except ValueError:
+        raise ParameterError(f"{name} must be a number, got {value!r}") from None
+    least, most = parameter.get("MinValue", number), parameter.get("MaxValue", number)
+    if not least <= number <= most:
+        bound = f"at least {least}" if number < least else f"at most {most}"
+        raise ParameterError(f"{name} must be {bound}, got {value}")
+
+
+def refusals(source: Mapping[str, Any], values: Mapping[str, str], region: str) -> list[str]:
+    """What the template's rules have against these values in this region, as CloudFormation would say it."""
+    known = {**values, "AWS::Region": region}
+    return [
+        assertion["AssertDescription"]
+        for rule in source["Rules"].values()
+        if _holds(rule.get("RuleCondition", True), known)
+        for assertion in rule["Assertions"]
+        if not _holds(assertion["Assert"], known)
+    ]
+
+
+def _holds(expression: Any, known: Mapping[str, str]) -> bool:
+    if isinstance(expression, bool):
+        return expression
+    [(function, arguments)] = expression.items()
+    match function:
+        case "Fn::Equals":
+            return _value(arguments[0], known) == _value(arguments[1], known)
+        case "Fn::Contains":
+            return _value(arguments[1], known) in arguments[0]
+        case "Fn::Not":
+            return not _holds(arguments[0], known)
+        case "Fn::And":
+            return all(_holds(each, known) for each in arguments)
+        case "Fn::Or":
+            return any(_holds(each, known) for each in arguments)
+    raise ValueError(f"a rule of template.yaml uses {function}, which is not known here")
+
+
+def _value(expression: Any, known: Mapping[str, str]) -> str:
+    return known[expression["Ref"]] if isinstance(expression, dict) else str(expression)
