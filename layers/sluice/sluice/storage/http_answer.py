@@ -1,7 +1,7 @@
 """Reads one HTTP/1.1 answer, of the kind that AWS's services give, from the bytes that arrive.
 
 Source: RFC 9112. What no service of AWS sends is refused rather than guessed at. Why this is not http.client's work:
-docs/decisions/dynamodb-is-spoken-to-directly.md.
+docs/decisions/0028-dynamodb-is-spoken-to-directly.md.
 """
 
 import re
