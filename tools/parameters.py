@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 
-
 class ParameterError(ValueError):
     """A parameter that the template does not have or take."""
 
