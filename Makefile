@@ -25,9 +25,14 @@ help: ## Show this list
 
 # ---- Running ----
 
+# HOST is taken from the command line alone: some shells set a variable of that name, and nobody is to serve the network
+# without having asked for it.
+run_options = $(if $(PORT),--port '$(PORT)') $(if $(filter command,$(origin HOST)),--host '$(HOST)') \
+	$(if $(filter-out 0 no off false,$(KEEP)),--keep)
+
 .PHONY: run
-run: .venv/.installed .tools/sam/.installed .tools/ministack/.installed .tools/model/.installed ## Start Sluice at http://localhost:8080/v1
-	@exec $(python) -m tools.stack
+run: .venv/.installed .tools/sam/.installed .tools/ministack/.installed .tools/model/.installed ## Start Sluice at http://localhost:8080/v1: KEEP=1, PORT=8081, HOST=0.0.0.0
+	@exec $(python) -m tools.run $(run_options)
 
 .PHONY: invoke
 invoke: .venv/.installed .tools/sam/.installed ## Run a function in Docker on the running stack: EVENT=events/list_models.json

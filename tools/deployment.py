@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from botocore.exceptions import ClientError
+
 from tools import left_out, template
 from tools.gate import FRONT_DOOR_HEADER
 from tools.ministack import MiniStack
@@ -57,6 +59,22 @@ def deploy(ministack: MiniStack, parameters: Mapping[str, str] | None = None) ->
     left_out.complete(ministack, outputs["ApiId"], all_variables(ministack, outputs))
     api_url = f"{ministack.endpoint_url}/restapis/{outputs['ApiId']}/live/_user_request_"
     return Deployment(api_url, {FRONT_DOOR_HEADER: ministack.front_door_token}, outputs)
+
+
+def missing_from(ministack: MiniStack) -> str | None:
+    """What MiniStack lacks of a stack that was deployed to it earlier, None if nothing."""
+    session, endpoint_url = ministack.aws.session(), ministack.endpoint_url
+    try:
+        resources = session.client("cloudformation", endpoint_url=endpoint_url).describe_stack_resources(
+            StackName=STACK_NAME
+        )["StackResources"]
+        tables = session.client("dynamodb", endpoint_url=endpoint_url)
+        for resource in resources:
+            if resource["ResourceType"] == "AWS::DynamoDB::Table":
+                tables.describe_table(TableName=resource["PhysicalResourceId"])
+    except ClientError as error:
+        return str(error)
+    return None
 
 
 def function_environment(ministack: MiniStack, function_name: str) -> dict[str, str]:

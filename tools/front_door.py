@@ -1,27 +1,31 @@
 """The local stack's door: the chat app in this process, so that it streams; all else goes to the deployed API.
 
-An ASGI app for uvicorn, which is given the chat function's variables, SLUICE_API_URL, where the deployed API is,
-SLUICE_FRONT_DOOR_TOKEN, which opens MiniStack's gate to it, and SLUICE_HOSTS, what this door may be called.
+`python -m tools.front_door`, with the chat function's variables, SLUICE_API_URL, where the deployed API is,
+SLUICE_FRONT_DOOR_TOKEN, which opens MiniStack's gate to it, and SLUICE_PORT and SLUICE_HOST, which are PORT and HOST of
+`make run`.
 """
 
 import importlib
 import os
 import sys
-from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import httpx
+import uvicorn
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tools import template
+from tools.door import Door, door_at
 from tools.gate import FRONT_DOOR_HEADER
 from tools.processes import ROOT
 
 # Longer than any route takes.
 _TIMEOUT_S = 150.0
+# How long requests under way may go on once this process is told to end.
+_GRACEFUL_SHUTDOWN_S = 1
 # They speak of one connection (RFC 9110, 7.6.1), or are set anew.
 _NOT_FORWARDED = {
     *("connection", "content-length", "host", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"),
@@ -41,16 +45,16 @@ class DeployedApi:
 class FrontDoor:
     """Routes as template.yaml has them."""
 
-    def __init__(self, chat: ASGIApp, api: DeployedApi, hosts: Collection[str]) -> None:
+    def __init__(self, chat: ASGIApp, api: DeployedApi, door: Door) -> None:
         """`chat` answers the chat function's routes, the deployed API all others.
 
-        `hosts` is what a request's Host may say. A web page whose own name was made to lead to this machine (DNS
+        `door` says what a request's Host may be. A web page whose own name was made to lead to this machine (DNS
         rebinding) is told from a client of ours by nothing else.
         """
         self._chat = chat
         self._chat_routes = template.routes(template.load(), "ChatFunction")
         self._api = httpx.AsyncClient(base_url=api.url, headers={FRONT_DOOR_HEADER: api.token}, timeout=_TIMEOUT_S)
-        self._hosts = {host.lower() for host in hosts}
+        self._door = door
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -65,7 +69,7 @@ class FrontDoor:
 
     def _foreign_host(self, scope: Scope) -> str | None:
         hosts = Headers(scope=scope).getlist("host")
-        return None if len(hosts) == 1 and hosts[0].lower() in self._hosts else ", ".join(hosts)
+        return None if len(hosts) == 1 and self._door.is_called(hosts[0]) else ", ".join(hosts)
 
     async def _forward(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -87,8 +91,17 @@ def _not_here(host: str) -> JSONResponse:
     return JSONResponse({"error": error}, 403)
 
 
-def app() -> FrontDoor:
-    """Make the app from the environment."""
+def main() -> None:
+    """Listen and serve until told to end."""
+    door = door_at(int(os.environ["SLUICE_PORT"]), os.environ["SLUICE_HOST"])
     sys.path.insert(0, str(ROOT / "functions" / "chat"))
     api = DeployedApi(os.environ["SLUICE_API_URL"], os.environ["SLUICE_FRONT_DOOR_TOKEN"])
-    return FrontDoor(importlib.import_module("app").app, api, os.environ["SLUICE_HOSTS"].split(","))
+    app = FrontDoor(importlib.import_module("app").app, api, door)
+    config = uvicorn.Config(
+        app, log_level="warning", ws="none", proxy_headers=False, timeout_graceful_shutdown=_GRACEFUL_SHUTDOWN_S
+    )
+    uvicorn.Server(config).run(sockets=door.listen())
+
+
+if __name__ == "__main__":
+    main()

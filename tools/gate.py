@@ -46,6 +46,12 @@ class Gate:
     def __init__(self, app: App, admission: Admission) -> None:
         self._app = app
         self._admission = admission
+        self._asked: set[str] = set()
+
+    def take_asked_services(self) -> set[str]:
+        """The services that requests were admitted to since this was asked last."""
+        asked, self._asked = self._asked, set()
+        return asked
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -58,21 +64,25 @@ class Gate:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = [(text(name).lower(), text(value)) for name, value in scope["headers"]]
-        if _is_from_front_door(scope, headers, self._admission):
-            reason = _foreign_host(headers, self._admission.port)
-            kept = [(name, value) for name, value in scope["headers"] if name.lower() != FRONT_DOOR_HEADER.encode()]
-            admitted: Scope = {**scope, "headers": kept}
-        else:
-            reason = _foreign_host(headers, self._admission.port) or _sent_by_a_browser(headers)
-            admitted = scope
-            if reason is None:
+        try:
+            _check_host(headers, self._admission.port)
+            if _is_from_front_door(scope, headers, self._admission):
+                kept = [(name, value) for name, value in scope["headers"] if name.lower() != FRONT_DOOR_HEADER.encode()]
+                service, scope = "execute-api", {**scope, "headers": kept}
+            else:
+                _check_sender(headers)
                 body = await _whole_body(receive)
-                reason = _wrongly_signed(scope, headers, body, self._admission.key)
+                service = _signed_service(scope, headers, body, self._admission.key)
                 receive = _replaying(body, receive)
-        if reason is None:
-            await self._app(admitted, receive, send)
-        else:
-            await _refuse(send, reason)
+        except (_RefusedError, SignatureError) as error:
+            await _refuse(send, str(error))
+            return
+        await self._app(scope, receive, send)
+        self._asked.add(service)
+
+
+class _RefusedError(Exception):
+    """A request is not let in. The message says why."""
 
 
 def _is_from_front_door(scope: Scope, headers: Sequence[tuple[str, str]], admission: Admission) -> bool:
@@ -82,27 +92,21 @@ def _is_from_front_door(scope: Scope, headers: Sequence[tuple[str, str]], admiss
     return _DEPLOYED_API.fullmatch(scope["path"]) is not None
 
 
-def _foreign_host(headers: Sequence[tuple[str, str]], port: int) -> str | None:
+def _check_host(headers: Sequence[tuple[str, str]], port: int) -> None:
     hosts = [value.lower() for name, value in headers if name == "host"]
-    if len(hosts) == 1 and hosts[0] in {f"{host}:{port}" for host in _HOSTS}:
-        return None
-    return "it is addressed to another host"
+    if len(hosts) != 1 or hosts[0] not in {f"{host}:{port}" for host in _HOSTS}:
+        raise _RefusedError("it is addressed to another host")
 
 
-def _sent_by_a_browser(headers: Sequence[tuple[str, str]]) -> str | None:
+def _check_sender(headers: Sequence[tuple[str, str]]) -> None:
     for name, _ in headers:
         if name == "origin" or name.startswith("sec-fetch-"):
-            return f"a web page has sent it: it has the header {name}"
-    return None
+            raise _RefusedError(f"a web page has sent it: it has the header {name}")
 
 
-def _wrongly_signed(scope: Scope, headers: Sequence[tuple[str, str]], body: bytes, key: AccessKey) -> str | None:
+def _signed_service(scope: Scope, headers: Sequence[tuple[str, str]], body: bytes, key: AccessKey) -> str:
     path, query = text(scope["raw_path"]), text(scope["query_string"])
-    try:
-        verify(SentRequest(scope["method"], path, query, headers, body), key, datetime.now(UTC))
-    except SignatureError as error:
-        return str(error)
-    return None
+    return verify(SentRequest(scope["method"], path, query, headers, body), key, datetime.now(UTC))
 
 
 async def _whole_body(receive: Receive) -> bytes:

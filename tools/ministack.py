@@ -16,6 +16,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from tools.kept import KeptState
 from tools.processes import ROOT, ChildProcess, ambient_environment, free_port
 from tools.signature import AccessKey
 
@@ -64,9 +65,9 @@ class LocalAws:
 
 
 class MiniStack:
-    """A MiniStack behind its gate, on a free loopback port. It keeps nothing when it ends."""
+    """A MiniStack behind its gate, on a free loopback port. It keeps nothing when it ends, unless it is told where."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, kept: KeptState | None = None) -> None:
         """Start it and wait until it answers.
 
         `directory` takes its log and temporary files.
@@ -76,7 +77,7 @@ class MiniStack:
             raise FileNotFoundError(f"{PYTHON.relative_to(ROOT)} is missing: `make tools` installs it")
         self.port = free_port()
         # MiniStack gives functions the account's number for an access key id, so that is what the access key is called.
-        account_id = str(secrets.randbelow(9 * 10 ** (_ACCOUNT_ID_DIGITS - 1)) + 10 ** (_ACCOUNT_ID_DIGITS - 1))
+        account_id = kept.before.account_id if kept and kept.before else _random_account_id()
         self.aws = LocalAws(f"http://127.0.0.1:{self.port}", AccessKey(account_id, secrets.token_urlsafe(30)))
         self.front_door_token = secrets.token_urlsafe(30)
         """Opens the gate to the deployed API, and to nothing else."""
@@ -100,6 +101,7 @@ class MiniStack:
             # Docker is not asked for, even where there is one.
             "DOCKER_HOST": "unix:///nonexistent",
             "LAMBDA_EXECUTOR": "local",
+            **(kept.variables if kept else {}),
         }
         self.process = ChildProcess(
             "MiniStack", [PYTHON, "-m", "tools.serve_ministack"], env, directory / "ministack.log"
@@ -132,6 +134,10 @@ class MiniStack:
         self.process.stop()
         self._temporary.cleanup()
 
+    def kill(self) -> None:
+        """End it at once, without leaving it the time to save its state."""
+        self.process.kill()
+
     def _answers(self) -> bool:
         url = f"{self.endpoint_url}/_ministack/health"
         probe = AWSRequest("GET", url)
@@ -143,3 +149,8 @@ class MiniStack:
                 return isinstance(json.load(answer), dict)
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             return False
+
+
+def _random_account_id() -> str:
+    lowest = 10 ** (_ACCOUNT_ID_DIGITS - 1)
+    return str(lowest + secrets.randbelow(9 * lowest))

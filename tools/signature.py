@@ -76,6 +76,11 @@ class _Signature:
     """How long after its timestamp it is good; None for one in a header."""
 
     @property
+    def service(self) -> str:
+        """What AWS calls the service."""
+        return self.scope[2]
+
+    @property
     def is_presigned(self) -> bool:
         """Whether it came in the query."""
         return self.expires_after is not None
@@ -91,8 +96,8 @@ def is_same(one: str, other: str) -> bool:
     return hmac.compare_digest(_bytes(one), _bytes(other))
 
 
-def verify(request: SentRequest, key: AccessKey, now: datetime) -> None:
-    """Check that a request was signed with a key, and lately. Raises SignatureError."""
+def verify(request: SentRequest, key: AccessKey, now: datetime) -> str:
+    """Check that a request was signed with a key, and lately; returns the service it is for. Raises SignatureError."""
     found = _signature(request)
     if not is_same(found.access_key_id, key.access_key_id):
         raise SignatureError("it was signed with another access key")
@@ -101,6 +106,7 @@ def verify(request: SentRequest, key: AccessKey, now: datetime) -> None:
     expected = _calculate(found, request, key.secret_access_key)
     if not is_same(expected, found.signature):
         raise SignatureError("its signature is not the one that the secret access key makes")
+    return found.service
 
 
 def _signature(request: SentRequest) -> _Signature:
@@ -202,7 +208,7 @@ def _canonical_value(request: SentRequest, name: str) -> str:
 
 
 def _payload_hash(found: _Signature, request: SentRequest) -> str:
-    if found.is_presigned and found.scope[2] == "s3":
+    if found.is_presigned and found.service == "s3":
         return _UNSIGNED_PAYLOAD  # who signs a URL does not know what will be sent to it
     return request.value("x-amz-content-sha256") or hashlib.sha256(request.body).hexdigest()
 

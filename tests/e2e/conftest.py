@@ -6,7 +6,7 @@ import pytest
 
 from tests.fakes import FakeProcess
 from tools.processes import free_port
-from tools.stack import RunningStack, running_stack
+from tools.stack import RunningStack, Settings, running_stack
 
 FAKE_MODEL = "fake-model"
 
@@ -28,5 +28,6 @@ def stack(fake_provider: FakeProcess, tmp_path_factory: pytest.TempPathFactory) 
         "base_url": fake_provider.openai_url,
         "models": {FAKE_MODEL: {"tier": "fast"}},
     }
-    with running_stack(free_port(), tmp_path_factory.mktemp("stack"), [credential]) as running:
+    settings = Settings(port=free_port(), directory=tmp_path_factory.mktemp("stack"))
+    with running_stack(settings, [credential]) as running:
         yield running

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tools.processes import ROOT, free_port, is_listening
@@ -18,18 +19,38 @@ from tools.processes import ROOT, free_port, is_listening
 START_TIMEOUT_S = 120
 
 
-def _environment(port: int) -> dict[str, str]:
+def _environment() -> dict[str, str]:
     path = os.pathsep.join([str(ROOT / "layers" / "sluice"), str(ROOT)])
-    return {**os.environ, "PYTHONPATH": path, "SLUICE_PORT": str(port), "SLUICE_MODEL": "off"}
+    inherited = {name: value for name, value in os.environ.items() if name != "SLUICE_PORT"}
+    return {**inherited, "PYTHONPATH": path, "SLUICE_MODEL": "off"}
+
+
+def _command(directory: Path, *arguments: str) -> list[str]:
+    program = f"from pathlib import Path; from tools import run; run.main(directory=Path({str(directory)!r}))"
+    return [sys.executable, "-c", program, *arguments]
+
+
+def _failure(directory: Path, *arguments: str, **variables: str) -> str:
+    """What a run that can't start says, on its error output alone."""
+    result = subprocess.run(
+        _command(directory, *arguments),
+        env={**_environment(), **variables},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert result.returncode in {1, 2}
+    assert result.stdout == ""
+    return result.stderr.strip()
 
 
 @contextmanager
-def _running(directory: Path, port: int) -> Iterator[subprocess.Popen[str]]:
+def _running(directory: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """The local stack, with stack.json in `directory`, once it is up."""
-    program = f"from pathlib import Path; from tools import stack; stack.main(Path({str(directory)!r}))"
     process = subprocess.Popen(
-        [sys.executable, "-c", program],
-        env=_environment(port),
+        _command(directory, "--port", str(free_port()), *arguments),
+        env=_environment(),
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -58,21 +79,21 @@ def _wait_until_nobody_listens(ports: list[int]) -> None:
         time.sleep(0.1)
 
 
+def _stack(directory: Path) -> dict[str, str]:
+    found: dict[str, str] = json.loads((directory / "stack.json").read_text())
+    return found
+
+
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda ending: ending.name)
 def test_the_stack_ends_with_all_it_started(ending: signal.Signals, tmp_path: Path) -> None:
     directory = tmp_path / "local"
-    with _running(directory, free_port()) as process:
+    with _running(directory) as process:
         file = directory / "stack.json"
         assert file.stat().st_mode & 0o777 == 0o600
-        stack = json.loads(file.read_text())
+        stack = _stack(directory)
         assert stack.keys() == {
-            "base_url",
-            "api_key",
-            "operator_key",
-            "admin_key",
-            "aws_endpoint_url",
-            "aws_access_key_id",
-            "aws_secret_access_key",
+            *("base_url", "api_key", "operator_key", "admin_key"),
+            *("aws_endpoint_url", "aws_access_key_id", "aws_secret_access_key"),
         }
         assert stack["base_url"].startswith("http://localhost:")
         assert stack["base_url"].endswith("/v1")
@@ -82,38 +103,75 @@ def test_the_stack_ends_with_all_it_started(ending: signal.Signals, tmp_path: Pa
         if ending is not signal.SIGKILL:
             assert process.returncode == 0
             assert not file.exists()
-            assert {path.suffix for path in directory.iterdir()} == {".log"}
+            assert {path.suffix for path in directory.iterdir()} == {".lock", ".log"}
         _wait_until_nobody_listens(_ports(stack))
 
 
-@pytest.mark.parametrize(
-    ("port", "message"),
-    [("80800", "SLUICE_PORT must be a port, got '80800'"), ("web", "SLUICE_PORT must be a port, got 'web'")],
-)
-def test_a_port_that_is_none_is_named(port: str, message: str) -> None:
+def test_a_second_run_in_the_folder_leaves_the_first_alone_and_a_later_one_finds_what_was_kept(tmp_path: Path) -> None:
+    with _running(tmp_path, "--keep") as process:
+        first = _stack(tmp_path)
+        said = _failure(tmp_path, "--port", str(free_port()))
+        assert f"Sluice runs from this folder already, at {first['base_url']}, as process {process.pid}" in said
+        assert _stack(tmp_path) == first
+        admin = {"authorization": f"Bearer {first['admin_key']}"}
+        for path, body in {
+            "/tenants": {"id": "physics", "name": "P"},
+            "/keys": {"tenant": "physics", "name": "k"},
+        }.items():
+            made = httpx.post(first["base_url"] + path, headers=admin, json=body, timeout=60)
+            assert made.status_code == 201, made.text
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+    assert {path.stat().st_mode & 0o77 for path in (tmp_path / "kept").rglob("*")} == {0}, "it is its owner's alone"
+    with _running(tmp_path, "--keep"):
+        second = _stack(tmp_path)
+        for name in ("api_key", "operator_key", "admin_key", "aws_access_key_id"):
+            assert second[name] == first[name]
+        assert second["aws_secret_access_key"] != first["aws_secret_access_key"]
+        headers = {"authorization": f"Bearer {made.json()['api_key']}"}
+        assert httpx.get(second["base_url"] + "/models", headers=headers, timeout=60).status_code == 200
+
+
+def test_what_was_kept_and_can_t_be_read_is_left_as_it_is(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    (kept / "kept.json").write_text(json.dumps({"account_id": "123456789012", "api_keys": {}}))
+    (kept / "state").mkdir()
+    unreadable = kept / "state" / "dynamodb.json"
+    unreadable.write_text("of a MiniStack to come")
     result = subprocess.run(
-        [sys.executable, "-m", "tools.stack"],
-        env={**_environment(0), "SLUICE_PORT": port},
+        _command(tmp_path, "--keep", "--port", str(free_port())),
+        env=_environment(),
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
     )
     assert result.returncode == 1
-    assert result.stderr.strip() == message
+    assert f"what earlier runs kept in {kept} can't be used" in result.stderr
+    assert unreadable.read_text() == "of a MiniStack to come"
 
 
-def test_a_taken_port_is_said_before_anything_is_started() -> None:
+@pytest.mark.parametrize("port", ["80800", "web", "0"])
+def test_a_port_that_is_none_is_named(port: str, tmp_path: Path) -> None:
+    assert f"must be a port, got '{port}'" in _failure(tmp_path, "--port", port)
+    assert f"SLUICE_PORT must be a port, got '{port}'" in _failure(tmp_path, SLUICE_PORT=port)
+
+
+def test_the_former_name_of_the_port_is_still_read_and_said_to_go(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        result = subprocess.run(
-            [sys.executable, "-m", "tools.stack"],
-            env=_environment(port),
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=30,
-        )
-    assert result.returncode == 1
-    assert result.stdout == ""
-    assert f"port {port} is taken" in result.stderr
+        said = _failure(tmp_path, SLUICE_PORT=str(port))
+    assert "SLUICE_PORT is called PORT now" in said
+    assert f"port {port} is taken" in said
+
+
+def test_a_taken_port_is_said_before_anything_is_started(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert f"port {port} is taken" in _failure(tmp_path, "--port", str(port))
+
+
+def test_an_address_of_another_machine_is_said_before_anything_is_started(tmp_path: Path) -> None:
+    said = _failure(tmp_path, "--port", str(free_port()), "--host", "192.0.2.1")
+    assert said == "192.0.2.1 is none of this machine's addresses"

@@ -6,6 +6,7 @@ import httpx
 import pytest
 from starlette.responses import PlainTextResponse
 
+from tools.door import door_at
 from tools.front_door import DeployedApi, FrontDoor
 
 HOSTS = ["localhost:8080", "127.0.0.1:8080", "[::1]:8080"]
@@ -14,7 +15,7 @@ HOSTS = ["localhost:8080", "127.0.0.1:8080", "[::1]:8080"]
 def get(headers: dict[str, str], path: str = "/v1/models") -> httpx.Response:
     """Ask a front door for the chat function's models."""
     chat = PlainTextResponse("the chat app has answered")
-    door = FrontDoor(chat, DeployedApi("http://127.0.0.1:1", "token"), HOSTS)
+    door = FrontDoor(chat, DeployedApi("http://127.0.0.1:1", "token"), door_at(8080))
 
     async def ask() -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(door), base_url="http://localhost:8080") as client:
