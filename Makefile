@@ -100,7 +100,18 @@ destroy: .venv/.installed .tools/sam/.installed ## Remove the stack from AWS, bu
 .PHONY: tools
 tools: .venv/.installed .tools/sam/.installed .tools/ministack/.installed .tools/model/.installed ## Install everything
 
+define no_python
+Python 3.13 is needed, as python3.13, and is not on the path. uv can bring it, beside the Python that the system has:
+
+  curl -LsSf https://astral.sh/uv/install.sh | sh     # or: brew install uv
+  ~/.local/bin/uv python install 3.13                 # or, with brew's: uv python install 3.13
+  export PATH="$$HOME/.local/bin:$$PATH"
+
+endef
+export no_python
+
 $(uv): requirements/uv.txt
+	@command -v python3.13 > /dev/null || { echo "$$no_python" >&2; exit 1; }
 	@echo "installing uv"
 	@rm -rf .tools/uv && python3.13 -m venv .tools/uv
 	@.tools/uv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/uv.txt
