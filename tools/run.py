@@ -17,9 +17,10 @@ from pathlib import Path
 
 from tools import credentials, deployment
 from tools.accounts import AccountsError
-from tools.credentials import Credential, CredentialsFileError
+from tools.credentials import FoundCredentials
 from tools.door import Door, DoorError, door_at, network_address
 from tools.kept import KeptError
+from tools.key_check import KeyCheck, check_keys
 from tools.processes import ROOT, ProcessFailedError
 from tools.stack import RunningStack, Settings, Stack, running_stack, say, write
 
@@ -30,25 +31,28 @@ class AlreadyRunningError(Exception):
     """A stack runs from this folder already. The message says where."""
 
 
-def main(arguments: Sequence[str] | None = None, directory: Path = deployment.LOCAL) -> None:
-    """Run the stack until Ctrl-C, SIGTERM, or the end of one of its processes. `directory` takes stack.json."""
+def main(arguments: Sequence[str] | None = None, directory: Path = deployment.LOCAL, root: Path = ROOT) -> None:
+    """Run the stack until Ctrl-C, SIGTERM, or the end of one of its processes.
+
+    `directory` takes stack.json; `.env` and credentials.json are looked for in `root`.
+    """
     signal.signal(signal.SIGTERM, _end)
     settings = _settings(arguments, directory)
     try:
         door = door_at(settings.port, settings.host)
         with _alone(settings):
             door.check()
-            found = credentials.from_files(ROOT)
-            with running_stack(settings, found) as running:
+            found = credentials.from_files(root)
+            checks = _check(found)
+            with running_stack(settings, found.credentials) as running:
                 write(running.stack, directory / "stack.json")
-                _introduce(running.stack, door, found)
+                _introduce(running.stack, door, found, checks)
                 _wait_for_an_end(running)
     except KeyboardInterrupt:
         print("\nstopped", flush=True)
     except (
         AccountsError,
         AlreadyRunningError,
-        CredentialsFileError,
         DoorError,
         FileNotFoundError,
         KeptError,
@@ -129,10 +133,23 @@ def _wait_for_an_end(running: RunningStack) -> None:
     raise ProcessFailedError(f"{ended.name} has ended:\n{ended.log_tail()}")
 
 
-def _introduce(stack: Stack, door: Door, found: Sequence[Credential]) -> None:
+def _check(found: FoundCredentials) -> list[KeyCheck]:
+    for problem in found.problems:
+        print(f"  {problem}", file=sys.stderr, flush=True)
+    if found.problems:
+        print("What is wrong there is left out, and all else used.", file=sys.stderr, flush=True)
+    if found.credentials:
+        say("trying the providers' keys")
+    return check_keys(found.credentials)
+
+
+def _introduce(stack: Stack, door: Door, found: FoundCredentials, checks: Sequence[KeyCheck]) -> None:
     say("ready")
-    providers = sorted({str(credential["provider"]) for credential in found})
-    listed = ", ".join(providers) or "none, the small local model answers (.env.example says how to add some)"
+    keys = [f"    {check}" for check in checks] or [
+        "    none, so the small local model answers (.env.example says how to add some)"
+    ]
+    if found.problems:
+        keys.append(f"    left out, for what is said above: {'; '.join(_places(found))}")
     print(
         f"""
 Sluice answers at {stack.base_url}   (Ctrl-C stops it)
@@ -141,7 +158,8 @@ Sluice answers at {stack.base_url}   (Ctrl-C stops it)
   operator's key  {stack.operator_key}
   admin key       {stack.admin_key}
 
-  providers with keys: {listed}
+  providers' keys
+{"\n".join(keys)}
 {_on_the_network(door)}
 Try it:
 
@@ -152,6 +170,10 @@ Try it:
 """,
         flush=True,
     )
+
+
+def _places(found: FoundCredentials) -> list[str]:
+    return list(dict.fromkeys(each.place for each in found.problems))
 
 
 def _on_the_network(door: Door) -> str:

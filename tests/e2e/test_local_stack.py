@@ -26,7 +26,10 @@ def _environment() -> dict[str, str]:
 
 
 def _command(directory: Path, *arguments: str) -> list[str]:
-    program = f"from pathlib import Path; from tools import run; run.main(directory=Path({str(directory)!r}))"
+    program = (
+        "from pathlib import Path; from tools import run; "
+        f"run.main(directory=Path({str(directory)!r}), root=Path({str(directory)!r}))"
+    )
     return [sys.executable, "-c", program, *arguments]
 
 
@@ -107,7 +110,12 @@ def test_the_stack_ends_with_all_it_started(ending: signal.Signals, tmp_path: Pa
         _wait_until_nobody_listens(_ports(stack))
 
 
-def test_a_second_run_in_the_folder_leaves_the_first_alone_and_a_later_one_finds_what_was_kept(tmp_path: Path) -> None:
+def test_a_second_run_leaves_the_first_alone_and_a_later_one_finds_what_was_kept(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("GROQ_API_KEY=gsk_secret_0123456789\n")
+    unreachable = {"provider": "gateway", "alias": "gw-1", "api_key": "gw-secret", "models": {"m": {"tier": "fast"}}}
+    (tmp_path / "credentials.json").write_text(
+        json.dumps({"credentials": [{**unreachable, "base_url": f"http://127.0.0.1:{free_port()}/v1"}]})
+    )
     with _running(tmp_path, "--keep") as process:
         first = _stack(tmp_path)
         said = _failure(tmp_path, "--port", str(free_port()))
@@ -121,7 +129,10 @@ def test_a_second_run_in_the_folder_leaves_the_first_alone_and_a_later_one_finds
             made = httpx.post(first["base_url"] + path, headers=admin, json=body, timeout=60)
             assert made.status_code == 201, made.text
         process.send_signal(signal.SIGINT)
-        process.wait(30)
+        printed, _ = process.communicate(timeout=30)
+        assert ".env, line 1: GROQ_API_KEY is not a name that is read here. Call it GROQ_API_KEYS" in printed
+        assert "gw-1 (gateway): unreachable, no connection to 127.0.0.1" in printed
+        assert "secret" not in printed
     assert {path.stat().st_mode & 0o77 for path in (tmp_path / "kept").rglob("*")} == {0}, "it is its owner's alone"
     with _running(tmp_path, "--keep"):
         second = _stack(tmp_path)

@@ -155,6 +155,39 @@ def test_providers_are_listed_without_their_keys(
     assert chat.api_key not in str(answer.body)
 
 
+def test_a_broken_credential_is_shown_and_the_others_serve(
+    aws: Aws, chat: ChatServer, fake: FakeProvider, operations: RestFunction
+) -> None:
+    aws.set_credentials(gateway(fake, "fake-1"), gateway(fake, "fake-2", provider="nobody"), {"alias": "fake-3"})
+    chat.restart()
+    operations.restart()
+    ask(chat, "who serves?")
+    answer = operations.send("GET /v1/providers").body
+    assert [each["alias"] for each in answer["data"][0]["credentials"]] == ["fake-1"]
+    assert [(each["position"], each["alias"]) for each in answer["broken"]] == [(1, "fake-2"), (2, "fake-3")]
+    assert "credentials[1].provider: 'nobody' is none of groq" in answer["broken"][0]["reason"]
+    assert answer["problem"] is None
+    assert "key-fake" not in str(answer)
+
+
+def test_operators_are_told_of_a_secret_that_is_broken_while_what_it_was_serves(
+    aws: Aws, chat: ChatServer, fake: FakeProvider, operations: RestFunction
+) -> None:
+    aws.set_credentials(gateway(fake, "fake-1"))
+    aws.set_credentials({"provider": "gateway", "alias": "fake-1"})
+    chat.restart()
+    operations.restart()
+    ask(chat, "who serves?")
+    answer = operations.send("GET /v1/providers").body
+    assert [each["alias"] for each in answer["data"][0]["credentials"]] == ["fake-1"]
+    assert "credentials[0].api_key: missing" in answer["problem"]
+    aws.secretsmanager.put_secret_value(SecretId=aws.variables["CREDENTIALS_SECRET"], SecretString="{")
+    operations.restart()
+    answer = operations.send("GET /v1/providers").body
+    assert answer["data"] == []
+    assert "Invalid JSON" in answer["problem"]
+
+
 def test_hits_and_misses_and_entries_are_exact_for_requests_at_once(chat: ChatServer, operations: RestFunction) -> None:
     questions = [f"question {number % 10}" for number in range(40)]
     with ThreadPoolExecutor(8) as pool:

@@ -1,8 +1,11 @@
+from functools import partial
+
 import pytest
 
 from sluice.errors import StorageUnavailableError
-from sluice.providers.registry import RegistryLoader
-from sluice.storage.secrets import SecretReader, fetch_secret, read_secret
+from sluice.providers.credentials import CredentialsError
+from sluice.providers.loader import RegistryLoader
+from sluice.storage.secrets import PREVIOUS, SecretReader, fetch_secret, read_secret
 from tests.conftest import ADMIN_SECRET, Aws
 
 
@@ -13,13 +16,20 @@ class Clock:
         return self.now_s
 
 
+def make_loader(aws: Aws, clock: Clock | None = None) -> RegistryLoader:
+    secret = aws.variables["CREDENTIALS_SECRET"]
+    return RegistryLoader(
+        partial(fetch_secret, secret), partial(fetch_secret, secret, PREVIOUS), clock=clock or Clock()
+    )
+
+
 def test_a_fresh_stack_has_no_deployments(aws: Aws) -> None:
-    assert RegistryLoader().get().deployments == ()
+    assert make_loader(aws).get().deployments == ()
 
 
 def test_deployments_follow_the_secret_within_a_minute(aws: Aws) -> None:
     clock = Clock()
-    loader = RegistryLoader(clock=clock)
+    loader = make_loader(aws, clock)
     aws.set_credentials({"provider": "groq", "alias": "groq-1", "api_key": "k"})
     assert {each.alias for each in loader.get().deployments} == {"groq-1"}
     aws.set_credentials({"provider": "huggingface", "alias": "hf-1", "api_key": "k"})
@@ -30,12 +40,27 @@ def test_deployments_follow_the_secret_within_a_minute(aws: Aws) -> None:
 
 def test_a_secret_that_is_gone_leaves_the_deployments_as_they_were(aws: Aws) -> None:
     clock = Clock()
-    loader = RegistryLoader(clock=clock)
+    loader = make_loader(aws, clock)
     aws.set_credentials({"provider": "groq", "alias": "groq-1", "api_key": "k"})
     before = loader.get()
     aws.secretsmanager.delete_secret(SecretId=aws.variables["CREDENTIALS_SECRET"], ForceDeleteWithoutRecovery=True)
     clock.now_s += 60
     assert loader.get() is before
+
+
+def test_a_process_that_starts_on_a_broken_secret_serves_the_version_before(aws: Aws) -> None:
+    aws.set_credentials({"provider": "groq", "alias": "groq-1", "api_key": "k"})
+    aws.set_credentials({"provider": "groq", "alias": "groq-1"})
+    loader = make_loader(aws)
+    assert {each.alias for each in loader.get().deployments} == {"groq-1"}
+    assert "credentials[0].api_key: missing" in (loader.problem or "")
+
+
+def test_a_secret_that_was_never_good_is_an_error(aws: Aws) -> None:
+    broken = aws.secretsmanager.create_secret(Name="never-good", SecretString="{")["Name"]
+    loader = RegistryLoader(partial(fetch_secret, broken), partial(fetch_secret, broken, PREVIOUS))
+    with pytest.raises(CredentialsError):
+        loader.get()
 
 
 def test_a_secret_is_read_by_its_arn(aws: Aws) -> None:

@@ -1,3 +1,4 @@
+import json
 import traceback
 from typing import Any
 
@@ -236,10 +237,18 @@ def test_a_key_is_in_no_representation() -> None:
     ],
 )
 def test_a_wrong_entry_is_named_without_its_key(credential: dict[str, Any], message: str) -> None:
-    with pytest.raises(CredentialsError) as caught:
-        build(GATEWAY, credential)
-    assert message in caught.value.message
-    assert KEY not in caught.value.message
+    registry = build(GATEWAY, credential)
+    assert {each.alias for each in registry.deployments} == {"gw-1"}, "the others are served"
+    [broken] = registry.broken
+    assert broken.position == 1
+    assert message in broken.reason
+    assert KEY not in broken.reason
+
+
+def test_a_secret_of_broken_entries_alone_is_broken() -> None:
+    with pytest.raises(CredentialsError, match=r"credentials\[0\].provider: 'nobody' is none of") as caught:
+        build({**GROQ, "provider": "nobody"}, {**GROQ, "alias": "groq-2", "api_key": f"{KEY} "})
+    assert [each.position for each in caught.value.broken] == [0, 1]
     assert KEY not in "".join(traceback.format_exception(caught.value))
 
 
@@ -287,3 +296,18 @@ def test_each_adapter_is_made_for_its_provider(credential: dict[str, Any]) -> No
     made = registry.provider(registry.deployments[0])
     assert type(made).__module__ == f"sluice.providers.{registry.deployments[0].provider.adapter}"
     assert made.config.alias == credential["alias"]
+
+
+def test_an_alias_is_the_first_entry_s_that_has_it_even_if_that_one_is_broken() -> None:
+    registry = build(HUGGING_FACE, {**GATEWAY, "models": {}}, {**GROQ, "alias": "gw-1"}, {**GATEWAY, "alias": "hf-1"})
+    assert {each.id for each in registry.deployments} == {each.id for each in build(HUGGING_FACE).deployments}
+    assert [(each.position, each.alias) for each in registry.broken] == [(1, "gw-1"), (2, "gw-1"), (3, "hf-1")]
+
+
+@pytest.mark.parametrize("entry", [None, 1, "text", KEY, [KEY], {}, {"alias": [KEY]}, {"alias": f"{KEY}\n"}])
+def test_an_entry_of_another_form_is_broken_and_shows_nothing(entry: object) -> None:
+    registry = Registry.build(catalog(), parse_credentials(json.dumps({"credentials": [GROQ, entry]})))
+    [broken] = registry.broken
+    assert (broken.position, broken.alias) == (1, None)
+    assert KEY not in broken.reason
+    assert {each.alias for each in registry.deployments} == {"groq-1"}

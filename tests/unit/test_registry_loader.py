@@ -8,7 +8,8 @@ import pytest
 from sluice.catalog import catalog
 from sluice.errors import StorageUnavailableError
 from sluice.providers.credentials import CredentialsError
-from sluice.providers.registry import Registry, RegistryLoader
+from sluice.providers.loader import RegistryLoader
+from sluice.providers.registry import Registry
 from tests.credentials import GATEWAY, GROQ, secret
 
 
@@ -39,8 +40,12 @@ def clock() -> Clock:
     return Clock()
 
 
-def loader(read: Callable[[], str], clock: Clock) -> RegistryLoader:
-    return RegistryLoader(read, known=catalog(), max_age_s=60, clock=clock)
+def no_previous() -> str:
+    raise StorageUnavailableError("there is no earlier version")
+
+
+def loader(read: Callable[[], str], clock: Clock, previous: Callable[[], str] = no_previous) -> RegistryLoader:
+    return RegistryLoader(read, previous, known=catalog(), max_age_s=60, clock=clock)
 
 
 def test_the_secret_is_read_once_a_minute(clock: Clock) -> None:
@@ -62,7 +67,10 @@ def test_an_unchanged_secret_keeps_the_registry(clock: Clock) -> None:
     assert loading.get() is first
 
 
-@pytest.mark.parametrize("failure", [StorageUnavailableError("no answer"), "{not json"])
+BROKEN = {**GATEWAY, "provider": "nobody"}
+
+
+@pytest.mark.parametrize("failure", [StorageUnavailableError("no answer"), "{not json", secret(BROKEN)])
 def test_the_last_good_one_serves_on_when_reading_fails(
     failure: str | Exception, clock: Clock, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -74,10 +82,12 @@ def test_the_last_good_one_serves_on_when_reading_fails(
     assert loading.get() is first
     assert read.reads == 2, "a failure is not repeated at once"
     assert '"CredentialsNotRefreshed"' in capsys.readouterr().out
+    assert loading.problem
     clock.now_s += 5
     assert loading.get() is first
     clock.now_s += 5
     assert [each.alias for each in loading.get().deployments] == ["gw-1"]
+    assert loading.problem is None
 
 
 def test_a_first_reading_that_fails_is_an_error_each_time(clock: Clock) -> None:
@@ -137,3 +147,54 @@ def test_threads_wait_for_the_first_reading_but_not_for_later_ones(clock: Clock)
     go_on.set()
     refreshing.join(10)
     assert [each.alias for each in loading.get().deployments] == ["gw-1"]
+
+
+def aliases(registry: Registry) -> set[str]:
+    return {each.alias for each in registry.deployments}
+
+
+@pytest.mark.parametrize("broken", ["{not json", secret(BROKEN), "[]"])
+def test_a_process_that_starts_while_the_secret_is_broken_serves_what_it_was_before(
+    broken: str, clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    read = Secret(broken, broken, secret(GROQ, GATEWAY))
+    loading = loader(read, clock, Secret(secret(GATEWAY)))
+    first = loading.get()
+    assert aliases(first) == {"gw-1"}
+    assert "the credentials secret: " in (loading.problem or "")
+    assert '"CredentialsNotRefreshed"' in capsys.readouterr().out
+    clock.now_s += 60
+    assert loading.get() is first
+    clock.now_s += 60
+    assert aliases(loading.get()) == {"groq-1", "gw-1"}
+    assert loading.problem is None
+
+
+def test_an_earlier_version_that_is_broken_too_leaves_the_error_of_the_present_one(clock: Clock) -> None:
+    loading = loader(Secret("{not json"), clock, Secret("[]"))
+    with pytest.raises(CredentialsError, match="Invalid JSON"):
+        loading.get()
+
+
+def test_an_earlier_version_is_not_asked_for_while_secrets_manager_does_not_answer(clock: Clock) -> None:
+    previous = Secret(secret(GATEWAY))
+    loading = loader(Secret(StorageUnavailableError("no answer")), clock, previous)
+    with pytest.raises(StorageUnavailableError):
+        loading.get()
+    assert previous.reads == 0
+
+
+def test_a_broken_entry_leaves_the_others_be_and_is_counted_while_it_is_broken(
+    clock: Clock, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    loading = loader(Secret(secret(GROQ, BROKEN)), clock)
+    assert aliases(loading.get()) == {"groq-1"}
+    [broken] = loading.get().broken
+    assert (broken.position, broken.alias) == (1, "gw-1")
+    assert loading.problem is None
+    for _ in range(2):
+        assert '"CredentialBroken"' in capsys.readouterr().out
+        clock.now_s += 60
+        loading.get()
+    [logged] = caplog.records
+    assert (logged.__dict__["credential"], logged.__dict__["reason"]) == ("gw-1", broken.reason), "when it is new"

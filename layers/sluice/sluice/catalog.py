@@ -66,7 +66,8 @@ class Model:
 class ProviderRow:
     """One provider: which adapter speaks to it and where. A lower `priority` wins ties.
 
-    Without a `base_url` the credential has to say where the provider is. `rate_limit_headers` are pairs: the word that
+    Without a `base_url` the credential has to say where the provider is. `key_url` answers a GET whether a key is
+    valid; without one, `{base_url}/models` does. `rate_limit_headers` are pairs: the word that
     `x-ratelimit-limit-` and `x-ratelimit-remaining-` end in, and the limit it speaks of.
     """
 
@@ -79,6 +80,7 @@ class ProviderRow:
     rate_limit_headers: frozenset[tuple[str, str]] = frozenset()
     needs_api_key: bool = True
     takes_json_schema: bool = False
+    key_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +211,7 @@ def _read_provider(name: str, row: _Row) -> ProviderRow:
         else frozenset(),
         needs_api_key=row.truth("needs_api_key") if row.has("needs_api_key") else True,
         takes_json_schema=row.has("takes_json_schema") and row.truth("takes_json_schema"),
+        key_url=row.text("key_url") if row.has("key_url") else None,
     )
     row.end()
     if provider.timeout_s == 0:

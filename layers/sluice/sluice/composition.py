@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from sluice.gateway.pipeline import Gateway
     from sluice.operations.caches import Caches
     from sluice.operations.deployments import Overview
-    from sluice.providers.registry import Registry, RegistryLoader
+    from sluice.providers.loader import RegistryLoader
+    from sluice.providers.registry import Registry
     from sluice.quota.ledger import Ledger
     from sluice.routing.breaker import Breaker
     from sluice.tasks.library import Library
@@ -88,10 +89,11 @@ class App:
     @part
     def registry_loader(self) -> "RegistryLoader":
         """Loads the registry, and again when it has grown old."""
-        from sluice.providers.registry import RegistryLoader
-        from sluice.storage.secrets import fetch_secret
+        from sluice.providers.loader import RegistryLoader
+        from sluice.storage.secrets import PREVIOUS, fetch_secret
 
-        return RegistryLoader(partial(fetch_secret, self.settings.credentials_secret))
+        secret = self.settings.credentials_secret
+        return RegistryLoader(partial(fetch_secret, secret), partial(fetch_secret, secret, PREVIOUS))
 
     @part
     def ledger(self) -> "Ledger":
@@ -183,7 +185,7 @@ class App:
         """How the deployments stand, for operators."""
         from sluice.operations.deployments import Overview
 
-        return Overview(self.registry, self.ledger, self.breaker)
+        return Overview(self.registry_loader, self.ledger, self.breaker)
 
     @part
     def caches(self) -> "Caches":

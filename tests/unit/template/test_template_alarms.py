@@ -50,6 +50,7 @@ def test_what_sluice_counts_alarms_as_it_is_counted(
         if alarm["Properties"]["Namespace"] == "Sluice"
     ]
     assert {alarm["MetricName"] for alarm in alarms} == {
+        "CredentialBroken",
         "CredentialRefused",
         "CredentialsNotRefreshed",
         "BookkeepingFailed",

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, TypedDict
 from pydantic import Field
 
 from sluice.catalog import Tier
+from sluice.providers.credentials import BrokenCredential
 from sluice.providers.registry import Deployment as DeploymentRecord
 from sluice.providers.urls import shown_url
 from sluice.quota.item import CODES
@@ -105,11 +106,23 @@ class Provider(TypedDict):
     credentials: list[ListedCredential]
 
 
+class UnusableCredential(TypedDict):
+    """An entry of the credentials secret that can't be used. The others can."""
+
+    position: Annotated[int, Field(description="Where it is in the secret, counted from 0.")]
+    alias: str | None
+    reason: Annotated[str, Field(description="Which field is wrong, and why.")]
+
+
 class Providers(TypedDict):
-    """The providers there are credentials for."""
+    """The providers there are credentials for, and what is wrong with the secret that holds these."""
 
     object: Literal["list"]
     data: list[Provider]
+    broken: list[UnusableCredential]
+    problem: Annotated[
+        str | None, Field(description="Why the secret as it is now does not serve, but what it was before.")
+    ]
 
 
 def quota_report(deployments: Iterable[DeploymentRecord], seen: Mapping[str, Seen], now_ms: int) -> Quotas:
@@ -132,8 +145,13 @@ def health_report(
     return {"object": "list", "status": status, "data": rows}
 
 
-def provider_report(deployments: Iterable[DeploymentRecord]) -> Providers:
-    """The providers, their credentials by alias, and what each serves. API keys are not shown."""
+def provider_report(
+    deployments: Iterable[DeploymentRecord], broken: Iterable[BrokenCredential] = (), problem: str | None = None
+) -> Providers:
+    """The providers, their credentials by alias, and what each serves. API keys are not shown.
+
+    `broken` are the entries of the secret that can't be used, `problem` is what is wrong with all of it.
+    """
     providers: dict[str, Provider] = {}
     credentials: dict[tuple[str, str], ListedCredential] = {}
     for each in deployments:
@@ -164,7 +182,12 @@ def provider_report(deployments: Iterable[DeploymentRecord]) -> Providers:
                 "limits": {name: capacity for name, capacity, _ in each.limits},
             }
         )
-    return {"object": "list", "data": list(providers.values())}
+    return {
+        "object": "list",
+        "data": list(providers.values()),
+        "broken": [{"position": each.position, "alias": each.alias, "reason": each.reason} for each in broken],
+        "problem": problem,
+    }
 
 
 def _quota(deployment: DeploymentRecord, seen: Seen | None, now_ms: int) -> DeploymentQuota:

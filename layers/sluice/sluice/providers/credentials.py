@@ -8,6 +8,10 @@ A credential without `models` serves every model that the catalogue has of its p
 and no others. What an entry says of a model replaces what the catalogue says, limit by limit; null lifts a limit.
 """
 
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -15,6 +19,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    JsonValue,
     SecretStr,
     StringConstraints,
     ValidationError,
@@ -29,7 +34,8 @@ _MOST_ERRORS = 5
 
 # '#' separates the parts of a key in the tables, which DynamoDB lets grow to 1,024 bytes.
 type Name = Annotated[str, StringConstraints(pattern=r"^[!-\"$-~]{1,256}$")]
-type Alias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+_ALIAS = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+type Alias = Annotated[str, StringConstraints(pattern=_ALIAS)]
 type Url = Annotated[str, AfterValidator(base_url)]
 type Capacity = Annotated[int, Field(ge=1, le=10**15)]
 type Tokens = Annotated[int, Field(ge=1, le=10**9)]
@@ -38,10 +44,26 @@ type LimitName = Literal[
 ]
 
 
+@dataclass(frozen=True, slots=True)
+class BrokenCredential:
+    """An entry of the secret that can't be used. The others can."""
+
+    position: int
+    """Counted from 0, as in `credentials[0]`."""
+    alias: str | None
+    """As far as it can be read."""
+    reason: str
+    """Which field is wrong and why. It never holds a key."""
+
+
 class CredentialsError(SluiceError):
     """The credentials secret is not what it should be. Its message names the field, and never holds a key."""
 
     code = "invalid_credentials"
+
+    def __init__(self, message: str, broken: Sequence[BrokenCredential] = ()) -> None:
+        super().__init__(message)
+        self.broken = tuple(broken)
 
 
 class _Strict(BaseModel):
@@ -90,28 +112,50 @@ class Credential(_Strict):
         return api_key
 
 
-class Credentials(_Strict):
-    """The whole secret."""
+class _Document(_Strict):
+    """The whole secret. Its entries are looked at one by one, so that one that is broken leaves the others be."""
 
-    credentials: tuple[Credential, ...]
+    credentials: tuple[JsonValue, ...]
 
 
-def parse_credentials(text: str) -> tuple[Credential, ...]:
-    """Read the secret's JSON, checking each entry by itself. Raises CredentialsError."""
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What the secret says: each entry that is as it should be by its position, and those that are not."""
+
+    entries: Mapping[int, Credential]
+    broken: tuple[BrokenCredential, ...] = ()
+
+
+def parse_credentials(text: str) -> Credentials:
+    """Read the secret's JSON. Raises CredentialsError if it is not a list of entries, whatever they are."""
     try:
-        return Credentials.model_validate_json(text).credentials
+        document = _Document.model_validate_json(text)
     except ValidationError as error:
-        faults = [
-            f"{_path(fault['loc'])}: {fault['msg'].removeprefix('Value error, ')}"
-            for fault in error.errors(include_url=False, include_context=False, include_input=False)
-        ]
-        more = f"; and {len(faults) - _MOST_ERRORS} more" if len(faults) > _MOST_ERRORS else ""
         # Not chained: a traceback would show pydantic's error, which knows the input.
-        raise CredentialsError("the credentials secret: " + "; ".join(faults[:_MOST_ERRORS]) + more) from None
+        raise CredentialsError(f"the credentials secret: {_faults(error)}") from None
+    entries: dict[int, Credential] = {}
+    broken = []
+    for position, entry in enumerate(document.credentials):
+        try:
+            entries[position] = Credential.model_validate_json(json.dumps(entry))
+        except ValidationError as error:
+            alias = entry.get("alias") if isinstance(entry, dict) else None
+            alias = alias if isinstance(alias, str) and re.fullmatch(_ALIAS, alias) else None
+            broken.append(BrokenCredential(position, alias, _faults(error, f"credentials[{position}]")))
+    return Credentials(entries, tuple(broken))
 
 
-def _path(location: tuple[int | str, ...]) -> str:
+def _faults(error: ValidationError, where: str = "") -> str:
+    faults = [
+        f"{_path(where, fault['loc'])}: {fault['msg'].removeprefix('Value error, ')}"
+        for fault in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+    more = f"; and {len(faults) - _MOST_ERRORS} more" if len(faults) > _MOST_ERRORS else ""
+    return "; ".join(faults[:_MOST_ERRORS]) + more
+
+
+def _path(where: str, location: tuple[int | str, ...]) -> str:
     # pydantic points at the key of a mapping by a part of its own.
     parts = [part for part in location if part != "[key]"]
-    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
+    path = where + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
     return path.removeprefix(".") or "the whole of it"

@@ -1,28 +1,24 @@
 """Which deployments there are: the catalogue's models on the secret's credentials, and who answers to which name."""
 
-import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from threading import Lock
 from typing import NamedTuple
 
-from aws_lambda_powertools import Logger
-
-from sluice.catalog import ADAPTERS, FREE, Catalog, Model, Price, ProviderRow, Tier, catalog
-from sluice.errors import NotFoundError, StorageUnavailableError
+from sluice.catalog import ADAPTERS, FREE, Catalog, Model, Price, ProviderRow, Tier
+from sluice.errors import NotFoundError
 from sluice.providers.base import Provider, ProviderConfig
-from sluice.providers.credentials import Credential, CredentialModel, CredentialsError, parse_credentials
-from sluice.settings import settings
-from sluice.storage.secrets import fetch_secret
-from sluice.telemetry import emit_metric
+from sluice.providers.credentials import (
+    BrokenCredential,
+    Credential,
+    CredentialModel,
+    Credentials,
+    CredentialsError,
+)
 
-logger = Logger(child=True)
-
-MAX_AGE_S = 60.0
-# How long to wait after a reading that failed, so that an outage does not cost every request a time-out.
-_RETRY_AFTER_S = 5.0
 # What is assumed of a model that nobody describes: large enough to leave refusing to the provider.
 _UNKNOWN_CONTEXT_WINDOW = 131_072
+_MOST_REASONS = 5
 # SDKs insist on a key where the server does not.
 _NO_API_KEY = "none"
 
@@ -87,9 +83,18 @@ class ListedModel:
 
 
 class Registry:
-    """The deployments as of one version of the secret. Threads may share it."""
+    """The deployments as of one version of the secret. Threads may share it.
 
-    def __init__(self, deployments: Iterable[Deployment], replacements: Mapping[str, str]) -> None:
+    `broken` are the entries that nothing can be deployed on.
+    """
+
+    def __init__(
+        self,
+        deployments: Iterable[Deployment],
+        replacements: Mapping[str, str],
+        broken: Iterable[BrokenCredential] = (),
+    ) -> None:
+        self.broken = tuple(broken)
         self.deployments = tuple(sorted(deployments, key=lambda deployment: deployment.priority))
         self._replacements = replacements
         self._by_id: dict[str, list[Deployment]] = {}
@@ -102,20 +107,29 @@ class Registry:
         self._lock = Lock()
 
     @classmethod
-    def build(cls, known: Catalog, credentials: Iterable[Credential]) -> "Registry":
-        """Put the models of `known` on `credentials`. Raises CredentialsError naming the entry and the field."""
-        seen: set[str] = set()
+    def build(cls, known: Catalog, credentials: Credentials) -> "Registry":
+        """Put the models of `known` on `credentials`. Raises CredentialsError if there are some and all are broken."""
+        broken = list(credentials.broken)
+        taken: set[str | None] = set()
         found: list[Deployment] = []
-        for index, credential in enumerate(credentials):
-            where = f"the credentials secret: credentials[{index}]"
-            if credential.alias in seen:
-                raise CredentialsError(f"{where}.alias: {credential.alias!r} is taken by an entry before it")
-            seen.add(credential.alias)
-            found.extend(_deployments(known, credential, where))
+        for position, credential in credentials.entries.items():
+            # What was used of a key is counted under its alias: that of a broken entry is no later one's either.
+            taken.update(each.alias for each in credentials.broken if each.position < position)
+            try:
+                found.extend(_deployments(known, credential, taken))
+            except _EntryError as error:
+                reason = f"credentials[{position}].{error}"
+                broken.append(BrokenCredential(position, credential.alias, reason))
+            taken.add(credential.alias)
+        broken.sort(key=lambda each: each.position)
+        if broken and len(broken) == len(credentials.entries) + len(credentials.broken):
+            raise CredentialsError(
+                f"the credentials secret: {'; '.join(each.reason for each in broken[:_MOST_REASONS])}", broken
+            )
         # A stable sort: within a provider's priority the order of the secret decides, then that of the models.
         found.sort(key=lambda deployment: deployment.provider.priority)
         ranked = [replace(deployment, priority=rank) for rank, deployment in enumerate(found, start=1)]
-        return cls(ranked, known.replacements)
+        return cls(ranked, known.replacements, broken)
 
     def deployments_for(self, name: str) -> Resolved:
         """Who answers to a model's id, its alias, or the name of a model that is gone. Raises NotFoundError."""
@@ -188,80 +202,29 @@ class Registry:
             self._providers.update(kept)
 
 
-def read_credentials() -> str:
-    """The text of the credentials secret as it is now. Raises StorageUnavailableError."""
-    return fetch_secret(settings().credentials_secret)
+class _EntryError(ValueError):
+    """An entry can't be used."""
+
+    def __init__(self, field: str, what: str) -> None:
+        super().__init__(f"{field}: {what}")
 
 
-class RegistryLoader:
-    """Holds the registry, and reads the secret anew when it is `max_age_s` old. Threads may share it.
-
-    When that fails, the last good one goes on serving; the failure is logged and counted.
-    """
-
-    def __init__(
-        self,
-        read: Callable[[], str] = read_credentials,
-        *,
-        known: Catalog | None = None,
-        max_age_s: float = MAX_AGE_S,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._read = read
-        self._known = known
-        self._max_age_s = max_age_s
-        self._clock = clock
-        self._refreshing = Lock()
-        self._registry: Registry | None = None
-        self._text = ""
-        self._due_s = 0.0
-
-    def get(self) -> Registry:
-        """The registry. Raises StorageUnavailableError or CredentialsError only if there has never been a good one."""
-        registry = self._registry
-        if registry is None:
-            with self._refreshing:
-                return self._registry or self._refresh()
-        # Whoever finds it due refreshes it; the others are not kept waiting.
-        if self._clock() >= self._due_s and self._refreshing.acquire(blocking=False):
-            try:
-                return self._refresh() if self._clock() >= self._due_s else self._registry or registry
-            except (StorageUnavailableError, CredentialsError) as error:
-                self._due_s = self._clock() + min(_RETRY_AFTER_S, self._max_age_s)
-                logger.warning("credentials not refreshed", extra={"reason": error.message})
-                emit_metric("CredentialsNotRefreshed")
-                return registry
-            finally:
-                self._refreshing.release()
-        return registry
-
-    def _refresh(self) -> Registry:
-        asked_s = self._clock()
-        text = self._read()
-        registry = self._registry
-        if registry is None or text != self._text:
-            registry = Registry.build(self._known or catalog(), parse_credentials(text))
-            if self._registry is not None:
-                registry.take_over(self._registry)
-            self._registry, self._text = registry, text
-        self._due_s = asked_s + self._max_age_s
-        return registry
-
-
-def _deployments(known: Catalog, credential: Credential, where: str) -> list[Deployment]:
+def _deployments(known: Catalog, credential: Credential, taken: Collection[str | None]) -> list[Deployment]:
+    if credential.alias in taken:
+        raise _EntryError("alias", f"{credential.alias!r} is taken by an entry before it")
     row = known.providers.get(credential.provider)
     if row is None:
         names = ", ".join(known.providers)
-        raise CredentialsError(f"{where}.provider: {credential.provider!r} is none of {names}")
+        raise _EntryError("provider", f"{credential.provider!r} is none of {names}")
     if credential.api_key is None and row.needs_api_key:
-        raise CredentialsError(f"{where}.api_key: missing, and {row.name} asks for one")
+        raise _EntryError("api_key", f"missing, and {row.name} asks for one")
     base_url = credential.base_url or row.base_url
     if base_url is None and row.adapter == "openai_compatible":
-        raise CredentialsError(f"{where}.base_url: missing, and the catalogue has none for {row.name}")
+        raise _EntryError("base_url", f"missing, and the catalogue has none for {row.name}")
     models = {model.id: model for model in known.models_of(row.name)}
     said = credential.models or {name: CredentialModel() for name in models}
     if not said:
-        raise CredentialsError(f"{where}.models: missing, and the catalogue has none for {row.name}")
+        raise _EntryError("models", f"missing, and the catalogue has none for {row.name}")
     config = ProviderConfig(
         provider=row.name,
         alias=credential.alias,
@@ -276,7 +239,7 @@ def _deployments(known: Catalog, credential: Credential, where: str) -> list[Dep
         Deployment(
             provider=row,
             alias=credential.alias,
-            model=(model := _model(name, row, models.get(name), entry, f"{where}.models.{name}")),
+            model=(model := _model(name, row, models.get(name), entry)),
             config=config,
             limits=tuple(
                 DeploymentLimit(limit, capacity, limit in entry.limits) for limit, capacity in model.limits.items()
@@ -288,17 +251,21 @@ def _deployments(known: Catalog, credential: Credential, where: str) -> list[Dep
     ]
 
 
-def _model(name: str, row: ProviderRow, known: Model | None, entry: CredentialModel, where: str) -> Model:
+def _model(name: str, row: ProviderRow, known: Model | None, entry: CredentialModel) -> Model:
     """The catalogue's model with what the credential says of it."""
     if known is None:
         if entry.tier is None:
-            raise CredentialsError(f"{where}.tier: missing, and the catalogue does not know this model of {row.name}")
+            raise _EntryError(
+                f"models.{name}.tier", f"missing, and the catalogue does not know this model of {row.name}"
+            )
         window = entry.context_window or _UNKNOWN_CONTEXT_WINDOW
         known = Model(name, row.name, entry.tier, window, window, FREE, {})
     window = entry.context_window or known.context_window
     completion = entry.max_completion_tokens or min(known.max_completion_tokens, window)
     if completion > window:
-        raise CredentialsError(f"{where}.max_completion_tokens: {completion} is over the context window of {window}")
+        raise _EntryError(
+            f"models.{name}.max_completion_tokens", f"{completion} is over the context window of {window}"
+        )
     limits: dict[str, int | None] = dict(known.limits)
     limits.update((limit, capacity) for limit, capacity in entry.limits.items())
     return replace(

@@ -11,6 +11,9 @@ from sluice.storage.json_service import JsonService, ServiceModel
 from sluice.storage.service_config import ServiceConfig
 
 MAX_AGE_S = 60.0
+# https://docs.aws.amazon.com/secretsmanager/latest/userguide/whats-in-a-secret.html
+CURRENT = "AWSCURRENT"
+PREVIOUS = "AWSPREVIOUS"
 
 _MODEL = ServiceModel("Secrets Manager", "secretsmanager", "secretsmanager", "1.1")
 _TIMEOUTS = Timeouts(connect_s=1.0, silence_s=3.0, answer_s=3.0)
@@ -23,11 +26,12 @@ class SecretsManager(JsonService):
     def __init__(self, config: ServiceConfig, timeouts: Timeouts = _TIMEOUTS) -> None:
         super().__init__(_MODEL, config, timeouts)
 
-    def secret(self, secret_id: str) -> str:
-        """The text of a secret, by name or ARN, as it is now. Raises StorageUnavailableError."""
+    def secret(self, secret_id: str, stage: str = CURRENT) -> str:
+        """The text of a secret, by name or ARN, as it is now, or as it was before. Raises StorageUnavailableError."""
         if not secret_id:
             raise StorageUnavailableError("reading a secret failed: this function is not given one")
-        text = self.call("GetSecretValue", {"SecretId": secret_id}, attempts=_ATTEMPTS).get("SecretString")
+        asked = {"SecretId": secret_id, "VersionStage": stage}
+        text = self.call("GetSecretValue", asked, attempts=_ATTEMPTS).get("SecretString")
         if not isinstance(text, str):
             raise StorageUnavailableError("reading a secret failed: it is binary, and has to be a text")
         return text
@@ -43,9 +47,9 @@ def _client(config: ServiceConfig) -> SecretsManager:
     return SecretsManager(config)
 
 
-def fetch_secret(secret_id: str) -> str:
-    """The text of a secret, by name or ARN, as it is now. Raises StorageUnavailableError."""
-    return secretsmanager().secret(secret_id)
+def fetch_secret(secret_id: str, stage: str = CURRENT) -> str:
+    """The text of a secret, by name or ARN, as it is now, or as it was before. Raises StorageUnavailableError."""
+    return secretsmanager().secret(secret_id, stage)
 
 
 class SecretReader:
