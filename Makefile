@@ -14,7 +14,6 @@ python := .venv/bin/python
 
 # SAM's makefile builders look for uv and python3.13 on the path.
 export PATH := $(root)/.venv/bin:$(root)/.tools/uv/bin:$(PATH)
-export PYTHONPATH := $(root)/layers/sluice:$(root)
 export UV_PYTHON_DOWNLOADS := never
 export SAM_CLI_TELEMETRY := 0
 export AWS_EC2_METADATA_DISABLED := true
@@ -43,14 +42,22 @@ tasks: .venv/.installed ## Run all tasks' examples on the running stack, or thos
 	@$(python) -m tools.try_tasks $(TASK)
 
 .PHONY: bench
-bench: .venv/.installed .tools/sam/.installed .tools/ministack/.installed ## Measure it on this machine
-	@$(python) -m benchmarks
+bench: .venv/.installed .tools/sam/.installed .tools/ministack/.installed ## Measure it on this machine: QUICK=1, SECTION="times starts"
+	@$(python) -m benchmarks $(if $(filter-out 0 no off false,$(QUICK)),--quick) $(SECTION)
 
 # ---- Checking ----
 
 .PHONY: test
 test: ## Everything that has to hold
 	@$(MAKE) --keep-going lint types imports validate pytest
+
+.PHONY: check
+check: ## What needs no test to run: format, lint, types, imports
+	@$(MAKE) --keep-going lint types imports
+
+.PHONY: unit
+unit: .venv/.installed ## Pure and in-process tests, with few examples of each property
+	@SLUICE_EXAMPLES=few $(python) -m pytest tests/unit --numprocesses 2 --quiet --durations 10 $(ARGS)
 
 .PHONY: lint
 lint: .venv/.installed ## Formatting and lint
@@ -70,8 +77,8 @@ validate: .venv/.installed .tools/sam/.installed .tools/checkov/.installed ## Th
 	$(python) -m tools.validate
 
 .PHONY: pytest
-pytest: browser .venv/.installed .tools/sam/.installed .tools/ministack/.installed .tools/model/.installed ## Unit, integration and end-to-end tests
-	$(python) -m pytest --numprocesses 2
+pytest: browser .venv/.installed .tools/sam/.installed .tools/ministack/.installed .tools/model/.installed ## Unit, integration and end-to-end tests, or those of ARGS="tests/unit -k price"
+	@$(python) -m pytest --numprocesses 2 --durations 10 $(ARGS)
 
 # Tests of what a web page can reach take Chromium or Chrome. Without one, the tests that need it fail and say so.
 .PHONY: browser
@@ -117,16 +124,18 @@ $(uv): requirements/uv.txt
 	@.tools/uv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/uv.txt
 	@touch $(uv)
 
-# $(call install,folder,requirements): an environment with exactly these packages. uv shows its progress.
+# $(call install,folder,requirements): an environment with exactly these packages.
 define install
 	@echo "installing $(2) into $(1)"
 	@$(uv) venv --quiet --clear --python python3.13 $(1)
-	@$(uv) pip sync --require-hashes --python $(1)/bin/python $(2)
+	@$(uv) pip sync --quiet --require-hashes --python $(1)/bin/python $(2)
 	@touch $(1)/.installed
 endef
 
+# Modules run without PYTHONPATH: `.venv/bin/python -m tools.events`.
 .venv/.installed: requirements/dev.txt | $(uv)
 	$(call install,.venv,$<)
+	@printf '%s\n' "$(root)/layers/sluice" "$(root)" > .venv/lib/python3.13/site-packages/sluice.pth
 
 .tools/sam/.installed: requirements/sam.txt | $(uv)
 	$(call install,.tools/sam,$<)

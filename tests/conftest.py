@@ -15,6 +15,7 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped] 
 from sluice import settings
 from sluice.storage.client import dynamodb
 from sluice.storage.item_types import TypedItem
+from tests.examples import examples
 from tests.moto_server import Moto
 from tools import template
 from tools.ministack import LocalAws, MiniStack
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
 # How long an example takes says more of a shared machine than of the code.
-hypothesis.settings.register_profile("sluice", deadline=None)
+hypothesis.settings.register_profile("sluice", deadline=None, max_examples=examples(100))
 hypothesis.settings.load_profile("sluice")
 
 ADMIN_SECRET = "0123456789abcdefghijABCDEFGHIJ0123456789"

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sluice.chat import Message
 from sluice.conversations.window import WindowLimits, remembered, split_system
 from sluice.quota.estimate import message_tokens
+from tests.examples import examples
 
 
 def said(role: str, content: Any = "", **more: Any) -> Message:
@@ -218,7 +219,7 @@ def well_formed(history: Sequence[Message]) -> list[Message]:
     return kept
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(HISTORIES, SOME_LIMITS)
 def test_what_is_remembered_is_within_the_limits_and_the_end_of_what_was_said(
     history: list[Message], limits: WindowLimits
@@ -237,14 +238,14 @@ def test_what_is_remembered_is_within_the_limits_and_the_end_of_what_was_said(
             assert original.text.endswith(message.text.removeprefix("… "))
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(HISTORIES, SOME_LIMITS)
 def test_remembering_what_is_remembered_changes_nothing(history: list[Message], limits: WindowLimits) -> None:
     once = remembered(history, ASKED, limits)
     assert remembered(once, ASKED, limits) == once
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(HISTORIES, SOME_LIMITS, st.lists(st.builds(result, CALL_IDS, TEXTS), max_size=2))
 def test_every_result_has_its_call_in_front_and_every_call_its_results(
     history: list[Message], limits: WindowLimits, results: list[Message]

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sluice.storage.item_types import from_item, from_typed, to_item, to_typed
+from tests.examples import examples
 
 # Beyond 2**53 a float is not the decimal number that it is written as, and would come back as that.
 _NUMBERS = st.integers(-(10**37), 10**37) | st.floats(-1e15, 1e15).filter(lambda each: each == 0 or abs(each) > 1e-100)
@@ -26,7 +27,7 @@ _VALUES = st.recursive(
 _ITEMS = st.dictionaries(st.text(), _VALUES, max_size=5)
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(_ITEMS)
 def test_an_item_comes_back_as_it_was(item: dict[str, Any]) -> None:
     travelled = json.loads(json.dumps(to_item(item)))
@@ -67,13 +68,13 @@ _WITHOUT_FLOATS = st.recursive(
 )
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(_WITHOUT_FLOATS)
 def test_a_value_is_typed_as_boto3_types_it(value: Any) -> None:
     assert _as_it_travels(to_typed(value)) == _as_it_travels(TypeSerializer().serialize(value))
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(_VALUES)
 def test_boto3_reads_what_is_written(value: Any) -> None:
     def with_bytes(typed: dict[str, Any]) -> Any:

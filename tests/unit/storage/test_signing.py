@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sluice.storage.signing import Credentials, Signer
+from tests.examples import examples
 
 _VISIBLE = st.characters(min_codepoint=0x21, max_codepoint=0x7E)
 _WORDS = st.text(_VISIBLE, min_size=1, max_size=40)
@@ -48,7 +49,7 @@ def _of_botocore(
     return {name.lower(): value for name, value in request.headers.items()}
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(
     headers=_HEADERS,
     body=st.binary(max_size=2000),
