@@ -78,13 +78,8 @@ class ChatServer:
         return openai.OpenAI(base_url=self.base_url, api_key=api_key or self.api_key, **{"max_retries": 0, **options})
 
     def groq(self, api_key: str | None = None) -> groq.Groq:
-        """Groq's client; it adds /openai itself, so it is pointed at a transport that takes that off."""
-        return groq.Groq(
-            base_url=self.root_url,
-            api_key=api_key or self.api_key,
-            max_retries=0,
-            http_client=httpx.Client(event_hooks={"request": [_without_openai_prefix]}),
-        )
+        """Groq's client, which asks below /openai/v1."""
+        return groq.Groq(base_url=self.root_url, api_key=api_key or self.api_key, max_retries=0)
 
     def post(self, body: Any, *, api_key: str | None = None, headers: dict[str, str] | None = None) -> httpx.Response:
         """POST /v1/chat/completions as it is, without an SDK."""
@@ -121,10 +116,6 @@ class ChatServer:
     def count(self, variable: str) -> int:
         """How many items a table has."""
         return len(self.aws.items(variable))
-
-
-def _without_openai_prefix(request: httpx.Request) -> None:
-    request.url = request.url.copy_with(path=request.url.path.replace("/openai/v1", "/v1"))
 
 
 @contextmanager

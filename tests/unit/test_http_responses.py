@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from sluice import errors
 from sluice.api import sse
-from sluice.api.responses import Response, error_response, json_response, no_route, to_json
+from sluice.api.responses import Response, error_response, json_response, to_json
 from sluice.chat import ChatRequest
 from sluice.gateway.provenance import Provenance, RequestLimit
 
@@ -97,13 +97,6 @@ def test_a_validation_error_raised_anywhere_is_the_caller_s_and_hides_the_value(
     assert response.status == 400
     assert json.loads(response.body)["error"]["param"] == "inner[0].count"
     assert PROMPT.encode() not in response.body
-
-
-def test_a_request_that_no_route_takes_is_told_what_the_path_takes() -> None:
-    assert told(no_route("GET", "/nope")).status == 404
-    refused = told(no_route("PUT", "/v1/keys", ["POST", "GET"]))
-    assert refused.status == 405
-    assert refused.headers["allow"] == "GET, POST"
 
 
 def test_half_a_surrogate_pair_survives_in_an_answer() -> None:

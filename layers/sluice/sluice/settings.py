@@ -31,6 +31,8 @@ class Settings:
     """Models that `auto` tries in this order, before the others of their tier."""
     request_timeout_s: float
     prompt_max_characters: int
+    cors_origins: tuple[str, ...]
+    """Origins whose pages may read answers; `*` is all of them."""
     default_max_tokens: int
     """What bounds an answer whose request does not; 0: nothing does."""
 
@@ -75,6 +77,7 @@ class Settings:
             smart_models=names("SMART_MODELS"),
             request_timeout_s=number("REQUEST_TIMEOUT_SECONDS", 120),
             prompt_max_characters=int(number("PROMPT_MAX_CHARACTERS", 400_000)),
+            cors_origins=names("CORS_ORIGINS"),
             default_max_tokens=int(number("DEFAULT_MAX_TOKENS", 0)),
         )
 

@@ -1,4 +1,4 @@
-"""Authentication of requests: from the Authorization header to an API key, its tenant and its role."""
+"""Authentication of requests: from a header to an API key, its tenant and its role."""
 
 from sluice.errors import AuthenticationError
 from sluice.tenants.api_key_token import ApiKeyToken
@@ -6,12 +6,14 @@ from sluice.tenants.principal import Principal
 from sluice.tenants.verification import KeyVerifier
 
 
-def authenticate(authorization: str | None, verifier: KeyVerifier) -> Principal:
-    """The principal who sent `Authorization: Bearer sl-<id>-<secret>`.
+def authenticate(authorization: str | None, verifier: KeyVerifier, api_key: str | None = None) -> Principal:
+    """The principal who sent `Authorization: Bearer sl-<id>-<secret>`, or without it `x-api-key: sl-<id>-<secret>`.
 
     AuthenticationError if the key is missing, malformed, unknown, expired or revoked; StorageUnavailableError if that
     can't be found out.
     """
+    if api_key and not (authorization or "").strip():
+        authorization = f"Bearer {api_key}"
     scheme, _, token = (authorization or "").strip().partition(" ")
     is_bearer = scheme.lower() == "bearer"
     if not scheme or (is_bearer and not token):

@@ -1,14 +1,16 @@
 """Dispatch of requests to routes, whatever framework they came through: find the route, check, call its handler."""
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
+from sluice.api import cors
 from sluice.api.authentication import authenticate
-from sluice.api.responses import Response, error_response, json_response, no_route
+from sluice.api.matching import route_of, routes_of_path
+from sluice.api.responses import Response, error_response, json_response
 from sluice.api.route import Call, EventStream, Reply, Route
 from sluice.errors import InvalidRequestError
 from sluice.gateway.provenance import new_request_id, request_id_headers
@@ -55,20 +57,26 @@ class Api:
         """Answer a request. Whatever happens, the answer has Sluice's form and the id of the request."""
         request_id = new_request_id()
         try:
-            route, parameters = self._find(request)
-            call = self._checked(route, request, parameters, request_id)
-            return _response(route, route.handler(call), request_id)
+            response = self._answer(request, request_id)
         except Exception as error:  # noqa: BLE001 -- the outermost edge; frameworks would log the message, perhaps a prompt
-            return error_response(error, request_id)
+            response = error_response(error, request_id)
+        readable = cors.answer_headers(self._app.settings.cors_origins, request.headers.get("origin"))
+        return replace(response, headers={**response.headers, **readable})
 
-    def _find(self, request: Request) -> tuple[Route, Mapping[str, str]]:
-        """The route of a request, and the parameters of its path. A slash at the end makes no difference."""
-        path = request.path.rstrip("/")
-        found = [(route, found) for route in self._routes if (found := route.match(path)) is not None]
-        for route, parameters in found:
-            if route.method == request.method:
-                return route, parameters
-        raise no_route(request.method, request.path, {route.method for route, _ in found})
+    def _answer(self, request: Request, request_id: str) -> Response | StreamedResponse:
+        matches = routes_of_path(self._routes, request.method, request.path)
+        if request.method == "OPTIONS":
+            return self._options({route.method for route, _ in matches}, request, request_id)
+        # Of what answers HEAD, whoever sends the answer leaves out the body.
+        route, parameters = route_of(matches, request.method, request.path)
+        call = self._checked(route, request, parameters, request_id)
+        return _response(route, route.handler(call), request_id)
+
+    def _options(self, methods: Collection[str], request: Request, request_id: str) -> Response:
+        """What a path takes."""
+        all_methods = sorted({*methods, "OPTIONS", *(["HEAD"] if "GET" in methods else [])})
+        preflight = cors.preflight_headers(self._app.settings.cors_origins, all_methods, request.headers)
+        return Response(204, {"allow": ", ".join(all_methods), **preflight, **request_id_headers(request_id)}, b"")
 
     def _checked(
         self, route: Route, request: Request, parameters: Mapping[str, str], request_id: str
@@ -91,7 +99,8 @@ class Api:
     def _caller(self, route: Route, request: Request) -> Principal | None:
         if route.role is None:
             return None
-        principal = authenticate(request.headers.get("authorization"), self._app.verifier)
+        given = request.headers
+        principal = authenticate(given.get("authorization"), self._app.verifier, given.get("x-api-key"))
         require_role(principal, route.role)
         return principal
 

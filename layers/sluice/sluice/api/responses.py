@@ -2,7 +2,7 @@
 
 import json
 import traceback
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
@@ -10,12 +10,11 @@ from typing import Any, TypedDict
 from aws_lambda_powertools import Logger
 from pydantic import BaseModel, ValidationError
 
-from sluice.errors import GuardBlockedError, MethodNotAllowedError, NotFoundError, SluiceError
+from sluice.errors import GuardBlockedError, SluiceError
 from sluice.gateway.provenance import request_id_headers
 from sluice.telemetry import emit_metric
 from sluice.validation import invalid_request
 
-_MAX_PATH_LENGTH = 128
 _OURS = 500
 """From this status on it is our fault."""
 
@@ -81,15 +80,6 @@ def to_sluice_error(error: Exception, request_id: str) -> SluiceError:
         return error
     _log("Unexpected %s", error, request_id=request_id)
     return SluiceError("Sluice failed to answer this request, and has logged why.")
-
-
-def no_route(method: str, path: str, allowed: Collection[str] = ()) -> SluiceError:
-    """For a request that no route takes; `allowed` are the methods that the path does have."""
-    shown = path[:_MAX_PATH_LENGTH]
-    if not allowed:
-        return NotFoundError(f"There is no route {method} {shown}.")
-    methods = sorted(allowed)
-    return MethodNotAllowedError(f"{shown} takes {', '.join(methods)}, not {method}.", allowed=methods)
 
 
 def to_json(value: Any) -> bytes:

@@ -32,7 +32,7 @@ def lambda_handler(routes: Iterable[Route], app: "App") -> LambdaHandler:
         response = api.respond(_request(event, context))
         if isinstance(response, StreamedResponse):
             return _answer(200, {"content-type": sse.CONTENT_TYPE, **response.headers}, _whole(response))
-        return _answer(response.status, response.headers, response.body)
+        return _answer(response.status, response.headers, b"" if event["httpMethod"] == "HEAD" else response.body)
 
     return handle
 

@@ -26,7 +26,7 @@ _TAGS = {
     "This document": "What you are reading.",
 }
 
-_SECURITY = "apiKey"
+_SECURITY, _SECURITY_IN_HEADER = "apiKey", "apiKeyHeader"
 
 _HEADERS = {
     "x-sluice-request-id": ("What to ask about, and to give feedback with.", "req_0123456789abcdef0123456789abcdef"),
@@ -83,7 +83,13 @@ def document() -> JsonObject:
                         "An API key. Its role is caller, operator or admin; each may do all that those before it may. "
                         "The least that a route needs stands with it."
                     ),
-                }
+                },
+                _SECURITY_IN_HEADER: {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": "x-api-key",
+                    "description": "The same API key; `Authorization` goes before it.",
+                },
             },
         },
     }
@@ -107,7 +113,7 @@ def _operation(route: Route, of_types: dict[Any, JsonObject], named: dict[str, J
         "operationId": route.id,
         "tags": [route.tag],
         "summary": route.summary,
-        "security": [{_SECURITY: [str(route.role)]}] if route.role else [],
+        "security": [{name: [str(route.role)]} for name in (_SECURITY, _SECURITY_IN_HEADER)] if route.role else [],
         "responses": _responses(route, of_types),
     }
     if route.description:

@@ -1,0 +1,56 @@
+"""Matching of paths to routes, and what a request is told whose path or method no route takes."""
+
+from collections.abc import Iterable
+
+from sluice.api.route import Route
+from sluice.errors import MethodNotAllowedError, NotFoundError
+
+_MAX_SHOWN = 128
+_OPENAI = "/openai"
+_MOST_NEAR = 3
+# From 0 to 1, as difflib measures it.
+_LIKE = 0.6
+
+type Match = tuple[Route, dict[str, str]]
+"""A route, and the path's parameters."""
+
+
+def routes_of_path(routes: Iterable[Route], method: str, path: str) -> list[Match]:
+    """The routes of a path, of whichever methods; NotFoundError if there are none.
+
+    A slash at the end makes no difference, and /openai/v1, which Groq's clients ask, is /v1.
+    """
+    known = path.rstrip("/")
+    if known.startswith(f"{_OPENAI}/v1/"):
+        known = known.removeprefix(_OPENAI)
+    matches = [(route, parameters) for route in routes if (parameters := route.match(known)) is not None]
+    if not matches:
+        near = _near(method, known[:_MAX_SHOWN])
+        instead = f" Near it: {', '.join(near)}." if near else ""
+        raise NotFoundError(f"There is no route {method} {path[:_MAX_SHOWN]}.{instead}")
+    return matches
+
+
+def route_of(matches: Iterable[Match], method: str, path: str) -> Match:
+    """The route that answers a method, GET's if it is HEAD; MethodNotAllowedError if none does."""
+    by_method = {route.method: (route, parameters) for route, parameters in matches}
+    wanted = "GET" if method == "HEAD" else method
+    if wanted not in by_method:
+        allowed = sorted(by_method)
+        shown = path[:_MAX_SHOWN]
+        raise MethodNotAllowedError(f"{shown} takes {', '.join(allowed)}, not {method}.", allowed=allowed)
+    return by_method[wanted]
+
+
+def _near(method: str, path: str) -> list[str]:
+    """The routes whose paths are most like this one's."""
+    # Imported when a request is lost: it needs the routes of all functions.
+    from difflib import get_close_matches
+
+    from sluice.api.routes import ROUTES
+
+    methods: dict[str, list[str]] = {}
+    for route in ROUTES:
+        methods.setdefault(route.path.replace("+}", "}"), []).append(route.method)
+    near = get_close_matches(path, methods, n=_MOST_NEAR, cutoff=_LIKE)
+    return [f"{method if method in methods[each] else methods[each][0]} {each}" for each in near]
