@@ -121,11 +121,11 @@ def tables(template: Mapping[str, Any]) -> dict[str, TableSchema]:
         if resource["Type"] != "AWS::DynamoDB::Table":
             continue
         properties = resource["Properties"]
-        definition = {
-            key: properties[key]
-            for key in ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
-            if key in properties
-        }
+        definition = {key: properties[key] for key in ("BillingMode", "AttributeDefinitions", "KeySchema")}
+        # How much they may take is a matter of parameters, and not of what stands in for AWS.
+        if indexes := properties.get("GlobalSecondaryIndexes"):
+            kept = ("IndexName", "KeySchema", "Projection")
+            definition["GlobalSecondaryIndexes"] = [{key: index[key] for key in kept} for index in indexes]
         ttl = properties.get("TimeToLiveSpecification", {}).get("AttributeName")
         found[_variable(name)] = TableSchema(definition, ttl)
     return found
