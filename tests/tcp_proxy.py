@@ -1,11 +1,17 @@
-"""A proxy between boto3 and MiniStack that can be cut, or answer as a throttled DynamoDB does."""
+"""A proxy between clients of DynamoDB and MiniStack that can be cut, or answer as a throttled DynamoDB does."""
 
 import json
+import math
 import socket
 import threading
+import time
 from contextlib import suppress
 from typing import Self
-from urllib.parse import urlsplit
+
+from sluice.storage.aws_credentials import source_of
+from sluice.storage.connections import Endpoint
+from sluice.storage.service_config import ServiceConfig
+from sluice.storage.signing import Signer
 
 _THROTTLED = json.dumps(
     {
@@ -20,11 +26,15 @@ _HEAD = (
 
 
 class TcpProxy:
-    """Passes on what comes to `url`; `mode` is `open`, `cut` (connections are closed at once) or `throttled`."""
+    """Passes on what comes to `url`, signed anew for the host that it is passed to, as `config` says.
 
-    def __init__(self, target_url: str) -> None:
-        parts = urlsplit(target_url)
-        self._target = (parts.hostname or "127.0.0.1", parts.port or 80)
+    `mode` is `open`, `cut` (connections are closed at once) or `throttled`.
+    """
+
+    def __init__(self, config: ServiceConfig) -> None:
+        self._target = Endpoint.from_url(config.endpoint_url)
+        self._credentials = source_of(config.credentials)
+        self._signer = Signer(region=config.region, service="dynamodb")
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.mode = "open"
         self.refused = 0
@@ -55,9 +65,19 @@ class TcpProxy:
                     client.sendall(_HEAD + _THROTTLED)
                     continue
                 if upstream is None:
-                    upstream = socket.create_connection(self._target)
+                    upstream = socket.create_connection((self._target.host, self._target.port))
                     threading.Thread(target=self._pump, args=(upstream, client), daemon=True).start()
-                upstream.sendall(request)
+                upstream.sendall(self._readdressed(request))
+
+    def _readdressed(self, request: bytes) -> bytes:
+        """The request for MiniStack, whose gate takes none that is for another host; the host is signed."""
+        head, _, body = request.partition(b"\r\n\r\n")
+        line, *lines = head.decode("latin-1").split("\r\n")
+        sent = {name.lower(): value.strip() for name, _, value in (each.partition(":") for each in lines)}
+        kept = {name: sent[name] for name in ("content-type", "x-amz-target")} | {"host": self._target.authority}
+        signed = self._signer.sign(kept, body, self._credentials.get(math.inf), time.time())
+        fields = [f"{name}: {value}" for name, value in {**signed, "content-length": str(len(body))}.items()]
+        return "\r\n".join([line, *fields, "", ""]).encode("latin-1") + body
 
     def _read_request(self, client: socket.socket) -> bytes:
         request = b""

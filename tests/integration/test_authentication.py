@@ -175,8 +175,9 @@ def test_an_admin_secret_that_is_none_lets_nobody_in_and_is_not_shown(house: Hou
 
 
 def test_nobody_new_is_let_in_while_dynamodb_is_away_and_who_is_held_stays(aws: "Aws") -> None:
-    with TcpProxy(aws.endpoint["AWS_ENDPOINT_URL"]) as proxy:
-        house = House(DynamoDB(replace(ServiceConfig.from_environment("DYNAMODB"), endpoint_url=proxy.url)))
+    config = ServiceConfig.from_environment("DYNAMODB")
+    with TcpProxy(config) as proxy:
+        house = House(DynamoDB(replace(config, endpoint_url=proxy.url)))
         held, new = house.make_key(), house.make_key()
         house.enter(held)
         proxy.mode = "cut"

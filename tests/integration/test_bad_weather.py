@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from sluice.storage.service_config import ServiceConfig
 from tests.chat_server import ChatServer, serving
 from tests.conftest import Aws
 from tests.credentials import gateway, model
@@ -261,7 +262,7 @@ def test_cache_and_usage_failures_are_survived_and_counted(
 def proxied(aws: Aws, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[ChatServer, TcpProxy]]:
     """A chat server that reaches DynamoDB by a line which can be cut."""
     aws.set_credentials(gateway(fake, "proxied"))
-    with TcpProxy(aws.endpoint["AWS_ENDPOINT_URL"]) as proxy:
+    with TcpProxy(ServiceConfig.from_environment("DYNAMODB")) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", proxy.url)
         with serving(aws) as chat:
             yield chat, proxy
