@@ -17,7 +17,7 @@ def watch(event, arguments):
 sys.addaudithook(watch)
 from functions.chat import app
 from sluice.guards.rules import scanner
-from sluice.storage.connections import tls_context
+from sluice.storage.tls import tls_context
 made = {made.__name__: made.cache_info().currsize for made in (scanner, tls_context)}
 made["parts"] = sorted(app.parts.__dict__.keys() & {"gateway", "verifier", "breaker"})
 json.dump({"made": made, "imported": sorted({"groq", "httpx", "huggingface_hub"} & sys.modules.keys())}, sys.stdout)

@@ -316,7 +316,7 @@ def test_what_closed_one_connection_has_closed_those_that_were_idle() -> None:
 
 SLOW: dict[str, Act] = {
     "no byte": keep_silent,
-    "silence after a part": in_parts(WHOLE[:40], b"", pause_s=30),
+    "silence after a part": in_parts(WHOLE[:40], WHOLE[40:], pause_s=30),
     "byte after byte": drip(WHOLE, 0.05),
 }
 
@@ -329,6 +329,13 @@ def test_an_answer_that_takes_too_long_is_given_up(slow: Act) -> None:
             client.call("GetItem", KEY, attempts=1)
         # Its connection is not used again: the rest of that answer would be taken for the next one.
         assert client.call("GetItem", KEY, attempts=1) == ITEM
+
+
+@pytest.mark.parametrize("silent", [SLOW["no byte"], SLOW["silence after a part"]])
+def test_silence_is_given_up_sooner_than_an_answer_that_comes(silent: Act) -> None:
+    # The server hangs up after half a minute, which is another failure.
+    with ScriptedServer(silent) as server, pytest.raises(ServiceError, match="no answer in time"):
+        client_of(server, Timeouts(connect_s=5.0, silence_s=0.2, answer_s=1000.0)).call("GetItem", KEY, attempts=1)
 
 
 @pytest.mark.parametrize("slow", SLOW.values(), ids=SLOW)

@@ -17,10 +17,10 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any
 
-import certifi
 import httpcore
 
 from sluice.errors import ProviderError, ProviderProtocolError, ProviderTimeoutError, ProviderUnavailableError
+from sluice.storage.tls import tls_context
 
 # A connection comes about at once or not at all; another deployment can use the time.
 CONNECT_TIMEOUT_S = 3.0
@@ -131,7 +131,7 @@ class DeadlineBackend(httpcore.NetworkBackend):
 @cache
 def _pool() -> httpcore.ConnectionPool:
     return httpcore.ConnectionPool(
-        ssl_context=ssl.create_default_context(cafile=os.environ.get("SSL_CERT_FILE") or certifi.where()),
+        ssl_context=tls_context(os.environ.get("SSL_CERT_FILE", "")),
         max_connections=None,
         max_keepalive_connections=MAX_IDLE_CONNECTIONS,
         keepalive_expiry=KEEPALIVE_EXPIRY_S,

@@ -12,11 +12,11 @@ import ssl
 import time
 from collections import deque
 from dataclasses import dataclass
-from functools import cache
 from typing import Self
 from urllib.parse import urlsplit
 
 from sluice.storage.http_answer import ConnectionClosedError, GarbledAnswerError, HttpAnswer, read_answer
+from sluice.storage.tls import tls_context
 
 # DynamoDB closes connections that were idle for a minute (github.com/aws/aws-sdk-java/issues/1365), which a frozen
 # function does not hear of at once.
@@ -222,16 +222,6 @@ class _Connection:
         """Close the socket."""
         with contextlib.suppress(OSError):
             self._socket.close()
-
-
-@cache
-def tls_context(ca_bundle: str) -> ssl.SSLContext:
-    """What verifies servers, by the authorities in the file `ca_bundle`, or certifi's if it is empty."""
-    if not ca_bundle:
-        import certifi
-
-        ca_bundle = certifi.where()
-    return ssl.create_default_context(cafile=ca_bundle)
 
 
 def _left_s(until_s: float) -> float:
