@@ -11,7 +11,6 @@ from typing import Any
 
 import boto3
 
-from sluice import settings
 from sluice.composition import App
 from tests.fakes import FakeProcess
 from tests.tenants import make_key, make_tenant
@@ -91,7 +90,6 @@ def staged() -> Iterator[Stage]:
             os.environ.update(variables)
             variables |= _create_tables() | _create_secrets(provider)
             os.environ.update(variables)
-            settings.settings.cache_clear()
             path = os.pathsep.join([str(ROOT / "layers" / "sluice"), str(ROOT)])
             inherited = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
             stage = Stage(provider, App.from_environment(), {**inherited, **variables, "PYTHONPATH": path})
@@ -100,7 +98,6 @@ def staged() -> Iterator[Stage]:
     finally:
         os.environ.clear()
         os.environ.update(before)
-        settings.settings.cache_clear()
 
 
 def _create_tables() -> dict[str, str]:

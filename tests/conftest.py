@@ -12,8 +12,8 @@ import hypothesis
 import pytest
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # xdist has no types
 
-from sluice import settings
-from sluice.storage.client import dynamodb
+from sluice.storage import client as storage
+from sluice.storage.client import DynamoDB
 from sluice.storage.item_types import TypedItem
 from tests.examples import examples
 from tests.moto_server import Moto
@@ -80,6 +80,8 @@ class Aws:
 
     dynamodb: "DynamoDBClient"
     secretsmanager: "SecretsManagerClient"
+    client: DynamoDB
+    """The package's own client."""
     variables: Mapping[str, str]
     """What template.yaml gives a function: QUOTA_TABLE, ..., ADMIN_KEY_SECRET, CREDENTIALS_SECRET."""
     endpoint: Mapping[str, str]
@@ -96,7 +98,7 @@ class Aws:
 
     def items(self, variable: str) -> list[TypedItem]:
         """All items of a table, in DynamoDB's typed form as it travels: `aws.items("QUOTA_TABLE")`."""
-        return list(dynamodb().call("Scan", {"TableName": self.table(variable)})["Items"])
+        return list(self.client.call("Scan", {"TableName": self.table(variable)})["Items"])
 
     def set_credentials(self, *credentials: Mapping[str, object]) -> None:
         """Put provider credentials into CREDENTIALS_SECRET."""
@@ -147,9 +149,7 @@ def aws(emulator: LocalAws, monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
         variables[variable] = created["ARN"]
     for variable, value in variables.items():
         monkeypatch.setenv(variable, value)
-    settings.settings.cache_clear()
-    yield Aws(dynamodb, secretsmanager, variables, emulator.environment)
-    settings.settings.cache_clear()
+    yield Aws(dynamodb, secretsmanager, storage.dynamodb(), variables, emulator.environment)
     for variable in template.tables(template.load()):
         dynamodb.delete_table(TableName=variables[variable])
 

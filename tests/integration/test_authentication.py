@@ -11,7 +11,6 @@ import pytest
 from sluice.api.authentication import authenticate
 from sluice.composition import App
 from sluice.errors import AuthenticationError, NotFoundError, StorageUnavailableError
-from sluice.settings import settings
 from sluice.storage.client import DynamoDB
 from sluice.storage.service_config import ServiceConfig
 from sluice.tenants.api_key_token import ApiKeyToken
@@ -41,9 +40,9 @@ class Clock:
 class House:
     """A tenant, its verifier, and a clock."""
 
-    def __init__(self, client: DynamoDB | None = None) -> None:
+    def __init__(self, table: str, client: DynamoDB) -> None:
         self.clock = Clock()
-        self.directory = Directory(settings().directory_table, client=client)
+        self.directory = Directory(table, client=client)
         self.tenant = Tenant("acme", "ACME", guard_modes={"secrets": "off"}, allowed_models=("a", "b"), cache_ttl_s=5)
         self.directory.create_tenant(self.tenant)
         self.verifier = self.another_process()
@@ -63,8 +62,7 @@ class House:
 
 @pytest.fixture
 def house(aws: "Aws") -> House:
-    assert aws.table("DIRECTORY_TABLE")
-    return House()
+    return House(aws.table("DIRECTORY_TABLE"), aws.client)
 
 
 @pytest.fixture
@@ -177,7 +175,8 @@ def test_an_admin_secret_that_is_none_lets_nobody_in_and_is_not_shown(house: Hou
 def test_nobody_new_is_let_in_while_dynamodb_is_away_and_who_is_held_stays(aws: "Aws") -> None:
     config = ServiceConfig.from_environment("DYNAMODB")
     with TcpProxy(config) as proxy:
-        house = House(DynamoDB(replace(config, endpoint_url=proxy.url)))
+        client = DynamoDB(replace(config, endpoint_url=proxy.url))
+        house = House(aws.table("DIRECTORY_TABLE"), client)
         held, new = house.make_key(), house.make_key()
         house.enter(held)
         proxy.mode = "cut"

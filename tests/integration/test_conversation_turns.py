@@ -160,8 +160,7 @@ from sluice.chat import Message
 from sluice.conversations.conversation import Owner
 from sluice.conversations.store import ConversationStore
 from sluice.errors import ConflictError
-from sluice.settings import settings
-store, me = ConversationStore(settings().conversations_table), sys.argv[1]
+store, me = ConversationStore(os.environ["CONVERSATIONS_TABLE"]), sys.argv[1]
 for number in range(5):
     while True:
         try:
@@ -190,8 +189,7 @@ CRASH = """
 import os
 from sluice.conversations.conversation import Owner
 from sluice.conversations.store import ConversationStore
-from sluice.settings import settings
-ConversationStore(settings().conversations_table).claim(Owner("acme", "key1"), "c", "crashed", hold_s=30)
+ConversationStore(os.environ["CONVERSATIONS_TABLE"]).claim(Owner("acme", "key1"), "c", "crashed", hold_s=30)
 os._exit(9)
 """
 

@@ -11,12 +11,12 @@ from threading import Barrier, Thread
 import pytest
 
 from sluice.errors import ConflictError, NotFoundError, StorageUnavailableError
-from sluice.settings import settings
-from sluice.storage.client import DynamoDB, dynamodb
+from sluice.storage.client import DynamoDB
 from sluice.storage.service_config import ServiceConfig
 from sluice.storage.signing import Credentials
 from sluice.tenants.directory import Directory
 from sluice.tenants.tenant import ApiKey, Role, Tenant
+from tests.conftest import Aws
 
 ATTEMPTS = 16
 
@@ -70,11 +70,11 @@ def test_many_who_revoke_a_key_at_once_agree_on_when(directory: Directory) -> No
     assert stored.revoked_at == listed.revoked_at == outcomes[0]
 
 
-def test_a_key_needs_a_tenant_and_leaves_nothing_without_one(directory: Directory) -> None:
+def test_a_key_needs_a_tenant_and_leaves_nothing_without_one(aws: Aws, directory: Directory) -> None:
     with pytest.raises(NotFoundError, match="nobody"):
         directory.create_key(ApiKey("k", "nobody", Role.CALLER, "n", "hash"))
     assert directory.key("k") is None
-    assert dynamodb().call("Scan", {"TableName": settings().directory_table})["Count"] == 0
+    assert aws.items("DIRECTORY_TABLE") == []
 
 
 def test_every_field_is_kept(directory: Directory) -> None:

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator
 import pytest
 
 from sluice.errors import StorageUnavailableError
-from sluice.storage.client import dynamodb
 from sluice.storage.item_types import to_item
 from sluice.tasks.question_bank.bank import ANY_CATEGORY, QuestionBank, Shelf
 from sluice.tasks.question_bank.question import Question
@@ -45,7 +44,7 @@ def fill_in_order(aws: Aws, texts: Iterable[str]) -> None:
     table = aws.table("QUESTIONS_TABLE")
     for start in range(0, len(puts), 25):
         request = {"RequestItems": {table: puts[start : start + 25]}}
-        assert not dynamodb().call("BatchWriteItem", request)["UnprocessedItems"]
+        assert not aws.client.call("BatchWriteItem", request)["UnprocessedItems"]
 
 
 def select(bank: QuestionBank, selection: Selection) -> Selection:

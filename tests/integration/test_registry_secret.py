@@ -5,7 +5,7 @@ import pytest
 from sluice.errors import StorageUnavailableError
 from sluice.providers.credentials import CredentialsError
 from sluice.providers.loader import RegistryLoader
-from sluice.storage.secrets import PREVIOUS, SecretReader, fetch_secret, read_secret
+from sluice.storage.secrets import PREVIOUS, SecretReader, secretsmanager
 from tests.conftest import ADMIN_SECRET, Aws
 
 
@@ -18,9 +18,8 @@ class Clock:
 
 def make_loader(aws: Aws, clock: Clock | None = None) -> RegistryLoader:
     secret = aws.variables["CREDENTIALS_SECRET"]
-    return RegistryLoader(
-        partial(fetch_secret, secret), partial(fetch_secret, secret, PREVIOUS), clock=clock or Clock()
-    )
+    read = partial(secretsmanager().secret, secret)
+    return RegistryLoader(read, partial(read, PREVIOUS), clock=clock or Clock())
 
 
 def test_a_fresh_stack_has_no_deployments(aws: Aws) -> None:
@@ -58,18 +57,19 @@ def test_a_process_that_starts_on_a_broken_secret_serves_the_version_before(aws:
 
 def test_a_secret_that_was_never_good_is_an_error(aws: Aws) -> None:
     broken = aws.secretsmanager.create_secret(Name="never-good", SecretString="{")["Name"]
-    loader = RegistryLoader(partial(fetch_secret, broken), partial(fetch_secret, broken, PREVIOUS))
+    read = partial(secretsmanager().secret, broken)
+    loader = RegistryLoader(read, partial(read, PREVIOUS))
     with pytest.raises(CredentialsError):
         loader.get()
 
 
 def test_a_secret_is_read_by_its_arn(aws: Aws) -> None:
-    assert ADMIN_SECRET in read_secret(aws.variables["ADMIN_KEY_SECRET"])
+    assert ADMIN_SECRET in secretsmanager().secret(aws.variables["ADMIN_KEY_SECRET"])
 
 
 def test_a_secret_is_held_no_longer_than_its_age(aws: Aws) -> None:
     clock = Clock()
-    reader = SecretReader(clock=clock, max_age_s=60)
+    reader = SecretReader(secretsmanager().secret, clock=clock, max_age_s=60)
     name = aws.variables["ADMIN_KEY_SECRET"]
     before = reader.read(name)
     aws.secretsmanager.put_secret_value(SecretId=name, SecretString="new")
@@ -82,10 +82,10 @@ def test_a_secret_is_held_no_longer_than_its_age(aws: Aws) -> None:
 @pytest.mark.parametrize("secret_id", ["", "no-such-secret"])
 def test_a_secret_that_cannot_be_read_is_an_error(aws: Aws, secret_id: str) -> None:
     with pytest.raises(StorageUnavailableError, match=r"reading a secret failed|GetSecretValue: ResourceNotFound"):
-        fetch_secret(secret_id)
+        secretsmanager().secret(secret_id)
 
 
 def test_a_binary_secret_is_an_error(aws: Aws) -> None:
     aws.secretsmanager.update_secret(SecretId=aws.variables["ADMIN_KEY_SECRET"], SecretBinary=b"\x00")
     with pytest.raises(StorageUnavailableError, match="binary"):
-        fetch_secret(aws.variables["ADMIN_KEY_SECRET"])
+        secretsmanager().secret(aws.variables["ADMIN_KEY_SECRET"])

@@ -5,8 +5,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from sluice.settings import settings
-from sluice.storage.client import dynamodb
+from sluice.composition import App
 from sluice.storage.item_types import to_item
 
 if TYPE_CHECKING:
@@ -14,9 +13,10 @@ if TYPE_CHECKING:
 
 
 def test_the_package_reads_and_writes_the_test_s_own_tables(aws: "Aws") -> None:
-    table = settings().quota_table
+    app = App.from_environment()
+    table = app.settings.quota_table
     assert table == aws.table("QUOTA_TABLE")
-    dynamodb().call("PutItem", {"TableName": table, "Item": to_item({"scope": "x", "sum": 1})})
+    app.dynamodb.call("PutItem", {"TableName": table, "Item": to_item({"scope": "x", "sum": 1})})
     assert aws.dynamodb.get_item(TableName=table, Key={"scope": {"S": "x"}})["Item"]["sum"] == {"N": "1"}
 
 
@@ -29,12 +29,11 @@ def test_tables_start_empty_and_expire_by_the_deployed_attribute(aws: "Aws") -> 
 def test_another_process_sees_the_same_tables_and_secrets(aws: "Aws") -> None:
     aws.set_credentials({"provider": "local", "alias": "local-1", "api_key": "k"})
     program = """
-from sluice.settings import settings
-from sluice.storage.client import dynamodb
-from sluice.storage.secrets import fetch_secret
+from sluice.composition import App
 from sluice.storage.tables import DIRECTORY
-dynamodb().call("PutItem", {"TableName": settings().directory_table, "Item": DIRECTORY.key("a", "b")})
-print(fetch_secret(settings().credentials_secret))
+app = App.from_environment()
+app.dynamodb.call("PutItem", {"TableName": app.settings.directory_table, "Item": DIRECTORY.key("a", "b")})
+print(app.secrets.read(app.settings.credentials_secret))
 """
     answer = subprocess.run(
         [sys.executable, "-c", program], env=aws.process_environment(), capture_output=True, text=True, check=True

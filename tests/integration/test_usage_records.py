@@ -12,9 +12,8 @@ import pytest
 
 from sluice.chat import Usage
 from sluice.errors import StorageUnavailableError
-from sluice.settings import settings
 from sluice.storage.item_types import Item, from_item
-from sluice.usage.records import UsageRecord, record
+from sluice.usage.records import UsageRecord, UsageRecords
 from tests.conftest import Aws
 
 NOON = datetime(2026, 11, 21, 12, 30, tzinfo=UTC)
@@ -33,13 +32,17 @@ def quoted(part: str) -> str:
     return "".join({"#": "%23", "%": "%25"}.get(letter, letter) for letter in part)
 
 
+def records(aws: Aws) -> UsageRecords:
+    return UsageRecords(aws.table("USAGE_TABLE"), client=aws.client)
+
+
 def rows(aws: Aws) -> dict[tuple[str, str], Item]:
     items = [from_item(item) for item in aws.items("USAGE_TABLE")]
     return {(item.pop("tenant_day"), item.pop("hour_route")): item for item in items}
 
 
 def test_a_record_is_an_hourly_sum(aws: Aws) -> None:
-    record(ONE, NOON)
+    records(aws).add(ONE, NOON)
     assert rows(aws) == {
         ("acme#2026-11-21", "ada##12#groq#llama-3.1-8b-instant"): {
             "requests": 1,
@@ -56,8 +59,8 @@ def test_a_record_is_an_hourly_sum(aws: Aws) -> None:
 
 def test_hours_and_days_are_utc_wherever_the_clock_is(aws: Aws) -> None:
     tokyo = timezone(timedelta(hours=9))
-    record(ONE, datetime(2026, 11, 22, 8, 59, tzinfo=tokyo))
-    record(ONE, datetime(2026, 11, 22, 9, 0, tzinfo=tokyo))
+    records(aws).add(ONE, datetime(2026, 11, 22, 8, 59, tzinfo=tokyo))
+    records(aws).add(ONE, datetime(2026, 11, 22, 9, 0, tzinfo=tokyo))
     assert [day + " " + hour.split("#")[2] for day, hour in sorted(rows(aws))] == [
         "acme#2026-11-21 23",
         "acme#2026-11-22 00",
@@ -66,14 +69,14 @@ def test_hours_and_days_are_utc_wherever_the_clock_is(aws: Aws) -> None:
 
 def test_a_time_without_a_zone_is_refused(aws: Aws) -> None:
     with pytest.raises(ValueError, match="time zone"):
-        record(ONE, NOON.replace(tzinfo=None))
+        records(aws).add(ONE, NOON.replace(tzinfo=None))
     assert rows(aws) == {}
 
 
 def test_the_sums_of_many_records_from_many_threads_equal_a_slow_reference(aws: Aws) -> None:
     chance = random.Random(7)
     expected: dict[tuple[str, str], dict[str, int]] = defaultdict(lambda: defaultdict(int))
-    records = []
+    added = []
     for _ in range(200):
         made = UsageRecord(
             tenant=chance.choice(["acme", "globex"]),
@@ -88,7 +91,7 @@ def test_the_sums_of_many_records_from_many_threads_equal_a_slow_reference(aws: 
             user=chance.choice(["", "pupil-1", "a#b%23"]),
         )
         at = NOON + timedelta(minutes=chance.randrange(24 * 60))
-        records.append((made, at))
+        added.append((made, at))
         route = f"{quoted(made.caller)}#{quoted(made.user)}#{at.hour:02}#{made.provider}#{made.model}"
         sums = expected[f"{made.tenant}#{at.date()}", route]
         sums["requests"] += 1
@@ -100,21 +103,20 @@ def test_the_sums_of_many_records_from_many_threads_equal_a_slow_reference(aws: 
         sums["errors"] += made.is_error
         sums["expires_at"] = int((at.replace(minute=0) + timedelta(days=400)).timestamp())
     with ThreadPoolExecutor(8) as pool:
-        for done in [pool.submit(record, made, at) for made, at in records]:
+        for done in [pool.submit(records(aws).add, made, at) for made, at in added]:
             done.result()
     assert rows(aws) == expected
 
 
 def test_the_longest_names_that_are_allowed_fit_a_key(aws: Aws) -> None:
-    record(replace(ONE, model="m" * 256, caller="#" * 32, user="\U0001f600" * 128), NOON)
+    records(aws).add(replace(ONE, model="m" * 256, caller="#" * 32, user="\U0001f600" * 128), NOON)
     assert len(rows(aws)) == 1
 
 
-def test_a_table_that_does_not_answer_is_an_error(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("USAGE_TABLE", "no-such-table")
-    settings.cache_clear()
+def test_a_table_that_does_not_answer_is_an_error(aws: Aws) -> None:
+    missing = UsageRecords("no-such-table", client=aws.client)
     with pytest.raises(StorageUnavailableError, match="UpdateItem: ResourceNotFoundException"):
-        record(ONE, NOON)
+        missing.add(ONE, NOON)
     assert rows(aws) == {}
 
 
@@ -135,9 +137,9 @@ def test_a_record_is_sent_once_even_if_dynamodb_fails(aws: Aws) -> None:
 from datetime import UTC, datetime
 from sluice.chat import Usage
 from sluice.errors import StorageUnavailableError
-from sluice.usage.records import UsageRecord, record
+from sluice.usage.records import UsageRecord, UsageRecords
 try:
-    record({ONE!r}, datetime.now(UTC))
+    records(aws).add({ONE!r}, datetime.now(UTC))
 except StorageUnavailableError as error:
     print(error.message)
 """

@@ -11,8 +11,8 @@ import pytest
 
 from sluice.api.usage import ROUTES
 from sluice.chat import Usage
-from sluice.usage.records import UsageRecord, record
-from sluice.usage.report import Use, usage_sums
+from sluice.usage.records import UsageRecord
+from sluice.usage.report import Use
 from tests.chat_server import ChatServer, serving
 from tests.conftest import Aws
 from tests.fakes.client import FakeProvider
@@ -46,7 +46,9 @@ def key_id(api_key: str) -> str:
     return api_key.split("-")[1]
 
 
-def used(caller: str, *, tenant: str = "acme", user: str = "", at: datetime | None = None, **more: Any) -> None:
+def used(
+    server: ChatServer, caller: str, *, tenant: str = "acme", user: str = "", at: datetime | None = None, **more: Any
+) -> None:
     fields = {
         "provider": "groq",
         "model": "llama",
@@ -55,7 +57,9 @@ def used(caller: str, *, tenant: str = "acme", user: str = "", at: datetime | No
         "response_time_ms": 250,
         **more,
     }
-    record(UsageRecord(tenant=tenant, caller=caller, user=user, **fields), at or datetime.now(UTC))
+    server.app.usage_records.add(
+        UsageRecord(tenant=tenant, caller=caller, user=user, **fields), at or datetime.now(UTC)
+    )
 
 
 def show(usage: RestFunction, name: str, *, api_key: str | None = None, **query: str) -> RestAnswer:
@@ -71,11 +75,19 @@ def requests(answer: RestAnswer) -> int:
 def test_a_report_has_totals_by_model_and_by_day(server: ChatServer, usage: RestFunction) -> None:
     mine = key_id(server.api_key)
     at = datetime(2026, 3, 9, 23, 30, tzinfo=UTC)
-    used(mine, at=at)
-    used(mine, at=at - timedelta(hours=5), is_error=True)
-    used(mine, at=at + timedelta(hours=1), is_cache_hit=True, usage=Usage(0, 0), cost_nanousd=0, response_time_ms=10)
-    used(mine, at=at, provider="huggingface", model="org/large", usage=Usage(7, 3), cost_nanousd=123_456_789)
-    used(mine, at=at - timedelta(days=9))  # before the first day
+    used(server, mine, at=at)
+    used(server, mine, at=at - timedelta(hours=5), is_error=True)
+    used(
+        server,
+        mine,
+        at=at + timedelta(hours=1),
+        is_cache_hit=True,
+        usage=Usage(0, 0),
+        cost_nanousd=0,
+        response_time_ms=10,
+    )
+    used(server, mine, at=at, provider="huggingface", model="org/large", usage=Usage(7, 3), cost_nanousd=123_456_789)
+    used(server, mine, at=at - timedelta(days=9))  # before the first day
     body = show(usage, mine, from_="2026-03-01", to="2026-03-10").body
     assert (body["user_id"], body["tenant"], body["from"], body["to"]) == (mine, "acme", "2026-03-01", "2026-03-10")
     assert body["totals"] == {
@@ -97,8 +109,8 @@ def test_a_report_has_totals_by_model_and_by_day(server: ChatServer, usage: Rest
 def test_without_days_it_is_the_month_so_far(server: ChatServer, usage: RestFunction) -> None:
     mine, today = key_id(server.api_key), datetime.now(UTC).date()
     first = today.replace(day=1)
-    used(mine, at=datetime(first.year, first.month, 1, tzinfo=UTC))
-    used(mine, at=datetime(first.year, first.month, 1, tzinfo=UTC) - timedelta(seconds=1))
+    used(server, mine, at=datetime(first.year, first.month, 1, tzinfo=UTC))
+    used(server, mine, at=datetime(first.year, first.month, 1, tzinfo=UTC) - timedelta(seconds=1))
     answer = show(usage, mine)
     assert requests(answer) == 1
     assert (answer.body["from"], answer.body["to"]) == (first.isoformat(), today.isoformat())
@@ -113,12 +125,12 @@ def test_a_key_that_was_never_used_has_used_nothing(server: ChatServer, usage: R
 @pytest.mark.parametrize("user", ["pupil-1", "ada@school.example", "a#b%23 ü", "100%"])
 def test_a_caller_sees_itself_and_its_users_and_nobody_else(server: ChatServer, usage: RestFunction, user: str) -> None:
     mine, colleague, stranger = server.api_key, server.key("acme"), server.tenant("globex")
-    used(key_id(mine))
-    used(key_id(mine), user=user)
-    used(key_id(mine), user=user)
-    used(key_id(mine), user=f"{user}#")
-    used(key_id(colleague), user="theirs")
-    used(key_id(stranger), tenant="globex", user=user)
+    used(server, key_id(mine))
+    used(server, key_id(mine), user=user)
+    used(server, key_id(mine), user=user)
+    used(server, key_id(mine), user=f"{user}#")
+    used(server, key_id(colleague), user="theirs")
+    used(server, key_id(stranger), tenant="globex", user=user)
     assert requests(show(usage, key_id(mine))) == 4
     assert requests(show(usage, user)) == 2
     assert requests(show(usage, user, api_key=stranger)) == 1
@@ -133,11 +145,11 @@ def test_a_caller_sees_itself_and_its_users_and_nobody_else(server: ChatServer, 
 def test_an_operator_sees_its_tenant_and_an_admin_every_one(server: ChatServer, usage: RestFunction) -> None:
     one, two, stranger = server.api_key, server.key("acme"), server.tenant("globex")
     operator, admin = server.key("acme", role="operator"), server.aws.admin_key
-    used(key_id(one), user="pupil-1")
-    used(key_id(two), user="pupil-1")
-    used(key_id(two))
-    used(key_id(stranger), tenant="globex", user="pupil-1")
-    used(key_id(stranger), tenant="globex", user="pupil-2")
+    used(server, key_id(one), user="pupil-1")
+    used(server, key_id(two), user="pupil-1")
+    used(server, key_id(two))
+    used(server, key_id(stranger), tenant="globex", user="pupil-1")
+    used(server, key_id(stranger), tenant="globex", user="pupil-2")
     assert requests(show(usage, key_id(two), api_key=operator)) == 2
     assert requests(show(usage, "pupil-1", api_key=operator)) == 2
     for name in ("pupil-2", key_id(stranger)):
@@ -176,7 +188,7 @@ def test_wrong_days_are_refused_at_their_field(usage: RestFunction, query: dict[
 def test_92_days_fit(server: ChatServer, usage: RestFunction) -> None:
     mine = key_id(server.api_key)
     for day in (date(2026, 1, 1), date(2026, 2, 14), date(2026, 4, 2)):
-        used(mine, at=datetime(day.year, day.month, day.day, 12, tzinfo=UTC))
+        used(server, mine, at=datetime(day.year, day.month, day.day, 12, tzinfo=UTC))
     answer = show(usage, mine, from_="2026-01-01", to="2026-04-02")
     assert requests(answer) == 3
     assert [each["day"] for each in answer.body["by_day"]] == ["2026-01-01", "2026-02-14", "2026-04-02"]
@@ -187,11 +199,13 @@ def test_sums_over_many_pages_are_whole(server: ChatServer) -> None:
     with ThreadPoolExecutor(8) as pool:
         # Names of 128 characters of four bytes: together more than the megabyte that a Query answers at once.
         names = [f"{number:04}" + "\U0001f600" * 124 for number in range(1_600)]
-        list(pool.map(lambda name: used("one", user=name, at=at), names))
-    found = list(usage_sums("acme", at.date(), at.date(), caller="one"))
+        list(pool.map(lambda name: used(server, "one", user=name, at=at), names))
+    found = list(server.app.usage_reader.sums("acme", at.date(), at.date(), caller="one"))
     assert [each.user for each in found] == names
     assert sum((each.use for each in found), Use()).requests == 1_600
-    assert [each.user for each in usage_sums("acme", at.date(), at.date(), user=names[7])] == [names[7]]
+    assert [each.user for each in server.app.usage_reader.sums("acme", at.date(), at.date(), user=names[7])] == [
+        names[7]
+    ]
 
 
 def test_what_is_asked_is_what_is_shown(chat: ChatServer, fake: FakeProvider) -> None:

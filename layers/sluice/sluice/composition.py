@@ -22,12 +22,17 @@ if TYPE_CHECKING:
     from sluice.providers.registry import Registry
     from sluice.quota.ledger import Ledger
     from sluice.routing.breaker import Breaker
+    from sluice.storage.client import DynamoDB
+    from sluice.storage.secrets import SecretReader, SecretsManager
     from sluice.tasks.library import Library
+    from sluice.tasks.question_bank.bank import QuestionBank
     from sluice.tasks.results import Results
     from sluice.tasks.running import Runner
     from sluice.tenants.administration import Administration
     from sluice.tenants.directory import Directory
     from sluice.tenants.verification import KeyVerifier
+    from sluice.usage.records import UsageRecords
+    from sluice.usage.report import UsageReader
 
 # One request sends at most four writes at a time; a process of the local stack serves many requests.
 _THREADS = 32
@@ -50,7 +55,7 @@ def part[Owner: App, Value](build: Callable[[Owner], Value]) -> cached_property[
 
 @dataclass(frozen=True, eq=False)
 class App:
-    """Everything that a process answers requests with: settings, stores and caches. Threads may share it."""
+    """Everything that a process answers requests with: settings, clients, stores and caches. Threads may share it."""
 
     settings: Settings
     lock: RLock = field(default_factory=RLock, init=False, repr=False)
@@ -61,19 +66,39 @@ class App:
         return cls(Settings.from_environment())
 
     @part
+    def dynamodb(self) -> "DynamoDB":
+        """The client that all stores speak through."""
+        from sluice.storage.client import dynamodb
+
+        return dynamodb()
+
+    @part
+    def secretsmanager(self) -> "SecretsManager":
+        """The client that secrets are read through."""
+        from sluice.storage.secrets import secretsmanager
+
+        return secretsmanager()
+
+    @part
+    def secrets(self) -> "SecretReader":
+        """Secrets, kept for a while."""
+        from sluice.storage.secrets import SecretReader
+
+        return SecretReader(self.secretsmanager.secret)
+
+    @part
     def directory(self) -> "Directory":
         """Tenants and API keys."""
         from sluice.tenants.directory import Directory
 
-        return Directory(self.settings.directory_table)
+        return Directory(self.settings.directory_table, client=self.dynamodb)
 
     @part
     def verifier(self) -> "KeyVerifier":
         """Verifies API keys, and keeps what it found for a while."""
-        from sluice.storage.secrets import read_secret
         from sluice.tenants.verification import KeyVerifier
 
-        return KeyVerifier(self.directory, partial(read_secret, self.settings.admin_key_secret))
+        return KeyVerifier(self.directory, partial(self.secrets.read, self.settings.admin_key_secret))
 
     @part
     def administration(self) -> "Administration":
@@ -90,38 +115,38 @@ class App:
     def registry_loader(self) -> "RegistryLoader":
         """Loads the registry, and again when it has grown old."""
         from sluice.providers.loader import RegistryLoader
-        from sluice.storage.secrets import PREVIOUS, fetch_secret
+        from sluice.storage.secrets import PREVIOUS
 
-        secret = self.settings.credentials_secret
-        return RegistryLoader(partial(fetch_secret, secret), partial(fetch_secret, secret, PREVIOUS))
+        fetch = partial(self.secretsmanager.secret, self.settings.credentials_secret)
+        return RegistryLoader(fetch, partial(fetch, PREVIOUS))
 
     @part
     def ledger(self) -> "Ledger":
         """What is used of every limit."""
         from sluice.quota.ledger import Ledger
 
-        return Ledger(self.settings.quota_table)
+        return Ledger(self.settings.quota_table, client=self.dynamodb)
 
     @part
     def breaker(self) -> "Breaker":
         """The circuits of the deployments."""
         from sluice.routing.breaker import Breaker
 
-        return Breaker(self.settings.circuit_breakers_table)
+        return Breaker(self.settings.circuit_breakers_table, client=self.dynamodb)
 
     @part
     def response_cache(self) -> "ResponseCache":
         """Answers that may be served again."""
         from sluice.cache.store import ResponseCache
 
-        return ResponseCache(self.settings.response_cache_table)
+        return ResponseCache(self.settings.response_cache_table, client=self.dynamodb)
 
     @part
     def cache_sums(self) -> "CacheSums":
         """How much is cached."""
         from sluice.cache.sums import CacheSums
 
-        return CacheSums(self.settings.usage_table)
+        return CacheSums(self.settings.usage_table, client=self.dynamodb)
 
     @part
     def gateway(self) -> "Gateway":
@@ -143,12 +168,12 @@ class App:
         quota = DeploymentQuota(self.ledger)
         weights = Weights(settings.health_weight, settings.quota_weight, settings.speed_weight)
         answers = SharedAnswers(self.response_cache, self.cache_sums)
-        turns = Conversations(ConversationStore(settings.conversations_table))
+        turns = Conversations(ConversationStore(settings.conversations_table, client=self.dynamodb))
         return Gateway(
             self.registry,
             Admission(self.registry, self.ledger, answers, turns, settings, executor),
             Router(quota, self.breaker, weights),
-            Settlement(self.ledger, quota, answers, executor),
+            Settlement(self.ledger, quota, answers, self.usage_records, executor),
         )
 
     @part
@@ -156,7 +181,7 @@ class App:
         """Conversations, for their owners."""
         from sluice.conversations.archive import ConversationArchive
 
-        return ConversationArchive(self.settings.conversations_table)
+        return ConversationArchive(self.settings.conversations_table, client=self.dynamodb)
 
     @part
     def task_library(self) -> "Library":
@@ -164,21 +189,42 @@ class App:
         from sluice.tasks.library import Library
         from sluice.tasks.versions import Versions
 
-        return Library(Versions(self.settings.directory_table))
+        return Library(Versions(self.settings.directory_table, client=self.dynamodb))
 
     @part
     def task_results(self) -> "Results":
         """What became of tasks."""
         from sluice.tasks.results import Results
 
-        return Results(self.settings.usage_table)
+        return Results(self.settings.usage_table, client=self.dynamodb)
 
     @part
     def task_runner(self) -> "Runner":
         """Runs tasks."""
         from sluice.tasks.running import Runner
 
-        return Runner(self.gateway, self.task_library, self.task_results)
+        return Runner(self.gateway, self.task_library, self.task_results, self)
+
+    @part
+    def question_bank(self) -> "QuestionBank":
+        """Interview questions that models have written."""
+        from sluice.tasks.question_bank.bank import QuestionBank
+
+        return QuestionBank(self.settings.questions_table, client=self.dynamodb)
+
+    @part
+    def usage_records(self) -> "UsageRecords":
+        """Adds requests to what was used."""
+        from sluice.usage.records import UsageRecords
+
+        return UsageRecords(self.settings.usage_table, client=self.dynamodb)
+
+    @part
+    def usage_reader(self) -> "UsageReader":
+        """Reads what was used."""
+        from sluice.usage.report import UsageReader
+
+        return UsageReader(self.settings.usage_table, client=self.dynamodb)
 
     @part
     def overview(self) -> "Overview":
@@ -192,7 +238,7 @@ class App:
         """The tenants' caches, for operators."""
         from sluice.operations.caches import Caches
 
-        return Caches(self.response_cache, self.cache_sums)
+        return Caches(self.response_cache, self.cache_sums, self.usage_reader)
 
     def prepare(self) -> None:
         """Make now what chats need and no service is asked for, so that a snapshot of this process holds it.
@@ -203,13 +249,11 @@ class App:
         from sluice.catalog import catalog
         from sluice.guards.rules import Direction, scanner
         from sluice.providers.registry import load_adapters
-        from sluice.storage.client import dynamodb
-        from sluice.storage.secrets import secretsmanager
 
         _ = self.gateway, self.verifier
         for direction in Direction:
             scanner(direction)
         catalog()
         load_adapters()
-        secretsmanager().prepare()
-        dynamodb().prepare()
+        self.secretsmanager.prepare()
+        self.dynamodb.prepare()

@@ -2,7 +2,6 @@
 
 import os
 from dataclasses import dataclass
-from functools import cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +79,3 @@ class Settings:
             cors_origins=names("CORS_ORIGINS"),
             default_max_tokens=int(number("DEFAULT_MAX_TOKENS", 0)),
         )
-
-
-@cache
-def settings() -> Settings:
-    """The settings of this process, read once."""
-    return Settings.from_environment()

@@ -12,7 +12,7 @@ from sluice.money import to_usd
 from sluice.tenants.tenant import Role
 from sluice.tenants.visibility import subject
 from sluice.usage.period import UsageQuery
-from sluice.usage.report import UsageSum, usage_sums
+from sluice.usage.report import UsageSum
 from sluice.usage.report import Use as UseSum
 
 ROUTES = Routes("Usage")
@@ -92,7 +92,7 @@ def show_usage(call: Call[None, UsageQuery]) -> UsageReport:
     # Nothing of a user is not found: whether it is somebody else's is not told.
     first, last = call.query.days(datetime.now(UTC).date())
     found = subject(call.path["user_id"], call.principal, call.query.tenant, call.app.directory)
-    sums = list(usage_sums(found.tenant, first, last, caller=found.caller, user=found.user))
+    sums = list(call.app.usage_reader.sums(found.tenant, first, last, caller=found.caller, user=found.user))
     if not sums and not found.is_key:
         raise NotFoundError(f"There is no usage of such a user from {first} to {last}.", param="user_id")
     return {

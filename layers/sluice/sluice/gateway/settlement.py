@@ -30,7 +30,7 @@ from sluice.quota.limits import BUDGET, budget_limit
 from sluice.routing.deployment_quota import Answered, DeploymentQuota
 from sluice.telemetry import best_effort, emit_metric
 from sluice.usage.price import cost_nanousd
-from sluice.usage.records import UsageRecord, record
+from sluice.usage.records import UsageRecord, UsageRecords
 
 _NO_USAGE = Usage(0, 0)
 
@@ -85,11 +85,13 @@ class Settlement:
         ledger: Ledger,
         deployments: DeploymentQuota,
         answers: SharedAnswers,
+        usage: UsageRecords,
         executor: Executor,
     ) -> None:
         self._ledger = ledger
         self._deployments = deployments
         self._answers = answers
+        self._usage = usage
         self._executor = executor
 
     def reserve_budget(self, admitted: AdmittedRequest) -> BudgetReservation:
@@ -184,7 +186,7 @@ class Settlement:
 
     def _record(self, usage_record: UsageRecord) -> None:
         with best_effort("recording usage"):
-            record(usage_record, datetime.now(UTC))
+            self._usage.add(usage_record, datetime.now(UTC))
 
     def _reserve_budget(self, admitted: AdmittedRequest, budget_nanousd: int, nanousd: int) -> Reservation:
         scope = f"tenant#{admitted.principal.tenant.id}"

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from sluice.cache.store import ResponseCache
 from sluice.cache.sums import CacheSize, CacheSums, cache_size
-from sluice.usage.report import Use, usage_sums
+from sluice.usage.report import UsageReader, Use
 
 _THREADS = 8
 
@@ -50,9 +50,10 @@ class ClearedCaches(TypedDict):
 class Caches:
     """The caches of tenants. All methods raise StorageUnavailableError."""
 
-    def __init__(self, cache: ResponseCache, sums: CacheSums) -> None:
+    def __init__(self, cache: ResponseCache, sums: CacheSums, usage: UsageReader) -> None:
         self._cache = cache
         self._sums = sums
+        self._usage = usage
 
     def report(self, tenants: Iterable[str], now_s: float) -> CacheStats:
         """How much is cached, and how much of today's requests was answered from it.
@@ -65,7 +66,7 @@ class Caches:
 
         def row(tenant: str) -> tuple[str, CacheSize, Use]:
             size = cache_size(self._sums.read(tenant), self._cache.look_up(tenant, None).generation, now_s)
-            return tenant, size, sum((each.use for each in usage_sums(tenant, today, today)), Use())
+            return tenant, size, sum((each.use for each in self._usage.sums(tenant, today, today)), Use())
 
         # Three requests for each tenant, most of whose time is DynamoDB's.
         with ThreadPoolExecutor(_THREADS, thread_name_prefix="caches") as pool:

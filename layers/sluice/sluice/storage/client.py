@@ -3,7 +3,6 @@
 import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 from sluice.chat import JsonObject
@@ -109,10 +108,5 @@ class DynamoDB(JsonService):
 
 
 def dynamodb() -> DynamoDB:
-    """The client of this process, as the environment says now."""
-    return _client(ServiceConfig.from_environment("DYNAMODB"))
-
-
-@lru_cache(maxsize=8)
-def _client(config: ServiceConfig) -> DynamoDB:
-    return DynamoDB(config)
+    """A client as the environment says now, with connections of its own. A process needs one: see composition.App."""
+    return DynamoDB(ServiceConfig.from_environment("DYNAMODB"))

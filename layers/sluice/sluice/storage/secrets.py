@@ -1,14 +1,14 @@
-"""Reads secrets from Secrets Manager, and holds them in memory for a while."""
+"""Secrets Manager, and the texts of secrets kept in memory for a while."""
 
 import time
 from collections.abc import Callable
-from functools import lru_cache
 from threading import Lock
 
 from sluice.errors import StorageUnavailableError
 from sluice.storage.connections import Timeouts
 from sluice.storage.json_service import JsonService, ServiceModel
 from sluice.storage.service_config import ServiceConfig
+from sluice.storage.ttl_cache import TtlCache
 
 MAX_AGE_S = 60.0
 # https://docs.aws.amazon.com/secretsmanager/latest/userguide/whats-in-a-secret.html
@@ -18,6 +18,7 @@ PREVIOUS = "AWSPREVIOUS"
 _MODEL = ServiceModel("Secrets Manager", "secretsmanager", "secretsmanager", "1.1")
 _TIMEOUTS = Timeouts(connect_s=1.0, silence_s=3.0, answer_s=3.0)
 _ATTEMPTS = 2
+_MOST_KEPT = 16
 
 
 class SecretsManager(JsonService):
@@ -38,52 +39,27 @@ class SecretsManager(JsonService):
 
 
 def secretsmanager() -> SecretsManager:
-    """The client of this process, as the environment says now."""
-    return _client(ServiceConfig.from_environment("SECRETS_MANAGER"))
-
-
-@lru_cache(maxsize=8)
-def _client(config: ServiceConfig) -> SecretsManager:
-    return SecretsManager(config)
-
-
-def fetch_secret(secret_id: str, stage: str = CURRENT) -> str:
-    """The text of a secret, by name or ARN, as it is now, or as it was before. Raises StorageUnavailableError."""
-    return secretsmanager().secret(secret_id, stage)
+    """A client as the environment says now, with connections of its own. A process needs one: see composition.App."""
+    return SecretsManager(ServiceConfig.from_environment("SECRETS_MANAGER"))
 
 
 class SecretReader:
-    """Reads secrets, each at most once in `max_age_s`. Threads may share it."""
+    """Reads the texts of secrets, and keeps them for `max_age_s`. Threads may share it."""
 
     def __init__(
         self,
-        fetch: Callable[[str], str] = fetch_secret,
+        fetch: Callable[[str], str],
         *,
         max_age_s: float = MAX_AGE_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`fetch` returns the text of a secret as it is now, by name or ARN. Raises StorageUnavailableError."""
         self._fetch = fetch
-        self._max_age_s = max_age_s
-        self._clock = clock
+        self._texts: TtlCache[str] = TtlCache(lifetime_s=max_age_s, most=_MOST_KEPT, clock=clock)
         self._lock = Lock()
-        self._held: dict[str, tuple[str, float]] = {}
 
     def read(self, secret_id: str) -> str:
         """The text of a secret, at most `max_age_s` old. Raises StorageUnavailableError."""
         # One thread fetches while the others wait for what it gets.
         with self._lock:
-            held = self._held.get(secret_id)
-            if held is None or self._clock() - held[1] >= self._max_age_s:
-                # The clock is read before fetching: a change made meanwhile must not be held longer than promised.
-                read_at = self._clock()
-                held = (self._fetch(secret_id), read_at)
-                self._held[secret_id] = held
-            return held[0]
-
-
-_reader = SecretReader()
-
-
-def read_secret(secret_id: str) -> str:
-    """The text of a secret, by name or ARN, at most 60 s old. Raises StorageUnavailableError."""
-    return _reader.read(secret_id)
+            return self._texts.get_or_fetch(secret_id, lambda: self._fetch(secret_id))

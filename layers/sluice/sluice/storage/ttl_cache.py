@@ -1,4 +1,4 @@
-"""What is held in memory for a while: bounded in number and in age."""
+"""A cache in memory: bounded in number and in age."""
 
 import time
 from collections import OrderedDict
@@ -36,6 +36,15 @@ class TtlCache[Value]:
                 return None
             self._entries.move_to_end(key)
             return value
+
+    def get_or_fetch(self, key: str, fetch: Callable[[], Value]) -> Value:
+        """The value, fetched and kept if it is not held. Threads that miss it at once each fetch it."""
+        value = self.get(key)
+        if value is None:
+            fetched_at = self.now()
+            value = fetch()
+            self.put(key, value, fetched_at=fetched_at)
+        return value
 
     def put(self, key: str, value: Value, *, fetched_at: float) -> None:
         """Hold a value that was asked for at `fetched_at`: its age counts from before the answer was on its way."""

@@ -24,7 +24,7 @@ from sluice.guards.prompt import check_prompt
 from sluice.guards.rules import Mode
 from sluice.routing.intent import Complexity
 from sluice.tasks.answer import TaskResult as ResultBody
-from sluice.tasks.code import TaskCode, code_of, output_schema
+from sluice.tasks.code import TaskCode, TaskStores, code_of, output_schema
 from sluice.tasks.delimiting import without_tags
 from sluice.tasks.fields import Inputs, canonical
 from sluice.tasks.library import Library
@@ -77,10 +77,11 @@ class TaskResult:
 class Runner:
     """Runs tasks of authenticated callers. Threads may share it."""
 
-    def __init__(self, gateway: Gateway, library: Library, results: Results) -> None:
+    def __init__(self, gateway: Gateway, library: Library, results: Results, stores: TaskStores) -> None:
         self._gateway = gateway
         self._library = library
         self._results = results
+        self._stores = stores
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="results")
 
     def run(self, name: str, request: TaskRequest, principal: Principal, context: RequestContext) -> TaskResult:
@@ -92,7 +93,7 @@ class Runner:
         inputs = task.check_inputs(request.inputs)
         code = code_of(name)
         started_s = time.monotonic()
-        run = _Run(self._gateway, task, code, request, principal, context)
+        run = _Run(self._gateway, self._stores, task, code, request, principal, context)
         try:
             output = run.answer(inputs)
         except (InvalidAnswerError, GuardBlockedError) as error:
@@ -127,6 +128,7 @@ class _Run:
     """One run: it asks the gateway, and adds up what that took."""
 
     gateway: Gateway
+    stores: TaskStores
     task: Task
     code: TaskCode | None
     request: TaskRequest

@@ -110,27 +110,13 @@ class Versions:
 
     def get(self, tenant: str, name: str, version: str) -> Task:
         """One version; NotFoundError if the tenant has none of that number."""
-        held_as = f"{tenant}#{name}#{version}"
-        task = self._versions.get(held_as)
-        if task is None:
-            asked_at = self._versions.now()
-            item = self._get(tenant, _version_entry(name, version))
-            if item is None:
-                raise NotFoundError(f"There is no version {version!r} of the task {name!r}.", param="version")
-            task = Task(name, version, _read(item["definition"], version))
-            self._versions.put(held_as, task, fetched_at=asked_at)
-        return task
+        return self._versions.get_or_fetch(
+            f"{tenant}#{name}#{version}", lambda: self._fetch_version(tenant, name, version)
+        )
 
     def traffic(self, tenant: str, name: str) -> Traffic:
         """How the tenant's requests are split, at most 5 s old."""
-        held_as = f"{tenant}#{name}"
-        traffic = self._traffic.get(held_as)
-        if traffic is None:
-            asked_at = self._traffic.now()
-            item = self._get(tenant, _task_entry(name)) or {}
-            traffic = Traffic(item.get("active", SHARED_VERSION), item.get("other"), item.get("percent", 0))
-            self._traffic.put(held_as, traffic, fetched_at=asked_at)
-        return traffic
+        return self._traffic.get_or_fetch(f"{tenant}#{name}", lambda: self._fetch_traffic(tenant, name))
 
     def direct(self, tenant: str, name: str, traffic: Traffic) -> None:
         """Split the tenant's requests as `traffic` says. The versions have to exist: they are never deleted."""
@@ -146,6 +132,16 @@ class Versions:
         key = _key(tenant, _task_entry(name))
         self._client.call("UpdateItem", {"TableName": self._table, "Key": key, **update.arguments()})
         self._traffic.put(f"{tenant}#{name}", traffic, fetched_at=asked_at)
+
+    def _fetch_version(self, tenant: str, name: str, version: str) -> Task:
+        item = self._get(tenant, _version_entry(name, version))
+        if item is None:
+            raise NotFoundError(f"There is no version {version!r} of the task {name!r}.", param="version")
+        return Task(name, version, _read(item["definition"], version))
+
+    def _fetch_traffic(self, tenant: str, name: str) -> Traffic:
+        item = self._get(tenant, _task_entry(name)) or {}
+        return Traffic(item.get("active", SHARED_VERSION), item.get("other"), item.get("percent", 0))
 
     def _next_number(self, tenant: str, name: str) -> int:
         update = Update()

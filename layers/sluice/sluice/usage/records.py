@@ -1,4 +1,4 @@
-"""Who used what: sums per hour, tenant, caller, user, provider and model.
+"""Usage records: sums per hour, tenant, caller, user, provider and model.
 
 tenant_day      acme#2026-11-21
 hour_route     <API key>#<user>#14#groq#llama-3.1-8b-instant
@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from sluice.chat import Usage
-from sluice.settings import settings
-from sluice.storage.client import dynamodb
+from sluice.storage.client import DynamoDB, dynamodb
 from sluice.storage.item_types import TypedItem
 from sluice.storage.tables import USAGE
 from sluice.storage.update import Update
@@ -61,20 +60,27 @@ def unquoted(part: str) -> str:
     return part.replace("%23", "#").replace("%25", "%")
 
 
-def record(usage_record: UsageRecord, now: datetime) -> None:
-    """Add one request to its hour's sum. Raises StorageUnavailableError."""
-    hour = _utc(now).replace(minute=0, second=0, microsecond=0)
-    update = Update()
-    update.add("requests", 1)
-    update.add("prompt_tokens", usage_record.usage.prompt_tokens)
-    update.add("completion_tokens", usage_record.usage.completion_tokens)
-    update.add("cost_nanousd", usage_record.cost_nanousd)
-    update.add("response_time_ms", usage_record.response_time_ms)
-    update.add("cache_hits", int(usage_record.is_cache_hit))
-    update.add("errors", int(usage_record.is_error))
-    update.set("expires_at", int((hour + _KEPT).timestamp()))
-    request = {"TableName": settings().usage_table, "Key": usage_key(usage_record, now), **update.arguments()}
-    dynamodb().call("UpdateItem", request, attempts=1)
+class UsageRecords:
+    """Adds requests to the sums of one table. Threads may share it."""
+
+    def __init__(self, table: str, *, client: DynamoDB | None = None) -> None:
+        self._table = table
+        self._client = client or dynamodb()
+
+    def add(self, record: UsageRecord, now: datetime) -> None:
+        """Add one request to its hour's sum. Raises StorageUnavailableError."""
+        hour = _utc(now).replace(minute=0, second=0, microsecond=0)
+        update = Update()
+        update.add("requests", 1)
+        update.add("prompt_tokens", record.usage.prompt_tokens)
+        update.add("completion_tokens", record.usage.completion_tokens)
+        update.add("cost_nanousd", record.cost_nanousd)
+        update.add("response_time_ms", record.response_time_ms)
+        update.add("cache_hits", int(record.is_cache_hit))
+        update.add("errors", int(record.is_error))
+        update.set("expires_at", int((hour + _KEPT).timestamp()))
+        request = {"TableName": self._table, "Key": usage_key(record, now), **update.arguments()}
+        self._client.call("UpdateItem", request, attempts=1)
 
 
 def _quoted(part: str) -> str:

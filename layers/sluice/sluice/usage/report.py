@@ -5,8 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass
 from datetime import date, timedelta
 
-from sluice.settings import settings
-from sluice.storage.client import dynamodb
+from sluice.storage.client import DynamoDB, dynamodb
 from sluice.storage.item_types import Item, from_item, to_item
 from sluice.storage.tables import USAGE
 from sluice.usage.records import partition, prefix, unquoted
@@ -43,39 +42,45 @@ class UsageSum:
     use: Use
 
 
-def usage_sums(
-    tenant: str, first: date, last: date, *, caller: str | None = None, user: str | None = None
-) -> Iterator[UsageSum]:
-    """The sums of a tenant from `first` to `last`, in order of days; of one `caller`, of one `user`, or of all.
+class UsageReader:
+    """Reads the sums of one table. Threads may share it."""
 
-    A user of one caller is a Query a day. A user of whichever caller is looked for among all of the tenant's sums.
-    Raises StorageUnavailableError.
-    """
-    days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
-    begins_with = None if caller is None else prefix(caller, user)
-    with ThreadPoolExecutor(_THREADS, thread_name_prefix="usage") as pool:
-        for day, items in zip(days, pool.map(lambda day: _items(tenant, day, begins_with), days), strict=True):
-            for item in items:
-                found = _sum(day, item)
-                if user is None or found.user == user:
-                    yield found
+    def __init__(self, table: str, *, client: DynamoDB | None = None) -> None:
+        self._table = table
+        self._client = client or dynamodb()
 
+    def sums(
+        self, tenant: str, first: date, last: date, *, caller: str | None = None, user: str | None = None
+    ) -> Iterator[UsageSum]:
+        """The sums of a tenant from `first` to `last`, in order of days; of one `caller`, of one `user`, or of all.
 
-def _items(tenant: str, day: date, begins_with: str | None) -> list[Item]:
-    condition = "#partition = :partition"
-    names = {"#partition": USAGE.partition}
-    values = {":partition": partition(tenant, day)}
-    if begins_with is not None:
-        condition += " AND begins_with(#sort, :prefix)"
-        names |= {"#sort": USAGE.sort}
-        values[":prefix"] = begins_with
-    request = {
-        "TableName": settings().usage_table,
-        "KeyConditionExpression": condition,
-        "ExpressionAttributeNames": names,
-        "ExpressionAttributeValues": to_item(values),
-    }
-    return [from_item(item) for item in dynamodb().query(request)]
+        A user of one caller is a Query a day. A user of whichever caller is looked for among all of the tenant's sums.
+        Raises StorageUnavailableError.
+        """
+        days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
+        begins_with = None if caller is None else prefix(caller, user)
+        with ThreadPoolExecutor(_THREADS, thread_name_prefix="usage") as pool:
+            for day, items in zip(days, pool.map(lambda day: self._items(tenant, day, begins_with), days), strict=True):
+                for item in items:
+                    found = _sum(day, item)
+                    if user is None or found.user == user:
+                        yield found
+
+    def _items(self, tenant: str, day: date, begins_with: str | None) -> list[Item]:
+        condition = "#partition = :partition"
+        names = {"#partition": USAGE.partition}
+        values = {":partition": partition(tenant, day)}
+        if begins_with is not None:
+            condition += " AND begins_with(#sort, :prefix)"
+            names |= {"#sort": USAGE.sort}
+            values[":prefix"] = begins_with
+        request = {
+            "TableName": self._table,
+            "KeyConditionExpression": condition,
+            "ExpressionAttributeNames": names,
+            "ExpressionAttributeValues": to_item(values),
+        }
+        return [from_item(item) for item in self._client.query(request)]
 
 
 def _sum(day: date, item: Item) -> UsageSum:

@@ -6,7 +6,7 @@ and returns the task's output.
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pydantic import JsonValue
 
@@ -15,6 +15,32 @@ from sluice.gateway.request import RequestContext
 from sluice.tasks.fields import Inputs
 from sluice.tasks.task import Task
 from sluice.tenants.principal import Principal
+
+if TYPE_CHECKING:
+    from sluice.cache.store import ResponseCache
+    from sluice.cache.sums import CacheSums
+    from sluice.settings import Settings
+    from sluice.tasks.question_bank.bank import QuestionBank
+
+
+class TaskStores(Protocol):
+    """What tasks' code keeps things in."""
+
+    @property
+    def settings(self) -> "Settings":
+        """How the deployment is configured."""
+
+    @property
+    def question_bank(self) -> "QuestionBank":
+        """Interview questions that models have written."""
+
+    @property
+    def response_cache(self) -> "ResponseCache":
+        """Answers that may be served again."""
+
+    @property
+    def cache_sums(self) -> "CacheSums":
+        """How much is cached."""
 
 
 class Call(Protocol):
@@ -27,6 +53,10 @@ class Call(Protocol):
     @property
     def task(self) -> Task:
         """The version of the task that answers."""
+
+    @property
+    def stores(self) -> TaskStores:
+        """What may be kept."""
 
     @property
     def context(self) -> RequestContext:

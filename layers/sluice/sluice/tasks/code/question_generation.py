@@ -3,20 +3,17 @@
 import hashlib
 import time
 from collections.abc import Sequence
-from functools import cache
 from typing import Any, cast
 
 from aws_lambda_powertools import Logger
 from pydantic import JsonValue
 
-from sluice.cache.store import CachedAnswer, CacheLookup, ResponseCache, lifetime_s
-from sluice.cache.sums import CacheSums
+from sluice.cache.store import CachedAnswer, CacheLookup, lifetime_s
 from sluice.chat import JsonObject, Message
 from sluice.errors import InvalidAnswerError, SluiceError
 from sluice.gateway.request import guard_modes
 from sluice.guards.prompt import check_prompt
 from sluice.guards.rules import Mode
-from sluice.settings import settings
 from sluice.tasks.code import Call, with_properties
 from sluice.tasks.fields import Inputs, canonical
 from sluice.tasks.question_bank.bank import ANY_CATEGORY, QuestionBank, Shelf
@@ -32,16 +29,6 @@ _SOURCE = "question-bank"
 logger = Logger(child=True)
 
 
-@cache
-def _bank(table: str) -> QuestionBank:
-    return QuestionBank(table)
-
-
-@cache
-def _sums(table: str) -> CacheSums:
-    return CacheSums(table)
-
-
 def answer(inputs: Inputs, call: Call) -> JsonValue:
     """Exactly as many questions as were asked for; InvalidAnswerError, naming how many there are, if that can't be.
 
@@ -54,7 +41,7 @@ def answer(inputs: Inputs, call: Call) -> JsonValue:
     avoided = cast("list[str]", inputs["avoid"])
     selection = Selection(cast("int", inputs["question_count"]), cast("list[str]", inputs["categories"]), avoided)
     shelf = Shelf(call.principal.tenant.id, call.task.version, str(inputs["role"]), str(inputs["difficulty"]))
-    bank = _bank(settings().questions_table)
+    bank = call.stores.question_bank
     categories = [*selection.categories.values()] or [ANY_CATEGORY]
     for question in bank.read(shelf, categories, selection.wanted + len(avoided), lambda: selection.missing):
         # Who wants a new answer wants other questions than those there are.
@@ -178,19 +165,19 @@ def _shown(question: Question) -> JsonValue:
 def _look_up(inputs: Inputs, call: Call) -> CacheLookup | None:
     with best_effort("reading the cache"):
         key = None if call.context.skip_cache else _cache_key(inputs, call)
-        return _cache().look_up(call.principal.tenant.id, key)
+        return call.stores.response_cache.look_up(call.principal.tenant.id, key)
     return None
 
 
 def _keep(inputs: Inputs, call: Call, found: dict[str, JsonValue], generation: int) -> None:
     tenant = call.principal.tenant
-    of_task_s, default_s = call.task.file.cache_ttl_s, settings().cache_ttl_s
+    of_task_s, default_s = call.task.file.cache_ttl_s, call.stores.settings.cache_ttl_s
     ttl_s = lifetime_s(tenant_s=tenant.cache_ttl_s, task_s=of_task_s, default_s=default_s)
     if ttl_s > 0:
         with best_effort("writing the cache"):
             kept = CachedAnswer(cast("dict[str, Any]", found), _SOURCE, _SOURCE)
-            changes = _cache().put(_cache_key(inputs, call), kept, ttl_s, generation)
-            _sums(settings().usage_table).add(tenant.id, changes)
+            changes = call.stores.response_cache.put(_cache_key(inputs, call), kept, ttl_s, generation)
+            call.stores.cache_sums.add(tenant.id, changes)
 
 
 def _cache_key(inputs: Inputs, call: Call) -> str:
@@ -201,7 +188,3 @@ def _cache_key(inputs: Inputs, call: Call) -> str:
         "task": f"{call.task.name}#{call.task.version}",
     }
     return hashlib.sha256(canonical(same)).hexdigest()
-
-
-def _cache() -> ResponseCache:
-    return ResponseCache(settings().response_cache_table)

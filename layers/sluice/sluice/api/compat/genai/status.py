@@ -10,7 +10,6 @@ from sluice.api.usage import Period, Report, period, report
 from sluice.errors import NoProviderError
 from sluice.tenants.tenant import Role
 from sluice.usage.period import MOST_DAYS
-from sluice.usage.report import usage_sums
 
 ROUTES = Routes("Operations assistant")
 
@@ -40,7 +39,7 @@ def genai_stats(call: Call[None, StatsQuery]) -> Stats:
     """Show what the caller's tenant used."""
     last = datetime.now(UTC).date()
     first = last - timedelta(days=call.query.days - 1)
-    sums = usage_sums(call.principal.tenant.id, first, last)
+    sums = call.app.usage_reader.sums(call.principal.tenant.id, first, last)
     return {"object": "stats", **period(first, last), **report(sums)}
 
 
