@@ -3,9 +3,9 @@
 import time
 
 from sluice.chat import Message
-from sluice.conversations.archive import ConversationArchive
 from sluice.conversations.conversation import Claim, Owner, Turn
-from sluice.conversations.items import HEAD, to_turn
+from sluice.conversations.reader import ConversationReader
+from sluice.conversations.schema import HEAD, to_turn
 from sluice.conversations.store import ConversationStore
 from sluice.storage.item_types import TypedItem, from_item
 from tests.conftest import Aws
@@ -39,8 +39,8 @@ def heard(store: ConversationStore, claim: Claim, most_turns: int = 5) -> list[s
     return [message.text for each in store.history(claim, most_turns) for message in each.messages]
 
 
-def texts(archive: ConversationArchive, conversation: str = "c", owner: Owner = ANN) -> list[str]:
-    found = archive.read(owner, conversation, before=None, limit=1000)
+def texts(reader: ConversationReader, conversation: str = "c", owner: Owner = ANN) -> list[str]:
+    found = reader.read(owner, conversation, before=None, limit=1000)
     assert [each.sequence for each in found.turns] == list(range(1, len(found.turns) + 1))
     return [message.text for each in found.turns for message in each.messages]
 

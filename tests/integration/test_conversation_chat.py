@@ -9,8 +9,8 @@ import httpx
 import openai
 import pytest
 
-from sluice.conversations.archive import ConversationArchive
 from sluice.conversations.conversation import Owner, Transcript
+from sluice.conversations.reader import ConversationReader
 from tests.chat_server import ChatServer, eventually, serving
 from tests.conftest import Aws
 from tests.credentials import gateway, model
@@ -43,8 +43,8 @@ def ask(chat: ChatServer, text: str, **more: Any) -> str:
 
 def transcript(chat: ChatServer, conversation: str = "c-1", name: str | None = None) -> Transcript:
     caller = chat.api_key.split("-")[1]
-    archive = ConversationArchive(chat.aws.table(TABLE))
-    return archive.read(Owner("acme", caller, name), conversation, before=None, limit=100)
+    reader = ConversationReader(chat.aws.table(TABLE))
+    return reader.read(Owner("acme", caller, name), conversation, before=None, limit=100)
 
 
 def remembered(chat: ChatServer) -> list[dict[str, Any]]:

@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from sluice.chat import Message
-from sluice.conversations.archive import ConversationArchive
 from sluice.conversations.conversation import Claim, Owner
+from sluice.conversations.reader import ConversationReader
 from sluice.conversations.store import TTL_S, ConversationStore
 from sluice.errors import ConflictError, NotFoundError, StorageUnavailableError
 from tests.conftest import ON_BOTH_EMULATORS, Aws
@@ -34,8 +34,8 @@ def store(aws: Aws, clock: Clock) -> ConversationStore:
 
 
 @pytest.fixture
-def archive(aws: Aws, clock: Clock) -> ConversationArchive:
-    return ConversationArchive(aws.table("CONVERSATIONS_TABLE"), clock)
+def reader(aws: Aws, clock: Clock) -> ConversationReader:
+    return ConversationReader(aws.table("CONVERSATIONS_TABLE"), clock)
 
 
 def test_a_turn_hears_those_before_it_in_their_order(store: ConversationStore) -> None:
@@ -122,7 +122,7 @@ def test_of_many_threads_one_has_the_turn(store: ConversationStore) -> None:
 
 
 def test_turns_that_compete_are_all_added_whole_and_in_an_order(
-    aws: Aws, store: ConversationStore, archive: ConversationArchive
+    aws: Aws, store: ConversationStore, reader: ConversationReader
 ) -> None:
     heard_before: dict[str, list[str]] = {}
 
@@ -142,7 +142,7 @@ def test_turns_that_compete_are_all_added_whole_and_in_an_order(
 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(talk, range(6)))
-    found = texts(archive)
+    found = texts(reader)
     assert len(found) == 60
     for position in range(0, 60, 2):
         text = found[position].removesuffix("?")
@@ -176,11 +176,11 @@ for number in range(5):
 """
 
 
-def test_processes_that_compete_add_every_turn_once(aws: Aws, archive: ConversationArchive) -> None:
+def test_processes_that_compete_add_every_turn_once(aws: Aws, reader: ConversationReader) -> None:
     environment = aws.process_environment()
     talking = [subprocess.Popen([sys.executable, "-c", PROCESS, str(me)], env=environment) for me in range(3)]
     assert [process.wait(60) for process in talking] == [0, 0, 0]
-    found = texts(archive)
+    found = texts(reader)
     assert sorted(found[::2]) == [f"{me}-{number}?" for me in range(3) for number in range(5)]
     assert [text.replace("?", ".") for text in found[::2]] == found[1::2]
 
@@ -196,7 +196,7 @@ os._exit(9)
 
 @pytest.mark.parametrize("turns", [0, 2])
 def test_the_claim_of_a_process_that_died_runs_out_and_leaves_nothing(
-    turns: int, aws: Aws, clock: Clock, store: ConversationStore, archive: ConversationArchive
+    turns: int, aws: Aws, clock: Clock, store: ConversationStore, reader: ConversationReader
 ) -> None:
     for number in range(turns):
         add(store, str(number))
@@ -207,15 +207,15 @@ def test_the_claim_of_a_process_that_died_runs_out_and_leaves_nothing(
     clock.now_s += 4
     if not turns:
         with pytest.raises(NotFoundError):
-            texts(archive)
+            texts(reader)
     claim = store.claim(ANN, "c", "r1", hold_s=60)
     assert claim.sequence == turns + 1
     assert len(store.history(claim, 5)) == turns
     assert store.complete(claim, turn("last"), ())
-    assert texts(archive)[-2:] == ["last?", "last."]
+    assert texts(reader)[-2:] == ["last?", "last."]
 
 
-def test_whoever_is_too_late_adds_nothing(clock: Clock, store: ConversationStore, archive: ConversationArchive) -> None:
+def test_whoever_is_too_late_adds_nothing(clock: Clock, store: ConversationStore, reader: ConversationReader) -> None:
     late = store.claim(ANN, "c", "late", hold_s=30)
     clock.now_s += 31
     prompt = store.claim(ANN, "c", "prompt", hold_s=30)
@@ -224,7 +224,7 @@ def test_whoever_is_too_late_adds_nothing(clock: Clock, store: ConversationStore
     store.abandon(late)
     assert store.complete(prompt, turn("prompt"), ())
     assert not store.complete(late, turn("late"), ())
-    assert texts(archive) == ["prompt?", "prompt."]
+    assert texts(reader) == ["prompt?", "prompt."]
 
 
 def test_a_claim_that_ran_out_and_that_nobody_took_still_holds(clock: Clock, store: ConversationStore) -> None:
@@ -247,22 +247,22 @@ def test_a_turn_that_is_given_up_leaves_no_trace(aws: Aws, store: ConversationSt
 
 
 def test_a_conversation_is_forgotten_when_its_time_is_up_though_it_is_still_there(
-    aws: Aws, clock: Clock, store: ConversationStore, archive: ConversationArchive
+    aws: Aws, clock: Clock, store: ConversationStore, reader: ConversationReader
 ) -> None:
     for text in ("one", "two", "three"):
         add(store, text)
     clock.now_s += TTL_S - 1
-    assert len(texts(archive)) == 6
+    assert len(texts(reader)) == 6
     clock.now_s += 1
     with pytest.raises(NotFoundError):
-        texts(archive)
+        texts(reader)
     assert len(items(aws)) == 4
     claim = store.claim(ANN, "c", "r", hold_s=60)
     assert claim.sequence == 1
     assert heard(store, claim) == []
     assert store.complete(claim, turn("new"), ())
     assert heard(store, store.claim(ANN, "c", "r", hold_s=60)) == ["new?", "new."]
-    assert texts(archive) == ["new?", "new."]
+    assert texts(reader) == ["new?", "new."]
 
 
 def test_somebody_else_may_use_an_id_whose_conversation_is_forgotten(clock: Clock, store: ConversationStore) -> None:
@@ -275,14 +275,14 @@ def test_somebody_else_may_use_an_id_whose_conversation_is_forgotten(clock: Cloc
 
 
 def test_each_turn_gives_the_conversation_its_whole_time_again(
-    aws: Aws, clock: Clock, store: ConversationStore, archive: ConversationArchive
+    aws: Aws, clock: Clock, store: ConversationStore, reader: ConversationReader
 ) -> None:
     add(store, "one")
     for day in range(1, 4):
         clock.now_s += 29 * DAY_S
         add(store, f"day {day}")
     clock.now_s += 29 * DAY_S
-    assert texts(archive)[:2] == ["one?", "one."]
+    assert texts(reader)[:2] == ["one?", "one."]
     # DynamoDB deletes by what stands in the item.
     assert all(int(item["expires_at"]["N"]) > clock.now_s for item in items(aws))
 
@@ -298,7 +298,7 @@ def test_turns_of_a_day_are_not_written_anew(store: ConversationStore, clock: Cl
 
 
 def test_a_turn_that_was_deleted_for_its_age_meanwhile_does_not_stop_the_next(
-    aws: Aws, clock: Clock, store: ConversationStore, archive: ConversationArchive
+    aws: Aws, clock: Clock, store: ConversationStore, reader: ConversationReader
 ) -> None:
     add(store, "one")
     clock.now_s += 29 * DAY_S
@@ -308,7 +308,7 @@ def test_a_turn_that_was_deleted_for_its_age_meanwhile_does_not_stop_the_next(
         TableName=aws.table("CONVERSATIONS_TABLE"), Key={"conversation": {"S": "acme#c"}, "sequence": {"N": "1"}}
     )
     assert store.complete(claim, turn("two"), (), history)
-    found = archive.read(ANN, "c", before=None, limit=10)
+    found = reader.read(ANN, "c", before=None, limit=10)
     assert [each.sequence for each in found.turns] == [2]
 
 

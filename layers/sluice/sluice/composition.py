@@ -14,7 +14,7 @@ from sluice.settings import Settings
 if TYPE_CHECKING:
     from sluice.cache.store import ResponseCache
     from sluice.cache.sums import CacheSums
-    from sluice.conversations.archive import ConversationArchive
+    from sluice.conversations.reader import ConversationReader
     from sluice.gateway.pipeline import Gateway
     from sluice.operations.caches import Caches
     from sluice.operations.deployments import Overview
@@ -153,8 +153,8 @@ class App:
         """Takes requests to an answer."""
         from concurrent.futures import ThreadPoolExecutor
 
-        from sluice.conversations.memory import Conversations
         from sluice.conversations.store import ConversationStore
+        from sluice.conversations.turns import Conversations
         from sluice.gateway.admission import Admission
         from sluice.gateway.pipeline import Gateway
         from sluice.gateway.settlement import Settlement
@@ -177,11 +177,11 @@ class App:
         )
 
     @part
-    def conversations(self) -> "ConversationArchive":
+    def conversations(self) -> "ConversationReader":
         """Conversations, for their owners."""
-        from sluice.conversations.archive import ConversationArchive
+        from sluice.conversations.reader import ConversationReader
 
-        return ConversationArchive(self.settings.conversations_table, client=self.dynamodb)
+        return ConversationReader(self.settings.conversations_table, client=self.dynamodb)
 
     @part
     def task_library(self) -> "Library":

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from sluice.chat import JsonObject, Message
 from sluice.conversations.conversation import Claim, Owner, TaskCall, Turn, no_conversation, pack, pack_call
-from sluice.conversations.items import HEAD, Partitions, names, place, to_system
+from sluice.conversations.schema import HEAD, Partitions, names, place, to_system
 from sluice.errors import ConflictError, StorageUnavailableError
 from sluice.storage.client import DynamoDB, dynamodb
 from sluice.storage.errors import (

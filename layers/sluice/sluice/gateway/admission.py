@@ -10,7 +10,7 @@ from sluice.cache.policy import CachePolicy
 from sluice.cache.store import CachedAnswer, lifetime_s
 from sluice.catalog import Tier
 from sluice.conversations.conversation import Owner, TaskCall
-from sluice.conversations.memory import Conversations, OpenTurn, abandoned_on_failure
+from sluice.conversations.turns import Conversations, OpenTurn, abandoned_on_failure
 from sluice.errors import GuardBlockedError, QuotaExceededError
 from sluice.gateway.provenance import RequestLimit
 from sluice.gateway.request import AdmittedRequest, Incoming, guard_modes

@@ -17,7 +17,7 @@ from functools import partial
 from sluice.chat import ChatChunk, ChatRequest, JsonObject
 from sluice.chat_stream import chunks_from_body
 from sluice.conversations.conversation import TaskCall
-from sluice.conversations.memory import OpenTurn
+from sluice.conversations.turns import OpenTurn
 from sluice.errors import InvalidAnswerError
 from sluice.gateway.admission import Admission
 from sluice.gateway.budget import BudgetReservation

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from sluice.cache.store import CachedAnswer
 from sluice.chat import ChatRequest, ResponseFormat
-from sluice.conversations.memory import OpenTurn
+from sluice.conversations.turns import OpenTurn
 from sluice.gateway.provenance import Provenance, RequestLimit
 from sluice.guards.rules import Finding, Mode
 from sluice.money import to_usd

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from sluice.chat import AUTO, ChatRequest, JsonObject, Message, Usage
 from sluice.chat_stream import chunks_from_body
 from sluice.conversations.conversation import TaskCall
-from sluice.conversations.memory import OpenTurn, abandoned_on_failure
+from sluice.conversations.turns import OpenTurn, abandoned_on_failure
 from sluice.errors import GuardBlockedError, InvalidAnswerError, SluiceError
 from sluice.gateway.pipeline import Gateway
 from sluice.gateway.provenance import Provenance

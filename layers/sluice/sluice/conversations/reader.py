@@ -1,11 +1,11 @@
-"""What the owner of conversations may do with them: list, read and delete them."""
+"""Conversations, for their owners to list, read and delete."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sluice.conversations.conversation import Owner, Summary, Transcript, no_conversation, parse_page
-from sluice.conversations.items import HEAD, Partitions, names, partition, place, to_summary, to_system
+from sluice.conversations.schema import HEAD, Partitions, names, partition, place, to_summary, to_system
 from sluice.storage.client import DynamoDB, dynamodb
 from sluice.storage.errors import ConditionFailedError
 from sluice.storage.item_types import Item, from_item, to_item
@@ -24,8 +24,8 @@ class Listing:
     next_page: str | None
 
 
-class ConversationArchive:
-    """One table of conversations. Threads may share it. `clock` gives seconds since the epoch, UTC.
+class ConversationReader:
+    """Lists, reads and deletes the conversations of one table. Threads may share it. `clock` gives seconds since 1970.
 
     All methods raise StorageUnavailableError when DynamoDB does not answer.
     """

@@ -1,4 +1,4 @@
-"""How conversations lie in DynamoDB.
+"""Schema of conversations in DynamoDB: what each item holds.
 
 conversation            sequence    holds
 <tenant>#<id>           0           the head: owner, system prompt, `next` sequence, and who has claimed the next turn

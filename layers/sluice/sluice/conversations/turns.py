@@ -1,4 +1,4 @@
-"""Gives a request the memory of its conversation, and the conversation what was asked and answered."""
+"""Turns of conversations: what was said before is put in front of a request, and its answer is added."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
