@@ -139,7 +139,7 @@ from sluice.chat import Usage
 from sluice.errors import StorageUnavailableError
 from sluice.usage.records import UsageRecord, UsageRecords
 try:
-    records(aws).add({ONE!r}, datetime.now(UTC))
+    UsageRecords("usage").add({ONE!r}, datetime.now(UTC))
 except StorageUnavailableError as error:
     print(error.message)
 """
