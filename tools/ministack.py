@@ -3,11 +3,12 @@
 import json
 import os
 import secrets
+import shutil
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 from typing import Any, Self
 
 import boto3
@@ -82,8 +83,8 @@ class MiniStack:
         self.front_door_token = secrets.token_urlsafe(30)
         """Opens the gate to the deployed API, and to nothing else."""
         directory.mkdir(parents=True, exist_ok=True)
-        self._temporary = TemporaryDirectory(prefix="ministack-", dir=directory)
-        temporary = Path(self._temporary.name)
+        self._temporary = temporary = Path(mkdtemp(prefix="ministack-", dir=directory))
+        self._keeps_state = kept is not None
         # Functions get all of this.
         env = {
             **ambient_environment(),
@@ -130,9 +131,12 @@ class MiniStack:
         self.stop()
 
     def stop(self) -> None:
-        """End it and what it started, and remove what it kept."""
-        self.process.stop()
-        self._temporary.cleanup()
+        """End it and what it started, once it has saved what is to be kept, and remove the rest."""
+        if self._keeps_state:
+            self.process.stop()
+        else:
+            self.process.kill()
+        shutil.rmtree(self._temporary)
 
     def kill(self) -> None:
         """End it at once, without leaving it the time to save its state."""
