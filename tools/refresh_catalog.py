@@ -24,11 +24,15 @@ SNAPSHOT = re.compile(r"a snapshot of \d{4}-\d\d-\d\d by genai-prices [\w.]+\.(?
 
 
 class Quote(NamedTuple):
-    """US dollars per million tokens; `holds_to` is the prompt length at which the price rises, None if it does not."""
+    """US dollars per million tokens; `holds_to` is the prompt length at which the price rises, None if it does not.
+
+    `cached_prompt_usd` is for what of a prompt the provider has cached, None if that costs the same.
+    """
 
     prompt_usd: Decimal
     completion_usd: Decimal
     holds_to: int | None
+    cached_prompt_usd: Decimal | None = None
 
 
 def refresh(text: str, quote: "Callable[[str, str], Quote]", source: str, today: str) -> str:
@@ -45,8 +49,10 @@ def refresh(text: str, quote: "Callable[[str, str], Quote]", source: str, today:
             raise ValueError(
                 f"{model}: the price rises at {price.holds_to} tokens of prompt; set context_window to that at most"
             )
-        priced = f"{{ prompt_usd = {_number(price.prompt_usd)}, completion_usd = {_number(price.completion_usd)} }}"
-        blocks[index] = PRICE.sub(f"price = {priced} # genai-prices: {line['provider']} {line['model']}", block)
+        priced = f"prompt_usd = {_number(price.prompt_usd)}, completion_usd = {_number(price.completion_usd)}"
+        if price.cached_prompt_usd is not None:
+            priced += f", cached_prompt_usd = {_number(price.cached_prompt_usd)}"
+        blocks[index] = PRICE.sub(f"price = {{ {priced} }} # genai-prices: {line['provider']} {line['model']}", block)
     refreshed, headers = SNAPSHOT.subn(f"a snapshot of {today} by {source}.", "[[models]]\n".join(blocks))
     if headers != 1:
         raise ValueError("the header no longer says of when the prices are")
@@ -75,7 +81,9 @@ def _quote_today(provider: str, model: str) -> Quote:
             starts += [tier.start for tier in price.tiers]
             price = price.base
         dollars.append(price)
-    return Quote(dollars[0], dollars[1], min(starts, default=None))
+    cached = prices.cache_read_mtok
+    cached = cached.base if isinstance(cached, TieredPrices) else cached
+    return Quote(dollars[0], dollars[1], min(starts, default=None), cached if cached != dollars[0] else None)
 
 
 def main() -> None:

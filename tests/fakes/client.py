@@ -1,6 +1,7 @@
 """How a test starts a fake provider and talks to its controls."""
 
 import asyncio
+import base64
 import json
 import subprocess
 import sys
@@ -46,6 +47,10 @@ class FakeProviderClient:
     def add_fault(self, fault: str, **details: Any) -> None:
         """Let the next request(s) meet a fault (see Fault)."""
         self._call("POST", "faults", {"fault": fault, **details})
+
+    def add_raw(self, body: bytes, **details: Any) -> None:
+        """Let the next request be answered with these bytes (see Fault: raw_status, headers, pieces, ends, times)."""
+        self.add_fault("raw", body=base64.b64encode(body).decode(), **details)
 
     def clear_faults(self) -> None:
         """Let the sun shine."""

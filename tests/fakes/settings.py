@@ -3,7 +3,7 @@
 import re
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
 
 type Window = Literal["rolling", "clock", "bucket"]
 type Flavour = Literal["groq", "huggingface", "openai"]
@@ -22,7 +22,7 @@ FAULTS = frozenset(
         "slow",  # `delay_s` before each chunk, or before the whole answer
         "drip",  # one byte of the body every `delay_s`
         "drip_headers",  # one byte of the status line and headers every `delay_s`
-        "raw",  # 200, and `message` as the body
+        "raw",  # `message`, or the bytes of `body`, as the body of an answer with `raw_status`; see `pieces` and `ends`
         "garbage",  # 200, and not JSON (in a stream: an event that is not JSON)
         "not_utf8",  # 200, and bytes that are no UTF-8
         "array",  # 200, and JSON that is no object
@@ -83,7 +83,7 @@ class FakeSettings(_Strict):
     minute_s: float = 60.0
     day_s: float = 86_400.0
     refuse: bool = Field(default=True, description="answer 429 to a violation; False only records it")
-    count_faults: bool = Field(default=False, description="whether a faulty answer uses up limits")
+    count_faults: bool = Field(default=True, description="whether a faulty answer uses up limits, as it does at OpenAI")
     rate_limit_headers: bool = True
     answer: str | None = Field(default=None, description="the text of every answer; None echoes the prompt")
     answers: list[str] = Field(default=[], description="texts of the next answers, in order, before `answer`")
@@ -105,6 +105,10 @@ class Fault(_Strict):
     message: str | None = None
     delay_s: float = 0.05
     headers: dict[str, str] = {}
+    body: Base64Bytes | None = Field(default=None, description="the bytes of a raw answer, if they are no text")
+    raw_status: int = 200
+    pieces: list[int] = Field(default=[], description="how many bytes a raw answer sends at a time; [] is all at once")
+    ends: bool = Field(default=True, description="False: after a raw answer the connection is cut")
 
     @property
     def status(self) -> int | None:

@@ -15,6 +15,12 @@ HANG_S = 120.0
 DONE = b"data: [DONE]\n\n"
 
 
+def _raw(fault: Fault | None) -> bytes:
+    if fault is None:
+        return b""
+    return fault.body if fault.body is not None else (fault.message or "").encode("utf-8", "surrogatepass")
+
+
 class Weather:
     """One answer on its way out."""
 
@@ -30,7 +36,11 @@ class Weather:
         self.answer = answer
         self.fault = fault.fault if fault else ""
         self.delay_s = fault.delay_s if fault else 0.0
-        self.raw = (fault.message or "").encode() if fault else b""
+        self.raw = _raw(fault)
+        self.raw_status = fault.raw_status if fault else 200
+        self.raw_headers = fault.headers if fault else {}
+        self.pieces = fault.pieces if fault else []
+        self.ends = fault is None or fault.ends
         self.chunk_delay_s = self.delay_s if self.fault == "slow" else chunk_delay_s
         self.headers = headers
 
@@ -41,6 +51,8 @@ class Weather:
         if self.fault == "hang":
             await asyncio.sleep(HANG_S)
             return False
+        if self.fault == "raw":
+            return await self._send_raw(streamed)
         if streamed:
             return await self._send_events()
         return await self._send_whole(self._whole_body())
@@ -58,6 +70,26 @@ class Weather:
             self.writer.write(whole[:-start])
             return await self._drip(whole[-start:])
         self.writer.write(http.whole(200, body, self.headers))
+        await self.writer.drain()
+        return True
+
+    async def _send_raw(self, streamed: bool) -> bool:
+        """Send the bytes of the fault as they are: in chunks where a stream was asked for, else with their length."""
+        length = {"transfer-encoding": "chunked"} if streamed else {"content-length": str(len(self.raw))}
+        kind = "text/event-stream" if streamed else "application/json"
+        self.writer.write(
+            http.head(self.raw_status, {"content-type": kind, **length, **self.headers, **self.raw_headers})
+        )
+        rest = self.raw
+        for size in (*self.pieces, len(rest)):
+            piece, rest = rest[:size], rest[size:]
+            if piece:
+                self.writer.write(http.chunked(piece) if streamed else piece)
+                await self.writer.drain()
+        if not self.ends:
+            return False
+        if streamed:
+            self.writer.write(http.LAST_CHUNK)
         await self.writer.drain()
         return True
 
@@ -114,9 +146,6 @@ class Weather:
             case "array":
                 yield b"data: [1, 2, 3]\n\n"
                 return
-            case "raw":
-                yield self.raw
-                return
             case "html":
                 yield b"<html><body>Bad gateway</body></html>\n"
                 return
@@ -142,8 +171,6 @@ class Weather:
                 return b'{"id": "\xff\xfe"}'
             case "array":
                 return b"[1, 2, 3]"
-            case "raw":
-                return self.raw
             case "html":
                 return b"<html><body>Bad gateway</body></html>"
             case "error_in_answer" | "error_midway":

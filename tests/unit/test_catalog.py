@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sluice.catalog import LIMIT_NAMES, SHARED, Catalog, Price, Tier, catalog
+from sluice.catalog import LIMIT_NAMES, SHARED, Catalog, Price, Tier, TokenPrice, catalog
 from sluice.quota.limits import DEPLOYMENT_WINDOWS
 
 PROVIDERS = """
@@ -69,6 +69,35 @@ def test_rows_become_typed_values(read: Callable[..., Catalog]) -> None:
     assert not known.providers["groq"].rate_limit_headers
     assert known.providers["groq"].needs_api_key
     assert not known.providers["gateway"].needs_api_key
+
+
+def test_what_a_provider_is_sent_and_how_its_tokens_count_are_data(read: Callable[..., Catalog]) -> None:
+    price = "{ prompt_usd = 1, completion_usd = 2, cached_prompt_usd = 0.1, service_tiers.flex = { prompt_usd = 0.5, "
+    known = read(
+        MODELS.replace("{ prompt_usd = 0.05, completion_usd = 0.08 }", price + "completion_usd = 1 } }").replace(
+            'aliases = ["s"]',
+            'tokenizer = "o200k"\nimage_tokens = "gemini"\ncompletion_limit_field = "max_completion_tokens"',
+        ),
+        PROVIDERS
+        + 'allowed_fields = ["top_k"]\nstandard_service_tiers = ["flex"]\ncompletion_limit_field = "max_tokens"',
+    )
+    small, large = known.models
+    assert small.price == Price(1, 2, 0.1, {"flex": TokenPrice(0.5, 1)})
+    assert (small.tokenizer, small.image_tokens) == ("o200k", "gemini")
+    assert (large.tokenizer, large.image_tokens) == ("default", "largest")
+    assert (small.completion_limit_field, large.completion_limit_field) == ("max_completion_tokens", None)
+    assert known.providers["gateway"].allowed_fields == {"top_k"}
+    assert known.providers["gateway"].standard_service_tiers == {"flex"}
+    assert not known.providers["groq"].allowed_fields
+    for wrong in ('tokenizer = "gpt"', 'image_tokens = "big"', 'completion_limit_field = "tokens"'):
+        with pytest.raises(ValueError, match=f"small.*{wrong.split()[0]} must be one of"):
+            read(MODELS.replace('aliases = ["s"]', wrong))
+
+
+def test_no_provider_of_the_catalogue_is_sent_what_asks_other_models_or_costs_more() -> None:
+    dangerous = {"models", "route", "plugins", "provider", "service_tier", "web_search_options", "search_settings"}
+    for row in catalog().providers.values():
+        assert not dangerous & row.allowed_fields, row.name
 
 
 def test_a_model_serves_its_own_tier_unless_its_row_says_otherwise(read: Callable[..., Catalog]) -> None:

@@ -35,6 +35,17 @@ def test_prices_with_a_source_are_rewritten_and_nothing_else() -> None:
     )
 
 
+def test_the_price_of_what_is_cached_is_written_where_there_is_one() -> None:
+    def cached(provider: str, model: str) -> Quote:
+        return Quote(Decimal(1), Decimal(2), None, Decimal("0.10"))
+
+    refreshed = refresh(TEXT, cached, "genai-prices 9.9.9", "2026-11-21")
+    assert (
+        "{ prompt_usd = 1.0, completion_usd = 2.0, cached_prompt_usd = 0.1 } # genai-prices: groq small-1" in refreshed
+    )
+    assert "cached_prompt_usd" not in refresh(refreshed, quote, "genai-prices 9.9.9", "2026-11-21")
+
+
 def test_a_price_that_rises_within_the_context_window_is_refused() -> None:
     def rising(provider: str, model: str) -> Quote:
         return Quote(Decimal(1), Decimal(1), 8_191)

@@ -259,3 +259,23 @@ def test_what_was_stated_first_holds() -> None:
     body = assemble(chunks)
     assert (body["id"], body["created"], body["model"], body["system_fingerprint"]) == ("a", 7, "m", "late")
     assert body["choices"][0]["message"] == {"role": "assistant", "content": "ab"}
+
+
+def test_calls_that_share_an_index_are_two_in_a_stream() -> None:
+    calls = [
+        {"id": name, "index": 0, "type": "function", "function": {"name": name, "arguments": "{}"}} for name in "ab"
+    ]
+    body = {"choices": [{"index": 0, "message": {"content": None, "tool_calls": calls}, "finish_reason": "tool_calls"}]}
+    delta = chunks_from_body(body, include_usage=False)[0].body["choices"][0]["delta"]
+    assert [call["index"] for call in delta["tool_calls"]] == [0, 1]
+
+
+def test_the_input_of_a_custom_call_grows() -> None:
+    body = assemble(
+        [
+            _chunk({"tool_calls": [{"index": 0, "id": "a", "custom": {"name": "sql", "input": "sel"}}]}),
+            _chunk({"tool_calls": [{"index": 0, "custom": {"input": "ect"}}]}),
+        ]
+    )
+    [call] = body["choices"][0]["message"]["tool_calls"]
+    assert call["custom"] == {"name": "sql", "input": "select"}

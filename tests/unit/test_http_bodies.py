@@ -55,8 +55,8 @@ def test_what_sluice_does_not_interpret_comes_through_unharmed() -> None:
         ({"model": "auto", "messages": [USER], "max_tokens": "12"}, "max_tokens"),
         ({"model": "auto", "messages": [USER], "stream": "true"}, "stream"),
         ({"model": "auto", "messages": [USER], "temperature": SECRET}, "temperature"),
-        ({"model": "auto", "messages": [USER], "response_format": {"type": SECRET}}, "response_format.type"),
-        ({"model": "auto", "messages": [USER], "metadata": {"task": 5}}, "metadata.task"),
+        ({"model": "auto", "messages": [USER], "response_format": {"type": ""}}, "response_format.type"),
+        ({"model": "auto", "messages": [USER], "metadata": {"sluice_task": 5}}, "metadata.sluice_task"),
     ],
 )
 def test_a_wrong_field_is_named_and_its_value_is_not_repeated(body: object, param: str) -> None:
@@ -85,7 +85,6 @@ def test_a_wrong_field_is_named_and_its_value_is_not_repeated(body: object, para
         (b'{"a": ' * 100_000, "nested too deeply"),
         (b"[" * 1_000_000, "nested too deeply"),
         (b'{"model":"a","messages":[],"x":' + b"[" * 1000 + b"]" * 1000 + b"}", "recursion limit"),
-        (b'{"model": "\\ud800", "messages": []}', "not valid JSON"),
         (b"null", "not null"),
         (b"[1]", "not an array"),
         (b'"text"', "not a string"),

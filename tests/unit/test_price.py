@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.catalog import Price, catalog
+from sluice.catalog import Price, TokenPrice, catalog
 from sluice.chat import Usage
 from sluice.money import to_usd
 from sluice.usage.price import cost_nanousd
@@ -47,6 +47,22 @@ def test_a_cost_never_falls_when_more_is_used(usage: Usage, price: Price) -> Non
 )
 def test_known_costs(usage: Usage, price: Price, nanousd: int) -> None:
     assert cost_nanousd(usage, price) == nanousd
+
+
+def test_what_the_provider_had_cached_has_its_own_price_where_there_is_one() -> None:
+    usage = Usage(1_000, 100, cached_prompt_tokens=800)
+    assert cost_nanousd(usage, Price(1.0, 2.0, 0.1)) == 200_000 + 80_000 + 200_000
+    assert cost_nanousd(usage, Price(1.0, 2.0)) == cost_nanousd(Usage(1_000, 100), Price(1.0, 2.0))
+    assert cost_nanousd(usage, Price(1.0, 2.0, 0.0)) == 200_000 + 200_000
+
+
+@pytest.mark.parametrize(
+    ("tier", "nanousd"),
+    [("priority", 6_000), ("flex", 1_500), ("default", 3_000), (None, 3_000), (7, 3_000), ({}, 3_000)],
+)
+def test_a_service_tier_has_its_own_price_where_there_is_one(tier: object, nanousd: int) -> None:
+    price = Price(1.0, 2.0, None, {"priority": TokenPrice(2.0, 4.0), "flex": TokenPrice(0.5, 1.0)})
+    assert cost_nanousd(Usage(1, 1), price.of_tier(tier)) == nanousd
 
 
 def test_dollars_are_exact() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.catalog import Tier, catalog
+from sluice.catalog import Price, Tier, TokenPrice, catalog
 from sluice.errors import NotFoundError
 from sluice.providers.credentials import CredentialsError, parse_credentials
 from sluice.providers.registry import Registry
@@ -30,6 +30,43 @@ def test_a_credential_serves_every_model_of_its_provider() -> None:
 def test_a_credential_that_names_models_serves_these_only() -> None:
     registry = build({**GROQ, "models": {"llama-3.1-8b-instant": {}}})
     assert [each.id for each in registry.deployments] == ["groq-1#llama-3.1-8b-instant"]
+
+
+def test_what_a_credential_allows_and_honours_reaches_its_adapter() -> None:
+    models: dict[str, Any] = {
+        "my-model": {
+            "tier": "fast",
+            "tokenizer": "claude",
+            "image_tokens": "claude",
+            "completion_limit_field": "max_completion_tokens",
+            "price": {
+                "prompt_usd": 1,
+                "completion_usd": 2,
+                "cached_prompt_usd": 0.1,
+                "service_tiers": {"priority": {"prompt_usd": 2, "completion_usd": 4}},
+            },
+        },
+        "other": {"tier": "fast"},
+    }
+    allowed = {"allowed_fields": ["top_k", "tools.browser_search"]}
+    mine, other = build({**GATEWAY, **allowed, "models": models}).deployments
+    assert mine.config.allowed_fields == {"top_k", "tools.browser_search"}
+    assert mine.config.limit_field_of("my-model") == "max_completion_tokens"
+    assert mine.config.limit_field_of("other") == "max_tokens"
+    assert (mine.model.tokenizer, other.model.tokenizer) == ("claude", "default")
+    assert mine.model.price == Price(1, 2, 0.1, {"priority": TokenPrice(2, 4)})
+    for wrong in ({"tokenizer": "gpt"}, {"image_tokens": "big"}, {"completion_limit_field": "tokens"}):
+        with pytest.raises(CredentialsError, match=next(iter(wrong))):
+            build({**GATEWAY, "models": {"my-model": {"tier": "fast", **wrong}}})
+
+
+def test_a_providers_row_says_what_it_is_sent() -> None:
+    groq = build(GROQ).deployments[0].config
+    assert groq.limit_field_of("llama-3.1-8b-instant") == "max_completion_tokens"
+    assert "reasoning_format" in groq.allowed_fields
+    assert groq.standard_service_tiers == {"on_demand", "flex"}
+    lowered = build({**GROQ, "completion_limit_field": "max_tokens"}).deployments[0].config
+    assert lowered.limit_field_of("llama-3.1-8b-instant") == "max_tokens"
 
 
 def test_priority_follows_the_provider_then_the_order_of_the_secret() -> None:

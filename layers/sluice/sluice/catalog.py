@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
@@ -11,6 +11,19 @@ from typing import Any
 SHARED = Path(__file__).parent / "shared"
 
 LIMIT_NAMES = ("requests_per_minute", "requests_per_day", "tokens_per_minute", "tokens_per_day", "characters_per_month")
+TOKENIZERS = ("default", "o200k", "gemma", "spm", "claude")
+IMAGE_RULES = (
+    "largest",
+    "openai",
+    "openai_o",
+    "openai_4o_mini",
+    "openai_patches",
+    "qwen",
+    "gemini",
+    "claude",
+    "llama4",
+)
+COMPLETION_LIMIT_FIELDS = ("max_tokens", "max_completion_tokens")
 ADAPTERS = ("groq", "huggingface", "openai_compatible")
 RATE_LIMIT_WORDS = ("requests", "tokens")
 
@@ -23,11 +36,23 @@ class Tier(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Price:
-    """US dollars per million tokens."""
+class TokenPrice:
+    """US dollars per million tokens. What of a prompt the provider had cached may have a price of its own."""
 
     prompt_usd: float
     completion_usd: float
+    cached_prompt_usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Price(TokenPrice):
+    """US dollars per million tokens, and what they are in the service tiers that have other prices."""
+
+    service_tiers: Mapping[str, TokenPrice] = field(default_factory=dict, hash=False)
+
+    def of_tier(self, tier: object) -> TokenPrice:
+        """The price in a service tier; one that has none of its own is served at the usual price."""
+        return self.service_tiers.get(tier, self) if isinstance(tier, str) else self
 
 
 FREE = Price(0.0, 0.0)
@@ -38,7 +63,9 @@ class Model:
     """One model of one provider, before any credential. `limits` maps limit names to capacities per credential.
 
     `serves` are the tiers it may be chosen for, None for its own; a model that serves none is reached by name only. One
-    that is `text_only` takes no images or sounds.
+    that is `text_only` takes no images or sounds. `tokenizer` is the family of tokenizers that its tokens are estimated
+    for, `image_tokens` the rule that its images are counted by, and `completion_limit_field` what it calls the most
+    completion tokens, if that is not what its provider calls them.
     """
 
     id: str
@@ -52,6 +79,9 @@ class Model:
     fallbacks: tuple[str, ...] = ()
     serves: tuple[Tier, ...] | None = None
     text_only: bool = False
+    tokenizer: str = "default"
+    image_tokens: str = "largest"
+    completion_limit_field: str | None = None
 
     def can_serve(self, tier: Tier) -> bool:
         """Whether the router may choose it when it looks for `tier`."""
@@ -67,8 +97,10 @@ class ProviderRow:
     """One provider: which adapter speaks to it and where. A lower `priority` wins ties.
 
     Without a `base_url` the credential has to say where the provider is. `key_url` answers a GET whether a key is
-    valid; without one, `{base_url}/models` does. `rate_limit_headers` are pairs: the word that
-    `x-ratelimit-limit-` and `x-ratelimit-remaining-` end in, and the limit it speaks of.
+    valid; without one, `{base_url}/models` does. `rate_limit_headers` are pairs: the word that `x-ratelimit-limit-` and
+    `x-ratelimit-remaining-` end in, and the limit it speaks of. `allowed_fields` are those that it may be sent beside
+    what OpenAI documents, and `completion_limit_field` is what it calls the most completion tokens.
+    `standard_service_tiers` cost what the catalogue says.
     """
 
     name: str
@@ -81,6 +113,9 @@ class ProviderRow:
     needs_api_key: bool = True
     takes_json_schema: bool = False
     key_url: str | None = None
+    allowed_fields: frozenset[str] = frozenset()
+    completion_limit_field: str = "max_tokens"
+    standard_service_tiers: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +247,11 @@ def _read_provider(name: str, row: _Row) -> ProviderRow:
         needs_api_key=row.truth("needs_api_key") if row.has("needs_api_key") else True,
         takes_json_schema=row.has("takes_json_schema") and row.truth("takes_json_schema"),
         key_url=row.text("key_url") if row.has("key_url") else None,
+        allowed_fields=frozenset(row.texts("allowed_fields")),
+        standard_service_tiers=frozenset(row.texts("standard_service_tiers")),
+        completion_limit_field=row.choice("completion_limit_field", COMPLETION_LIMIT_FIELDS)
+        if row.has("completion_limit_field")
+        else "max_tokens",
     )
     row.end()
     if provider.timeout_s == 0:
@@ -272,6 +312,11 @@ def _read_model(row: _Row, providers: Mapping[str, ProviderRow]) -> Model:
         fallbacks=row.texts("fallbacks"),
         serves=row.tiers("serves") if row.has("serves") else None,
         text_only=row.has("text_only") and row.truth("text_only"),
+        tokenizer=row.choice("tokenizer", TOKENIZERS) if row.has("tokenizer") else "default",
+        image_tokens=row.choice("image_tokens", IMAGE_RULES) if row.has("image_tokens") else "largest",
+        completion_limit_field=row.choice("completion_limit_field", COMPLETION_LIMIT_FIELDS)
+        if row.has("completion_limit_field")
+        else None,
     )
     row.end()
     if model.max_completion_tokens > context_window:
@@ -280,7 +325,15 @@ def _read_model(row: _Row, providers: Mapping[str, ProviderRow]) -> Model:
 
 
 def _read_price(row: _Row) -> Price:
-    price = Price(row.number("prompt_usd"), row.number("completion_usd"))
+    tiers = row.row("service_tiers") if row.has("service_tiers") else _Row(row.where, {})
+    usual = _read_token_price(row)
+    priced = {name: _read_token_price(tiers.row(name)) for name in tiers.fields}
+    return Price(usual.prompt_usd, usual.completion_usd, usual.cached_prompt_usd, priced)
+
+
+def _read_token_price(row: _Row) -> TokenPrice:
+    cached_usd = row.number("cached_prompt_usd") if row.has("cached_prompt_usd") else None
+    price = TokenPrice(row.number("prompt_usd"), row.number("completion_usd"), cached_usd)
     row.end()
     return price
 

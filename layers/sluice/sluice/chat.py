@@ -4,9 +4,9 @@ What Sluice does not interpret is carried along untouched, in both directions.
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeIs
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, FailFast, Field, JsonValue
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, JsonValue
 
 type JsonObject = dict[str, Any]
 """A decoded JSON object whose keys belong to somebody else's API."""
@@ -14,8 +14,53 @@ type JsonObject = dict[str, Any]
 AUTO = "auto"
 """The model of a request that leaves the choice to Sluice."""
 
-# `metadata` also belongs to OpenAI's API: these keys are ours, the rest is the provider's.
-OWN_METADATA_KEYS = frozenset({"task", "user", "conversation_id"})
+# What OpenAI documents for a chat completion (https://platform.openai.com/docs/api-reference/chat/create), and every
+# provider may therefore be sent. Left out is `web_search_options`: its searches are billed beside the tokens.
+DOCUMENTED_FIELDS = frozenset(
+    {
+        "messages",
+        "model",
+        "audio",
+        "frequency_penalty",
+        "function_call",
+        "functions",
+        "logit_bias",
+        "logprobs",
+        "max_completion_tokens",
+        "max_tokens",
+        "metadata",
+        "modalities",
+        "n",
+        "parallel_tool_calls",
+        "prediction",
+        "presence_penalty",
+        "prompt_cache_key",
+        "prompt_cache_retention",
+        "reasoning_effort",
+        "response_format",
+        "safety_identifier",
+        "seed",
+        "service_tier",
+        "stop",
+        "store",
+        "stream",
+        "stream_options",
+        "temperature",
+        "tool_choice",
+        "tools",
+        "top_logprobs",
+        "top_p",
+        "user",
+        "verbosity",
+    }
+)
+_LIMITS = ("max_tokens", "max_completion_tokens")
+# What a request may have without asking more of a model than to go on with a text.
+_PLAIN_FIELDS = frozenset({"model", "messages", "stream", "stream_options", "metadata", "user", "temperature", "top_p"})
+
+# The names that labels had before they got a prefix.
+_OLD_LABELS = frozenset({"task", "user", "conversation_id"})
+_MAX_LABEL_CHARACTERS = 128
 
 # A body of 6 MB holds millions of items, and each would become an object, or several errors: so lists also fail fast.
 MAX_MESSAGES = 2_048
@@ -54,34 +99,74 @@ class Message(PassThrough):
 class StreamOptions(PassThrough):
     """`stream_options` of a chat request."""
 
-    include_usage: bool = False
+    include_usage: bool | None = None
 
 
 class ResponseFormat(PassThrough):
-    """`response_format` of a chat request."""
+    """`response_format` of a chat request. Which other types there are depends on the provider."""
 
-    type: Literal["text", "json_object", "json_schema"]
+    type: str = Field(min_length=1, max_length=64)
     json_schema: dict[str, JsonValue] | None = None
+
+
+type _Label = Annotated[str, Field(max_length=_MAX_LABEL_CHARACTERS)]
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """What a request says of itself to Sluice: for whom it is, for which task, and in which conversation."""
+
+    user: str | None = None
+    task: str | None = None
+    conversation_id: str | None = None
 
 
 class Metadata(PassThrough):
     """`metadata` of a chat request: Sluice's own fields, and whatever else the provider is to see."""
 
-    task: str | None = Field(default=None, max_length=128)
-    user: str | None = Field(default=None, max_length=128)
-    conversation_id: str | None = Field(default=None, max_length=128)
+    sluice_user: _Label | None = None
+    sluice_task: _Label | None = None
+    sluice_conversation_id: _Label | None = None
+
+    @property
+    def old_labels(self) -> Labels | None:
+        """Labels by the names that they had before they got a prefix, if these can mean nothing else.
+
+        A client that has metadata of its own, or values that are no labels, means something else by them.
+        """
+        extra = {name: value for name, value in (self.model_extra or {}).items() if value is not None}
+        is_own = self.sluice_user is None and self.sluice_task is None and self.sluice_conversation_id is None
+        if is_own and extra and extra.keys() <= _OLD_LABELS and all(_is_label(value) for value in extra.values()):
+            return Labels(**extra)
+        return None
+
+
+def _is_label(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= _MAX_LABEL_CHARACTERS
+
+
+def _whole_number(value: object) -> object:
+    """JSON has one kind of number, and some clients write all of them with a point."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+type _Count = Annotated[int, Field(ge=1), BeforeValidator(_whole_number)]
+type _Choices = Annotated[int, Field(ge=1, le=16), BeforeValidator(_whole_number)]
 
 
 class ChatRequest(PassThrough):
-    """The body of POST /v1/chat/completions. Fields that Sluice interprets are typed, all others pass through."""
+    """The body of POST /v1/chat/completions. Fields that Sluice interprets are typed, all others pass through.
+
+    Of the fields that OpenAI documents, null means the same as leaving them out.
+    """
 
     model: str = Field(min_length=1, max_length=256)
     messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES), FailFast()]
-    stream: bool = False
+    stream: bool | None = None
     stream_options: StreamOptions | None = None
-    max_tokens: int | None = Field(default=None, ge=1)
-    max_completion_tokens: int | None = Field(default=None, ge=1)
-    n: int | None = Field(default=None, ge=1, le=16)
+    max_tokens: _Count | None = None
+    max_completion_tokens: _Count | None = None
+    n: _Choices | None = None
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, ge=0, le=1)
     response_format: ResponseFormat | None = None
@@ -89,27 +174,80 @@ class ChatRequest(PassThrough):
 
     @property
     def completion_limit(self) -> int | None:
-        """The most completion tokens the caller allows for one choice, None if unsaid."""
-        return self.max_completion_tokens if self.max_completion_tokens is not None else self.max_tokens
+        """The most completion tokens that one choice may have, None if unsaid: the larger of the two fields for it.
 
-    def body_for(self, model: str) -> JsonObject:
-        """The body a provider is to see: as it came, for `model`, without Sluice's own metadata."""
-        body = self.model_dump(exclude_unset=True)
+        A provider may know only one of them, and not the one that says less.
+        """
+        return max(
+            (limit for limit in (self.max_tokens, self.max_completion_tokens) if limit is not None), default=None
+        )
+
+    @property
+    def labels(self) -> Labels:
+        """What the request says of itself to Sluice."""
+        if self.metadata is None:
+            return Labels()
+        own = self.metadata
+        return own.old_labels or Labels(own.sluice_user, own.sluice_task, own.sluice_conversation_id)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it only has texts go on: what a provider refuses of it, it would refuse of anybody."""
+        given = {name for name in self.model_fields_set | (self.model_extra or {}).keys() if self._given(name)}
+        texts = all(isinstance(message.content, str | None) and not message.model_extra for message in self.messages)
+        return texts and given <= _PLAIN_FIELDS
+
+    def labelled(self, labels: Labels) -> "ChatRequest":
+        """The request with `labels` in place of its own, as far as they say something.
+
+        Old names in its metadata then are the client's own.
+        """
+        said = {
+            f"sluice_{name}": value
+            for name in ("user", "task", "conversation_id")
+            if (value := getattr(labels, name)) is not None
+        }
+        if not said:
+            return self
+        kept = {} if self.metadata is None else self.metadata.model_dump(exclude_unset=True)
+        return self.model_copy(update={"metadata": Metadata.model_validate(kept | said)})
+
+    def body_for(self, model: str, limit_field: str | None = None) -> JsonObject:
+        """The body a provider is to see: as it came, for `model`, without Sluice's own metadata.
+
+        `limit_field` is what the provider calls the most completion tokens; None leaves it as it came.
+        """
+        body = {
+            name: value
+            for name, value in self.model_dump(exclude_unset=True).items()
+            if value is not None or name not in DOCUMENTED_FIELDS
+        }
         body["model"] = model
+        own = self.metadata
         metadata = {
-            key: value for key, value in (body.pop("metadata", None) or {}).items() if key not in OWN_METADATA_KEYS
+            name: value
+            for name, value in (body.pop("metadata", None) or {}).items()
+            if name not in Metadata.model_fields and not (own and own.old_labels and name in _OLD_LABELS)
         }
         if metadata:
             body["metadata"] = metadata
+        if limit_field is not None and self.completion_limit is not None:
+            for name in _LIMITS:
+                body.pop(name, None)
+            body[limit_field] = self.completion_limit
         return body
+
+    def _given(self, name: str) -> bool:
+        return getattr(self, name, None) is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one request, as the provider counted them."""
+    """Tokens of one request, as the provider counted them. Cached prompt tokens are among the prompt's."""
 
     prompt_tokens: int
     completion_tokens: int
+    cached_prompt_tokens: int = 0
 
     @property
     def total_tokens(self) -> int:
@@ -118,14 +256,56 @@ class Usage:
 
     @classmethod
     def from_body(cls, body: JsonObject) -> "Usage | None":
-        """Read `usage` of an answer or chunk; None if it is missing or not what it should be."""
+        """Read `usage` of an answer or chunk; None if a number is missing or can't be.
+
+        It is believed upwards only: a total, or thoughts, beyond what it calls the completion belong to it as well.
+        """
         usage = body.get("usage")
         if not isinstance(usage, dict):
             return None
-        prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens", 0)
-        if not _is_count(prompt) or not _is_count(completion):
+        prompt, completion = _prompt_in(usage), _count(usage, "completion_tokens", "output_tokens")
+        total = _count(usage, "total_tokens")
+        if usage.keys().isdisjoint(_PROMPTS) and completion is not None and total is not None:
+            # Which part of the total is which is not said: the larger counts as the completion, which costs more.
+            prompt, completion = sorted((max(total - completion, 0), completion))
+        if prompt is None or prompt < 1 or completion is None:
             return None
-        return cls(prompt, completion)
+        details = _details(usage, "completion_tokens_details", "output_tokens_details")
+        thoughts = _count(details, "reasoning_tokens") or _count(usage, "reasoning_tokens") or 0
+        said = completion + thoughts if thoughts > completion else completion
+        completion = max(said, (total or 0) - prompt)
+        return cls(prompt, completion, min(_cached_in(usage), prompt))
+
+
+_PROMPTS = ("prompt_tokens", "input_tokens")
+
+
+def _prompt_in(usage: JsonObject) -> int | None:
+    if "prompt_tokens" in usage:
+        return _count(usage, "prompt_tokens")
+    # Anthropic's own counts leave out what its cache reads and takes in.
+    others = [_count(usage, name) or 0 for name in ("cache_read_input_tokens", "cache_creation_input_tokens")]
+    prompt = _count(usage, "input_tokens")
+    return None if prompt is None else prompt + sum(others)
+
+
+def _cached_in(usage: JsonObject) -> int:
+    details = _details(usage, "prompt_tokens_details", "input_tokens_details")
+    found = _count(details, "cached_tokens")
+    if found is None:
+        found = _count(usage, "prompt_cache_hit_tokens", "cached_tokens", "cache_read_input_tokens")
+    return found or 0
+
+
+def _details(usage: JsonObject, *names: str) -> JsonObject:
+    return next((usage[name] for name in names if isinstance(usage.get(name), dict)), {})
+
+
+def _count(counts: JsonObject, *names: str) -> int | None:
+    """The first of `names` that is there, if it is a number of tokens."""
+    value = next((counts[name] for name in names if counts.get(name) is not None), None)
+    value = _whole_number(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +346,3 @@ class ChatChunk:
         """Tokens, on the chunk that carries them (Groq also sends them as `x_groq.usage`)."""
         extension = self.body.get("x_groq")
         return Usage.from_body(self.body) or (Usage.from_body(extension) if isinstance(extension, dict) else None)
-
-
-def _is_count(value: object) -> TypeIs[int]:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0

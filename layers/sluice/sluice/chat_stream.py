@@ -9,7 +9,7 @@ from sluice.chat import ChatChunk, JsonObject
 _STATED = frozenset({"id", "created", "model", "role", "type", "name", "index"})
 # Texts that grow with each chunk, wherever they lie in a delta.
 _GROWING = frozenset(
-    {"arguments", "content", "data", "reasoning", "reasoning_content", "refusal", "text", "transcript"}
+    {"arguments", "content", "data", "input", "reasoning", "reasoning_content", "refusal", "text", "transcript"}
 )
 
 
@@ -63,7 +63,7 @@ def _delta(message: JsonObject) -> JsonObject:
     calls = message.get("tool_calls")
     if not isinstance(calls, list):
         return message
-    return {**message, "tool_calls": [{"index": index, **call} for index, call in enumerate(calls)]}
+    return {**message, "tool_calls": [{**call, "index": index} for index, call in enumerate(calls)]}
 
 
 def _add_choice(choice: JsonObject, part: JsonObject) -> None:

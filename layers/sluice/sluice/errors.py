@@ -179,48 +179,82 @@ class DeadlineExceededError(SluiceError):
 class ProviderError(Exception):
     """A provider call failed. Adapters raise its children; the router decides what follows.
 
-    `was_counted` says whether the provider may have counted or billed the request: False when it answered with an
-    error or was never reached, True when the outcome is unknown (a time-out, a body cut off).
+    `was_sent`: bytes of the request may have reached the provider, so that it may count a request. `may_be_billed`: it
+    may also have counted or billed tokens, which is so where the outcome is unknown (a time-out, a body cut off) or
+    something was generated. `ask_again`: the same deployment may answer if it is asked once more, without the
+    `refused_option` if there is one. `code` is the error's code as the provider gave it, and `retry_after_s` the wait
+    that it asked for.
     """
 
-    was_counted = False
+    may_be_billed = False
 
-    def __init__(self, message: str, *, status: int | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        code: str | None = None,
+        retry_after_s: float | None = None,
+        was_sent: bool = True,
+        may_be_billed: bool | None = None,
+        ask_again: bool = False,
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.status = status
+        self.code = code
+        self.retry_after_s = retry_after_s
+        self.was_sent = was_sent
+        self.ask_again = ask_again
+        self.refused_option: str | None = None
+        if may_be_billed is not None:
+            self.may_be_billed = may_be_billed
 
 
 class ProviderAuthenticationError(ProviderError):
-    """The provider refuses the credential (401), or the account behind it is out of credit (402)."""
+    """The provider refuses the credential: its key, its organization, its country, or its unpaid account."""
 
 
 class ProviderRejectedError(ProviderError):
-    """The provider refuses this one request (400, 413, 422, ...): the caller's fault, not retried.
+    """The provider refuses this one request (400, 413, 422, ...): the caller's fault, which ends the search."""
 
-    With 403 and 404 it is not: the model is not for this credential or prompt, and another deployment may answer.
-    """
+
+class ProviderUnsuitedError(ProviderRejectedError):
+    """The provider refuses this request for this deployment; another deployment may take it as it is."""
+
+
+class ProviderContextError(ProviderUnsuitedError):
+    """The prompt does not fit the deployment's context window; a larger model may answer."""
+
+
+class ProviderModelError(ProviderUnsuitedError):
+    """The provider has no such model for this credential: another deployment may answer, this one never will."""
 
 
 class ProviderRateLimitedError(ProviderError):
-    """The provider answered 429. `retry_after_s` as it said, None if it did not."""
-
-    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
-        super().__init__(message, status=429)
-        self.retry_after_s = retry_after_s
+    """A limit of the provider is reached."""
 
 
 class ProviderUnavailableError(ProviderError):
-    """The provider answered 5xx or could not be reached."""
+    """The provider failed in passing (5xx, an error in place of an answer), or could not be reached."""
+
+
+class ProviderSpoiledError(ProviderError):
+    """The model generated what its provider could not use: a tool call or JSON that is none, by its own rules.
+
+    What was asked may provoke it, so it says nothing of how the deployment does.
+    """
+
+    may_be_billed = True
 
 
 class ProviderTimeoutError(ProviderError):
     """The provider did not answer in time; whether it counted the request is unknown."""
 
-    was_counted = True
+    may_be_billed = True
 
 
 class ProviderProtocolError(ProviderError):
     """The provider's answer broke off or is not what its API promises; it may have been counted."""
 
-    was_counted = True
+    may_be_billed = True

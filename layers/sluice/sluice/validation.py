@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from pydantic import BaseModel, ValidationError
 
 from sluice.errors import InvalidRequestError, PayloadTooLargeError
+from sluice.text import whole_characters_of_json
 
 # A function is invoked with at most 6 MiB (AWS Lambda, quotas: invocation payload, synchronous). The event has more in
 # it than the body: the headers, twice (at most 10,240 bytes each time; Amazon API Gateway, quotas), and the context.
@@ -31,6 +32,8 @@ def parse_body[Model: BaseModel](raw: bytes | str, model: type[Model]) -> Model:
         raise PayloadTooLargeError(f"The request body has {len(body)} bytes; at most {MAX_BODY_BYTES} are accepted.")
     if not body:
         raise InvalidRequestError("The request body is empty; it must be a JSON object.")
+    # Half a character, as a model's answer may leave it in a history, is no reason to refuse the rest.
+    body = whole_characters_of_json(body)
     value = _decode(body)
     if not isinstance(value, dict):
         raise InvalidRequestError(f"The request body must be a JSON object, not {_json_type(value)}.")

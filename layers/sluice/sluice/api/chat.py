@@ -87,11 +87,12 @@ class ChatCompletionChunk(TypedDict):
 def create_chat_completion(call: Call[ChatRequest]) -> Reply[ChatCompletion] | EventStream:
     """Answer a chat.
 
-    OpenAI's API: any OpenAI client works with `/v1` as its base URL. Fields that Sluice does not know reach the
-    provider as they are. `model` is a model's name or alias, or `auto`, which lets the router choose.
-    `metadata.conversation_id` continues a conversation, `metadata.user` keeps usage apart; neither is passed on.
-    `Cache-Control: no-cache` asks for a new answer. With `stream` the answer is server-sent events; an error after
-    the first one is an event of its own, `data: {"error": ...}`, and no `[DONE]` follows it.
+    OpenAI's API: any OpenAI client works with `/v1` as its base URL. What OpenAI documents reaches the provider as it
+    is; other fields do where an operator allows them, and are refused otherwise. `model` is a model's name or alias, or
+    `auto`, which lets the router choose. `metadata.sluice_conversation_id` continues a conversation,
+    `metadata.sluice_user` keeps usage apart; neither is passed on. `Cache-Control: no-cache` asks for a new answer.
+    With `stream` the answer is server-sent events; an error after the first one is an event of its own,
+    `data: {"error": ...}`, and no `[DONE]` follows it.
     """
     gateway = call.app.gateway
     if call.body.stream:

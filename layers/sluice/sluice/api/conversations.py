@@ -16,7 +16,7 @@ _ID = {"conversation_id": PathParameter("The id that requests gave it.", "lesson
 
 
 class OwnerQuery(BaseModel):
-    """What all queries have: the `user` that requests named in `metadata.user`, if they named one."""
+    """What all queries have: the `user` that requests named in `metadata.sluice_user`, if they named one."""
 
     # A misspelt user must not silently be none.
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)

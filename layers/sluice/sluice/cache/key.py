@@ -22,12 +22,13 @@ def cache_key(request: ChatRequest, *, tenant: str, model: str, answer_format: R
     body = request.body_for(model)
     for name in _DELIVERY:
         body.pop(name, None)
-    for name in ChatRequest.model_fields:
-        # Of the fields we know, null means the same as leaving it out. Of others we do not know what it means.
-        if name in body and body[name] is None:
-            del body[name]
-    task = request.metadata.task if request.metadata else None
     held_against = None if answer_format is None else answer_format.model_dump(exclude_unset=True)
-    determinants = {"version": _VERSION, "tenant": tenant, "task": task, "format": held_against, "body": body}
+    determinants = {
+        "version": _VERSION,
+        "tenant": tenant,
+        "task": request.labels.task,
+        "format": held_against,
+        "body": body,
+    }
     canonical = json.dumps(determinants, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode("ascii")).hexdigest()

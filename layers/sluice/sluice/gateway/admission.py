@@ -86,11 +86,11 @@ class Admission:
         self, conversation_id: str, incoming: Incoming, chosen: Plan, made_of: TaskCall | None = None
     ) -> OpenTurn:
         """Claim the next turn of a conversation: another at the same time is refused."""
-        principal, metadata = incoming.principal, incoming.request.metadata
+        principal = incoming.principal
         return self._conversations.begin(
             incoming.request,
             # A user whose name is empty is not the same as none.
-            Owner(principal.tenant.id, principal.caller_id, metadata.user if metadata else None),
+            Owner(principal.tenant.id, principal.caller_id, incoming.request.labels.user),
             conversation_id,
             incoming.context.request_id,
             context_window=min(each.model.context_window for each in chosen.deployments),
@@ -115,10 +115,10 @@ class Admission:
         return plan(incoming.request, self._registry(), policy, complexity, takes_images=takes_images)
 
     def _own_turn(self, incoming: Incoming, chosen: Plan) -> OpenTurn | None:
-        metadata = incoming.request.metadata
-        if metadata is None or metadata.conversation_id is None:
+        conversation_id = incoming.request.labels.conversation_id
+        if conversation_id is None:
             return None
-        return self.claim_turn(metadata.conversation_id, incoming, chosen)
+        return self.claim_turn(conversation_id, incoming, chosen)
 
     def _count_and_look_up(
         self, incoming: Incoming, chosen: Plan, findings: tuple[Finding, ...], turn: OpenTurn | None

@@ -100,7 +100,7 @@ class AdmittedRequest:
     @property
     def wants_usage(self) -> bool:
         """Whether the caller of a stream asked for a chunk with the usage."""
-        return self.request.stream_options is not None and self.request.stream_options.include_usage
+        return bool(self.request.stream_options and self.request.stream_options.include_usage)
 
     def provenance(
         self,
@@ -143,4 +143,4 @@ def guard_modes(tenant: Tenant) -> Mapping[str, Mode]:
 
 def user_of(request: ChatRequest) -> str:
     """The user that a request names, "" if it names none."""
-    return (request.metadata.user if request.metadata else None) or ""
+    return request.labels.user or ""

@@ -23,6 +23,7 @@ from sluice.gateway.shared_answers import SharedAnswers
 from sluice.guards.rules import Finding
 from sluice.providers.base import RateLimitHeaders
 from sluice.providers.registry import Deployment
+from sluice.providers.verdict import may_be_cached
 from sluice.quota.estimate import FIRST_CHARACTERS_PER_TOKEN, TokenEstimate, text_weight
 from sluice.quota.item import Reservation
 from sluice.quota.ledger import Ledger, QuotaDeniedError
@@ -111,7 +112,8 @@ class Settlement:
         """
         deployment, answered = outcome.deployment, outcome.answered
         spent = _believed(outcome, admitted.request) or _at_least(answered.estimate, outcome.body)
-        cost = price_nanousd(deployment, spent)
+        tier = outcome.body.get("service_tier") or _service_tier(admitted.request)
+        cost = price_nanousd(deployment, spent, tier)
         stored = _to_store(admitted, outcome)
         if outcome.result is not Result.REPEATED:
             self._answers.finish(admitted, stored)
@@ -182,7 +184,7 @@ class Settlement:
 
     def estimated_nanousd(self, deployment: Deployment, request: ChatRequest) -> int:
         """What a call to `deployment` may cost, in billionths of a dollar."""
-        return price_nanousd(deployment, self._deployments.estimate(deployment, request))
+        return price_nanousd(deployment, self._deployments.estimate(deployment, request), _service_tier(request))
 
     def _record(self, usage_record: UsageRecord) -> None:
         with best_effort("recording usage"):
@@ -207,15 +209,21 @@ class Settlement:
             each.result()
 
 
-def price_nanousd(deployment: Deployment, tokens: Usage | TokenEstimate) -> int:
-    """What `tokens` cost at `deployment`, in billionths of a dollar."""
-    return cost_nanousd(Usage(tokens.prompt_tokens, tokens.completion_tokens), deployment.model.price)
+def price_nanousd(deployment: Deployment, tokens: Usage | TokenEstimate, service_tier: object = None) -> int:
+    """What `tokens` cost at `deployment` in a service tier, in billionths of a dollar."""
+    usage = tokens if isinstance(tokens, Usage) else Usage(tokens.prompt_tokens, tokens.completion_tokens)
+    return cost_nanousd(usage, deployment.model.price.of_tier(service_tier))
+
+
+def _service_tier(request: ChatRequest) -> object:
+    return (request.model_extra or {}).get("service_tier")
 
 
 def _to_store(admitted: AdmittedRequest, outcome: Outcome) -> CachedAnswer | None:
-    """The answer to keep: one that was given, by who was meant to give it and not by who stood in."""
+    """The answer to keep: a whole one that was given, by who was meant to give it and not by who stood in."""
     deployment = outcome.deployment
     is_kept = outcome.result is Result.ANSWERED and admitted.is_stored and admitted.plan.prefers(deployment)
+    is_kept = is_kept and may_be_cached(outcome.body)
     return CachedAnswer(outcome.body, deployment.model.id, deployment.id) if is_kept else None
 
 
@@ -266,7 +274,6 @@ def _turn_ending(admitted: AdmittedRequest, result: Result, body: JsonObject) ->
 
 
 def _log(admitted: AdmittedRequest, provenance: Provenance, usage: Usage, result: Result) -> None:
-    metadata = admitted.request.metadata
     logger.info(
         "request",
         extra={
@@ -274,7 +281,7 @@ def _log(admitted: AdmittedRequest, provenance: Provenance, usage: Usage, result
             "outcome": str(result),
             "tenant": admitted.principal.tenant.id,
             "caller": admitted.principal.caller_id,
-            "task": metadata.task if metadata else None,
+            "task": admitted.request.labels.task,
             "prompt_tokens": usage.prompt_tokens,
             "completion_tokens": usage.completion_tokens,
             "response_time_ms": _elapsed_ms(admitted),

@@ -67,7 +67,7 @@ def enforce_json(text: str, response_format: ResponseFormat | None) -> str:
     letters, digits, signs and brackets stay what and where they were. Raises InvalidJsonAnswerError when there is no
     such value, or when it breaks the schema.
     """
-    if response_format is None or response_format.type == "text":
+    if response_format is None or response_format.type not in ("json_object", "json_schema"):
         return text
     candidate = text
     try:

@@ -14,7 +14,12 @@ SMOOTHING = 0.2
 
 @dataclass(frozen=True, slots=True)
 class ProviderConfig:
-    """One credential of a provider, as an adapter needs it; `rate_limit_headers` are as in ProviderRow."""
+    """One credential of a provider, as an adapter needs it; `rate_limit_headers` are as in ProviderRow.
+
+    `allowed_fields` may be sent beside what OpenAI documents, and `standard_service_tiers` cost what is usual.
+    `completion_limit_field` is what the provider calls the most completion tokens, and `completion_limit_fields` names
+    the models that call it otherwise.
+    """
 
     provider: str
     alias: str
@@ -22,6 +27,14 @@ class ProviderConfig:
     base_url: str | None = None
     unsupported_fields: frozenset[str] = frozenset()
     rate_limit_headers: frozenset[tuple[str, str]] = frozenset()
+    allowed_fields: frozenset[str] = frozenset()
+    standard_service_tiers: frozenset[str] = frozenset()
+    completion_limit_field: str = "max_tokens"
+    completion_limit_fields: frozenset[tuple[str, str]] = frozenset()
+
+    def limit_field_of(self, model: str) -> str:
+        """What the provider calls the most completion tokens of `model`."""
+        return dict(self.completion_limit_fields).get(model, self.completion_limit_field)
 
 
 @dataclass(frozen=True, slots=True)

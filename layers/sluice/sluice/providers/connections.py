@@ -20,6 +20,7 @@ from typing import Any
 import httpcore
 
 from sluice.errors import ProviderError, ProviderProtocolError, ProviderTimeoutError, ProviderUnavailableError
+from sluice.providers.decoding import UnreadableError, inflated
 from sluice.storage.tls import tls_context
 
 # A connection comes about at once or not at all; another deployment can use the time.
@@ -236,26 +237,31 @@ def _as_provider_errors() -> Iterator[None]:
     try:
         yield
     except (httpcore.ConnectError, httpcore.ConnectTimeout, httpcore.PoolTimeout, httpcore.UnsupportedProtocol):
-        raise ProviderUnavailableError("the provider could not be reached") from None
+        raise ProviderUnavailableError("the provider could not be reached", was_sent=False) from None
     except httpcore.TimeoutException:
         raise ProviderTimeoutError("the provider did not answer in time") from None
     except httpcore.LocalProtocolError:
-        raise ProviderUnavailableError("the request cannot be sent: an illegal header or URL") from None
+        raise ProviderUnavailableError("the request cannot be sent: an illegal header or URL", was_sent=False) from None
     except (httpcore.NetworkError, httpcore.ProtocolError):
         raise ProviderProtocolError("the provider closed the connection before its answer was complete") from None
 
 
 def read_error(response: httpcore.Response) -> bytes:
-    """Read the body of an answer that is an error, as far as it comes: its status says enough."""
+    """Read the body of an answer that is an error, as far as it comes and can be read: its status says enough."""
     response.extensions["network_stream"].hurry(ERROR_BODY_S)
     content = bytearray()
     parts = Parts(response)
-    with contextlib.closing(parts), contextlib.suppress(ProviderError):
-        for part in parts:
+    encoding = next((value for name, value in response.headers if name.lower() == b"content-encoding"), b"")
+    with contextlib.closing(parts), contextlib.suppress(ProviderError, UnreadableError):
+        for part in inflated(parts, encoding.decode("latin-1"), MAX_ERROR_BYTES):
             content += part
-            if len(content) > MAX_ERROR_BYTES:
-                break
     return bytes(content)
+
+
+def error_headers(response: httpcore.Response) -> list[tuple[bytes, bytes]]:
+    """The headers of an answer whose body `read_error` has read: without what they said of the bytes on the wire."""
+    gone = (b"content-encoding", b"content-length", b"transfer-encoding")
+    return [(name, value) for name, value in response.headers if name.lower() not in gone]
 
 
 def provider_error_in(error: BaseException) -> ProviderError | None:

@@ -6,11 +6,13 @@
 
 A credential without `models` serves every model that the catalogue has of its provider; one with `models` serves these
 and no others. What an entry says of a model replaces what the catalogue says, limit by limit; null lifts a limit.
+`allowed_fields` lets fields of a request through that OpenAI does not document: `top_k`, `tools.browser_search`,
+`response_format.regex`.
 """
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -26,7 +28,7 @@ from pydantic import (
     field_validator,
 )
 
-from sluice.catalog import Tier
+from sluice.catalog import IMAGE_RULES, TOKENIZERS, Tier
 from sluice.errors import SluiceError
 from sluice.providers.urls import base_url
 
@@ -39,6 +41,7 @@ type Alias = Annotated[str, StringConstraints(pattern=_ALIAS)]
 type Url = Annotated[str, AfterValidator(base_url)]
 type Capacity = Annotated[int, Field(ge=1, le=10**15)]
 type Tokens = Annotated[int, Field(ge=1, le=10**9)]
+type LimitField = Literal["max_tokens", "max_completion_tokens"]
 type LimitName = Literal[
     "requests_per_minute", "requests_per_day", "tokens_per_minute", "tokens_per_day", "characters_per_month"
 ]
@@ -56,6 +59,15 @@ class BrokenCredential:
     """Which field is wrong and why. It never holds a key."""
 
 
+def _one_of(names: Sequence[str]) -> Callable[[str], str]:
+    def check(name: str) -> str:
+        if name not in names:
+            raise ValueError("must be one of " + ", ".join(names))
+        return name
+
+    return check
+
+
 class CredentialsError(SluiceError):
     """The credentials secret is not what it should be. Its message names the field, and never holds a key."""
 
@@ -70,11 +82,21 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
 
-class CredentialPrice(_Strict):
+type Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class CredentialTokenPrice(_Strict):
     """US dollars per million tokens."""
 
-    prompt_usd: float = Field(ge=0, allow_inf_nan=False)
-    completion_usd: float = Field(ge=0, allow_inf_nan=False)
+    prompt_usd: Dollars
+    completion_usd: Dollars
+    cached_prompt_usd: Dollars | None = None
+
+
+class CredentialPrice(CredentialTokenPrice):
+    """US dollars per million tokens, and what they are in service tiers that have other prices."""
+
+    service_tiers: dict[Name, CredentialTokenPrice] = Field(default_factory=dict)
 
 
 class CredentialModel(_Strict):
@@ -89,6 +111,9 @@ class CredentialModel(_Strict):
     fallbacks: tuple[Name, ...] | None = None
     serves: tuple[Tier, ...] | None = None
     text_only: bool | None = None
+    tokenizer: Annotated[str, AfterValidator(_one_of(TOKENIZERS))] | None = None
+    image_tokens: Annotated[str, AfterValidator(_one_of(IMAGE_RULES))] | None = None
+    completion_limit_field: LimitField | None = None
     enabled: bool = True
 
 
@@ -101,6 +126,8 @@ class Credential(_Strict):
     base_url: Url | None = None
     timeout_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     models: dict[Name, CredentialModel] | None = Field(default=None, min_length=1)
+    allowed_fields: tuple[Name, ...] = ()
+    completion_limit_field: LimitField | None = None
     enabled: bool = True
 
     @field_validator("api_key")

@@ -1,27 +1,36 @@
-"""What all adapters share: the body that goes out, and the checks on what comes back."""
+"""What all adapters share: the body that goes out, and what is made of the bytes that come back."""
 
 import json
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, NoReturn, Protocol
+from typing import Any, Protocol
 
 from sluice.chat import ChatChunk, ChatRequest, ChatResponse, JsonObject
+from sluice.chat_stream import assemble
 from sluice.errors import ProviderAuthenticationError, ProviderError, ProviderProtocolError, ProviderRejectedError
+from sluice.providers.allowed_fields import refused_field
 from sluice.providers.base import ProviderConfig, ProviderResponse, ProviderStream, RateLimitHeaders
-from sluice.providers.failures import failure, failure_in_answer
-from sluice.providers.sse import event_data
+from sluice.providers.decoding import (
+    DONE,
+    MAX_ANSWER_BYTES,
+    MAX_STREAM_BYTES,
+    UnreadableError,
+    inflated,
+    is_events,
+    json_in,
+    objects_in,
+)
+from sluice.providers.failures import failure, refuses_stream_options
+from sluice.providers.reading import StreamReader, read_answer
 from sluice.providers.urls import base_url as checked_url
 
-MAX_ANSWER_BYTES = 16 * 1024 * 1024
-# More than a whole answer may have, because each chunk of a stream repeats its frame.
-MAX_STREAM_BYTES = 2 * MAX_ANSWER_BYTES
 # After [DONE] only the end of the body is due; it usually came along. Waiting for it saves the connection.
 DRAIN_S = 0.05
-DONE = "[DONE]"
-# Where a message's own texts are; one that is no text could not be guarded.
-_TEXTS = ("content", "reasoning", "reasoning_content", "refusal")
+# Other strings of a request than what is said in it are names and settings, if they are shorter.
+_LONG_STRING = 16
+_OK = 200
 
 
 type ReadLimits = Callable[[Mapping[str, str]], RateLimitHeaders]
@@ -59,33 +68,45 @@ def base_url(config: ProviderConfig, default: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request to one provider: what is sent, and what must not appear in an error's text."""
+    """One request to one provider: what is sent, and the API key that must not appear in an error's text."""
 
     body: JsonObject
-    secrets: tuple[str, ...]
+    api_key: str
 
     @classmethod
-    def of(cls, request: ChatRequest, model: str, config: ProviderConfig, *, streamed: bool) -> "Call":
-        """Prepare the body for `config`'s provider.
+    def of(
+        cls,
+        request: ChatRequest,
+        model: str,
+        config: ProviderConfig,
+        *,
+        streamed: bool,
+        refused_options: Collection[str] = (),
+    ) -> "Call":
+        """Prepare the body for `config`'s provider, without the options that it has refused before.
 
         Raises ProviderRejectedError if the request has a field that the provider cannot take, and
         ProviderAuthenticationError if the API key cannot stand in a header.
         """
         if not (config.api_key.isascii() and config.api_key.isprintable() and config.api_key.strip()):
-            raise ProviderAuthenticationError("the API key is empty or has characters that no key has")
-        body = request.body_for(model)
+            raise ProviderAuthenticationError("the API key is empty or has characters that no key has", was_sent=False)
+        refused = refused_field(request, config)
+        if refused is not None:
+            raise ProviderRejectedError(f"{refused.param}: {refused.reason}", status=400, was_sent=False)
+        body = request.body_for(model, config.limit_field_of(model))
         options = body.pop("stream_options", None)
-        for name in sorted(config.unsupported_fields & body.keys()):
-            # A field that is null says nothing, so nothing is lost with it.
+        for name in config.unsupported_fields & body.keys():
             if body.pop(name) is not None:
-                raise ProviderRejectedError(f"{config.provider} does not support the field '{name}'", status=400)
+                raise ProviderRejectedError(
+                    f"{config.provider} does not support the field {name!r}", status=400, was_sent=False
+                )
         body.pop("stream", None)
         if streamed:
             body["stream"] = True
-            if "stream_options" not in config.unsupported_fields:
+            if "stream_options" not in config.unsupported_fields.union(refused_options):
                 # The ledger settles by the usage that only this chunk carries.
                 body["stream_options"] = {**(options or {}), "include_usage": True}
-        return cls(body, (config.api_key, *_texts(request)))
+        return cls(body, config.api_key)
 
     @property
     def content(self) -> bytes:
@@ -93,26 +114,34 @@ class Call:
         try:
             return json.dumps(self.body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
         except ValueError:
-            raise ProviderRejectedError("the request has a number or character that JSON cannot carry") from None
+            raise ProviderRejectedError(
+                "the request has a number or character that JSON cannot carry", was_sent=False
+            ) from None
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not appear in an error's text: the API key, and what the request says."""
+        said = [text for message in self.body["messages"] for text in _strings(message.get("content"))]
+        rest = {name: value for name, value in self.body.items() if name != "model"}
+        return (self.api_key, *said, *(text for text in _strings(rest) if len(text) >= _LONG_STRING))
 
 
 def read_whole(response: HttpResponse, call: Call, limits: ReadLimits) -> ProviderResponse:
-    """Read and check a `chat.completion`. Raises ProviderError."""
+    """Read a `chat.completion` and bring it into OpenAI's shape. Raises ProviderError."""
     try:
         content = _read(response)
     finally:
         response.close()
     _check_status(response, call, content)
-    body = _decode(content)
-    if body.get("error") and not body.get("choices"):
-        raise failure_in_answer(body["error"], secrets=call.secrets)
-    choices = _choices(body)
-    if not choices:
-        _broken("the answer has no choices")
-    for choice in choices:
-        if choice.get("message") is None:
-            _broken("a choice has no message")
-        _check_choice(choice, "message")
+    try:
+        if is_events(content):
+            reader = StreamReader(response.headers, call)
+            body = assemble([chunk for each in objects_in([content]) for chunk in reader.feed(each)])
+            reader.end()
+        else:
+            body = read_answer(json_in(content), response.headers, call)
+    except UnreadableError as error:
+        raise ProviderProtocolError(str(error)) from None
     return ProviderResponse(ChatResponse(body), limits(response.headers))
 
 
@@ -134,27 +163,29 @@ class Pace:
 
 
 class AnswerStream(ProviderStream):
-    """A streamed answer, opened up to its first chunk: what fails until then fails in the constructor."""
+    """A streamed answer, opened until something is said in it: what fails before fails in the constructor."""
 
     def __init__(self, response: HttpResponse, call: Call, limits: ReadLimits, pace: Pace) -> None:
         self._response = response
         self._call = call
         self._pace = pace
+        self._begun: list[ChatChunk] = []
+        self._reader = StreamReader(response.headers, call)
         try:
-            if response.status_code != 200:
+            if response.status_code != _OK:
                 _check_status(response, call, _read(response))
             self.rate_limits = limits(response.headers)
             self._rest = self._chunks()
-            self._first: ChatChunk | None = next(self._rest)
+            while not self._reader.has_said and (chunk := next(self._rest, None)) is not None:
+                self._begun.append(chunk)
         except BaseException:
             response.close()
             raise
 
     def __iter__(self) -> Iterator[ChatChunk]:
         """Yield the chunks in order."""
-        if self._first is not None:
-            first, self._first = self._first, None
-            yield first
+        begun, self._begun = self._begun, []
+        yield from begun
         yield from self._rest
 
     def close(self) -> None:
@@ -163,155 +194,76 @@ class AnswerStream(ProviderStream):
         self._response.close()
 
     def _chunks(self) -> Generator[ChatChunk]:
-        # Which choices have begun, and whether they have ended: a stream without [DONE] is whole if all have.
-        has_ended: dict[int, bool] = {}
-        is_done = False
-        events = event_data(_bounded(self._response, MAX_STREAM_BYTES))
+        bodies = self._bodies()
         try:
-            while (data := _next_event(events)) is not None:
-                if data == DONE:
-                    is_done = True
+            for body in bodies:
+                if body == DONE:
                     break
-                body = _decode(data)
-                if body.get("error"):
-                    self._fail(body["error"], has_begun=bool(has_ended))
-                for choice in _choices(body):
-                    _check_choice(choice, "delta")
-                    index = choice.get("index", 0)
-                    has_ended[index] = has_ended.get(index, False) or choice.get("finish_reason") is not None
-                yield ChatChunk(body)
-                # How long the reader took over the last chunk is not the provider's fault.
-                self._response.extensions["network_stream"].allow(self._pace.due_s())
-            if not has_ended:
-                _broken("the stream has no choices")
-            if not is_done and not all(has_ended.values()):
-                _broken("the stream ended before the answer was complete")
-            if is_done:
-                self._drain(events)
+                for chunk in self._reader.feed(body):
+                    yield chunk
+                    # How long the reader took over the last chunk is not the provider's fault.
+                    self._response.extensions["network_stream"].allow(self._pace.due_s())
+            self._reader.end()
+            self._drain(bodies)
         except GeneratorExit:
             # From close(), which does the rest; or from the garbage collector, which must not touch the pool.
             raise
+        except UnreadableError as error:
+            self._response.close()
+            raise ProviderProtocolError(str(error)) from None
         except BaseException:
             self._response.close()
             raise
         else:
             self._response.close()
 
-    def _fail(self, error: object, *, has_begun: bool) -> NoReturn:
-        if has_begun:
-            _broken("the provider reported an error within its stream")
-        raise failure_in_answer(error, secrets=self._call.secrets)
+    def _bodies(self) -> Iterator[JsonObject | str]:
+        try:
+            yield from objects_in(_parts(self._response, MAX_STREAM_BYTES))
+        except (ProviderError, UnreadableError):
+            # All that is missing is what follows the answer.
+            if not self._reader.is_complete(self._call.body.get("n") or 1):
+                raise
 
-    def _drain(self, events: Iterator[str]) -> None:
+    def _drain(self, bodies: Iterator[object]) -> None:
         self._response.extensions["network_stream"].hurry(DRAIN_S)
         with suppress(ProviderError, ValueError):
             # The answer is whole; what is wrong after it costs the connection and nothing else.
-            next(events, None)
+            next(bodies, None)
 
 
 def _read(response: HttpResponse) -> bytes:
-    return b"".join(_bounded(response, MAX_ANSWER_BYTES))
+    try:
+        return b"".join(_parts(response, MAX_ANSWER_BYTES))
+    except UnreadableError as error:
+        raise ProviderProtocolError(str(error)) from None
 
 
-def _bounded(response: HttpResponse, max_bytes: int) -> Iterator[bytes]:
-    count = 0
-    for part in response.iter_raw():
-        count += len(part)
-        if count > max_bytes:
-            _broken(f"the answer has more than {max_bytes} bytes")
-        yield part
+def _parts(response: HttpResponse, max_bytes: int) -> Iterator[bytes]:
+    return inflated(response.iter_raw(), response.headers.get("content-encoding", ""), max_bytes)
 
 
 def _check_status(response: HttpResponse, call: Call, content: bytes) -> None:
-    if response.status_code != 200:
-        raise failure(response.status_code, response.headers, content, secrets=call.secrets)
+    if response.status_code != _OK:
+        raise failure_of(response.status_code, response.headers, content, call)
 
 
-def _next_event(events: Iterator[str]) -> str | None:
-    try:
-        return next(events, None)
-    except ValueError:
-        _broken("the stream is not UTF-8, or has a line without end")
+def failure_of(status: int, headers: Mapping[str, str], content: bytes, call: Call) -> ProviderError:
+    """The error for an answer to `call` with `status` that is not 200."""
+    error = failure(status, headers, content, secrets=call.secrets)
+    if "stream_options" in call.body and refuses_stream_options(error):
+        error.refused_option = "stream_options"
+        error.ask_again = True
+    return error
 
 
-def _decode(content: bytes | str) -> JsonObject:
-    try:
-        body = json.loads(content, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
-        _broken("the answer is not JSON")
-    if not isinstance(body, dict):
-        _broken("the answer is not a JSON object")
-    return body
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _choices(body: JsonObject) -> list[JsonObject]:
-    choices = body.get("choices")
-    if choices is None:
-        return []
-    if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
-        _broken("the answer's choices are not a list of objects")
-    return choices
-
-
-def _check_choice(choice: JsonObject, name: str) -> None:
-    """What the rest of Sluice relies on in a choice, `name` being where its text is. The rest is not looked at."""
-    if not _is_index(choice.get("index", 0)):
-        _broken("a choice's index is not a number from 0 on")
-    if not _is_text(choice.get("finish_reason")):
-        _broken("a choice's finish_reason is not a text")
-    logprobs = choice.get("logprobs")
-    if logprobs is not None and not isinstance(logprobs, dict):
-        _broken("a choice's logprobs are not an object")
-    message = choice.get(name)
-    if message is None:
-        return
-    if not isinstance(message, dict):
-        _broken(f"a choice's {name} is not an object")
-    for field in _TEXTS:
-        if not _is_text(message.get(field)):
-            _broken(f"a {name}'s {field} is not a text")
-    calls = message.get("tool_calls")
-    if calls is None:
-        return
-    if not isinstance(calls, list):
-        _broken(f"a {name}'s tool_calls are not a list")
-    for call in calls:
-        _check_tool_call(call)
-
-
-def _check_tool_call(call: object) -> None:
-    if not isinstance(call, dict):
-        _broken("a tool call is not an object")
-    index, function = call.get("index"), call.get("function")
-    if index is not None and not _is_index(index):
-        _broken("a tool call's index is not a number from 0 on")
-    if function is None:
-        return
-    if not isinstance(function, dict):
-        _broken("a tool call's function is not an object")
-    if not _is_text(function.get("arguments")):
-        _broken("a tool call's arguments are not a text")
-
-
-def _is_index(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def _is_text(value: object) -> bool:
-    return value is None or isinstance(value, str)
-
-
-def _texts(request: ChatRequest) -> Iterator[str]:
-    for message in request.messages:
-        if isinstance(message.content, str):
-            yield message.content
-        else:
-            yield from (part.text for part in message.content or () if part.text)
-
-
-def _broken(reason: str) -> NoReturn:
-    raise ProviderProtocolError(reason)
+def _strings(value: Any) -> Iterator[str]:
+    """All strings in a JSON value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from _strings(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _strings(inner)

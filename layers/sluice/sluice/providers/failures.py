@@ -1,41 +1,49 @@
 """What a provider's error answer means to Sluice: pure, from status, headers and body to ProviderError."""
 
-import json
-import math
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from itertools import groupby
 
 from sluice.errors import (
+    ContextOverflowError,
+    InvalidRequestError,
     ProviderAuthenticationError,
+    ProviderContextError,
     ProviderError,
+    ProviderModelError,
     ProviderProtocolError,
     ProviderRateLimitedError,
     ProviderRejectedError,
+    ProviderSpoiledError,
     ProviderUnavailableError,
+    ProviderUnsuitedError,
 )
+from sluice.providers.blame import Blame, Refusal, blame, may_be_billed
+from sluice.providers.error_body import ErrorBody
+from sluice.providers.waits import wait_s
 
 MAX_MESSAGE_CHARACTERS = 500
-# How much of the provider's message is looked at for them.
-MAX_SAID_CHARACTERS = 2 * MAX_MESSAGE_CHARACTERS
 # A shorter text of the prompt may stand in a message by chance ("a"), and gives nothing away.
 MIN_SECRET_CHARACTERS = 8
 # Providers quote prompts cut short or escaped: a stretch of this length is taken for a quotation.
 QUOTED_CHARACTERS = 16
 
-# 402: the account behind the credential is out of credit, as Hugging Face and OpenRouter say it. 403 is not among them:
-# some answer it to one prompt that they will not have, or for one model that the account may not use.
-CREDENTIAL_STATUSES = frozenset({401, 402})
-# Not the request's fault: a time-out, conflict or overload on the provider's side (498 is Groq's own).
-BUSY_STATUSES = frozenset({408, 409, 423, 424, 425, 498, 499})
-RATE_LIMITED = 429
+_OK = 200
+_LOWEST_ERROR = 400
+_UNPROCESSABLE = 422
+# Codes that clients look for.
+_KEPT_CODES = frozenset({"content_filter", "content_policy_violation"})
+_CODE = re.compile(r"[A-Za-z][\w.-]{0,63}")
+# How providers name a field that they refuse; Mistral names only the part that it does not know.
+_STREAM_OPTIONS = ("stream_options", "include_usage")
 
-# Groq: "Please try again in 1m26.4s", also "7.66s", "450ms", "2h3m0.5s".
-TRY_AGAIN = re.compile(r"try again in ((?:\d+(?:\.\d+)?(?:ms|h|m|s))+)")
-DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
-UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_REJECTIONS: Mapping[Blame, type[ProviderRejectedError]] = {
+    Blame.REQUEST: ProviderRejectedError,
+    Blame.UNSUITED: ProviderUnsuitedError,
+    Blame.CONTEXT: ProviderContextError,
+    Blame.MODEL: ProviderModelError,
+}
 
 
 def failure(
@@ -44,54 +52,78 @@ def failure(
     """The error for an answer with `status` that is not 200.
 
     Only a rejected request's message repeats the provider's words, because the caller has to mend something; `secrets`
-    (the API key, the texts of the prompt) are taken out of them.
+    (the API key, the texts of the request) are taken out of them.
     """
-    said = message_in(body)
-    if status in CREDENTIAL_STATUSES:
-        return ProviderAuthenticationError(f"the provider refuses the credential ({status})", status=status)
-    if status == RATE_LIMITED:
-        retry_after_s = retry_after(headers, said, now or datetime.now(UTC))
-        return ProviderRateLimitedError("the provider's rate limit is reached", retry_after_s=retry_after_s)
-    if status >= 500 or status in BUSY_STATUSES:
-        return ProviderUnavailableError(f"the provider answered {status}", status=status)
-    if status >= 400:
-        words = (
-            without(said[:MAX_SAID_CHARACTERS], secrets)[:MAX_MESSAGE_CHARACTERS] or f"the provider answered {status}"
-        )
-        return ProviderRejectedError(words, status=status)
-    return ProviderProtocolError(f"the provider answered {status}, which is no chat", status=status)
+    if status < _LOWEST_ERROR:
+        return ProviderProtocolError(f"the provider answered {status}, which is no chat", status=status)
+    return _failure(status, headers, ErrorBody.read(body), secrets, now)
 
 
-def failure_in_answer(error: object, *, secrets: Iterable[str]) -> ProviderError:
-    """The error for an answer with status 200 whose body, or first event, is an error object."""
-    code = error.get("code") if isinstance(error, dict) else None
-    kind = error.get("type") if isinstance(error, dict) else None
-    if isinstance(code, int) and 400 <= code < 600:
-        status = code
-    elif "rate_limit" in f"{kind} {code}":
-        status = RATE_LIMITED
-    elif kind == "invalid_request_error":
-        status = 400
-    else:
-        return ProviderUnavailableError("the provider answered with an error", status=200)
-    return failure(status, {}, json.dumps({"error": error}).encode(), secrets=secrets)
+def failure_in_answer(
+    error: object, headers: Mapping[str, str], *, secrets: Iterable[str], now: datetime | None = None
+) -> ProviderError:
+    """The error for an answer with status 200 whose body, or one of whose events, is or holds an error."""
+    said = ErrorBody.of(error)
+    statuses = (number for number in said.numbers if _LOWEST_ERROR <= number < 600)
+    return _failure(next(statuses, _OK), headers, said, secrets, now)
 
 
-def message_in(body: bytes) -> str:
-    """The message of an error body, in whichever of the known forms it is; empty if it has none."""
-    try:
-        found = json.loads(body)
-    except ValueError:
-        return ""
-    for key in ("error", "message", "detail"):
-        value = found.get(key) if isinstance(found, dict) else None
-        if isinstance(value, dict):
-            value = value.get("message")
-        if isinstance(value, list) and value:
-            value = value[0].get("msg") if isinstance(value[0], dict) else value[0]
-        if isinstance(value, str):
-            return value
-    return ""
+def rejection(error: ProviderRejectedError, provider: str) -> InvalidRequestError:
+    """What the caller is told of a request that `provider` rejected, when nobody else may take it."""
+    message = f"{provider} rejected the request: {error.message}"
+    if isinstance(error, ProviderContextError):
+        return ContextOverflowError(message, param="messages")
+    rejected = InvalidRequestError(message, code=error.code if error.code in _KEPT_CODES else None)
+    if error.status == _UNPROCESSABLE:
+        rejected.status = _UNPROCESSABLE
+    return rejected
+
+
+def refuses_stream_options(error: ProviderError) -> bool:
+    """Whether the provider rejects a request because of its `stream_options`."""
+    return isinstance(error, ProviderRejectedError) and any(name in error.message for name in _STREAM_OPTIONS)
+
+
+def _failure(
+    status: int, headers: Mapping[str, str], said: ErrorBody, secrets: Iterable[str], now: datetime | None
+) -> ProviderError:
+    secrets = tuple(secrets)
+    whose = blame(Refusal(status, said.codes, without(said.text, secrets), said.is_page))
+    pause_s = wait_s(headers, said, now or datetime.now(UTC), is_limit=whose is Blame.LIMIT)
+    match whose:
+        case Blame.CREDENTIAL:
+            return ProviderAuthenticationError(f"the provider refuses the credential ({status})", status=status)
+        case Blame.LIMIT:
+            return ProviderRateLimitedError(
+                "the provider's rate limit is reached", status=status, retry_after_s=pause_s
+            )
+        case Blame.SPOILED:
+            return ProviderSpoiledError(
+                "the model's answer was not what the provider can use", status=status, ask_again=True
+            )
+        case Blame.PROVIDER:
+            return ProviderUnavailableError(
+                "the provider answered with an error" if status == _OK else f"the provider answered {status}",
+                status=status,
+                retry_after_s=pause_s,
+                may_be_billed=may_be_billed(status),
+            )
+    words = _words(said, secrets) or f"the provider answered {status}"
+    return _REJECTIONS[whose](words, status=status, code=_code(said, secrets), retry_after_s=pause_s)
+
+
+def _words(said: ErrorBody, secrets: Iterable[str]) -> str:
+    """What the caller is told: the first message, and where in the request it points if it does not say so itself."""
+    message = without(said.message[: 2 * MAX_MESSAGE_CHARACTERS], secrets)
+    rest = without(said.text, secrets)
+    if any(name in rest and name not in message for name in _STREAM_OPTIONS):
+        message = f"{message} (stream_options)"
+    return message[:MAX_MESSAGE_CHARACTERS]
+
+
+def _code(said: ErrorBody, secrets: Iterable[str]) -> str | None:
+    code = said.code or ""
+    return code if _CODE.fullmatch(code) and without(code, secrets) == code else None
 
 
 def without(text: str, secrets: Iterable[str]) -> str:
@@ -108,33 +140,3 @@ def without(text: str, secrets: Iterable[str]) -> str:
     return "".join(
         "[...]" if quoted else "".join(character for character, _ in stretch) for quoted, stretch in stretches
     )
-
-
-def retry_after(headers: Mapping[str, str], message: str, now: datetime) -> float | None:
-    """Seconds to wait: from `retry-after-ms`, `retry-after` (seconds or HTTP date), or the message, in this order."""
-    milliseconds = _number(headers.get("retry-after-ms"))
-    if milliseconds is not None:
-        return milliseconds / 1000
-    value = headers.get("retry-after")
-    seconds = _number(value)
-    if seconds is not None:
-        return seconds
-    if value is not None:
-        try:
-            moment = parsedate_to_datetime(value)
-        except ValueError:
-            pass  # neither a number nor a date: the message may know more
-        else:
-            return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds())
-    found = TRY_AGAIN.search(message)
-    if found is None:
-        return None
-    return sum(float(number) * UNIT_S[unit] for number, unit in DURATION_PART.findall(found[1]))
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        number = float(text or "")
-    except ValueError:
-        return None
-    return number if math.isfinite(number) and number >= 0 else None

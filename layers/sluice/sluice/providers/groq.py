@@ -1,16 +1,14 @@
 """Groq, through its own SDK."""
 
-import math
 import time
 from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from sluice.chat import ChatRequest
 from sluice.errors import ProviderProtocolError
-from sluice.providers.base import Provider, ProviderConfig, ProviderResponse, ProviderStream, RateLimitHeaders
-from sluice.providers.exchange import AnswerStream, Call, Pace, base_url, read_whole
-from sluice.providers.failures import failure
+from sluice.providers.adapter import Adapter
+from sluice.providers.base import ProviderConfig, RateLimitHeaders
+from sluice.providers.exchange import Call, base_url, failure_of
 from sluice.providers.headers import GROQ_DIMENSIONS, rate_limits
 
 if TYPE_CHECKING:
@@ -23,7 +21,7 @@ GROQ_URL = "https://api.groq.com"
 SDK_PATH = "/openai/v1"
 
 
-class GroqProvider(Provider):
+class GroqProvider(Adapter):
     """One Groq API key. Raises ValueError if `config.base_url` is no http(s) URL."""
 
     def __init__(self, config: ProviderConfig) -> None:
@@ -33,18 +31,6 @@ class GroqProvider(Provider):
     def warm_up(self) -> None:
         """Import and build what a call needs, without calling."""
         _ = self._client
-
-    def complete(self, request: ChatRequest, model: str, timeout_s: float) -> ProviderResponse:
-        """Answer `request` with `model`, within `timeout_s` in all. Raises ProviderError."""
-        deadline_s = time.monotonic() + timeout_s
-        call = Call.of(request, model, self.config, streamed=False)
-        return read_whole(self._send(call, deadline_s), call, _limits)
-
-    def stream(self, request: ChatRequest, model: str, timeout_s: float, pause_s: float = math.inf) -> ProviderStream:
-        """Begin to answer `request`, each chunk within `pause_s`, all within `timeout_s`. Raises ProviderError."""
-        pace = Pace.begin(timeout_s, pause_s)
-        call = Call.of(request, model, self.config, streamed=True)
-        return AnswerStream(self._send(call, pace.due_s()), call, _limits, pace)
 
     def _send(self, call: Call, deadline_s: float) -> "httpx.Response":
         client = self._client
@@ -68,7 +54,7 @@ class GroqProvider(Provider):
             ).response
         except groq.APIStatusError as error:
             response = error.response
-            raise failure(response.status_code, response.headers, response.content, secrets=call.secrets) from None
+            raise failure_of(response.status_code, response.headers, response.content, call) from None
         except groq.APIConnectionError as error:
             # The SDK wraps what our transport raised.
             raise provider_error_in(error) or ProviderProtocolError("the connection to Groq failed") from None
@@ -81,6 +67,5 @@ class GroqProvider(Provider):
 
         return groq.Groq(api_key=self.config.api_key, base_url=self._base_url, max_retries=0, http_client=new_client())
 
-
-def _limits(headers: Mapping[str, str]) -> RateLimitHeaders:
-    return rate_limits(headers, GROQ_DIMENSIONS)
+    def _limits(self, headers: Mapping[str, str]) -> RateLimitHeaders:
+        return rate_limits(headers, GROQ_DIMENSIONS)

@@ -37,10 +37,10 @@ class DeadlineTransport(httpx.BaseTransport):
             request.method, target, request.headers.raw, request.read(), request.extensions["timeout"]["read"]
         )
         # Errors are read here, because an SDK would raise what befalls it on the way instead of the status.
-        parts = connections.Parts(response) if response.status == OK else [connections.read_error(response)]
-        return httpx.Response(
-            response.status, headers=response.headers, stream=_Body(parts), extensions=response.extensions
-        )
+        is_error = response.status != OK
+        parts = [connections.read_error(response)] if is_error else connections.Parts(response)
+        headers = connections.error_headers(response) if is_error else response.headers
+        return httpx.Response(response.status, headers=headers, stream=_Body(parts), extensions=response.extensions)
 
 
 def new_client() -> httpx.Client:

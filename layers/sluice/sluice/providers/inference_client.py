@@ -4,8 +4,8 @@ On its own, InferenceClient leaves out every null (also those within tools and s
 "json_schema" to text-generation-inference's own form, adds a null for each field that an answer does not have, changes
 unknown field names to lower case, and counts its time-out anew for each read. It has no setting for these, but it lets
 one choose the HTTP client (`huggingface_hub.set_client_factory`). Ours sends the prepared body in place of the one
-InferenceClient built, and hands the answer to the adapter before InferenceClient reads it. URL, headers and the mapping
-of status codes to exceptions remain InferenceClient's.
+InferenceClient built, and hands the answer to the adapter in place of InferenceClient, which also fails to read errors
+that are not of its own hub's shape. URL and headers remain InferenceClient's.
 """
 
 import time
@@ -17,12 +17,10 @@ from typing import TYPE_CHECKING
 import httpcore
 import httpx2
 from huggingface_hub import InferenceClient, set_client_factory
-from huggingface_hub.errors import HfHubHTTPError
 
 from sluice.errors import ProviderProtocolError
 from sluice.providers import connections
 from sluice.providers.exchange import Call
-from sluice.providers.failures import failure
 
 if TYPE_CHECKING:
     from sluice.providers.exchange import HttpResponse
@@ -65,9 +63,6 @@ class VerbatimClient:
         token = _current.set(exchange)
         try:
             client.chat_completion(messages=[], model=call.body["model"], stream=True)
-        except HfHubHTTPError as error:
-            response = error.response
-            raise failure(response.status_code, response.headers, response.content, secrets=call.secrets) from None
         finally:
             _current.reset(token)
         if exchange.response is None:
@@ -107,13 +102,15 @@ class _Transport(httpx2.BaseTransport):
         timeout_s = request.extensions["timeout"]["read"] or DEFAULT_TIMEOUT_S
         sent = connections.send(request.method, target, headers, content, timeout_s)
         # Errors are read here, because InferenceClient would not give up when their body does not come.
-        parts = connections.Parts(sent) if sent.status == OK else [connections.read_error(sent)]
-        response = httpx2.Response(sent.status, headers=sent.headers, stream=_Body(parts), extensions=sent.extensions)
-        if exchange is None or response.is_error:
+        is_error = sent.status != OK
+        parts = [connections.read_error(sent)] if is_error else connections.Parts(sent)
+        answered = connections.error_headers(sent) if is_error else sent.headers
+        response = httpx2.Response(sent.status, headers=answered, stream=_Body(parts), extensions=sent.extensions)
+        if exchange is None:
             return response
         exchange.response = response
         # InferenceClient closes its response when it goes; this one is for it, the real one for the adapter.
-        return httpx2.Response(sent.status)
+        return httpx2.Response(OK)
 
 
 @cache

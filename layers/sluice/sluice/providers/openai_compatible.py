@@ -1,22 +1,21 @@
 """Whatever speaks OpenAI's chat protocol, directly over httpx (docs/decisions/0002-openai-compatible-on-httpx.md)."""
 
-import math
 import time
 from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
-from sluice.chat import ChatRequest
-from sluice.providers.base import Provider, ProviderConfig, ProviderResponse, ProviderStream, RateLimitHeaders
-from sluice.providers.exchange import AnswerStream, Call, Pace, base_url, read_whole
+from sluice.providers.adapter import Adapter
+from sluice.providers.base import ProviderConfig, RateLimitHeaders
+from sluice.providers.exchange import Call, base_url
 from sluice.providers.headers import rate_limits
 
 if TYPE_CHECKING:
     import httpx
 
 
-class OpenAICompatibleProvider(Provider):
+class OpenAICompatibleProvider(Adapter):
     """One credential of a provider that answers POST {base_url}/chat/completions.
 
     Raises ValueError if `config.base_url` is missing or is no http(s) URL.
@@ -32,18 +31,6 @@ class OpenAICompatibleProvider(Provider):
     def warm_up(self) -> None:
         """Import and build what a call needs, without calling."""
         _ = self._client
-
-    def complete(self, request: ChatRequest, model: str, timeout_s: float) -> ProviderResponse:
-        """Answer `request` with `model`, within `timeout_s` in all. Raises ProviderError."""
-        deadline_s = time.monotonic() + timeout_s
-        call = Call.of(request, model, self.config, streamed=False)
-        return read_whole(self._send(call, deadline_s), call, self._limits)
-
-    def stream(self, request: ChatRequest, model: str, timeout_s: float, pause_s: float = math.inf) -> ProviderStream:
-        """Begin to answer `request`, each chunk within `pause_s`, all within `timeout_s`. Raises ProviderError."""
-        pace = Pace.begin(timeout_s, pause_s)
-        call = Call.of(request, model, self.config, streamed=True)
-        return AnswerStream(self._send(call, pace.due_s()), call, self._limits, pace)
 
     def _send(self, call: Call, deadline_s: float) -> "httpx.Response":
         client = self._client

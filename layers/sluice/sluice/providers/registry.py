@@ -5,13 +5,14 @@ from dataclasses import dataclass, replace
 from threading import Lock
 from typing import NamedTuple
 
-from sluice.catalog import ADAPTERS, FREE, Catalog, Model, Price, ProviderRow, Tier
+from sluice.catalog import ADAPTERS, FREE, Catalog, Model, Price, ProviderRow, Tier, TokenPrice
 from sluice.errors import NotFoundError
 from sluice.providers.base import Provider, ProviderConfig
 from sluice.providers.credentials import (
     BrokenCredential,
     Credential,
     CredentialModel,
+    CredentialPrice,
     Credentials,
     CredentialsError,
 )
@@ -233,6 +234,10 @@ def _deployments(known: Catalog, credential: Credential, taken: Collection[str |
         unsupported_fields=row.unsupported_fields,
         # At another URL than the catalogue's is another server, whose headers may speak of other limits.
         rate_limit_headers=row.rate_limit_headers if row.base_url in (None, base_url) else frozenset(),
+        allowed_fields=row.allowed_fields.union(credential.allowed_fields),
+        standard_service_tiers=row.standard_service_tiers,
+        completion_limit_field=credential.completion_limit_field or row.completion_limit_field,
+        completion_limit_fields=_limit_fields(credential, models),
     )
     row = replace(row, base_url=base_url, timeout_s=credential.timeout_s or row.timeout_s)
     return [
@@ -249,6 +254,27 @@ def _deployments(known: Catalog, credential: Credential, taken: Collection[str |
         )
         for name, entry in said.items()
     ]
+
+
+def _limit_fields(credential: Credential, known: Mapping[str, Model]) -> frozenset[tuple[str, str]]:
+    """Which models call the most completion tokens otherwise than their provider; the credential's word counts more."""
+    found = {
+        name: model.completion_limit_field
+        for name, model in known.items()
+        if model.completion_limit_field is not None and credential.completion_limit_field is None
+    }
+    for name, entry in (credential.models or {}).items():
+        if entry.completion_limit_field is not None:
+            found[name] = entry.completion_limit_field
+    return frozenset(found.items())
+
+
+def _price(price: CredentialPrice) -> Price:
+    tiers = {
+        name: TokenPrice(tier.prompt_usd, tier.completion_usd, tier.cached_prompt_usd)
+        for name, tier in price.service_tiers.items()
+    }
+    return Price(price.prompt_usd, price.completion_usd, price.cached_prompt_usd, tiers)
 
 
 def _model(name: str, row: ProviderRow, known: Model | None, entry: CredentialModel) -> Model:
@@ -273,12 +299,14 @@ def _model(name: str, row: ProviderRow, known: Model | None, entry: CredentialMo
         tier=entry.tier or known.tier,
         context_window=window,
         max_completion_tokens=completion,
-        price=known.price if entry.price is None else Price(entry.price.prompt_usd, entry.price.completion_usd),
+        price=known.price if entry.price is None else _price(entry.price),
         limits={limit: capacity for limit, capacity in limits.items() if capacity is not None},
         aliases=known.aliases if entry.aliases is None else entry.aliases,
         fallbacks=known.fallbacks if entry.fallbacks is None else entry.fallbacks,
         serves=known.serves if entry.serves is None else entry.serves,
         text_only=known.text_only if entry.text_only is None else entry.text_only,
+        tokenizer=known.tokenizer if entry.tokenizer is None else entry.tokenizer,
+        image_tokens=known.image_tokens if entry.image_tokens is None else entry.image_tokens,
     )
 
 

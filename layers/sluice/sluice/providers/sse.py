@@ -1,30 +1,48 @@
 """Server-sent events, as the HTML standard defines them (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
 
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 MAX_LINE_BYTES = 16 * 1024 * 1024
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
+_ERROR = b"error"
 
-def event_data(parts: Iterable[bytes]) -> Iterator[str]:
-    """Yield the data of each event, its lines joined by newlines; `parts` may be cut anywhere, also within a character.
 
-    One thing is read more generously than the standard has it: what stands unfinished at the end is an event too, since
-    some servers leave out the last blank line. Raises ValueError if a line is not UTF-8 or has no end.
+class Event(NamedTuple):
+    """One event: its type, empty if it is a plain message, and its data, the lines joined by newlines."""
+
+    name: str
+    data: str
+
+
+def events(parts: Iterable[bytes]) -> Iterator[Event]:
+    """Yield the events; `parts` may be cut anywhere, also within a character.
+
+    Three things are read more generously than the standard has them: what stands unfinished at the end is an event too,
+    since some servers leave out the last blank line; an event of the type "error" needs no data; and bytes that are no
+    UTF-8 are replaced. Raises ValueError if a line has no end.
     """
-    data: list[str] = []
+    name = b""
+    data: list[bytes] = []
     for line in _lines(parts):
         if not line:
-            if data:
-                yield "\n".join(data)
-                data = []
+            if data or name == _ERROR:
+                yield _event(name, data)
+            name, data = b"", []
             continue
         field, _, value = line.partition(b":")
-        # Comments have an empty field name; event names, ids and retry times mean nothing in a chat.
+        # Comments have an empty field name; ids and retry times mean nothing in a chat.
         if field == b"data":
-            data.append(value.removeprefix(b" ").decode())
-    if data:
-        yield "\n".join(data)
+            data.append(value.removeprefix(b" "))
+        elif field == b"event":
+            name = value.strip()
+    if data or name == _ERROR:
+        yield _event(name, data)
+
+
+def _event(name: bytes, data: list[bytes]) -> Event:
+    return Event(name.decode("utf-8", "replace"), b"\n".join(data).decode("utf-8", "replace"))
 
 
 def _lines(parts: Iterable[bytes]) -> Iterator[bytes]:

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from functools import cache
 
 from sluice.chat import ChatRequest, Usage
-from sluice.errors import ProviderError, ProviderRateLimitedError, ProviderRejectedError
+from sluice.errors import ProviderError, ProviderRateLimitedError, ProviderRejectedError, ProviderSpoiledError
 from sluice.providers.base import ProviderHealth, RateLimitHeaders
 from sluice.providers.registry import Deployment, DeploymentLimit
-from sluice.quota.estimate import TokenEstimate, TokenHabits, estimate, prompt_weight
+from sluice.quota.estimate import TokenEstimate, TokenHabits, estimate, prompt_characters
 from sluice.quota.item import Reservation
 from sluice.quota.ledger import Ledger
-from sluice.quota.limits import DEPLOYMENT_WINDOWS, Limit, free_share
+from sluice.quota.limits import DEPLOYMENT_WINDOWS, Limit, free_share, standing
+from sluice.quota.request_size import ModelBounds, RequestSize
 from sluice.telemetry import best_effort
 
 # What a 429 without a retry-after stands for.
@@ -55,7 +56,22 @@ class DeploymentQuota:
         """How many tokens `request` may cost there."""
         seen = self._ledger.seen(scope_of(deployment))
         habits = TokenHabits.from_notes(seen.notes if seen else {})
-        return estimate(request, habits, deployment.model.max_completion_tokens)
+        return estimate(RequestSize.of(request), habits, self.bounds(deployment))
+
+    def bounds(self, deployment: Deployment) -> ModelBounds:
+        """What its model can take and say, and what its limits of tokens leave, as this process last saw."""
+        model = deployment.model
+        seen = self._ledger.seen(scope_of(deployment))
+        limits = [limit for limit in limits_of(deployment) if limit.name.startswith("tokens")]
+        stands = [standing(limit, seen.state if seen else None, self._ledger.now_ms()) for limit in limits]
+        return ModelBounds(
+            context_window=model.context_window,
+            max_completion_tokens=model.max_completion_tokens,
+            tokenizer=model.tokenizer,
+            image_tokens=model.image_tokens,
+            limit_tokens=min((each.capacity for each in stands), default=None),
+            room_tokens=min((each.remaining for each in stands), default=None),
+        )
 
     def reserve(self, deployment: Deployment, request: ChatRequest, tokens: TokenEstimate) -> Reservation:
         """Take what `request` may cost. Raises QuotaDeniedError, LedgerUnavailableError."""
@@ -64,7 +80,7 @@ class DeploymentQuota:
             "requests_per_day": 1,
             "tokens_per_minute": tokens.total_tokens,
             "tokens_per_day": tokens.total_tokens,
-            "characters_per_month": prompt_weight(request)
+            "characters_per_month": prompt_characters(request)
             + _CHARACTERS_PER_COMPLETION_TOKEN * tokens.completion_tokens,
         }
         return self._ledger.reserve(scope_of(deployment), limits_of(deployment), costs, hold=True)
@@ -91,11 +107,12 @@ class DeploymentQuota:
         `error` is what a stream broke off with.
         """
         notes = self._notes(answered.reservation)
-        habits = TokenHabits.from_notes(notes).after(request, usage)
+        size, bounds = RequestSize.of(request), self.bounds(answered.deployment)
+        habits = TokenHabits.from_notes(notes).after(size, usage, bounds)
         actual = {
             "tokens_per_minute": usage.total_tokens,
             "tokens_per_day": usage.total_tokens,
-            "characters_per_month": prompt_weight(request) + characters,
+            "characters_per_month": prompt_characters(request) + characters,
         }
         health = health_from(notes)
         health = health.after_success(answered.response_time_ms) if error is None else health.after_failure()
@@ -107,10 +124,10 @@ class DeploymentQuota:
     def settle_failure(self, deployment: Deployment, reservation: Reservation, error: ProviderError) -> None:
         """Give back what a failed call had reserved, unless the provider may have counted it all the same."""
         notes: dict[str, float] = {}
-        if not isinstance(error, ProviderRateLimitedError | ProviderRejectedError):
+        if not isinstance(error, ProviderRateLimitedError | ProviderRejectedError | ProviderSpoiledError):
             notes = _notes_of(health_from(self._notes(reservation)).after_failure())
         with best_effort("giving back a reservation"):
-            self._ledger.settle(reservation, {} if error.was_counted else dict.fromkeys(reservation.taken, 0), notes)
+            self._ledger.settle(reservation, {} if error.may_be_billed else dict.fromkeys(reservation.taken, 0), notes)
         if isinstance(error, ProviderRateLimitedError):
             with best_effort("blocking a deployment"):
                 self._ledger.block(reservation.scope, self._ledger.now_ms() + block_ms(error))

@@ -6,12 +6,10 @@ from dataclasses import dataclass, field
 from sluice.catalog import Tier
 from sluice.chat import AUTO, ChatRequest
 from sluice.errors import ContextOverflowError, InvalidRequestError, NoProviderError, PermissionDeniedError
+from sluice.providers.allowed_fields import refused_field
 from sluice.providers.registry import Deployment, Registry, Resolved
-from sluice.quota.estimate import prompt_weight
+from sluice.quota.estimate import least_tokens
 from sluice.routing.intent import Complexity, classify
-
-# A prompt is refused for its length only when it is surely too long; closer calls are the provider's.
-_MOST_CHARACTERS_PER_TOKEN = 5
 
 # Parts of a message that are words. Others are images, sounds and files.
 _WRITTEN = frozenset({"text", "refusal"})
@@ -148,6 +146,11 @@ def _supporting(
     if not any(kept):
         name = min(given & groups[0][0].provider.unsupported_fields)
         raise InvalidRequestError(f"{name} is not supported by the model's provider.", param=name)
+    refused = {each.id: refused_field(request, each.config, each.model.price) for group in kept for each in group}
+    if all(refused.values()):
+        first = next(field for field in refused.values() if field is not None)
+        raise InvalidRequestError(f"{first.param}: {first.reason}.", param=first.param)
+    kept = [tuple(each for each in group if refused[each.id] is None) for group in kept]
     if takes_images:
         kept = [tuple(each for each in group if not each.model.text_only) for group in kept]
         if not any(kept):
@@ -162,8 +165,11 @@ def has_images(request: ChatRequest) -> bool:
 
 
 def _fitting(request: ChatRequest, groups: list[tuple[Deployment, ...]]) -> tuple[tuple[Deployment, ...], ...]:
-    """Leave out who surely cannot take the request, and say why when that is everybody."""
-    prompt_tokens = prompt_weight(request) // _MOST_CHARACTERS_PER_TOKEN
+    """Leave out who surely cannot take the request, and say why when that is everybody.
+
+    A prompt is refused for its length only when it is surely too long; closer calls are the provider's.
+    """
+    prompt_tokens = least_tokens(request)
     wanted = request.completion_limit or 0
     deployments = [deployment for group in groups for deployment in group]
     largest_completion = max(deployment.model.max_completion_tokens for deployment in deployments)

@@ -19,13 +19,17 @@ from sluice.errors import (
     NoProviderError,
     NotFoundError,
     ProviderAuthenticationError,
+    ProviderContextError,
     ProviderError,
+    ProviderModelError,
     ProviderRateLimitedError,
     ProviderRejectedError,
+    ProviderUnsuitedError,
     QuotaExceededError,
     SluiceError,
 )
 from sluice.providers.base import ProviderConfig
+from sluice.providers.failures import rejection
 from sluice.providers.registry import Deployment
 from sluice.quota.estimate import TokenEstimate
 from sluice.quota.item import Reservation
@@ -44,12 +48,11 @@ _MAX_RETRIES = 3
 _SHORTEST_CALL_S = 0.25
 # How long a process leaves a credential alone that its provider refused, or for a model that it does not serve.
 _REFUSED_S = 600.0
-_FORBIDDEN = 403
-_NOT_FOUND = 404
 # A reservation is late when its second has passed before the request is sent, one in a hundred or so.
 _MAX_LATE_RESERVATIONS = 5
 
 _NOT_SERVED = "model not served"
+_UNSUITED = "cannot take this request"
 _TIMEOUT = "Timeout"
 
 # From the operating system: functions restored from one snapshot would all draw the same numbers from a seeded one.
@@ -73,11 +76,31 @@ class Search:
     _reasons: dict[str, str] = field(default_factory=dict)
     _denials: dict[str, Denial] = field(default_factory=dict)
     _uncounted: LedgerUnavailableError | None = None
+    _rejection: SluiceError | None = None
+    _waits_s: dict[str, float] = field(default_factory=dict)
+    _asked_again: set[str] = field(default_factory=set)
+    _too_small_window: int = 0
+
+    @property
+    def asked_wait_s(self) -> float:
+        """The shortest wait that a provider which failed in passing asked for in this round."""
+        return min(self._waits_s.values(), default=0.0)
 
     def begin_round(self) -> None:
         """Begin to go through all deployments: what was out of quota may have some again."""
         self.may_recover = False
         self._denials = {}
+        self._waits_s = {}
+
+    def may_ask_again(self, deployment: Deployment) -> bool:
+        """Whether a deployment may be asked once more at once: the first time only."""
+        is_first = deployment.id not in self._asked_again
+        self._asked_again.add(deployment.id)
+        return is_first
+
+    def is_too_small(self, deployment: Deployment) -> bool:
+        """Whether the prompt was too long for a context window at least as large as the deployment's."""
+        return deployment.model.context_window <= self._too_small_window
 
     def skip(self, deployment: Deployment, reason: str) -> None:
         """Note why a deployment is not tried."""
@@ -95,17 +118,25 @@ class Search:
 
     def fail(self, deployment: Deployment, error: ProviderError) -> None:
         """Note a provider's failure. Raises InvalidRequestError if the fault is the request's own."""
-        if isinstance(error, ProviderRejectedError) and error.status in {_FORBIDDEN, _NOT_FOUND}:
+        if isinstance(error, ProviderModelError):
             # Its owner's plan does not have the model, or the provider has it no longer: others may.
             self._reasons[deployment.id] = _NOT_SERVED
             return
+        if isinstance(error, ProviderUnsuitedError):
+            self._reasons[deployment.id] = _UNSUITED
+            self._rejection = self._rejection or rejection(error, deployment.provider.name)
+            if isinstance(error, ProviderContextError):
+                self._too_small_window = max(self._too_small_window, deployment.model.context_window)
+            return
         if isinstance(error, ProviderRejectedError):
-            raise InvalidRequestError(f"{deployment.provider.name} rejected the request: {error.message}") from error
+            raise rejection(error, deployment.provider.name) from error
         self._reasons[deployment.id] = type(error).__name__.removeprefix("Provider").removesuffix("Error")
         if isinstance(error, ProviderRateLimitedError):
             self._denials[deployment.id] = Denial("blocked_by_provider", block_ms(error))
         elif not isinstance(error, ProviderAuthenticationError):
             self.may_recover = True
+            if error.retry_after_s is not None:
+                self._waits_s[deployment.id] = error.retry_after_s
 
     def verdict(self) -> SluiceError:
         """The error that says why nobody answered."""
@@ -116,6 +147,8 @@ class Search:
             return NotFoundError(
                 f"No provider serves the model to its credential: {names}.", param="model", code="model_not_found"
             )
+        if self._rejection is not None and set(self._reasons.values()) <= {_UNSUITED, _NOT_SERVED}:
+            return self._rejection
         if self._uncounted is not None and not self.attempts:
             return self._uncounted
         tried = [f"{name} ({reason})" for name, reason in self._reasons.items()]
@@ -124,7 +157,7 @@ class Search:
         return NoProviderError(
             f"No provider could answer. Tried: {', '.join(tried) or 'none is configured'}.",
             tried=tried,
-            retry_after_s=_shortest_wait_s(self._denials.values()),
+            retry_after_s=_shortest_wait_s(self._denials.values(), self._waits_s.values()),
         )
 
 
@@ -152,6 +185,7 @@ class Attempt:
         """Reserve what the request may cost. Raises QuotaDeniedError, LedgerUnavailableError."""
         self.deployment = deployment
         self.may_have_cost = False
+        self.is_repeated = False
         self.state = _State.OPEN
         self._router = router
         self._search = search
@@ -172,10 +206,12 @@ class Attempt:
         self.state = _State.FAILED
         quota, deployment = self._router.quota, self.deployment
         if isinstance(error, ProviderError):
-            self.may_have_cost = error.was_counted
+            self.may_have_cost = error.may_be_billed
             quota.settle_failure(deployment, self._reservation, error)
             self._router.report(deployment, error)
-            self._search.fail(deployment, error)
+            self.is_repeated = error.ask_again and self._search.may_ask_again(deployment)
+            if not self.is_repeated:
+                self._search.fail(deployment, error)
             return True
         if isinstance(error, _LateError):
             self.state = _State.LATE
@@ -236,7 +272,7 @@ class Router:
             for group in search.groups:
                 for deployment in self._ranked(group):
                     yield from self._attempts_at(deployment, search)
-            pause_s = _jitter.uniform(0, 2**retry)
+            pause_s = max(_jitter.uniform(0, 2**retry), search.asked_wait_s)
             if not search.may_recover or search.deadline.remaining_s < pause_s + _SHORTEST_CALL_S:
                 return
             time.sleep(pause_s)
@@ -250,11 +286,11 @@ class Router:
         if isinstance(error, ProviderAuthenticationError):
             self._refused_until_s[deployment.config] = time.monotonic() + _REFUSED_S
             emit_metric("CredentialRefused", credential=deployment.alias)
-        elif error.status == _NOT_FOUND:
+        elif isinstance(error, ProviderModelError):
             self._refused_until_s[deployment.config, deployment.model.id] = time.monotonic() + _REFUSED_S
 
     def _attempts_at(self, deployment: Deployment, search: Search) -> Iterator[Attempt]:
-        """One attempt, and another on a new reservation for as long as they are late."""
+        """One attempt, and others on new reservations if it is late, or if its provider may answer when asked again."""
         if reason := self._reason_to_skip(deployment, search):
             search.skip(deployment, reason)
             return
@@ -264,7 +300,7 @@ class Router:
             for _ in range(_MAX_LATE_RESERVATIONS):
                 attempt = Attempt(self, search, deployment, tokens)
                 yield attempt
-                if attempt.state is not _State.LATE:
+                if attempt.state is not _State.LATE and not attempt.is_repeated:
                     return
         except QuotaDeniedError as refused:
             search.deny(deployment, refused.denial)
@@ -283,6 +319,8 @@ class Router:
             return "circuit open"
         if search.deadline.remaining_s < _SHORTEST_CALL_S:
             return "no time left"
+        if search.is_too_small(deployment):
+            return _UNSUITED
         return None
 
     def _is_refused(self, what: ProviderConfig | tuple[ProviderConfig, str]) -> bool:
@@ -305,9 +343,10 @@ class Router:
         return score(self._weights, health.score, free, health.response_time_ms)
 
 
-def _shortest_wait_s(denials: Iterable[Denial]) -> int | None:
-    waits_ms = [denial.retry_after_ms for denial in denials if denial.retry_after_ms is not None]
-    return math.ceil(min(waits_ms) / 1000) if waits_ms else None
+def _shortest_wait_s(denials: Iterable[Denial], asked_s: Iterable[float] = ()) -> int | None:
+    waits_s = [denial.retry_after_ms / 1000 for denial in denials if denial.retry_after_ms is not None]
+    waits_s += asked_s
+    return math.ceil(min(waits_s)) if waits_s else None
 
 
 def _out_of_quota(denials: Sequence[Denial]) -> SluiceError:

@@ -222,7 +222,7 @@ class _Run:
 
     def _chat(self, rendered: Rendered) -> ChatRequest:
         request, sampling = self.request, self.task.file.sampling
-        metadata = {"task": self.task.name, "user": request.user}
+        metadata = {"sluice_task": self.task.name, "sluice_user": request.user}
         fields: JsonObject = {
             "model": request.model,
             "messages": [

@@ -57,7 +57,7 @@ class LlmRequest(BaseModel, ABC):
         given = {
             "max_tokens": self.max_tokens,
             "temperature": self.temperature,
-            "metadata": Metadata(user=self.user_id, conversation_id=self.conversation_id),
+            "metadata": Metadata(sluice_user=self.user_id, sluice_conversation_id=self.conversation_id),
         }
         fields = {name: value for name, value in given.items() if value is not None}
         return ChatRequest.model_validate({"model": self.model, "messages": [*system, *self.said], **fields})
