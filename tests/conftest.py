@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
@@ -15,6 +15,7 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped] 
 from sluice.storage import client as storage
 from sluice.storage.client import DynamoDB
 from sluice.storage.item_types import TypedItem
+from tests import recorded_calls
 from tests.examples import examples
 from tests.moto_server import Moto
 from tools import template
@@ -31,6 +32,9 @@ hypothesis.settings.load_profile("sluice")
 ADMIN_SECRET = "0123456789abcdefghijABCDEFGHIJ0123456789"
 
 
+recorded_calls.install()
+
+
 class OneStackScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
     """Spreads tests over workers by file, but all end-to-end tests to one: they share a deployed stack."""
 
@@ -41,6 +45,27 @@ class OneStackScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist ha
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> OneStackScheduling:
     """Replace what --dist chooses."""
     return OneStackScheduling(config, log)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add an option for runs of all tests."""
+    text = "fail also for what roles allow and no test uses, which takes all integration tests"
+    parser.addoption("--check-roles", action="store_true", help=text)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Take what a worker has recorded."""
+    recorded_calls.take(getattr(node, "workeroutput", {}).get("calls", []))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Compare what functions called with what their roles allow, where all of it is known."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["calls"] = recorded_calls.exchanged()
+    else:
+        recorded_calls.report(session, is_whole=session.config.getoption("--check-roles"))
 
 
 @pytest.fixture(scope="session")
