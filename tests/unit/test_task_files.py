@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sluice.catalog import SHARED
-from sluice.tasks.delimiting import boundary
+from sluice.tasks.spotlighting import boundary
 from sluice.tasks.task import Task, read_task
 from tests.task_inputs import inputs_of
 

@@ -11,9 +11,9 @@ from pydantic import TypeAdapter
 
 from sluice.api.compat.genai.validation import PromptReport, fill
 from sluice.errors import InvalidRequestError
-from sluice.tasks.delimiting import boundary, delimited, without_tags
 from sluice.tasks.fields import Bare, InputField, check_inputs
 from sluice.tasks.grammar import TemplateError
+from sluice.tasks.spotlighting import boundary, spotlighted, without_tags
 from sluice.tasks.template import MOST_PROMPT_CHARACTERS, compile_template
 from tests.task_inputs import inputs_of, texts
 
@@ -299,13 +299,13 @@ def test_a_template_with_other_texts_differs_only_inside_the_tags(one: str, othe
 
 @given(texts(0, 300))
 def test_nothing_inside_the_tags_looks_like_a_tag(text: str) -> None:
-    inside = delimited(text or "x", MARK).removeprefix(f"<data-{MARK}>").removesuffix(f"</data-{MARK}>")
+    inside = spotlighted(text or "x", MARK).removeprefix(f"<data-{MARK}>").removesuffix(f"</data-{MARK}>")
     assert not re.search(r"<\s*/?\s*data\s*-", inside, re.IGNORECASE)
 
 
 @given(st.text(alphabet="ab <>/\n", max_size=50).filter(bool))
 def test_harmless_texts_are_not_changed(text: str) -> None:
-    assert without_tags(delimited(text, MARK)).strip("\n") == text.strip("\n")
+    assert without_tags(spotlighted(text, MARK)).strip("\n") == text.strip("\n")
 
 
 def test_the_boundary_is_stable_for_equal_inputs_and_differs_with_them() -> None:
@@ -316,7 +316,7 @@ def test_the_boundary_is_stable_for_equal_inputs_and_differs_with_them() -> None
 def test_a_caller_s_text_does_not_become_the_author_s_by_a_filter() -> None:
     assert "data-" in rendered("{{ tags | join }}", tags=["1"])
     assert "data-" in rendered("{{ text | trim }}", text="low")
-    assert delimited(Bare("low"), MARK) == "low"
+    assert spotlighted(Bare("low"), MARK) == "low"
 
 
 def test_a_prompt_has_a_bound() -> None:

@@ -16,9 +16,9 @@ from sluice.gateway.provenance import RequestLimit
 from sluice.gateway.request import AdmittedRequest, Incoming, guard_modes
 from sluice.gateway.shared_answers import SharedAnswers
 from sluice.guards.answer import judge_answer
-from sluice.guards.json_answer import check_schema
 from sluice.guards.prompt import check_prompt, raise_if_blocked
 from sluice.guards.rules import Finding
+from sluice.guards.structured_output import check_schema
 from sluice.providers.registry import Registry
 from sluice.quota.item import Reservation
 from sluice.quota.ledger import Ledger, QuotaDeniedError

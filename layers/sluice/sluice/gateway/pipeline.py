@@ -26,8 +26,8 @@ from sluice.gateway.request import AdmittedRequest, Incoming, RequestContext, us
 from sluice.gateway.settlement import Outcome, Result, Settlement
 from sluice.gateway.stream import GuardedStream, OpenedStream
 from sluice.guards.answer import judge_answer
-from sluice.guards.json_answer import InvalidJsonAnswerError
 from sluice.guards.rules import Finding
+from sluice.guards.structured_output import InvalidJsonAnswerError
 from sluice.providers.base import Provider, ProviderResponse
 from sluice.providers.registry import Deployment, Registry
 from sluice.routing.deadline import Deadline

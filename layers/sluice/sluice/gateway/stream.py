@@ -18,7 +18,7 @@ from sluice.gateway.budget import BudgetReservation
 from sluice.gateway.request import AdmittedRequest
 from sluice.gateway.settlement import Outcome, Result, Settlement
 from sluice.guards.chunks import ChunkGuard
-from sluice.guards.json_answer import InvalidJsonAnswerError, enforce_json
+from sluice.guards.structured_output import InvalidJsonAnswerError, enforce_json
 from sluice.providers.base import Provider, RateLimitHeaders
 from sluice.routing.deployment_quota import Answered
 

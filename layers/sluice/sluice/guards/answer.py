@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from sluice.chat import JsonObject, ResponseFormat
 from sluice.errors import InvalidAnswerError
 from sluice.guards.chunks import TEXTS
-from sluice.guards.json_answer import InvalidJsonAnswerError, enforce_json
 from sluice.guards.output import check_answer
 from sluice.guards.prompt import raise_if_blocked
 from sluice.guards.rules import Finding, Mode
+from sluice.guards.structured_output import InvalidJsonAnswerError, enforce_json
 
 
 def judge_answer(

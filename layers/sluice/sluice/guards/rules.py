@@ -17,9 +17,9 @@ from typing import Any
 import re2
 
 from sluice.errors import InvalidRequestError
-from sluice.guards.disguises import DISGUISES
+from sluice.guards.decoders import DECODERS
+from sluice.guards.normalization import encode, fold, words
 from sluice.guards.validators import VALIDATORS
-from sluice.guards.views import encode, fold, words
 
 DIRECTORY = Path(__file__).parent.parent / "shared" / "guards"
 
@@ -201,9 +201,9 @@ class Scanner:
     def __init__(self, direction: Direction) -> None:
         self.rules = tuple(rule for rule in rules() if direction in rule.applies)
         self._signals = [(rule, signal) for rule in self.rules for signal in rule.signals]
-        # Disguises have negative numbers; they run along with the rules, so that a plain text is read once.
-        disguises = [(-index, disguise.pattern) for index, disguise in enumerate(DISGUISES, start=1)]
-        self._text = TextMatcher([*self._patterns(View.TEXT), *(disguises if direction is Direction.PROMPT else [])])
+        # Decoders have negative numbers; they run along with the rules, so that a plain text is read once.
+        decoders = [(-index, decoder.pattern) for index, decoder in enumerate(DECODERS, start=1)]
+        self._text = TextMatcher([*self._patterns(View.TEXT), *(decoders if direction is Direction.PROMPT else [])])
         self._words = WordMatcher(self._patterns(View.WORDS))
         self._located: dict[str, Any] = {}
 
@@ -214,7 +214,7 @@ class Scanner:
                     yield number, pattern
 
     def text_signals(self, text: str, *, is_open: bool = False) -> set[int]:
-        """Numbers of the signals (and disguises) that the text as written shows.
+        """Numbers of the signals (and decoders) that the text as written shows.
 
         If more text may follow (`is_open`), what a validator has to judge is not judged yet where it touches the end.
         """
@@ -226,11 +226,11 @@ class Scanner:
         """Numbers of the signals that the words of a text show."""
         return self._words.occurring(words(text))
 
-    def hidden_signals(self, text: str, disguises: set[int]) -> set[int]:
-        """Numbers of the signals that show once the disguises are taken off."""
+    def hidden_signals(self, text: str, decoders: set[int]) -> set[int]:
+        """Numbers of the signals that show in what the decoders read."""
         numbers: set[int] = set()
-        for number in disguises:
-            for hidden in filter(None, DISGUISES[-number - 1].hidden(text)):
+        for number in decoders:
+            for hidden in filter(None, DECODERS[-number - 1].hidden(text)):
                 numbers |= self._text.occurring(encode(hidden)) | self.word_signals(hidden)
         return {number for number in numbers if number >= 0 and self._signals[number][0].validator is None}
 

@@ -25,7 +25,7 @@ from sluice.guards.rules import Mode
 from sluice.routing.intent import Complexity
 from sluice.tasks.answer import TaskResult as ResultBody
 from sluice.tasks.code import TaskCode, TaskStores, code_of, output_schema
-from sluice.tasks.delimiting import without_tags
+from sluice.tasks.spotlighting import without_tags
 from sluice.tasks.fields import Inputs, canonical
 from sluice.tasks.library import Library
 from sluice.tasks.quality import assess

@@ -12,9 +12,9 @@ from pydantic import Field, JsonValue, ValidationError, model_validator
 
 from sluice.chat import JsonObject, ResponseFormat
 from sluice.errors import InvalidRequestError
-from sluice.guards.json_answer import check_schema
+from sluice.guards.structured_output import check_schema
 from sluice.routing.intent import Complexity
-from sluice.tasks import delimiting
+from sluice.tasks import spotlighting
 from sluice.tasks.complexity import USUAL, Thresholds
 from sluice.tasks.fields import (
     EnumField,
@@ -164,13 +164,13 @@ class Task:
 
     def render(self, inputs: Inputs) -> Rendered:
         """The prompt for checked inputs. InvalidRequestError if it becomes too long."""
-        boundary = delimiting.boundary(self.name, inputs)
+        boundary = spotlighting.boundary(self.name, inputs)
         user = self._user(inputs, boundary)
-        system = [self._system(inputs, boundary), delimiting.note(boundary)]
+        system = [self._system(inputs, boundary), spotlighting.note(boundary)]
         if self.file.output.json_schema is not None:
             schema = json.dumps(self.schema, ensure_ascii=False, separators=(",", ":"))
             system.append(f"Answer with one JSON object and nothing else. It has to match this JSON Schema:\n{schema}")
-        characters = len(delimiting.without_tags(user))
+        characters = len(spotlighting.without_tags(user))
         return Rendered("\n\n".join(system), user, self.file.complexity.judge(inputs, characters))
 
     @cached_property

@@ -10,9 +10,9 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import JsonValue
 
 from sluice.errors import InvalidRequestError
-from sluice.tasks.delimiting import delimited
 from sluice.tasks.fields import Bare, InputField, Inputs
 from sluice.tasks.grammar import TemplateError, check_grammar, check_size, check_tokens
+from sluice.tasks.spotlighting import spotlighted
 
 MOST_PROMPT_CHARACTERS = 250_000
 
@@ -82,7 +82,7 @@ def _environment() -> _Environment:
 @pass_context
 def _finalized(context: Context, value: JsonValue) -> str:
     # Also of a template's own constants: what is not known to be the author's counts as the caller's.
-    return delimited(value, cast("str", context.resolve(_BOUNDARY)))
+    return spotlighted(value, cast("str", context.resolve(_BOUNDARY)))
 
 
 def _join(values: list[JsonValue], separator: str = "") -> str:

@@ -11,7 +11,7 @@ from sluice.chat import Message
 from sluice.errors import InvalidRequestError
 from sluice.guards.prompt import check_prompt
 from sluice.guards.rules import Mode
-from sluice.tasks import delimiting
+from sluice.tasks import spotlighting
 from sluice.tasks.fields import InputField, check_inputs, check_nesting
 from sluice.tasks.task import Task
 
@@ -104,8 +104,8 @@ def fill(template: str, variables: Mapping[str, JsonValue], report: PromptReport
         fields = _FIELDS.validate_python({name: _field_for(value) for name, value in variables.items()})
         check_nesting(fields)
         inputs = check_inputs(fields, variables)
-        boundary = delimiting.boundary("prompt", inputs)
-        return delimiting.without_tags(compile_template(template, fields)(inputs, boundary))
+        boundary = spotlighting.boundary("prompt", inputs)
+        return spotlighting.without_tags(compile_template(template, fields)(inputs, boundary))
     except TemplateError as error:
         report.error(f"prompt: {error}.")
     except InvalidRequestError as error:

@@ -11,7 +11,7 @@ from sluice.errors import GuardBlockedError
 from sluice.guards.prompt import check_prompt, raise_if_blocked
 from sluice.guards.rules import Mode
 
-PROMPTS = Path(__file__).parents[1] / "data" / "guards" / "prompts.jsonl"
+PROMPTS = Path(__file__).parents[2] / "data" / "guards" / "prompts.jsonl"
 ATTACK_RULES = {"prompt-injection", "prompt-leak", "jailbreak"}
 GROQ_KEY = "gsk_" + "9fK2mQx7Tb4ZpLs8Vn3Rj6Wd1Hy5Gc0AeUiOp2QwErT5"
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from sluice.chat import ResponseFormat
 from sluice.errors import InvalidRequestError
-from sluice.guards.json_answer import InvalidJsonAnswerError, check_schema, enforce_json
+from sluice.guards.structured_output import InvalidJsonAnswerError, check_schema, enforce_json
 
 OBJECT = ResponseFormat(type="json_object")
 PERSON = {

@@ -1,6 +1,6 @@
 """Texts within a text: what is spelt in leetspeak, look-alike or spaced letters, or is encoded, is also read in clear.
 
-Each disguise has a cheap pattern that runs along with the rules' own; only where it occurs is anything decoded, and
+Each decoder has a cheap pattern that runs along with the rules' own; only where it occurs is anything decoded, and
 only so much.
 """
 
@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 import re2
 
-from sluice.guards.views import encode, fold
+from sluice.guards.normalization import encode, fold
 
 MOST_CHARACTERS = 16_384
 """How much of a text is searched for hidden ones."""
@@ -34,7 +34,7 @@ _MORSE = dict(zip(_MORSE_LETTERS.split(), "abcdefghijklmnopqrstuvwxyz", strict=T
 
 
 @dataclass(frozen=True, slots=True)
-class Disguise:
+class Decoder:
     """A way to hide a text. `read` gives in clear what `pattern` matched, or the whole text if `whole`."""
 
     name: str
@@ -117,22 +117,22 @@ def _joined(text: str) -> str:
 
 _SPACED = r"\b[A-Za-z](?:[ .*_-]{1,2}[A-Za-z]\b){4,}"
 
-DISGUISES = (
-    Disguise("leet", r"[A-Za-z][013457@$]{1,2}[A-Za-z]{1,12}[013457@$]", _from_leet, whole=True),
-    Disguise(
+DECODERS = (
+    Decoder("leet", r"[A-Za-z][013457@$]{1,2}[A-Za-z]{1,12}[013457@$]", _from_leet, whole=True),
+    Decoder(
         "look-alikes",
         r"[A-Za-z][\x{0370}-\x{03ff}\x{0400}-\x{052f}]|[\x{0370}-\x{03ff}\x{0400}-\x{052f}][A-Za-z]",
         _from_look_alikes,
         whole=True,
     ),
-    Disguise("spaced", _SPACED, _joined, whole=True),
-    Disguise("reversed", r"(?i)snoitcurtsni|suoiverp|tpmorp metsys|erongi|sedulerp", _from_reversed, whole=True),
-    Disguise("rot13", r"(?i)vafgehpgvba|cerivbhf|flfgrz cebzcg|vtaber|erfgevpgvbaf", _from_rot13, whole=True),
-    Disguise("base64", r"[A-Za-z0-9+/_-]{24,}={0,2}", _from_base64),
-    Disguise("base32", r"\b[A-Z2-7]{32,}={0,6}", _from_base32),
-    Disguise("hex", r"(?:(?:0x|\\x)?[0-9a-fA-F]{2}[ ,]?){16,}", _from_hex),
-    Disguise("escapes", r"(?:\\u[0-9a-fA-F]{4}){4,}", _from_escapes),
-    Disguise("binary", r"(?:[01]{8}\s?){6,}", _from_binary),
-    Disguise("morse", r"(?:[.-]{1,5}[ /\n]{1,3}){12,}", _from_morse),
-    Disguise("percent", r"(?:%[0-9a-fA-F]{2}[^%\s]{0,16}){3,}", unquote, whole=True),
+    Decoder("spaced", _SPACED, _joined, whole=True),
+    Decoder("reversed", r"(?i)snoitcurtsni|suoiverp|tpmorp metsys|erongi|sedulerp", _from_reversed, whole=True),
+    Decoder("rot13", r"(?i)vafgehpgvba|cerivbhf|flfgrz cebzcg|vtaber|erfgevpgvbaf", _from_rot13, whole=True),
+    Decoder("base64", r"[A-Za-z0-9+/_-]{24,}={0,2}", _from_base64),
+    Decoder("base32", r"\b[A-Z2-7]{32,}={0,6}", _from_base32),
+    Decoder("hex", r"(?:(?:0x|\\x)?[0-9a-fA-F]{2}[ ,]?){16,}", _from_hex),
+    Decoder("escapes", r"(?:\\u[0-9a-fA-F]{4}){4,}", _from_escapes),
+    Decoder("binary", r"(?:[01]{8}\s?){6,}", _from_binary),
+    Decoder("morse", r"(?:[.-]{1,5}[ /\n]{1,3}){12,}", _from_morse),
+    Decoder("percent", r"(?:%[0-9a-fA-F]{2}[^%\s]{0,16}){3,}", unquote, whole=True),
 )

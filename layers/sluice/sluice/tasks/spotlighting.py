@@ -23,7 +23,7 @@ def boundary(task: str, inputs: Inputs) -> str:
     return hashlib.sha256(task.encode() + b"\0" + canonical(inputs)).hexdigest()[:_BOUNDARY_DIGITS]
 
 
-def delimited(value: JsonValue, boundary: str) -> str:
+def spotlighted(value: JsonValue, boundary: str) -> str:
     """How a value stands in a prompt: numbers, yes and no, and the author's own words bare, all else in tags."""
     if isinstance(value, bool):
         return "yes" if value else "no"

@@ -7,9 +7,9 @@ import re2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sluice.guards.normalization import words
 from sluice.guards.rules import DIRECTORY, Direction, Mode, View, read_rules, rule_ids, rules, scanner
 from sluice.guards.validators import VALIDATORS, is_iban, is_luhn, is_password, is_random, is_us_ssn
-from sluice.guards.views import words
 
 
 def test_rules_have_distinct_ids_and_say_what_they_do() -> None:
