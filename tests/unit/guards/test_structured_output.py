@@ -2,12 +2,11 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from sluice.chat import ResponseFormat
 from sluice.errors import InvalidRequestError
-from sluice.guards.structured_output import InvalidJsonAnswerError, check_schema, enforce_json
+from sluice.guards.json_reader import enforce_json
+from sluice.guards.structured_output import InvalidJsonAnswerError, check_schema
 
 OBJECT = ResponseFormat(type="json_object")
 PERSON = {
@@ -17,73 +16,9 @@ PERSON = {
     "additionalProperties": False,
 }
 
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
-    max_leaves=12,
-)
-
 
 def schema_format(schema: object) -> ResponseFormat:
     return ResponseFormat.model_validate({"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}})
-
-
-@given(value=st.dictionaries(st.text(), json_values), indent=st.sampled_from([None, 2]), is_ascii=st.booleans())
-def test_valid_json_stays_as_it_is(value: object, indent: int | None, is_ascii: bool) -> None:
-    text = json.dumps(value, indent=indent, ensure_ascii=is_ascii) + "\n"
-    assert enforce_json(text, OBJECT) is text
-    assert enforce_json(text, schema_format({"type": "object"})) is text
-
-
-@given(st.text(alphabet=st.characters()))
-def test_nothing_is_done_unless_json_was_asked_for(text: str) -> None:
-    assert enforce_json(text, None) is text
-    assert enforce_json(text, ResponseFormat(type="text")) is text
-
-
-@given(st.text(alphabet="{}[]\":,ab1 \n\\'-.`", max_size=60))
-def test_any_text_becomes_json_or_a_typed_error(text: str) -> None:
-    try:
-        answer = enforce_json(text, OBJECT)
-    except InvalidJsonAnswerError:
-        return
-    assert isinstance(json.loads(answer), dict)
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ('```json\n{"name": "Ada", "age": 36}\n```', {"name": "Ada", "age": 36}),
-        ('Sure! Here it is: {"name": "Ada"} Anything else?', {"name": "Ada"}),
-        ('{"name": "Ada", "age": 36,}', {"name": "Ada", "age": 36}),
-        ("{'name': 'Ada', 'ok': True, 'none': None}", {"name": "Ada", "ok": True, "none": None}),
-        ('{name: "Ada", "tags": ["a", "b",]}', {"name": "Ada", "tags": ["a", "b"]}),
-    ],
-)
-def test_what_can_be_repaired_safely_is(text: str, value: object) -> None:
-    assert json.loads(enforce_json(text, OBJECT)) == value
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "I'd rather not.",
-        '{"name": "Ada", "text": "and then she sa',
-        '{"a": 1} {"b": 2}',
-        '{"a": NaN}',
-        '{"a": -Infinity, }',
-        '{"a": {"b": 1}, "text": "and then she sa',
-        '[{"a": 1}, {"a": 2',
-        "[1, 2]",
-        '{"price": 1 // in euros\n}',
-        "[" * 100_000,
-        '{"a":' * 50_000 + "1" + "}" * 50_000,
-    ],
-)
-def test_what_would_have_to_be_guessed_is_not_repaired(text: str) -> None:
-    with pytest.raises(InvalidJsonAnswerError):
-        enforce_json(text, OBJECT)
 
 
 def test_a_schema_is_enforced_on_the_repaired_answer() -> None:

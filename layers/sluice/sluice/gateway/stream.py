@@ -18,7 +18,8 @@ from sluice.gateway.budget import BudgetReservation
 from sluice.gateway.request import AdmittedRequest
 from sluice.gateway.settlement import Outcome, Result, Settlement
 from sluice.guards.chunks import ChunkGuard
-from sluice.guards.structured_output import InvalidJsonAnswerError, enforce_json
+from sluice.guards.json_reader import enforce_json
+from sluice.guards.structured_output import InvalidJsonAnswerError
 from sluice.providers.base import Provider, RateLimitHeaders
 from sluice.routing.deployment_quota import Answered
 

@@ -17,6 +17,7 @@ from typing import Any
 import re2
 
 from sluice.errors import InvalidRequestError
+from sluice.guards.automata import TextMatcher, WordMatcher, silent_options
 from sluice.guards.decoders import DECODERS
 from sluice.guards.normalization import encode, fold, words
 from sluice.guards.validators import VALIDATORS
@@ -26,10 +27,7 @@ DIRECTORY = Path(__file__).parent.parent / "shared" / "guards"
 PROMPT_EMPTY = "prompt-empty"
 PROMPT_OVERSIZED = "prompt-oversized"
 
-# Memory for one automaton. Its states are made as texts need them; should it ever be full, they are made anew.
-_AUTOMATON_BYTES = 64 << 20
 _MOST_MATCHES = 100
-_STRETCH_BYTES, _OVERLAP_BYTES = 1000, 250
 _GAP = re.compile(r"<\.\.(\d+)>")
 _NAME = re.compile(r"<(\w+)>")
 
@@ -157,44 +155,6 @@ def check_rule_ids(ids: Iterable[str], param: str) -> None:
         raise InvalidRequestError(f"{field}: there is no such guard rule; there are {known}.", param=field)
 
 
-class TextMatcher:
-    """Patterns compiled into one automaton. Says which of them occur in a text, by the number given with each."""
-
-    def __init__(self, patterns: Iterable[tuple[int, str]]) -> None:
-        options = re2.Options()
-        options.never_capture = True
-        options.max_mem = _AUTOMATON_BYTES
-        self._set = re2.Set.SearchSet(options)
-        self._numbers = [number for number, pattern in patterns if self._set.Add(encode(pattern)) >= 0]
-        self._set.Compile()
-
-    def occurring(self, text: bytes) -> set[int]:
-        """The numbers of the patterns that occur."""
-        return {self._numbers[index] for index in self._set.Match(text) or ()}
-
-
-class WordMatcher:
-    """Patterns of words. Where the literal parts of a pattern do not all occur, it is not tried at all.
-
-    One automaton for all of them would be faster on a text that it has seen, but a new text makes it grow, which costs
-    more. Long texts are read in overlapping stretches, because fewer patterns need to be tried in each.
-    """
-
-    def __init__(self, patterns: Iterable[tuple[int, str]]) -> None:
-        options = re2.Options()
-        options.never_capture = True
-        self._filter = re2.Filter()
-        self._numbers = [number for number, pattern in patterns if self._filter.Add(encode(pattern), options) >= 0]
-        self._filter.Compile()
-
-    def occurring(self, text: bytes) -> set[int]:
-        """The numbers of the patterns that occur; `text` is what `words` made."""
-        found: set[int] = set()
-        for start in range(0, len(text), _STRETCH_BYTES):
-            found.update(self._filter.Match(text[start : start + _STRETCH_BYTES + _OVERLAP_BYTES]) or ())
-        return {self._numbers[index] for index in found}
-
-
 class Scanner:
     """All rules of one direction, matched together."""
 
@@ -267,7 +227,7 @@ class Scanner:
 
     def _locator(self, pattern: str) -> Any:
         if pattern not in self._located:
-            self._located[pattern] = re2.compile(encode(pattern))
+            self._located[pattern] = re2.compile(encode(pattern), silent_options())
         return self._located[pattern]
 
 

@@ -25,11 +25,11 @@ from sluice.guards.rules import Mode
 from sluice.routing.intent import Complexity
 from sluice.tasks.answer import TaskResult as ResultBody
 from sluice.tasks.code import TaskCode, TaskStores, code_of, output_schema
-from sluice.tasks.spotlighting import without_tags
 from sluice.tasks.fields import Inputs, canonical
 from sluice.tasks.library import Library
 from sluice.tasks.quality import assess
 from sluice.tasks.results import Results, TaskRecord, TaskRun
+from sluice.tasks.spotlighting import without_tags
 from sluice.tasks.task import Rendered, Task
 from sluice.telemetry import best_effort
 from sluice.tenants.principal import Principal

@@ -12,8 +12,8 @@ from sluice.api.compat.genai.prompts import types_by_name
 from sluice.api.route import Call, PathParameter, Routes
 from sluice.conversations.conversation import ID_PATTERN, Owner, Turn
 from sluice.errors import NotFoundError
-from sluice.tasks.spotlighting import without_tags
 from sluice.tasks.running import as_text
+from sluice.tasks.spotlighting import without_tags
 from sluice.tasks.task import Task
 from sluice.tenants.principal import Principal
 from sluice.tenants.tenant import Role
