@@ -87,7 +87,7 @@ def _contains(validation: "Validation", inner: Any, value: Any, schema: Mapping[
     if not isinstance(value, list):
         return True
     found = sum(validation.accepts(inner, item) for item in value)
-    return schema.get("minContains", 1) <= found <= schema.get("maxContains", len(value))
+    return bool(schema.get("minContains", 1) <= found <= schema.get("maxContains", len(value)))
 
 
 def _one_of(validation: "Validation", several: list[Any], value: Any, _: Mapping[str, Any]) -> bool:
