@@ -16,7 +16,7 @@ def watch(event, arguments):
         raise RuntimeError(f"{event} {arguments}")
 sys.addaudithook(watch)
 from functions.chat import app
-from sluice.guards.rules import scanner
+from sluice.guards.scanner import scanner
 from sluice.storage.tls import tls_context
 made = {made.__name__: made.cache_info().currsize for made in (scanner, tls_context)}
 made["parts"] = sorted(app.parts.__dict__.keys() & {"gateway", "verifier", "breaker"})

@@ -247,7 +247,8 @@ class App:
         but for boto3, as long as the circuit breaker needs it, to Lambda's own credentials.
         """
         from sluice.catalog import catalog
-        from sluice.guards.rules import Direction, scanner
+        from sluice.guards.rules import Direction
+        from sluice.guards.scanner import scanner
         from sluice.providers.registry import load_adapters
 
         _ = self.gateway, self.verifier

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sluice.guards.normalization import words
-from sluice.guards.rules import DIRECTORY, Direction, Mode, View, read_rules, rule_ids, rules, scanner
+from sluice.guards.rules import DIRECTORY, Direction, Mode, View, read_rules, rule_ids, rules
+from sluice.guards.scanner import scanner
 from sluice.guards.validators import VALIDATORS, is_iban, is_luhn, is_password, is_random, is_us_ssn
 
 

@@ -16,7 +16,7 @@ from sluice.gateway.provenance import RequestLimit
 from sluice.gateway.request import AdmittedRequest, Incoming, guard_modes
 from sluice.gateway.shared_answers import SharedAnswers
 from sluice.guards.answer import judge_answer
-from sluice.guards.prompt import check_prompt, raise_if_blocked
+from sluice.guards.prompt import check_request, raise_if_blocked
 from sluice.guards.rules import Finding
 from sluice.guards.structured_output import check_schema
 from sluice.providers.registry import Registry
@@ -66,7 +66,7 @@ class Admission:
     def judge(self, incoming: Incoming) -> tuple[tuple[Finding, ...], Plan]:
         """What the guards find in the prompt, and who may answer it. Raises what refuses a request at once."""
         request, modes = incoming.request, guard_modes(incoming.principal.tenant)
-        findings = check_prompt(request.messages, max_characters=self._settings.prompt_max_characters, modes=modes)
+        findings = check_request(request, max_characters=self._settings.prompt_max_characters, modes=modes)
         raise_if_blocked(findings)
         check_schema(request.response_format)
         return findings, self._plan(incoming)

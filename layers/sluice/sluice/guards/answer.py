@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 
 from sluice.chat import JsonObject, ResponseFormat
-from sluice.guards.chunks import TEXTS
-from sluice.guards.output import check_answer
+from sluice.errors import InvalidAnswerError
+from sluice.guards.output import check_value
 from sluice.guards.prompt import raise_if_blocked
 from sluice.guards.rules import Finding, Mode
 from sluice.guards.structured_stream import structured_message
+from sluice.guards.work import WorkLimitError
 
 
 def judge_answer(
@@ -15,23 +16,23 @@ def judge_answer(
 ) -> tuple[JsonObject, tuple[Finding, ...]]:
     """The `chat.completion` in `body` with its JSON repaired where that was needed, and what the rules found.
 
-    Raises GuardBlockedError, InvalidJsonAnswerError.
+    Every string of it is judged. Raises GuardBlockedError, InvalidJsonAnswerError when asking again may help,
+    InvalidAnswerError when it won't.
     """
     found: dict[str, Finding] = {}
     choices = []
-    for choice in body["choices"]:
-        message = choice.get("message") or {}
-        for text in _texts(message):
-            findings = check_answer(text, modes=modes)
+    frame = {name: value for name, value in body.items() if name not in {"choices", "usage"}}
+    try:
+        # Logprobs spell out what is judged as a text.
+        for part in (frame, *({**choice, "logprobs": None} for choice in body["choices"])):
+            findings = check_value(part, modes=modes)
             raise_if_blocked(findings, param=None)
             found |= {finding.rule_id: finding for finding in findings}
+    except WorkLimitError:
+        raise InvalidAnswerError("The answer has too many values to be judged.") from None
+    for choice in body["choices"]:
+        message = choice.get("message") or {}
         structured = structured_message(message, choice.get("finish_reason"), response_format)
         choices.append(choice if structured is message else {**choice, "message": structured})
     is_as_it_was = all(new is old for new, old in zip(choices, body["choices"], strict=True))
     return body if is_as_it_was else {**body, "choices": choices}, tuple(found.values())
-
-
-def _texts(message: JsonObject) -> list[str]:
-    calls = [(call.get("function") or {}).get("arguments") for call in message.get("tool_calls") or []]
-    own = (message.get(name) for name in TEXTS)
-    return [text for text in (*own, *calls) if isinstance(text, str) and text]

@@ -1,19 +1,59 @@
-"""The prompt guard: what is wrong with the messages of a request, before anything is spent on them."""
+"""The prompt guard: what is wrong with a request, before anything is spent on it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-from sluice.chat import Message
+from sluice.chat import ChatRequest, JsonObject, Message
 from sluice.errors import GuardBlockedError
-from sluice.guards.rules import PROMPT_EMPTY, PROMPT_OVERSIZED, Direction, Finding, Mode, scanner
+from sluice.guards.rules import PROMPT_EMPTY, PROMPT_OVERSIZED, Direction, Finding, Mode, Rule
+from sluice.guards.scanner import scanner
+from sluice.guards.strings import MOST_VALUES, Reading, read
+from sluice.guards.work import WorkLimitError, WorkMeter
+
+# Whose words a field of the request is, where it is not the user's. What describes tools may come from somebody else's
+# server, as what tools return; the other fields are the application's own.
+_TOOL_FIELDS = frozenset(("functions", "tools"))
+_APPLICATION_FIELDS = frozenset(
+    ("function_call", "model", "reasoning_effort", "response_format", "service_tier", "stop", "tool_choice", "user")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Passage:
+    """What somebody says in one place. The signals of a message add up; those of definitions stand for themselves."""
+
+    role: str
+    reading: Reading
+    adds_up: bool = True
+
+
+def check_request(request: ChatRequest, *, max_characters: int, modes: Mapping[str, Mode]) -> tuple[Finding, ...]:
+    """Everything that the rules find in a request, in every string of it. Arguments as in `check_prompt`."""
+    fields = request.model_dump(exclude_unset=True, exclude={"messages"})
+    return _check(request.messages, fields, max_characters, modes)
 
 
 def check_prompt(messages: Sequence[Message], *, max_characters: int, modes: Mapping[str, Mode]) -> tuple[Finding, ...]:
-    """Everything that the rules find in a prompt, each rule at most once.
+    """Everything that the rules find in messages, each rule at most once.
 
     `modes` is the tenant's: rule id to mode, the rule's own default where it says nothing. `max_characters` is for all
-    messages together. Injection and jailbreak rules judge user, tool and function messages; system and developer
-    messages are the tenant's own words.
+    texts together. Rules about instructions judge user, tool and function messages; system and developer messages are
+    the tenant's own words.
     """
+    return _check(messages, {}, max_characters, modes)
+
+
+def raise_if_blocked(findings: Sequence[Finding], *, param: str | None = "messages") -> None:
+    """Raise GuardBlockedError for the first finding in mode `block`; its code is the rule's id."""
+    for finding in findings:
+        if finding.mode is Mode.BLOCK:
+            message = f"{finding.message} (guard rule {finding.rule_id})"
+            raise GuardBlockedError(message, param=param, code=finding.rule_id)
+
+
+def _check(
+    messages: Sequence[Message], fields: JsonObject, max_characters: int, modes: Mapping[str, Mode]
+) -> tuple[Finding, ...]:
     found: dict[str, Finding] = {}
 
     def find(rule_id: str, default: Mode, message: str) -> None:
@@ -23,31 +63,38 @@ def check_prompt(messages: Sequence[Message], *, max_characters: int, modes: Map
 
     if _is_empty(messages):
         find(PROMPT_EMPTY, Mode.BLOCK, "The prompt is empty: the last user message must have content")
-    characters = sum(len(message.text) for message in messages)
+    try:
+        passages = list(_passages(messages, fields))
+    except WorkLimitError:
+        # Whatever the tenant says: what is not read must not pass.
+        return (Finding(PROMPT_OVERSIZED, Mode.BLOCK, f"The prompt has more than {MOST_VALUES} values"),)
+    characters = sum(passage.reading.characters for passage in passages)
     if characters > max_characters:
         message = f"The prompt has {characters} characters, at most {max_characters} are allowed"
         find(PROMPT_OVERSIZED, Mode.BLOCK, message)
-    if any(finding.mode is Mode.BLOCK for finding in found.values()):
-        return tuple(found.values())
-
-    rules = scanner(Direction.PROMPT)
-    for judged in messages:
-        text = judged.text
-        numbers = rules.text_signals(text) if text else set()
-        if text and rules.reads_words(judged.role):
-            numbers |= rules.word_signals(text)
-            numbers |= rules.hidden_signals(text, {number for number in numbers if number < 0})
-        for rule in rules.fired(numbers, judged.role):
-            find(rule.id, rule.mode, rule.description)
+    if not any(finding.mode is Mode.BLOCK for finding in found.values()):
+        for passage in passages:
+            for rule in _fired(passage):
+                find(rule.id, rule.mode, rule.description)
     return tuple(found.values())
 
 
-def raise_if_blocked(findings: Sequence[Finding], *, param: str | None = "messages") -> None:
-    """Raise GuardBlockedError for the first finding in mode `block`; its code is the rule's id."""
-    for finding in findings:
-        if finding.mode is Mode.BLOCK:
-            message = f"{finding.message} (guard rule {finding.rule_id})"
-            raise GuardBlockedError(message, param=param, code=finding.rule_id)
+def _passages(messages: Sequence[Message], fields: JsonObject) -> Iterator[_Passage]:
+    meter = WorkMeter(MOST_VALUES)
+    for message in messages:
+        yield _Passage(message.role, read(message.model_dump(exclude_unset=True, exclude={"role"}), meter))
+    for name, value in fields.items():
+        role = "tool" if name in _TOOL_FIELDS else "system" if name in _APPLICATION_FIELDS else "user"
+        for one in value if isinstance(value, list) else [value]:
+            yield _Passage(role, read(one, meter), adds_up=False)
+
+
+def _fired(passage: _Passage) -> Iterator[Rule]:
+    rules = scanner(Direction.PROMPT)
+    reads_words = rules.reads_words(passage.role)
+    shown = [rules.signals(text.said, reads_words=reads_words and not text.is_joined) for text in passage.reading.texts]
+    for numbers in [set[int]().union(*shown)] if passage.adds_up else shown:
+        yield from rules.fired(numbers, passage.role)
 
 
 def _is_empty(messages: Sequence[Message]) -> bool:

@@ -6,20 +6,15 @@ once. All patterns are matched together, in a time linear in the text: docs/deci
 
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import re2
-
 from sluice.errors import InvalidRequestError
-from sluice.guards.automata import TextMatcher, WordMatcher, silent_options
-from sluice.guards.decoders import DECODERS
-from sluice.guards.normalization import encode, fold, words
+from sluice.guards.normalization import fold
 from sluice.guards.validators import VALIDATORS
 
 DIRECTORY = Path(__file__).parent.parent / "shared" / "guards"
@@ -27,7 +22,6 @@ DIRECTORY = Path(__file__).parent.parent / "shared" / "guards"
 PROMPT_EMPTY = "prompt-empty"
 PROMPT_OVERSIZED = "prompt-oversized"
 
-_MOST_MATCHES = 100
 _GAP = re.compile(r"<\.\.(\d+)>")
 _NAME = re.compile(r"<(\w+)>")
 
@@ -153,85 +147,3 @@ def check_rule_ids(ids: Iterable[str], param: str) -> None:
     for field in (f"{param}.{each}" for each in ids if each not in rule_ids()):
         known = ", ".join(sorted(rule_ids()))
         raise InvalidRequestError(f"{field}: there is no such guard rule; there are {known}.", param=field)
-
-
-class Scanner:
-    """All rules of one direction, matched together."""
-
-    def __init__(self, direction: Direction) -> None:
-        self.rules = tuple(rule for rule in rules() if direction in rule.applies)
-        self._signals = [(rule, signal) for rule in self.rules for signal in rule.signals]
-        # Decoders have negative numbers; they run along with the rules, so that a plain text is read once.
-        decoders = [(-index, decoder.pattern) for index, decoder in enumerate(DECODERS, start=1)]
-        self._text = TextMatcher([*self._patterns(View.TEXT), *(decoders if direction is Direction.PROMPT else [])])
-        self._words = WordMatcher(self._patterns(View.WORDS))
-        self._located: dict[str, Any] = {}
-
-    def _patterns(self, view: View) -> Iterator[tuple[int, str]]:
-        for number, (_, signal) in enumerate(self._signals):
-            if signal.view is view:
-                for pattern in signal.patterns:
-                    yield number, pattern
-
-    def text_signals(self, text: str, *, is_open: bool = False) -> set[int]:
-        """Numbers of the signals (and decoders) that the text as written shows.
-
-        If more text may follow (`is_open`), what a validator has to judge is not judged yet where it touches the end.
-        """
-        encoded = encode(text)
-        numbers = self._text.occurring(encoded)
-        return {number for number in numbers if number < 0 or self._is_valid(number, encoded, is_open)}
-
-    def word_signals(self, text: str) -> set[int]:
-        """Numbers of the signals that the words of a text show."""
-        return self._words.occurring(words(text))
-
-    def hidden_signals(self, text: str, decoders: set[int]) -> set[int]:
-        """Numbers of the signals that show in what the decoders read."""
-        numbers: set[int] = set()
-        for number in decoders:
-            for hidden in filter(None, DECODERS[-number - 1].hidden(text)):
-                numbers |= self._text.occurring(encode(hidden)) | self.word_signals(hidden)
-        return {number for number in numbers if number >= 0 and self._signals[number][0].validator is None}
-
-    def fired(self, numbers: set[int], role: str | None = None) -> list[Rule]:
-        """The rules that these signals make fire, in their own order; with a role, only those that judge it."""
-        scores: dict[str, float] = {}
-        for number in numbers:
-            if number >= 0:
-                rule, signal = self._signals[number]
-                scores[rule.id] = scores.get(rule.id, 0.0) + signal.weight
-
-        def reaches(rule: Rule) -> bool:
-            own = scores.get(rule.id, 0.0)
-            support = sum(scores.get(other, 0.0) for other in rule.supported_by) if own >= rule.threshold / 2 else 0.0
-            return rule.id in scores and own + max(support, 0.0) > rule.threshold - 0.01
-
-        return [rule for rule in self.rules if reaches(rule) and (role is None or rule.judges(role))]
-
-    def reads_words(self, role: str) -> bool:
-        """Whether any rule that judges this role is about wording."""
-        return any(rule.judges(role) and signal.view is View.WORDS for rule, signal in self._signals)
-
-    def _is_valid(self, number: int, text: bytes, is_open: bool) -> bool:
-        rule, signal = self._signals[number]
-        if rule.validator is None:
-            return True
-        is_valid = VALIDATORS[rule.validator]
-        return any(
-            is_valid(match.group().decode("utf-8", "replace"))
-            for pattern in signal.patterns
-            for match in islice(self._locator(pattern).finditer(text), _MOST_MATCHES)
-            if not (is_open and match.end() == len(text))
-        )
-
-    def _locator(self, pattern: str) -> Any:
-        if pattern not in self._located:
-            self._located[pattern] = re2.compile(encode(pattern), silent_options())
-        return self._located[pattern]
-
-
-@cache
-def scanner(direction: Direction) -> Scanner:
-    """The scanner of this process for a direction, compiled when first needed."""
-    return Scanner(direction)
