@@ -80,7 +80,7 @@ def test_words_of_any_text_are_parted_by_single_spaces(text: str) -> None:
 
 
 @given(st.text(alphabet=st.characters(), max_size=400))
-def test_no_text_makes_a_scanner_or_a_disguise_fail(text: str) -> None:
+def test_no_text_makes_a_scanner_or_a_decoder_fail(text: str) -> None:
     for direction in Direction:
         rules_ = scanner(direction)
         numbers = rules_.text_signals(text) | rules_.word_signals(text)

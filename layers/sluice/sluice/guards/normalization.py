@@ -15,6 +15,18 @@ _PUNCTUATION = re.compile("[\u00a1-\u00bf\u2010-\u205e\u2190-\u2bff\u3000-\u303f
 # Unicode's tag characters are an invisible copy of ASCII, in which a whole instruction can be written unseen.
 _TAGS = re.compile("[\U000e0020-\U000e007e]")
 
+# The marks that show how words hang together, each as a word: private characters, which no rule's pattern has.
+_MARKS = {
+    ".": "!?;\n\u2026\u3002\uff01\uff1f\uff1b\u0964\u061f\u061b",
+    ",": ",\uff0c\u3001\u060c",
+    ":": ":\uff1a",
+    '"': '"\u201c\u201d\u201e\u00ab\u00bb\u300c\u300d\u300e\u300f',
+}
+_AS_MARK = str.maketrans({each: f" {chr(0xE000 + ord(mark))} " for mark, several in _MARKS.items() for each in several})
+# A full stop within a name or a number ends nothing.
+_FULL_STOP = re.compile(r"\.+(?=[\s\"')\]]|$)")
+_MARK_NAMES = {chr(0xE000 + ord(mark)): mark for mark in _MARKS}
+
 _DROPPED = b"'`"
 _PLAIN = bytes(code if code > 127 else ord(chr(code).lower()) if chr(code).isalnum() else 32 for code in range(256))
 
@@ -39,3 +51,14 @@ def words(text: str) -> bytes:
     if not folded.isascii():
         folded = folded.lower()
     return b" " + b" ".join(encode(folded).translate(_PLAIN, _DROPPED).split()) + b" "
+
+
+def marked_words(text: str) -> list[str]:
+    """The same words with the marks `.` (of any end of a sentence), `,`, `:` and `"` among them, each a word."""
+    marked = _FULL_STOP.sub("\n", text).translate(_AS_MARK)
+    return [_MARK_NAMES.get(word, word) for word in words(marked).decode("utf-8", "replace").split()]
+
+
+def is_mark(word: str) -> bool:
+    """Whether one of the marked words is a mark."""
+    return word in _MARKS

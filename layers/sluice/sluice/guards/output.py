@@ -32,7 +32,8 @@ class _Run(NamedTuple):
 
 def check_answer(text: str, *, modes: Mapping[str, Mode]) -> tuple[Finding, ...]:
     """Everything that the rules find in a text of an answer; `modes` as in check_prompt."""
-    return findings(scanner(Direction.OUTPUT).signals(readable(text)), modes)
+    rules = scanner(Direction.OUTPUT)
+    return rules.findings(rules.signals(readable(text)), modes)
 
 
 def check_value(value: Any, *, modes: Mapping[str, Mode]) -> tuple[Finding, ...]:
@@ -41,15 +42,8 @@ def check_value(value: Any, *, modes: Mapping[str, Mode]) -> tuple[Finding, ...]
     found: dict[str, Finding] = {}
     for text in read(value, WorkMeter(MOST_VALUES)).texts:
         numbers = rules.signals(text.said, reads_words=not text.is_joined)
-        found |= {finding.rule_id: finding for finding in findings(numbers, modes)}
+        found |= {finding.rule_id: finding for finding in rules.findings(numbers, modes)}
     return tuple(found.values())
-
-
-def findings(numbers: set[int], modes: Mapping[str, Mode]) -> tuple[Finding, ...]:
-    """What signals in an answer come to."""
-    fired = scanner(Direction.OUTPUT).fired(numbers)
-    found = (Finding(rule.id, modes.get(rule.id, rule.mode), rule.description) for rule in fired)
-    return tuple(finding for finding in found if finding.mode is not Mode.OFF)
 
 
 class StreamGuard:
@@ -65,7 +59,7 @@ class StreamGuard:
         self._modes = modes
         self._window = window
         self._rules = scanner(Direction.OUTPUT)
-        blocking = (rule for rule in self._rules.rules if modes.get(rule.id, rule.mode) is Mode.BLOCK)
+        blocking = (rule for rule in self._rules.rules if rule.mode_of(modes) is Mode.BLOCK)
         held = {signal.held for rule in blocking for signal in rule.signals if signal.view is View.TEXT}
         self._held_pattern = _beginnings(frozenset(held)) if held else None
         self._begun_escape = ""  # the last characters that came, if they may be half an escape
@@ -147,7 +141,7 @@ class StreamGuard:
         if numbers <= self._numbers:
             return
         self._numbers |= numbers
-        self.findings = findings(self._numbers, self._modes)
+        self.findings = self._rules.findings(self._numbers, self._modes)
         raise_if_blocked(self.findings, param=None)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sluice.chat import ChatRequest, JsonObject, Message
 from sluice.errors import GuardBlockedError
-from sluice.guards.rules import PROMPT_EMPTY, PROMPT_OVERSIZED, Direction, Finding, Mode, Rule
+from sluice.guards.rules import PROMPT_EMPTY, PROMPT_OVERSIZED, Direction, Finding, Mode
 from sluice.guards.scanner import scanner
 from sluice.guards.strings import MOST_VALUES, Reading, read
 from sluice.guards.work import WorkLimitError, WorkMeter
@@ -74,8 +74,8 @@ def _check(
         find(PROMPT_OVERSIZED, Mode.BLOCK, message)
     if not any(finding.mode is Mode.BLOCK for finding in found.values()):
         for passage in passages:
-            for rule in _fired(passage):
-                find(rule.id, rule.mode, rule.description)
+            for finding in _findings(passage, modes):
+                found.setdefault(finding.rule_id, finding)
     return tuple(found.values())
 
 
@@ -89,12 +89,12 @@ def _passages(messages: Sequence[Message], fields: JsonObject) -> Iterator[_Pass
             yield _Passage(role, read(one, meter), adds_up=False)
 
 
-def _fired(passage: _Passage) -> Iterator[Rule]:
+def _findings(passage: _Passage, modes: Mapping[str, Mode]) -> Iterator[Finding]:
     rules = scanner(Direction.PROMPT)
     reads_words = rules.reads_words(passage.role)
     shown = [rules.signals(text.said, reads_words=reads_words and not text.is_joined) for text in passage.reading.texts]
     for numbers in [set[int]().union(*shown)] if passage.adds_up else shown:
-        yield from rules.fired(numbers, passage.role)
+        yield from rules.findings(numbers, modes, passage.role)
 
 
 def _is_empty(messages: Sequence[Message]) -> bool:

@@ -6,14 +6,16 @@ once. All patterns are matched together, in a time linear in the text: docs/deci
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from sluice.errors import InvalidRequestError
+from sluice.guards.context import Context
 from sluice.guards.normalization import fold
 from sluice.guards.validators import VALIDATORS
 
@@ -56,11 +58,16 @@ class Signal:
     weight: float
     view: View
     held: str
+    context: Context | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A row of shared/guards/*.toml. `roles` is None when messages of every role are judged."""
+    """A row of shared/guards/*.toml. `roles` is None when messages of every role are judged.
+
+    `sums` names rules whose weights it adds to its own, where none of them fired. The mode of one that `is_fixed` is
+    the same for every tenant.
+    """
 
     id: str
     description: str
@@ -71,10 +78,16 @@ class Rule:
     validator: str | None
     signals: tuple[Signal, ...]
     supported_by: frozenset[str] = frozenset()
+    sums: frozenset[str] = frozenset()
+    is_fixed: bool = False
 
-    def judges(self, role: str) -> bool:
-        """Whether messages of this role are its business."""
-        return self.roles is None or role in self.roles
+    def judges(self, role: str | None) -> bool:
+        """Whether messages of this role are its business; without a role, it is no message."""
+        return self.roles is None or role is None or role in self.roles
+
+    def mode_of(self, modes: Mapping[str, Mode]) -> Mode:
+        """Its mode for a tenant with these modes."""
+        return self.mode if self.is_fixed else modes.get(self.id, self.mode)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,20 +100,78 @@ class Finding:
 
 
 def read_rules(directory: Path = DIRECTORY) -> tuple[Rule, ...]:
-    """All rules of a directory, ordered by file name; a mistake raises ValueError naming the file and the rule."""
-    rules: list[Rule] = []
+    """All rules of a directory, ordered by file name; a mistake raises ValueError naming the file and the rule.
+
+    A file may add `signals` to rules of other files: each of them names its rule.
+    """
+    rules: dict[str, Rule] = {}
+    added: list[tuple[Path, str, Signal]] = []
     for path in sorted(directory.glob("*.toml")):
         document = tomllib.loads(path.read_text("utf-8"))
-        view, vocabulary = View(document["view"]), document.get("vocabulary", {})
-        for row in document["rules"]:
-            try:
-                rules.append(_rule(row, view, vocabulary))
-            except (KeyError, TypeError, ValueError) as error:
-                raise ValueError(f"{path.name}, rule {row.get('id', '?')}: {error!r}") from error
-    return tuple(rules)
+        wording = _Wording.read(document)
+        for row in document.get("rules", ()):
+            with _named(path, row.get("id")):
+                rules[row["id"]] = _rule(row, wording)
+        for row in document.get("signals", ()):
+            with _named(path, row.get("rule")):
+                added.append((path, row["rule"], _signal(row, wording)))
+    for path, rule_id, signal in added:
+        with _named(path, rule_id):
+            rules[rule_id] = replace(rules[rule_id], signals=(*rules[rule_id].signals, signal))
+    return tuple(rules.values())
 
 
-def _rule(row: Mapping[str, Any], view: View, vocabulary: Mapping[str, str]) -> Rule:
+@contextmanager
+def _named(path: Path, rule_id: object) -> Iterator[None]:
+    try:
+        yield
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path.name}, rule {rule_id or '?'}: {error!r}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Wording:
+    """What the rules of a file share."""
+
+    view: View
+    vocabulary: Mapping[str, str]
+    contexts: Mapping[str, Context]
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> "_Wording":
+        vocabulary: dict[str, str] = {}
+        for name, words in document.get("vocabulary", {}).items():
+            vocabulary[name] = _expanded(words, vocabulary)
+        view = View(document["view"])
+        contexts = {name: _context(row, view, vocabulary) for name, row in document.get("contexts", {}).items()}
+        return cls(view, vocabulary, contexts)
+
+
+# Where the signs of a context have to be: right before a match, in it, or right after it.
+_BEFORE, _INSIDE, _AFTER = "{0}(?:{1})$", "{0}(?:{1}){2}", "^(?:{1}){2}"
+_PLACES = {
+    "before": _BEFORE,
+    "except_before": _BEFORE,
+    "inside": _INSIDE,
+    "after": _AFTER,
+    "except_after": _AFTER,
+    "demands": _AFTER,
+}
+
+
+def _context(row: Mapping[str, Any], view: View, vocabulary: Mapping[str, str]) -> Context:
+    is_words = View(row.get("view", view)) is View.WORDS
+    begin, end = ("(?:^| )", "(?: |$)") if is_words else ("", "")
+    plain = _plain if is_words else str
+    signs = {
+        name: tuple(_PLACES[name].format(begin, plain(_expanded(each, vocabulary)), end) for each in signs)
+        for name, signs in row.items()
+        if name not in {"weight", "view"}
+    }
+    return Context(weight=row["weight"], **signs)
+
+
+def _rule(row: Mapping[str, Any], wording: _Wording) -> Rule:
     if row.get("validator") is not None and row["validator"] not in VALIDATORS:
         raise ValueError(f"validator must be one of {sorted(VALIDATORS)}, got {row['validator']!r}")
     return Rule(
@@ -111,23 +182,30 @@ def _rule(row: Mapping[str, Any], view: View, vocabulary: Mapping[str, str]) -> 
         roles=frozenset(row["roles"]) if "roles" in row else None,
         threshold=row.get("threshold", 1.0),
         validator=row.get("validator"),
-        signals=tuple(_signal(signal, view, vocabulary) for signal in row["signals"]),
+        signals=tuple(_signal(signal, wording) for signal in row["signals"]),
         supported_by=frozenset(row.get("supported_by", ())),
+        sums=frozenset(row.get("sums", ())),
+        is_fixed=row.get("is_fixed", False),
     )
 
 
-def _signal(row: Mapping[str, Any], default_view: View, vocabulary: Mapping[str, str]) -> Signal:
-    view = View(row.get("view", default_view))
+def _signal(row: Mapping[str, Any], wording: _Wording) -> Signal:
+    view = View(row.get("view", wording.view))
     patterns: list[str] = row["patterns"]
     if view is View.WORDS:
-        patterns = [_word_pattern(pattern, vocabulary) for pattern in patterns]
-    return Signal(tuple(patterns), row.get("weight", 1.0), view, row.get("held", r"\S+"))
+        patterns = [f" (?:{_plain(_expanded(pattern, wording.vocabulary))}) " for pattern in patterns]
+    context = wording.contexts[row["context"]] if "context" in row else None
+    return Signal(tuple(patterns), row.get("weight", 1.0), view, row.get("held", r"\S+"), context)
 
 
-def _word_pattern(pattern: str, vocabulary: Mapping[str, str]) -> str:
+def _expanded(pattern: str, vocabulary: Mapping[str, str]) -> str:
     pattern = _GAP.sub(r"(?:[^ ]+ ){0,\1}", pattern)
-    pattern = _NAME.sub(lambda name: f"(?:{vocabulary[name[1]]})", pattern)
-    return f" (?:{fold(pattern).lower() if not pattern.isascii() else pattern}) "
+    return _NAME.sub(lambda name: f"(?:{vocabulary[name[1]]})", pattern)
+
+
+def _plain(pattern: str) -> str:
+    """A pattern of words as the words are that it sees."""
+    return pattern if pattern.isascii() else fold(pattern).lower()
 
 
 @cache
@@ -138,12 +216,17 @@ def rules() -> tuple[Rule, ...]:
 
 @cache
 def rule_ids() -> frozenset[str]:
-    """Every id that a tenant can give a mode for."""
+    """The ids of all rules."""
     return frozenset({PROMPT_EMPTY, PROMPT_OVERSIZED} | {rule.id for rule in rules()})
 
 
 def check_rule_ids(ids: Iterable[str], param: str) -> None:
-    """InvalidRequestError, naming the field below `param`, for an id of no rule: a mode for it would do nothing."""
-    for field in (f"{param}.{each}" for each in ids if each not in rule_ids()):
-        known = ", ".join(sorted(rule_ids()))
-        raise InvalidRequestError(f"{field}: there is no such guard rule; there are {known}.", param=field)
+    """InvalidRequestError, naming the field below `param`, for an id of no rule or of one whose mode is fixed."""
+    fixed = {rule.id for rule in rules() if rule.is_fixed}
+    for each in ids:
+        field = f"{param}.{each}"
+        if each in fixed:
+            raise InvalidRequestError(f"{field}: this guard rule has the same mode for every tenant.", param=field)
+        if each not in rule_ids():
+            known = ", ".join(sorted(rule_ids() - fixed))
+            raise InvalidRequestError(f"{field}: there is no such guard rule; there are {known}.", param=field)

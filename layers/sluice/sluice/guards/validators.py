@@ -8,12 +8,33 @@ _PLACEHOLDERS = re.compile(
     r"|xxxx|0000000|1234567|abcdefg|<|\$\{|\{\{|\*\*\*|\.\.\.",
     re.IGNORECASE,
 )
+# A key's own randomness, its prefix aside.
+_JUDGED_CHARACTERS, _MOST_PARTS = 32, 3
+_PART = re.compile(r"[A-Za-z0-9]+")
+# A capitalised word is one.
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
 _COMMON_PASSWORDS = frozenset({"p4ssw0rd", "passw0rd", "pa55word", "password1", "admin123", "root123", "test123"})
 
 
 def is_random(text: str) -> bool:
-    """Whether a key looks drawn at random: no placeholder, and many different characters."""
-    return not _PLACEHOLDERS.search(text) and len(set(text[-32:])) >= 10
+    """Whether a key looks drawn at random: no placeholder, many different characters, and not made of words.
+
+    Between two kinds of characters (small and capital letters, digits) a random text changes at every second one,
+    words do at their ends at most. In a chain of short words with marks between them it has to change more often.
+    """
+    secret = text[-_JUDGED_CHARACTERS:]
+    if _PLACEHOLDERS.search(text) or len(set(secret)) < 10:
+        return False
+    parts = _PART.findall(secret)
+    changes = sum(len(_WORD.findall(part)) - 1 for part in parts)
+    is_mixed = not (secret.islower() or secret.isupper())
+    fewest = 0.3 if len(parts) > _MOST_PARTS else 0.24 if is_mixed else 0.1
+    return changes >= fewest * sum(len(part) for part in parts)
+
+
+def is_varied(text: str) -> bool:
+    """Whether a key of a form that nothing else has is more than a row of crosses."""
+    return len(set(text[-_JUDGED_CHARACTERS:])) >= 8
 
 
 def is_password(text: str) -> bool:
@@ -56,6 +77,7 @@ def is_phone(text: str) -> bool:
 
 VALIDATORS: Mapping[str, Callable[[str], bool]] = {
     "random": is_random,
+    "varied": is_varied,
     "password": is_password,
     "luhn": is_luhn,
     "iban": is_iban,
