@@ -37,12 +37,13 @@ def of_type(kind: str, **parameters: str) -> dict[str, Any]:
 
 
 def integrations(**parameters: str) -> dict[tuple[str, str], Any]:
-    """What API Gateway calls, by path and method."""
+    """How API Gateway calls functions, by path and method."""
     paths = resources(**parameters)["Api"]["Properties"]["Body"]["paths"]
     return {
         (path, method): operation["x-amazon-apigateway-integration"]
         for path, methods in paths.items()
         for method, operation in methods.items()
+        if operation["x-amazon-apigateway-integration"]["type"] == "aws_proxy"
     }
 
 

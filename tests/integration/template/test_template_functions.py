@@ -3,9 +3,11 @@
 import copy
 import json
 import re
+from typing import Any
 
 import pytest
 
+from sluice.settings import Settings
 from tests.transformed import (
     BUFFERED,
     FUNCTIONS,
@@ -102,6 +104,26 @@ def test_a_function_is_told_of_exactly_what_it_may_use(function: str) -> None:
     # {"Ref": "X"}, {"Fn::GetAtt": ["X", "Arn"]}, or an index: "${X.Arn}/index/name".
     used = set(re.findall(r'(?:"Ref": "|"Fn::GetAtt": \["|\$\{)(\w+)', allowed))
     assert named & resources().keys() == used
+
+
+def test_every_setting_can_be_made_with_a_deployment() -> None:
+    asked = Asked()
+    Settings.from_environment(asked)
+    given = {name for function in FUNCTIONS for name in variables(function)}
+    assert asked.names == {name for name in asked.names if name in given}
+
+
+class Asked(dict[str, str]):
+    """An empty environment that notes what is asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Nothing."""
+        self.names.add(name)
+        return default
 
 
 def test_every_statement_names_the_actions_and_resources_it_allows() -> None:

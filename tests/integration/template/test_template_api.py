@@ -98,6 +98,16 @@ def test_api_gateway_may_invoke_the_alias_that_a_route_leads_to(route: tuple[str
     assert any(exact in arn for arn in allowed)
 
 
+def test_a_browser_that_asks_beforehand_is_answered_on_every_path() -> None:
+    paths = resources()["Api"]["Properties"]["Body"]["paths"]
+    for path in {path for path, _ in integrations()}:
+        asked = paths[path]["options"]["x-amazon-apigateway-integration"]
+        assert asked["type"] == "mock"
+        headers = asked["responses"]["default"]["responseParameters"]
+        # A wildcard does not cover authorization (Fetch standard).
+        assert headers["method.response.header.Access-Control-Allow-Headers"] == "'authorization,*'"
+
+
 def test_routes_are_read_as_they_are_deployed() -> None:
     source = template.load()
     read = {(route.path, route.method.lower()): name for name in FUNCTIONS for route in template.routes(source, name)}
