@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.providers.decoding import DONE, UnreadableError, inflated, json_in, objects_in
+from sluice.providers.decoding import UnreadableError, inflated, json_in, objects_in, without_halves
 
 MAX = 1_000_000
 EVENT = b'data: {"a": 1}\n\n'
@@ -107,6 +107,15 @@ def test_what_is_no_json_is_refused(content: bytes) -> None:
         json_in(content)
 
 
+def test_what_is_nested_too_deeply_is_refused() -> None:
+    value: Any = "a"
+    for _ in range(5_000):
+        value = [value]
+    with pytest.raises(UnreadableError, match="deeply"):
+        without_halves(value)
+
+
+DONE = None
 OBJECT: dict[str, Any] = {"a": 1}
 STREAMS: list[tuple[bytes, list[Any]]] = [
     (b'data: {"a": 1}\n\ndata: [DONE]\n\n', [OBJECT, DONE]),
@@ -140,8 +149,8 @@ STREAMS: list[tuple[bytes, list[Any]]] = [
 
 @pytest.mark.parametrize(("content", "expected"), STREAMS, ids=range(len(STREAMS)))
 def test_the_objects_of_a_stream_are_found(content: bytes, expected: list[Any]) -> None:
-    assert list(objects_in([content])) == expected
-    assert list(objects_in(content[at : at + 1] for at in range(len(content)))) == expected
+    assert [each.body for each in objects_in([content])] == expected
+    assert [each.body for each in objects_in(content[at : at + 1] for at in range(len(content)))] == expected
 
 
 SPOILED = [
@@ -170,7 +179,7 @@ def test_an_object_comes_as_soon_as_it_is_complete() -> None:
             arrived.append(part)
             yield part
 
-    assert next(objects_in(parts())) == OBJECT
+    assert next(objects_in(parts())).body == OBJECT
     assert len(arrived) == 2
 
 
@@ -178,4 +187,4 @@ def test_an_object_comes_as_soon_as_it_is_complete() -> None:
 def test_no_bytes_do_anything_else(content: bytes) -> None:
     with contextlib.suppress(UnreadableError):
         for found in objects_in([content]):
-            assert found == DONE or json.dumps(found)
+            assert json.dumps(found.body)

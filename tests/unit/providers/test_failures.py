@@ -49,6 +49,12 @@ def test_neither_a_prompt_nor_its_beginning_is_repeated(prompt: str, before: str
         assert not any(said[start : start + width] == prompt[:width] for start in range(len(said)))
 
 
+def test_many_secrets_are_no_work_without_end() -> None:
+    secrets = ["key-0123456789", *(f"some text of a request, number {n}" for n in range(300_000))]
+    said = "key-0123456789 and some text of a request, number 7 " * 50
+    assert without(said, secrets).startswith("[...] and [...]")
+
+
 def test_a_message_that_quotes_nothing_is_repeated_as_it_is() -> None:
     body = json.dumps({"error": {"message": "'temperature': must be at most 2"}}).encode()
     error = failure(400, {}, body, secrets=["a", "What is the temperature?", "key-0123456789"])

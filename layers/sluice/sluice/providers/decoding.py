@@ -10,8 +10,9 @@ import re
 import zlib
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from sluice.chat import JsonObject
 from sluice.providers.sse import BYTE_ORDER_MARK, events
 from sluice.text import whole_characters
 
@@ -19,7 +20,8 @@ MAX_ANSWER_BYTES = 16 * 1024 * 1024
 # More than a whole answer may have, because each chunk of a stream repeats its frame.
 MAX_STREAM_BYTES = 2 * MAX_ANSWER_BYTES
 
-DONE: Final = "[DONE]"
+_DONE: Final = "[DONE]"
+_MAY_BE_HALF = re.compile(r"\\u[dD][89a-fA-F]")
 _KEEP_ALIVE = re.compile(
     r"(?:[:#\s-]*(?:[a-z]* )?(?:ping|pong|keep-?_?\s?alive|heart-?\s?beat|processing|waiting)\W*)?", re.I
 )
@@ -74,17 +76,20 @@ def _decompressed(parts: Iterator[bytes], encoding: str, max_bytes: int) -> Iter
 
 
 def json_in(content: bytes | str) -> Any:
-    """A JSON document as Python reads it: numbers that are none become None. Raises UnreadableError."""
+    """A JSON document as Python reads it: numbers that are none become None. Raises UnreadableError.
+
+    Texts in it may have halves of characters, whose other halves are in the next document.
+    """
     text = content if isinstance(content, str) else content.decode(json.detect_encoding(content), "replace")
     text = text.removeprefix("\ufeff")
     try:
         try:
-            return json.loads(text, strict=False, parse_constant=_nothing, parse_float=_finite)
+            return _LENIENT.decode(text)
         except json.JSONDecodeError:
             raise
         except ValueError:
             # More digits than Python reads: the only other ValueError of json.
-            return json.loads(text, strict=False, parse_constant=_nothing, parse_float=_finite, parse_int=_short)
+            return _WITHOUT_LONG_NUMBERS.decode(text)
     except (ValueError, RecursionError):
         raise UnreadableError("the answer is not JSON") from None
 
@@ -102,13 +107,25 @@ def _short(text: str) -> int | None:
     return int(text) if len(text) < 1000 else None
 
 
+_LENIENT = json.JSONDecoder(strict=False, parse_constant=_nothing, parse_float=_finite)
+_WITHOUT_LONG_NUMBERS = json.JSONDecoder(strict=False, parse_constant=_nothing, parse_float=_finite, parse_int=_short)
+
+
 def is_events(content: bytes) -> bool:
     """Whether a body that was to be JSON is a stream of server-sent events."""
     return _IS_EVENTS.match(content) is not None
 
 
-def objects_in(parts: Iterable[bytes]) -> Iterator[dict[str, Any] | str]:
-    """The objects of a streamed body as they arrive, and DONE where the provider says that it is done.
+class Decoded(NamedTuple):
+    """One object of a streamed body, None where the provider says that it is done."""
+
+    body: JsonObject | None
+    may_have_halves: bool = False
+    """Whether a text in it may begin or end with half a character, the other half of which is in another object."""
+
+
+def objects_in(parts: Iterable[bytes]) -> Iterator[Decoded]:
+    """The objects of a streamed body as they arrive.
 
     An event named "error" that does not say of itself that it is one comes as `{"error": ...}`; keep-alives do not come
     at all. Raises UnreadableError.
@@ -129,13 +146,14 @@ def objects_in(parts: Iterable[bytes]) -> Iterator[dict[str, Any] | str]:
         raise UnreadableError(str(error)) from None
 
 
-def _of_event(name: str, data: str) -> Iterator[dict[str, Any] | str]:
+def _of_event(name: str, data: str) -> Iterator[Decoded]:
     is_error = name.strip().lower() == "error"
-    if data.strip("\"'").upper() == DONE:
-        yield DONE
-        return
-    if not is_error and _KEEP_ALIVE.fullmatch(data):
-        return
+    if not data.startswith("{"):
+        if data.strip("\"'").upper() == _DONE:
+            yield Decoded(None)
+            return
+        if not is_error and _KEEP_ALIVE.fullmatch(data):
+            return
     try:
         value = json_in(data)
     except UnreadableError:
@@ -149,14 +167,15 @@ def _of_event(name: str, data: str) -> Iterator[dict[str, Any] | str]:
             raise
         value = data
     if is_error:
-        yield value if isinstance(value, dict) and value.get("error") else {"error": value or "an error event"}
+        has_name = isinstance(value, dict) and value.get("error")
+        yield Decoded(value if has_name else {"error": value or "an error event"}, may_have_halves=True)
     elif isinstance(value, dict):
-        yield value
+        yield Decoded(value, _MAY_BE_HALF.search(data) is not None)
     elif value is not None:
         raise UnreadableError("the answer is not a JSON object")
 
 
-def _objects(content: bytes) -> Iterator[dict[str, Any] | str]:
+def _objects(content: bytes) -> Iterator[Decoded]:
     """Those of a body that is JSON: one object, a list of them, or one in each line."""
     try:
         value = json_in(content)
@@ -168,13 +187,20 @@ def _objects(content: bytes) -> Iterator[dict[str, Any] | str]:
     for each in value if isinstance(value, list) else [value]:
         if not isinstance(each, dict):
             raise UnreadableError("the answer is not a JSON object")
-        yield each
+        yield Decoded(each, may_have_halves=True)
 
 
 def without_halves(value: Any) -> Any:
-    """A decoded document in which every text has whole characters only."""
+    """A decoded document in which every text has whole characters only. Raises UnreadableError."""
+    try:
+        return _without_halves(value)
+    except RecursionError:
+        raise UnreadableError("the answer is nested too deeply") from None
+
+
+def _without_halves(value: Any) -> Any:
     if isinstance(value, str):
-        return whole_characters(value)
+        return value if value.isascii() else whole_characters(value)
     if isinstance(value, dict):
-        return {whole_characters(name): without_halves(inner) for name, inner in value.items()}
-    return [without_halves(inner) for inner in value] if isinstance(value, list) else value
+        return {whole_characters(name): _without_halves(inner) for name, inner in value.items()}
+    return [_without_halves(inner) for inner in value] if isinstance(value, list) else value

@@ -13,9 +13,9 @@ from sluice.errors import ProviderAuthenticationError, ProviderError, ProviderPr
 from sluice.providers.allowed_fields import refused_field
 from sluice.providers.base import ProviderConfig, ProviderResponse, ProviderStream, RateLimitHeaders
 from sluice.providers.decoding import (
-    DONE,
     MAX_ANSWER_BYTES,
     MAX_STREAM_BYTES,
+    Decoded,
     UnreadableError,
     inflated,
     is_events,
@@ -122,8 +122,8 @@ class Call:
     def secrets(self) -> tuple[str, ...]:
         """What must not appear in an error's text: the API key, and what the request says."""
         said = [text for message in self.body["messages"] for text in _strings(message.get("content"))]
-        rest = {name: value for name, value in self.body.items() if name != "model"}
-        return (self.api_key, *said, *(text for text in _strings(rest) if len(text) >= _LONG_STRING))
+        rest = {name: value for name, value in self.body.items() if name not in ("model", "messages")}
+        return (self.api_key, *(text for text in _strings(rest) if len(text) >= _LONG_STRING), *said)
 
 
 def read_whole(response: HttpResponse, call: Call, limits: ReadLimits) -> ProviderResponse:
@@ -194,17 +194,17 @@ class AnswerStream(ProviderStream):
         self._response.close()
 
     def _chunks(self) -> Generator[ChatChunk]:
-        bodies = self._bodies()
+        objects = self._objects()
         try:
-            for body in bodies:
-                if body == DONE:
+            for decoded in objects:
+                if decoded.body is None:
                     break
-                for chunk in self._reader.feed(body):
+                for chunk in self._reader.feed(decoded):
                     yield chunk
                     # How long the reader took over the last chunk is not the provider's fault.
                     self._response.extensions["network_stream"].allow(self._pace.due_s())
             self._reader.end()
-            self._drain(bodies)
+            self._drain(objects)
         except GeneratorExit:
             # From close(), which does the rest; or from the garbage collector, which must not touch the pool.
             raise
@@ -217,7 +217,7 @@ class AnswerStream(ProviderStream):
         else:
             self._response.close()
 
-    def _bodies(self) -> Iterator[JsonObject | str]:
+    def _objects(self) -> Iterator[Decoded]:
         try:
             yield from objects_in(_parts(self._response, MAX_STREAM_BYTES))
         except (ProviderError, UnreadableError):
@@ -225,11 +225,11 @@ class AnswerStream(ProviderStream):
             if not self._reader.is_complete(self._call.body.get("n") or 1):
                 raise
 
-    def _drain(self, bodies: Iterator[object]) -> None:
+    def _drain(self, objects: Iterator[Decoded]) -> None:
         self._response.extensions["network_stream"].hurry(DRAIN_S)
         with suppress(ProviderError, ValueError):
             # The answer is whole; what is wrong after it costs the connection and nothing else.
-            next(bodies, None)
+            next(objects, None)
 
 
 def _read(response: HttpResponse) -> bytes:

@@ -7,7 +7,7 @@ from sluice.chat import ChatChunk, JsonObject
 from sluice.chat_stream import chunks_from_body
 from sluice.errors import ProviderError, ProviderProtocolError
 from sluice.providers.answer_shape import StreamNormalizer, choices_of, normalized_answer
-from sluice.providers.decoding import UnreadableError, without_halves
+from sluice.providers.decoding import Decoded, UnreadableError, without_halves
 from sluice.providers.failures import failure_in_answer
 from sluice.providers.verdict import AnswerState, ending, says_something, state_of
 
@@ -48,9 +48,10 @@ class StreamReader:
         self._has_ended: dict[int, bool] = {}
         self.has_said = False
 
-    def feed(self, body: JsonObject | str) -> list[ChatChunk]:
-        """The chunks that `body` stands for: none for [DONE], several for a whole answer. Raises ProviderError."""
-        if isinstance(body, str):
+    def feed(self, decoded: Decoded) -> list[ChatChunk]:
+        """The chunks that an object stands for: none for [DONE], several for a whole answer. Raises ProviderError."""
+        body = decoded.body
+        if body is None:
             return []
         try:
             _raise_if_failed(body, self._headers, self._asked)
@@ -58,7 +59,9 @@ class StreamReader:
                 chunks = chunks_from_body(read_answer(body, self._headers, self._asked), include_usage=True)
             else:
                 part = self._normalizer.chunk(body)
-                chunks = [] if part is None else [ChatChunk(without_halves(part))]
+                if part is not None and decoded.may_have_halves:
+                    part = without_halves(part)
+                chunks = [] if part is None else [ChatChunk(part)]
         except UnreadableError as error:
             raise ProviderProtocolError(str(error)) from None
         except ProviderError as error:
