@@ -19,9 +19,7 @@ from sluice.errors import (
     ProviderUnavailableError,
     ProviderUnsuitedError,
 )
-from sluice.providers.blame import Blame, Refusal, blame, may_be_billed
 from sluice.providers.error_body import ErrorBody
-from sluice.providers.waits import wait_s
 
 MAX_MESSAGE_CHARACTERS = 500
 # A shorter text of the prompt may stand in a message by chance ("a"), and gives nothing away.
@@ -39,13 +37,6 @@ _KEPT_CODES = frozenset({"content_filter", "content_policy_violation"})
 _CODE = re.compile(r"[A-Za-z][\w.-]{0,63}")
 # How providers name a field that they refuse; Mistral names only the part that it does not know.
 _STREAM_OPTIONS = ("stream_options", "include_usage")
-
-_REJECTIONS: Mapping[Blame, type[ProviderRejectedError]] = {
-    Blame.REQUEST: ProviderRejectedError,
-    Blame.UNSUITED: ProviderUnsuitedError,
-    Blame.CONTEXT: ProviderContextError,
-    Blame.MODEL: ProviderModelError,
-}
 
 
 def failure(
@@ -89,6 +80,10 @@ def refuses_stream_options(error: ProviderError) -> bool:
 def _failure(
     status: int, headers: Mapping[str, str], said: ErrorBody, secrets: Iterable[str], now: datetime | None
 ) -> ProviderError:
+    # Imported late: their patterns take a cold start 20 ms, and most requests are not refused.
+    from sluice.providers.blame import Blame, Refusal, blame, may_be_billed
+    from sluice.providers.waits import wait_s
+
     secrets = tuple(secrets)
     whose = blame(Refusal(status, said.codes, without(said.text, secrets), said.is_page))
     pause_s = wait_s(headers, said, now or datetime.now(UTC), is_limit=whose is Blame.LIMIT)
@@ -110,8 +105,15 @@ def _failure(
                 retry_after_s=pause_s,
                 may_be_billed=may_be_billed(status),
             )
+    kinds: Mapping[Blame, type[ProviderRejectedError]] = {
+        Blame.UNSUITED: ProviderUnsuitedError,
+        Blame.CONTEXT: ProviderContextError,
+        Blame.MODEL: ProviderModelError,
+    }
     words = _words(said, secrets) or f"the provider answered {status}"
-    return _REJECTIONS[whose](words, status=status, code=_code(said, secrets), retry_after_s=pause_s)
+    return kinds.get(whose, ProviderRejectedError)(
+        words, status=status, code=_code(said, secrets), retry_after_s=pause_s
+    )
 
 
 def _words(said: ErrorBody, secrets: Iterable[str]) -> str:
