@@ -6,6 +6,7 @@ Sizes and units: "DynamoDB item sizes and formats" and "DynamoDB throughput capa
 import base64
 import math
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 _WRITE_UNIT_BYTES = 1024
@@ -63,6 +64,7 @@ def _value_bytes(value: Mapping[str, Any]) -> int:
             raise ValueError(f"{kind!r} is no type of DynamoDB's")
 
 
+@lru_cache(maxsize=100_000)
 def _number_bytes(text: str) -> int:
     """One byte for two digits and one more; a sign takes another."""
     digits = text.lstrip("-").replace(".", "").strip("0")

@@ -1,23 +1,16 @@
 """Watches the AWS requests of this process: what was asked, when, and what it cost."""
 
-import json
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from unittest import mock
-
-import boto3
 
 from benchmarks.capacity import item_bytes, read_units, write_units
 from sluice.chat import JsonObject
 from sluice.storage.errors import ConditionFailedError
 from sluice.storage.json_service import JsonService
-
-if TYPE_CHECKING:
-    from botocore.awsrequest import AWSPreparedRequest
-    from botocore.model import OperationModel
 
 # Long enough for what was sent and is not waited for.
 _SETTLE_S = 0.03
@@ -40,7 +33,7 @@ class Sent:
 
 
 class Meter:
-    """Sees everything that the package's clients send, and boto3's that are made after it (the circuit breaker's)."""
+    """Sees everything that the package's clients send."""
 
     def __init__(self) -> None:
         self._sent: list[Sent] = []
@@ -48,15 +41,6 @@ class Meter:
         self._in_flight = 0
         self._call = JsonService.call
         mock.patch.object(JsonService, "call", self._metered()).start()
-        # boto3 is what the circuit breaker asks; it calls its hooks in the thread that asked it.
-        self._current = threading.local()
-        boto3.setup_default_session()
-        session = boto3.DEFAULT_SESSION
-        if session is None:
-            raise RuntimeError("boto3 has no default session")
-        session.events.register("provide-client-params.dynamodb", self._ask_for_units)
-        session.events.register("before-send.dynamodb", self._begin)
-        session.events.register("after-call.dynamodb", self._end)
 
     def take(self) -> list[Sent]:
         """What was sent since the last time, once all of it is answered."""
@@ -85,20 +69,6 @@ class Meter:
             return answer
 
         return metered
-
-    def _ask_for_units(self, params: dict[str, Any], model: "OperationModel", **_: object) -> None:
-        if model.name in _METERED:
-            params["ReturnConsumedCapacity"] = "TOTAL"
-
-    def _begin(self, request: "AWSPreparedRequest", **_: object) -> None:
-        if not isinstance(request.body, bytes):
-            raise TypeError(f"the body of an AWS request is {type(request.body).__name__}, and was to be JSON")
-        self._current.asked = json.loads(request.body)
-        self._current.begin_s = self._begun()
-
-    def _end(self, parsed: dict[str, Any], model: "OperationModel", **_: object) -> None:
-        is_refused = parsed.get("Error", {}).get("Code") == "ConditionalCheckFailedException"
-        self._ended(model.name, self._current.asked, parsed, self._current.begin_s, is_refused=is_refused)
 
     def _begun(self) -> float:
         with self._lock:

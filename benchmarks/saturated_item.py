@@ -5,17 +5,16 @@ from dataclasses import dataclass
 from benchmarks.capacity import item_bytes
 from benchmarks.meter import Meter
 from sluice.quota.ledger import Ledger
-from sluice.quota.limits import DEPLOYMENT_WINDOWS, Limit
-from sluice.quota.windows import DAY_MS, MINUTE_MS
+from sluice.quota.limits import deployment_limit
+from sluice.quota.windows import ROLLING_DAY, ROLLING_MINUTE
 from sluice.storage.client import dynamodb
 from sluice.storage.tables import QUOTA
+from tests.fakes.dynamodb import TrustingClient
 
 _NAMES = ("requests_per_minute", "requests_per_day", "tokens_per_minute", "tokens_per_day")
-_SLICES = 60
 _SCOPE = "deployment#groq-1#llama-3.1-8b-instant"
 _NOTES = {
     "success_rate": 0.987654,
-    "consecutive_failures": 0,
     "response_time_ms": 812.345678,
     "characters_per_token": 3.987654,
     "completion_tokens": 431.5,
@@ -35,22 +34,22 @@ class Saturated:
 def saturate(meter: Meter, table: str) -> Saturated:
     """Let a ledger with a clock of its own take and settle in every slice of a day, and of the minute at its end."""
     now_s = [1_800_000_000.0]
-    ledger = Ledger(table, clock=lambda: now_s[0])
-    limits = tuple(Limit(name, 10**9, DEPLOYMENT_WINDOWS[name]) for name in _NAMES)
+    ledger = Ledger(table, clock=lambda: now_s[0], client=TrustingClient(dynamodb()))
+    limits = tuple(deployment_limit(name, 10**9) for name in _NAMES)
 
     def spend() -> None:
         costs = dict.fromkeys(_NAMES[:2], 1) | dict.fromkeys(_NAMES[2:], 1234)
-        reservation = ledger.reserve(_SCOPE, limits, costs, hold=True)
+        reservation = ledger.reserve(_SCOPE, limits, costs)
         ledger.settle(reservation, dict.fromkeys(_NAMES[2:], 987), _NOTES)
 
-    for period_ms in (DAY_MS, MINUTE_MS):
-        for _ in range(_SLICES + 2):
+    for window in (ROLLING_DAY, ROLLING_MINUTE):
+        for _ in range(window.kept_slices + 2):
             spend()
-            now_s[0] += period_ms / _SLICES / 1000
+            now_s[0] += window.slice_ms / 1000
     meter.take()
     spend()
     reserve, settle = meter.take()
     item = dynamodb().call("GetItem", {"TableName": table, "Key": QUOTA.key(_SCOPE)})["Item"]
     meter.take()
-    slices = sum(name.partition(".")[2].isdecimal() for name in item)
+    slices = sum(len(name) == 2 and name[0] in "md" for name in item)
     return Saturated(item_bytes(item), slices, reserve.write_units, settle.write_units)

@@ -20,9 +20,9 @@ from starlette.types import Receive, Scope, Send
 from functions.chat.app import ROUTES
 from sluice.api.asgi import AsgiApp, logger
 from sluice.composition import App
-from sluice.quota.item import read_state
-from sluice.quota.limits import QuotaState
+from sluice.quota.item import QuotaItem
 from tests.conftest import Aws
+from tests.counted import Counted, counted
 from tests.tenants import make_key, make_tenant
 
 
@@ -97,20 +97,16 @@ class ChatServer:
         """Make an API key."""
         return make_key(self.app, tenant, **fields)
 
-    def quota(self) -> dict[str, QuotaState]:
-        """All quota items by scope; what counts without lying in a slice may only be a budget's."""
-        states = {item["scope"]["S"]: read_state(item)[0] for item in self.aws.items("QUOTA_TABLE")}
-        for state in states.values():
-            for name, counter in state.counters.items():
-                assert counter.spent == 0 or name == "nanousd_per_month"
-        return states
+    def quota(self) -> dict[str, Counted]:
+        """What is counted, by scope."""
+        return {item["scope"]["S"]: counted(QuotaItem(item)) for item in self.aws.items("QUOTA_TABLE")}
 
     def counted(self) -> dict[str, dict[str, int]]:
         """What is counted now, by scope and limit; what is 0 is left out."""
         return {
             scope.split("#")[0]: taken
             for scope, state in self.quota().items()
-            if (taken := {name: counter.total for name, counter in state.counters.items() if counter.total})
+            if (taken := {name: total for name, total in state.totals.items() if total})
         }
 
     def count(self, variable: str) -> int:

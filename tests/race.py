@@ -21,7 +21,7 @@ from sluice.errors import QuotaExceededError
 from sluice.providers.base import ProviderResponse
 from sluice.providers.registry import Registry
 from sluice.routing.deadline import Deadline
-from sluice.routing.deployment_quota import Answered, DeploymentQuota
+from sluice.routing.deployment_quota import Answered
 from sluice.routing.plan import plan
 from sluice.routing.router import Router, Search
 from sluice.routing.scoring import Weights
@@ -116,6 +116,7 @@ def _most_in_a_minute(moments: list[tuple[float, int]]) -> int:
 def _ask(router: Router, registry: Registry, request: ChatRequest) -> Answered[ProviderResponse]:
     search = Search(
         request=request,
+        tenant="race",
         groups=plan(request, registry).groups,
         deadline=Deadline.after(10),
         prepare=lambda deployment: registry.provider(deployment).warm_up(),
@@ -130,8 +131,8 @@ def _ask(router: Router, registry: Registry, request: ChatRequest) -> Answered[P
 def _work(models: list[str], seconds: float) -> None:
     app = App.from_environment()
     registry = app.registry()
-    quota = DeploymentQuota(app.ledger)
-    router = Router(quota, app.breaker, Weights())
+    quota = app.deployment_quota
+    router = Router(quota, Weights())
     end_s = time.monotonic() + seconds
     for number in range(sys.maxsize):
         if time.monotonic() > end_s:

@@ -104,7 +104,7 @@ REFUSED: list[tuple[Any, int, str | None, str]] = [
 def untouched(chat: ChatServer, fake: FakeProvider) -> None:
     assert chat.quota() == {}
     assert fake.requests() == []
-    for table in ("USAGE_TABLE", "RESPONSE_CACHE_TABLE", "CIRCUIT_BREAKERS_TABLE"):
+    for table in ("USAGE_TABLE", "RESPONSE_CACHE_TABLE"):
         assert chat.count(table) == 0
 
 

@@ -12,11 +12,13 @@ from sluice.gateway.pipeline import Gateway
 from sluice.gateway.request import RequestContext
 from sluice.quota.ledger import Ledger
 from sluice.routing.deadline import Deadline
+from sluice.storage.client import dynamodb
 from sluice.tenants.principal import Principal
 from tests.chat_server import ChatServer, serving
 from tests.conftest import Aws
 from tests.credentials import gateway, model
 from tests.fakes.client import FakeProvider
+from tests.fakes.dynamodb import TrustingClient
 
 SHORT: list[Any] = [{"role": "user", "content": "Say hello."}]
 LONG: list[Any] = [{"role": "user", "content": "Compare these. " * 100}]
@@ -68,9 +70,9 @@ def test_smart_falls_back_to_fast_when_its_quota_is_gone(aws: Aws, fake: FakePro
     with serving(aws) as chat:
         used = [chat.post(body("auto", messages=LONG, seed=seed)).headers["x-sluice-model"] for seed in range(3)]
         assert used == ["large", "small", "small"]
-        counted = {scope: state.counters for scope, state in chat.quota().items() if scope.startswith("deployment#")}
-        assert counted["deployment#one#large"]["requests_per_day"].total == 1
-        assert counted["deployment#one#small"]["requests_per_day"].total == 2
+        counted = {scope: state.totals for scope, state in chat.quota().items() if scope.startswith("deployment#")}
+        assert counted["deployment#one#large"]["requests_per_day"] == 1
+        assert counted["deployment#one#small"]["requests_per_day"] == 2
 
 
 class Clock:
@@ -89,7 +91,7 @@ def gateway_at(clock: Clock) -> Gateway:
     class AppAtItsTime(App):
         @part
         def ledger(self) -> Ledger:
-            return Ledger(self.settings.quota_table, clock)
+            return Ledger(self.settings.quota_table, clock, client=TrustingClient(dynamodb()))
 
     return AppAtItsTime.from_environment().gateway
 
@@ -122,10 +124,7 @@ class Caller:
 def all_counted(chat: ChatServer) -> dict[tuple[str, str], int]:
     """What is counted, by scope and limit."""
     return {
-        (scope, name): counter.total
-        for scope, state in chat.quota().items()
-        for name, counter in state.counters.items()
-        if counter.total
+        (scope, name): total for scope, state in chat.quota().items() for name, total in state.totals.items() if total
     }
 
 

@@ -1,21 +1,19 @@
 from dataclasses import replace
-from typing import Any
 
 import pytest
-from aws_lambda_powertools.utilities.circuit_breaker import CircuitState
 
 from sluice.catalog import FREE, Model, ProviderRow, Tier
 from sluice.chat import JsonObject
 from sluice.operations.deployment_report import health_report, provider_report, quota_report
 from sluice.providers.base import ProviderConfig
 from sluice.providers.registry import Deployment, DeploymentLimit
-from sluice.quota.ledger import Seen
-from sluice.quota.limits import Counter, QuotaState
-from sluice.routing.breaker import Circuit
+from sluice.quota.item import QuotaItem, slot_name
+from sluice.quota.status import QuotaSnapshot
+from sluice.quota.windows import ROLLING_MINUTE
 
 NOW_MS = 1_800_000_000_000
-NOW_S = NOW_MS / 1000
-SECOND = NOW_MS // 1000
+NOW_S = NOW_MS // 1000
+SLICE = ROLLING_MINUTE.slice_at(NOW_MS)
 DEPLOYMENT = Deployment(
     provider=ProviderRow("groq", "groq", None, 1, 10.0),
     alias="groq-1",
@@ -27,21 +25,28 @@ DEPLOYMENT = Deployment(
 OTHER = replace(DEPLOYMENT, alias="groq-2")
 
 
-def quota(used: int, **state: Any) -> JsonObject:
-    counters = {"requests_per_minute": Counter(SECOND, used, {SECOND: used})}
-    seen = {"deployment#groq-1#small": Seen(QuotaState(version=1, counters=counters, **state), {})}
-    [row] = quota_report([DEPLOYMENT], seen, NOW_MS)["data"]
+def seen(**attributes: float) -> dict[str, QuotaSnapshot]:
+    """The deployment with these attributes in its item."""
+    item = QuotaItem({name: {"N": str(value)} for name, value in attributes.items()})
+    return {"deployment#groq-1#small": QuotaSnapshot(item)}
+
+
+def used(requests: int, index: int = SLICE) -> dict[str, float]:
+    return {"hm": index, "r": requests, slot_name(ROLLING_MINUTE, index): requests}
+
+
+def quota(**attributes: float) -> JsonObject:
+    [row] = quota_report([DEPLOYMENT], seen(**attributes), NOW_MS)["data"]
     return dict(row)
 
 
-def health(notes: dict[str, float], circuit: Circuit | None = None, deployment: Deployment = DEPLOYMENT) -> JsonObject:
-    seen = {f"deployment#{deployment.id}": Seen(QuotaState(), notes)}
-    [row] = health_report([deployment], seen, {deployment.id: circuit or Circuit()}, NOW_S)["data"]
+def health(**attributes: float) -> JsonObject:
+    [row] = health_report([DEPLOYMENT], seen(**attributes), NOW_MS)["data"]
     return dict(row)
 
 
 @pytest.mark.parametrize(
-    ("used", "percentage", "warning"),
+    ("requests", "percentage", "warning"),
     [
         (0, 0, None),
         (799, 79.9, None),
@@ -53,29 +58,27 @@ def health(notes: dict[str, float], circuit: Circuit | None = None, deployment: 
         (1001, 100.1, "exhausted"),
     ],
 )
-def test_a_warning_comes_exactly_at_its_percentage(used: int, percentage: float, warning: str | None) -> None:
-    limit = quota(used)["limits"]["rpm"]
-    assert (limit["percentage"], limit["warning"], limit["remaining"]) == (percentage, warning, max(0, 1000 - used))
+def test_a_warning_comes_exactly_at_its_percentage(requests: int, percentage: float, warning: str | None) -> None:
+    limit = quota(**used(requests))["limits"]["rpm"]
+    left = max(0, 1000 - requests)
+    assert (limit["percentage"], limit["warning"], limit["remaining"]) == (percentage, warning, left)
 
 
 def test_what_has_left_the_minute_no_longer_counts() -> None:
-    counters = {"requests_per_minute": Counter(SECOND - 70, 900, {SECOND - 70: 900})}
-    seen = {"deployment#groq-1#small": Seen(QuotaState(version=1, counters=counters), {})}
-    [row] = quota_report([DEPLOYMENT], seen, NOW_MS)["data"]
-    limit = row["limits"]["rpm"]
-    assert limit is not None
-    assert (limit["used"], limit["resets_in_seconds"], row["warnings"]) == (0, 0, [])
+    row = quota(**used(900, SLICE - 51))
+    assert (row["limits"]["rpm"]["used"], row["limits"]["rpm"]["resets_in_seconds"], row["warnings"]) == (0, 0, [])
 
 
 def test_a_capacity_that_the_provider_named_counts() -> None:
-    limit = quota(30, learned_capacities={"requests_per_minute": 60})["limits"]["rpm"]
+    limit = quota(**used(30), cr=60)["limits"]["rpm"]
     assert (limit["limit"], limit["percentage"]) == (60, 50)
 
 
-def test_a_block_by_the_provider_is_a_warning() -> None:
-    row = quota(1, blocked_until_ms=NOW_MS + 4_001)
-    assert (row["blocked_for_seconds"], row["warnings"]) == (5, ["groq-1#small: blocked by its provider for 5 s"])
-    assert quota(1, blocked_until_ms=NOW_MS - 1)["blocked_for_seconds"] == 0
+def test_a_block_and_its_reason_are_a_warning() -> None:
+    row = quota(b=NOW_MS + 4_001)
+    assert (row["blocked_for_seconds"], row["warnings"]) == (5, ["groq-1#small: blocked by provider for 5 s"])
+    assert quota(b=NOW_MS + 4_001, w=1)["warnings"] == ["groq-1#small: credential refused for 5 s"]
+    assert quota(b=NOW_MS - 1)["blocked_for_seconds"] == 0
 
 
 def test_a_deployment_that_was_never_used_is_free_and_healthy() -> None:
@@ -83,37 +86,37 @@ def test_a_deployment_that_was_never_used_is_free_and_healthy() -> None:
     limit = row["limits"]["rpm"]
     assert limit is not None
     assert (limit["used"], row["limits"]["tpd"]) == (0, None)
-    [health] = health_report([DEPLOYMENT], {}, {}, NOW_S)["data"]
-    assert (health["is_healthy"], health["health_score"], health["response_time_ms"]) == (True, 1, None)
+    [healthy] = health_report([DEPLOYMENT], {}, NOW_MS)["data"]
+    assert (healthy["is_healthy"], healthy["health_score"], healthy["response_time_ms"]) == (True, 1, None)
 
 
 def test_health_is_what_the_ledger_notes() -> None:
-    row = health({"success_rate": 0.8, "consecutive_failures": 2, "response_time_ms": 512.25})
+    row = health(ns=0.8, f=2, nt=512.25)
     assert (row["success_rate"], row["consecutive_failures"], row["response_time_ms"]) == (0.8, 2, 512.2)
     assert (row["health_score"], row["is_healthy"]) == (0.48, True)
-    assert health({"consecutive_failures": 5})["is_healthy"] is False
+    assert health(f=5)["is_healthy"] is False
 
 
 @pytest.mark.parametrize(
-    ("circuit", "shown", "is_healthy"),
+    ("attributes", "shown"),
     [
-        (Circuit(), "closed", True),
-        (Circuit(CircuitState.OPEN, opened_at=SECOND - 59), "open", False),
-        (Circuit(CircuitState.OPEN, opened_at=SECOND - 60), "open", True),
-        (Circuit(CircuitState.HALF_OPEN, probe_lease_expiry=SECOND + 1), "half_open", False),
-        (Circuit(CircuitState.HALF_OPEN, probe_lease_expiry=SECOND), "half_open", True),
+        ({}, "CLOSED"),
+        ({"f": 4, "o": NOW_S + 60}, "CLOSED"),
+        ({"f": 5, "o": NOW_S + 1}, "OPEN"),
+        ({"f": 5, "o": NOW_S}, "HALF_OPEN"),
+        ({"f": 5, "o": NOW_S + 60, "p": 1}, "HALF_OPEN"),
     ],
 )
-def test_a_circuit_that_turns_calls_away_is_not_healthy(circuit: Circuit, shown: str, is_healthy: bool) -> None:
-    row = health({}, circuit)
-    assert (row["circuit"], row["is_healthy"]) == (shown, is_healthy)
+def test_a_circuit_that_is_not_closed_is_not_healthy(attributes: dict[str, float], shown: str) -> None:
+    row = health(**attributes)
+    assert (row["circuit"], row["is_healthy"]) == (shown, shown == "CLOSED")
 
 
 def test_the_whole_is_healthy_degraded_or_unhealthy() -> None:
-    broken = {"deployment#groq-1#small": Seen(QuotaState(), {"consecutive_failures": 5})}
+    broken = seen(f=5)
 
     def status(*deployments: Deployment) -> object:
-        return health_report(deployments, broken, {}, NOW_S)["status"]
+        return health_report(deployments, broken, NOW_MS)["status"]
 
     assert status(OTHER) == "healthy"
     assert status(OTHER, DEPLOYMENT) == "degraded"

@@ -19,7 +19,7 @@ from functions.chat import app
 from sluice.guards.scanner import scanner
 from sluice.storage.tls import tls_context
 made = {made.__name__: made.cache_info().currsize for made in (scanner, tls_context)}
-made["parts"] = sorted(app.parts.__dict__.keys() & {"gateway", "verifier", "breaker"})
+made["parts"] = sorted(app.parts.__dict__.keys() & {"gateway", "ledger", "verifier"})
 json.dump({"made": made, "imported": sorted({"groq", "httpx", "huggingface_hub"} & sys.modules.keys())}, sys.stdout)
 """
 
@@ -34,7 +34,6 @@ def _started(initialization_type: str) -> dict[str, Any]:
         "AWS_DEFAULT_REGION": "eu-central-1",
         "AWS_ACCESS_KEY_ID": "key",
         "AWS_SECRET_ACCESS_KEY": "secret",
-        "CIRCUIT_BREAKERS_TABLE": "circuit-breakers",
     }
     command = [sys.executable, "-c", PROGRAM]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -45,7 +44,7 @@ def _started(initialization_type: str) -> dict[str, Any]:
 
 def test_a_snapshot_holds_what_a_chat_needs_and_no_connection() -> None:
     started = _started("snap-start")
-    assert started["made"] == {"parts": ["breaker", "gateway", "verifier"], "scanner": 2, "tls_context": 1}
+    assert started["made"] == {"parts": ["gateway", "ledger", "verifier"], "scanner": 2, "tls_context": 1}
     assert started["imported"] == ["groq", "httpx", "huggingface_hub"]
 
 

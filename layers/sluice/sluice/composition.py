@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sluice.providers.loader import RegistryLoader
     from sluice.providers.registry import Registry
     from sluice.quota.ledger import Ledger
-    from sluice.routing.breaker import Breaker
+    from sluice.routing.deployment_quota import DeploymentQuota
     from sluice.storage.client import DynamoDB
     from sluice.storage.secrets import SecretReader, SecretsManager
     from sluice.tasks.library import Library
@@ -128,13 +128,6 @@ class App:
         return Ledger(self.settings.quota_table, client=self.dynamodb)
 
     @part
-    def breaker(self) -> "Breaker":
-        """The circuits of the deployments."""
-        from sluice.routing.breaker import Breaker
-
-        return Breaker(self.settings.circuit_breakers_table, client=self.dynamodb)
-
-    @part
     def response_cache(self) -> "ResponseCache":
         """Answers that may be served again."""
         from sluice.cache.store import ResponseCache
@@ -149,6 +142,13 @@ class App:
         return CacheSums(self.settings.usage_table, client=self.dynamodb)
 
     @part
+    def deployment_quota(self) -> "DeploymentQuota":
+        """What requests take from deployments, and how those stand."""
+        from sluice.routing.deployment_quota import DeploymentQuota
+
+        return DeploymentQuota(self.ledger)
+
+    @part
     def gateway(self) -> "Gateway":
         """Takes requests to an answer."""
         from concurrent.futures import ThreadPoolExecutor
@@ -159,20 +159,19 @@ class App:
         from sluice.gateway.pipeline import Gateway
         from sluice.gateway.settlement import Settlement
         from sluice.gateway.shared_answers import SharedAnswers
-        from sluice.routing.deployment_quota import DeploymentQuota
         from sluice.routing.router import Router
         from sluice.routing.scoring import Weights
 
         settings = self.settings
         executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="gateway")
-        quota = DeploymentQuota(self.ledger)
+        quota = self.deployment_quota
         weights = Weights(settings.health_weight, settings.quota_weight, settings.speed_weight)
         answers = SharedAnswers(self.response_cache, self.cache_sums)
         turns = Conversations(ConversationStore(settings.conversations_table, client=self.dynamodb))
         return Gateway(
             self.registry,
             Admission(self.registry, self.ledger, answers, turns, settings, executor),
-            Router(quota, self.breaker, weights),
+            Router(quota, weights),
             Settlement(self.ledger, quota, answers, self.usage_records, executor),
         )
 
@@ -231,7 +230,7 @@ class App:
         """How the deployments stand, for operators."""
         from sluice.operations.deployments import Overview
 
-        return Overview(self.registry_loader, self.ledger, self.breaker)
+        return Overview(self.registry_loader, self.ledger)
 
     @part
     def caches(self) -> "Caches":
@@ -243,8 +242,7 @@ class App:
     def prepare(self) -> None:
         """Make now what chats need and no service is asked for, so that a snapshot of this process holds it.
 
-        Copies of the process may share it: nothing is drawn at random or due at some time, and nothing has connected,
-        but for boto3, as long as the circuit breaker needs it, to Lambda's own credentials.
+        Copies of the process may share it: nothing is drawn at random or due at some time, and nothing has connected.
         """
         from sluice.catalog import catalog
         from sluice.guards.rules import Direction

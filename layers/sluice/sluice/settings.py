@@ -10,7 +10,6 @@ class Settings:
 
     response_cache_table: str
     quota_table: str
-    circuit_breakers_table: str
     directory_table: str
     usage_table: str
     conversations_table: str
@@ -58,7 +57,6 @@ class Settings:
         return cls(
             response_cache_table=environment.get("RESPONSE_CACHE_TABLE", ""),
             quota_table=environment.get("QUOTA_TABLE", ""),
-            circuit_breakers_table=environment.get("CIRCUIT_BREAKERS_TABLE", ""),
             directory_table=environment.get("DIRECTORY_TABLE", ""),
             usage_table=environment.get("USAGE_TABLE", ""),
             conversations_table=environment.get("CONVERSATIONS_TABLE", ""),

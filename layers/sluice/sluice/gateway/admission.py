@@ -20,9 +20,9 @@ from sluice.guards.prompt import check_request, raise_if_blocked
 from sluice.guards.rules import Finding
 from sluice.guards.structured_output import check_schema
 from sluice.providers.registry import Registry
-from sluice.quota.item import Reservation
 from sluice.quota.ledger import Ledger, QuotaDeniedError
-from sluice.quota.limits import CALLER_WINDOWS, Limit, standing
+from sluice.quota.limits import Limit, caller_limits
+from sluice.quota.reservation import Reservation
 from sluice.routing.plan import Plan, RoutingPolicy, has_images, plan
 from sluice.settings import Settings
 from sluice.tenants.principal import Principal
@@ -76,10 +76,10 @@ class Admission:
         limits = self._caller_limits(principal)
         scope = f"caller#{principal.tenant.id}#{principal.caller_id}"
         try:
-            caller = self._ledger.reserve(scope, limits, {limit.name: 1 for limit in limits}, hold=False)
+            caller = self._ledger.reserve(scope, limits, {limit.name: 1 for limit in limits})
         except QuotaDeniedError as refused:
             raise denied(refused, "The API key", "rate_limit_exceeded") from refused
-        left = standing(limits[0], caller.state, self._ledger.now_ms())
+        left = caller.snapshot.status(limits[0], self._ledger.now_ms())
         return caller, RequestLimit(left.capacity, left.remaining, left.resets_in_ms / 1000)
 
     def claim_turn(
@@ -186,10 +186,7 @@ class Admission:
         key, defaults = principal.key, self._settings
         per_minute = defaults.requests_per_minute if key.requests_per_minute is None else key.requests_per_minute
         per_day = defaults.requests_per_day if key.requests_per_day is None else key.requests_per_day
-        capacities = {"requests_per_minute": per_minute, "requests_per_day": per_day}
-        return tuple(
-            Limit(name, capacity, CALLER_WINDOWS[name], is_fixed=True) for name, capacity in capacities.items()
-        )
+        return caller_limits(per_minute, per_day)
 
 
 def denied(refused: QuotaDeniedError, whose: str, code: str) -> QuotaExceededError:

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 
-from sluice.quota.item import Reservation
 from sluice.quota.ledger import Ledger
 from sluice.quota.limits import BUDGET
+from sluice.quota.reservation import Reservation
 from sluice.telemetry import best_effort
 
 

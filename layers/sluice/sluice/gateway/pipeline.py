@@ -141,23 +141,24 @@ class Gateway:
     ) -> tuple[Answered[Reply], BudgetReservation]:
         """Reserve budget and deployments until a provider has answered; if nobody does, undo what was reserved."""
         budget = None
+        search = Search(
+            request=admitted.request,
+            tenant=admitted.principal.tenant.id,
+            groups=admitted.plan.groups,
+            deadline=admitted.context.deadline,
+            prepare=lambda deployment: self._registry().provider(deployment).warm_up(),
+        )
         try:
             budget = self._settlement.reserve_budget(admitted)
-            return self._first_answer(admitted, budget, call), budget
+            return self._first_answer(admitted, search, budget, call), budget
         except BaseException:
-            self._settlement.settle_refused(admitted, budget, was_answered=was_answered)
+            self._settlement.settle_refused(admitted, budget, was_asked=was_answered or search.was_asked)
             raise
 
     def _first_answer[Reply](
-        self, admitted: AdmittedRequest, budget: BudgetReservation, call: _CallProvider[Reply]
+        self, admitted: AdmittedRequest, search: Search, budget: BudgetReservation, call: _CallProvider[Reply]
     ) -> Answered[Reply]:
         registry, deadline = self._registry(), admitted.context.deadline
-        search = Search(
-            request=admitted.request,
-            groups=admitted.plan.groups,
-            deadline=deadline,
-            prepare=lambda deployment: registry.provider(deployment).warm_up(),
-        )
         for attempt in self._router.attempts(search):
             deployment = attempt.deployment
             request = _fitted(admitted, deployment)

@@ -10,7 +10,7 @@ from sluice.conversations.turns import OpenTurn
 from sluice.gateway.provenance import Provenance, RequestLimit
 from sluice.guards.rules import Finding, Mode
 from sluice.money import to_usd
-from sluice.quota.item import Reservation
+from sluice.quota.reservation import Reservation
 from sluice.routing.deadline import Deadline
 from sluice.routing.deployment_quota import Answered
 from sluice.routing.intent import Complexity

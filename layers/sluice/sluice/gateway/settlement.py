@@ -25,9 +25,9 @@ from sluice.providers.base import RateLimitHeaders
 from sluice.providers.registry import Deployment
 from sluice.providers.verdict import may_be_cached
 from sluice.quota.estimate import FIRST_CHARACTERS_PER_TOKEN, TokenEstimate, text_weight
-from sluice.quota.item import Reservation
 from sluice.quota.ledger import Ledger, QuotaDeniedError
 from sluice.quota.limits import BUDGET, budget_limit
+from sluice.quota.reservation import Reservation
 from sluice.routing.deployment_quota import Answered, DeploymentQuota
 from sluice.telemetry import best_effort, emit_metric
 from sluice.usage.price import cost_nanousd
@@ -152,15 +152,13 @@ class Settlement:
         _log(admitted, provenance, _NO_USAGE, Result.ANSWERED)
         return provenance
 
-    def settle_refused(
-        self, admitted: AdmittedRequest, budget: BudgetReservation | None, *, was_answered: bool
-    ) -> None:
+    def settle_refused(self, admitted: AdmittedRequest, budget: BudgetReservation | None, *, was_asked: bool) -> None:
         """Give back what the caller and the tenant were counted for a request that nobody answered.
 
-        With `was_answered` it is the second question that nobody answered, and the caller's request was used.
+        With `was_asked` a provider was asked for it, and the caller's request is used.
         """
         self._answers.finish(admitted, None)
-        tasks: list[_Task] = [] if was_answered else [lambda: self._give_back(admitted.caller)]
+        tasks: list[_Task] = [] if was_asked else [lambda: self._give_back(admitted.caller)]
         if budget is not None:
             tasks.append(budget.close)
         self._all_at_once([*tasks, *_turn_ending(admitted, Result.REFUSED, {})])
@@ -193,7 +191,7 @@ class Settlement:
     def _reserve_budget(self, admitted: AdmittedRequest, budget_nanousd: int, nanousd: int) -> Reservation:
         scope = f"tenant#{admitted.principal.tenant.id}"
         try:
-            return self._ledger.reserve(scope, (budget_limit(budget_nanousd),), {BUDGET: nanousd}, hold=True)
+            return self._ledger.reserve(scope, (budget_limit(budget_nanousd),), {BUDGET: nanousd})
         except QuotaDeniedError as refused:
             raise denied(refused, "The tenant", "insufficient_quota") from refused
 

@@ -1,6 +1,7 @@
 """Reads JSON answers, whole or as they arrive, and repairs them where that cannot change what was said.
 
-Both are read by the same reader, in one pass, so that they agree: docs/decisions/0004-json-is-repaired-conservatively.md.
+Both are read by the same reader, in one pass, so that they agree
+(docs/decisions/0004-json-is-repaired-conservatively.md).
 """
 
 import re

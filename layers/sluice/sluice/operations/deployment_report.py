@@ -9,14 +9,20 @@ from sluice.catalog import Tier
 from sluice.providers.credentials import BrokenCredential
 from sluice.providers.registry import Deployment as DeploymentRecord
 from sluice.providers.urls import shown_url
-from sluice.quota.item import CODES
-from sluice.quota.ledger import Seen
-from sluice.quota.limits import ALERT_PERCENTAGES, Standing, standing
-from sluice.routing.breaker import Circuit
+from sluice.quota.circuit import CircuitState
+from sluice.quota.limits import LimitStatus
+from sluice.quota.status import NEVER_USED, QuotaSnapshot, reached_percentage
 from sluice.routing.deployment_quota import health_from, limits_of, scope_of
 
 # Shown of every deployment, null where it has no such limit.
 _ALWAYS_SHOWN = ("requests_per_minute", "requests_per_day", "tokens_per_minute", "tokens_per_day")
+_SHORT_NAMES = {
+    "requests_per_minute": "rpm",
+    "requests_per_day": "rpd",
+    "tokens_per_minute": "tpm",
+    "tokens_per_day": "tpd",
+    "characters_per_month": "cpm",
+}
 
 
 class Deployment(TypedDict):
@@ -66,7 +72,7 @@ class DeploymentHealth(Deployment):
     success_rate: float
     consecutive_failures: int
     response_time_ms: float | None
-    circuit: str
+    circuit: Annotated[CircuitState, Field(description="CLOSED: calls go through; HALF_OPEN: one call, which tries.")]
 
 
 class Healths(TypedDict):
@@ -125,20 +131,15 @@ class Providers(TypedDict):
     ]
 
 
-def quota_report(deployments: Iterable[DeploymentRecord], seen: Mapping[str, Seen], now_ms: int) -> Quotas:
+def quota_report(deployments: Iterable[DeploymentRecord], seen: Mapping[str, QuotaSnapshot], now_ms: int) -> Quotas:
     """How much of each deployment's limits is used, with a warning at 80 %, at 90 % and when one is used up."""
-    rows = [_quota(deployment, seen.get(scope_of(deployment)), now_ms) for deployment in deployments]
+    rows = [_quota(deployment, seen.get(scope_of(deployment), NEVER_USED), now_ms) for deployment in deployments]
     return {"object": "list", "data": rows, "warnings": [warning for row in rows for warning in row["warnings"]]}
 
 
-def health_report(
-    deployments: Iterable[DeploymentRecord], seen: Mapping[str, Seen], circuits: Mapping[str, Circuit], now_s: float
-) -> Healths:
+def health_report(deployments: Iterable[DeploymentRecord], seen: Mapping[str, QuotaSnapshot], now_ms: int) -> Healths:
     """How each deployment has done lately, and whether all, some or none of those switched on are fit for requests."""
-    rows = [
-        _health(deployment, seen.get(scope_of(deployment)), circuits.get(deployment.id, Circuit()), now_s)
-        for deployment in deployments
-    ]
+    rows = [_health(deployment, seen.get(scope_of(deployment), NEVER_USED), now_ms) for deployment in deployments]
     fit = [row["is_healthy"] for row in rows if row["is_enabled"]]
     status: Literal["healthy", "degraded", "unhealthy"]
     status = "unhealthy" if not any(fit) else "healthy" if all(fit) else "degraded"
@@ -190,52 +191,52 @@ def provider_report(
     }
 
 
-def _quota(deployment: DeploymentRecord, seen: Seen | None, now_ms: int) -> DeploymentQuota:
-    state = seen.state if seen else None
-    standings = {limit.name: standing(limit, state, now_ms) for limit in limits_of(deployment)}
-    names = dict.fromkeys((*_ALWAYS_SHOWN, *standings))
-    blocked_ms = max(0, state.blocked_until_ms - now_ms) if state else 0
-    warnings = [f"{deployment.id}: {name} is {said}" for name in standings if (said := _warning(standings[name]))]
+def _quota(deployment: DeploymentRecord, seen: QuotaSnapshot, now_ms: int) -> DeploymentQuota:
+    statuses = {limit.name: seen.status(limit, now_ms) for limit in limits_of(deployment)}
+    names = dict.fromkeys((*_ALWAYS_SHOWN, *statuses))
+    blocked_ms = max(0, seen.item.blocked_until_ms - now_ms)
+    warnings = [f"{deployment.id}: {name} is {said}" for name in statuses if (said := _warning(statuses[name]))]
     if blocked_ms:
-        warnings.append(f"{deployment.id}: blocked by its provider for {-(-blocked_ms // 1000)} s")
+        reason = seen.item.block_reason.denial.replace("_", " ")
+        warnings.append(f"{deployment.id}: {reason} for {-(-blocked_ms // 1000)} s")
     return {
         **_named(deployment),
-        "limits": {CODES[name]: _limit(standings[name]) if name in standings else None for name in names},
+        "limits": {_SHORT_NAMES[name]: _limit(statuses[name]) if name in statuses else None for name in names},
         "blocked_for_seconds": -(-blocked_ms // 1000),
         "warnings": warnings,
     }
 
 
-def _limit(stands: Standing) -> LimitStanding:
+def _limit(status: LimitStatus) -> LimitStanding:
     return {
-        "name": stands.name,
-        "used": stands.used,
-        "limit": stands.capacity,
-        "remaining": stands.remaining,
-        "percentage": round(100 * stands.used / stands.capacity, 1),
-        "resets_in_seconds": -(-stands.resets_in_ms // 1000),
-        "warning": _warning(stands),
+        "name": status.name,
+        "used": status.used,
+        "limit": status.capacity,
+        "remaining": status.remaining,
+        "percentage": round(100 * status.used / status.capacity, 1),
+        "resets_in_seconds": -(-status.resets_in_ms // 1000),
+        "warning": _warning(status),
     }
 
 
-def _warning(stands: Standing) -> str | None:
-    if stands.used >= stands.capacity:
+def _warning(status: LimitStatus) -> str | None:
+    if status.used >= status.capacity:
         return "exhausted"
-    reached = next((each for each in ALERT_PERCENTAGES if 100 * stands.used >= each * stands.capacity), None)
+    reached = reached_percentage(status)
     return None if reached is None else f"over {reached} % used"
 
 
-def _health(deployment: DeploymentRecord, seen: Seen | None, circuit: Circuit, now_s: float) -> DeploymentHealth:
-    health = health_from(seen.notes if seen else {})
+def _health(deployment: DeploymentRecord, seen: QuotaSnapshot, now_ms: int) -> DeploymentHealth:
+    health = health_from(seen)
     known_ms = health.response_time_ms
     return {
         **_named(deployment),
-        "is_healthy": health.is_healthy and not circuit.turns_away(now_s),
+        "is_healthy": health.is_healthy,
         "health_score": round(health.score, 4),
         "success_rate": round(health.success_rate, 4),
         "consecutive_failures": health.consecutive_failures,
         "response_time_ms": None if known_ms is None else round(known_ms, 1),
-        "circuit": circuit.state.lower(),
+        "circuit": seen.circuit.state(now_ms),
     }
 
 

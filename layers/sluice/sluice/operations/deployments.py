@@ -1,6 +1,4 @@
-"""Reads how all deployments stand: two requests, however many there are."""
-
-import time
+"""Reads how all deployments stand: one request, however many there are."""
 
 from sluice.operations.deployment_report import (
     Healths,
@@ -13,17 +11,15 @@ from sluice.operations.deployment_report import (
 from sluice.providers.credentials import CredentialsError
 from sluice.providers.loader import RegistryLoader
 from sluice.quota.ledger import Ledger
-from sluice.routing.breaker import Breaker
 from sluice.routing.deployment_quota import scope_of
 
 
 class Overview:
     """What an operator sees of the deployments. All methods raise StorageUnavailableError."""
 
-    def __init__(self, loader: RegistryLoader, ledger: Ledger, breaker: Breaker) -> None:
+    def __init__(self, loader: RegistryLoader, ledger: Ledger) -> None:
         self._loader = loader
         self._ledger = ledger
-        self._breaker = breaker
 
     def quota(self) -> Quotas:
         """See quota_report."""
@@ -35,8 +31,7 @@ class Overview:
         """See health_report."""
         deployments = self._loader.get().deployments
         seen = self._ledger.look_at(map(scope_of, deployments))
-        circuits = self._breaker.circuits(each.id for each in deployments)
-        return health_report(deployments, seen, circuits, time.time())
+        return health_report(deployments, seen, self._ledger.now_ms())
 
     def providers(self) -> Providers:
         """See provider_report. It answers for a secret that nothing can be made of too."""

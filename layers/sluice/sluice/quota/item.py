@@ -1,186 +1,221 @@
-"""The Quota item: how a scope's counters are written as attributes, and decisions as updates. Pure.
+"""The Quota item: which attribute holds what. Pure.
 
 scope               deployment#groq-1#llama-3.1-8b-instant
-version             grows with every write
-rpm.total           what counts now            rpm.head   the current slice
-rpm.29384756        what was taken in a slice  rpm.capacity   what the provider's headers said
-held.3f9a...        a reservation that is not settled yet: when to forget it, ms
-note.success_rate   numbers kept beside the limits; the last write wins
-blocked_until_ms    the provider said not to come back before
-expires_at          TTL, seconds
+hm hd hD hM         heads: the slice that each window is taken from
+r t R T D c u       totals: what counts now of each limit (`Limit.code`)
+m0 .. m-, d0 .. d-  slots: what was taken in a slice, by its number modulo 64, requests and tokens in one number
+g                   grows when capacities change;  cr ct cR cT cc  capacities that the provider's headers said
+eu ec               what an operator added to the month's limit
+b, w                blocked until (ms), and why if not for a rate limit
+f, o, p             circuit: failures in a row, closed to others until (s), present while a probe is under way
+q                   who was last refused the model, and until when that counts
+aR aT aD ac au      the last alert on a limit
+ns nt nc nk n.*     notes, numbers kept beside the limits; the last write wins
+k                   how often was taken, where no limit says it
+s, zm zd zD zM      closed: how many shards follow, and the heads before;  S  the shards that are in use now
+expires_at          TTL, seconds (its name is the table's, and can't be changed without switching TTL off)
+
+An attribute that is none of these, or not of the type it should be, is from another version and means nothing here.
+Why one item serves all windows, and why slots are packed: docs/decisions/a-quota-item-is-one-kilobyte.md.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from enum import IntEnum
 from typing import Any
 
-from sluice.quota.limits import BUDGET, Admission, Alert, Counter, Limit, QuotaState, Roll
-from sluice.storage.update import Update
+from sluice.quota.circuit import Circuit
+from sluice.quota.limits import BLOCKED, Limit
+from sluice.quota.windows import CalendarWindow, RollingWindow, Window
 
-CODES = {
-    "requests_per_minute": "rpm",
-    "requests_per_day": "rpd",
-    "tokens_per_minute": "tpm",
-    "tokens_per_day": "tpd",
-    "characters_per_month": "cpm",
-    BUDGET: "usd",
-}
-_LIMIT_NAMES = {code: name for name, code in CODES.items()}
-
+# A head that no clock reaches: nothing is taken from such an item and nothing settled.
+CLOSED = 10**11
+HEADS = ("hm", "hd", "hD", "hM")
+ALERT = "a"
+LEARNED = "c"
+EXTRA = "e"
 # Longer than any window, so that DynamoDB never deletes what still counts.
-_ITEM_LIFETIME_MS = 40 * 86_400_000
-# A reservation is settled by the request that made it, and Lambda ends a request after 15 minutes.
-HELD_LIFETIME_MS = 20 * 60_000
-_MOST_FORGOTTEN = 40
+ITEM_LIFETIME_S = 40 * 86_400
+
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-"
+# Codes of requests and tokens by window, and what the number of requests stays below in one slice: no item takes more
+# than a thousand a second, and the minute's share is bounded as well (`limits.share`).
+_PACKED = {"m": ("r", "t", 10**5), "d": ("R", "T", 10**7)}
+_SLOTS = len(_DIGITS)
+_SLOT_NAMES = {letter: tuple(letter + digit for digit in _DIGITS) for letter in _PACKED}
+_NOTES = {
+    "success_rate": "ns",
+    "response_time_ms": "nt",
+    "characters_per_token": "nc",
+    "completion_tokens": "nk",
+}
+_NOTE_NAMES = {attribute: name for name, attribute in _NOTES.items()}
+_OTHER_NOTE = "n."
 
 
-@dataclass(frozen=True, slots=True)
-class Reservation:
-    """What was taken from a scope's limits, to be settled. `taken` is limit name -> (slice, units)."""
+class BlockReason(IntEnum):
+    """Why nothing is to be sent to a deployment."""
 
-    scope: str
-    id: str
-    is_held: bool
-    taken: Mapping[str, tuple[int, int]]
-    state: QuotaState = field(repr=False)
-    notes: Mapping[str, float] = field(repr=False)
+    RATE_LIMITED = 0
+    CREDENTIAL_REFUSED = 1
+    MODEL_NOT_SERVED = 2
 
-
-def read_state(item: Mapping[str, Any]) -> tuple[QuotaState, dict[str, float]]:
-    """The state and the notes in an item as DynamoDB returns it."""
-    heads: dict[str, int] = {}
-    totals: dict[str, int] = {}
-    slices: dict[str, dict[int, int]] = {}
-    learned: dict[str, int] = {}
-    held: dict[str, int] = {}
-    alerted: dict[str, int] = {}
-    notes: dict[str, float] = {}
-    for attribute, typed in item.items():
-        prefix, _, rest = attribute.partition(".")
-        if not rest:
-            continue
-        number = typed["N"]
-        if prefix == "held":
-            held[rest] = int(number)
-        elif prefix == "note":
-            notes[rest] = float(number)
-        elif rest == "head":
-            heads[prefix] = int(number)
-        elif rest == "total":
-            totals[prefix] = int(number)
-        elif rest == "capacity":
-            learned[_LIMIT_NAMES[prefix]] = int(number)
-        elif rest == "alerted":
-            alerted[_LIMIT_NAMES[prefix]] = int(number)
-        else:
-            slices.setdefault(prefix, {})[int(rest)] = int(number)
-    counters = {
-        _LIMIT_NAMES[code]: Counter(head, totals.get(code, 0), slices.get(code, {})) for code, head in heads.items()
-    }
-    state = QuotaState(
-        version=int(item["version"]["N"]) if "version" in item else 0,
-        counters=counters,
-        learned_capacities=learned,
-        held=held,
-        alerted=alerted,
-        blocked_until_ms=int(item["blocked_until_ms"]["N"]) if "blocked_until_ms" in item else 0,
-    )
-    return state, notes
+    @property
+    def denial(self) -> str:
+        """What a denial for this reason names in place of a limit."""
+        return BLOCKED if self is BlockReason.RATE_LIMITED else self.name.lower()
 
 
-def admission_update(
-    admission: Admission, limits: tuple[Limit, ...], state: QuotaState, held_id: str | None, now_ms: int
-) -> Update:
-    """The conditional write that takes what `admission` grants, decided on `state`."""
-    update = Update()
-    for step in admission.steps:
-        code = CODES[step.name]
-        if isinstance(step, Roll):
-            update.set(f"{code}.head", step.index)
-            update.set(f"{code}.total", step.total)
-            update.set(f"{code}.{step.index}", step.cost)
-            for index in step.expired:
-                update.remove(f"{code}.{index}")
-        else:
-            update.require(f"{code}.head", "=", step.index)
-            update.require(f"{code}.total", "<=", step.capacity - step.cost)
-            update.add(f"{code}.total", step.cost)
-            update.add(f"{code}.{step.index}", step.cost)
-    if admission.needs_version:
-        # Equal heads and totals would not do: two settlements can cancel out in the total and change two slices.
-        if state.version:
-            update.require("version", "=", state.version)
-        else:
-            update.require_absent("version")
-    else:
-        for limit in limits:
-            _require_capacity_as_seen(update, limit, state)
-        update.require_absent_or("blocked_until_ms", "<=", now_ms)
-    if admission.needs_version or not admission.steps:
-        update.set("expires_at", (now_ms + _ITEM_LIFETIME_MS) // 1000)
-    for stale_id in _to_forget(state, now_ms):
-        update.remove(f"held.{stale_id}")
-    if held_id is not None:
-        update.require_absent(f"held.{held_id}")
-        update.set(f"held.{held_id}", now_ms + HELD_LIFETIME_MS)
-    update.add("version", 1)
-    return update
+def head_name(window: Window) -> str:
+    """The attribute that holds a window's head."""
+    return "h" + window.letter
 
 
-def _to_forget(state: QuotaState, now_ms: int) -> list[str]:
-    """Marks whose processes died, the oldest first and only some at a time: an expression has at most 4 KB."""
-    stale = sorted((forget_at_ms, held_id) for held_id, forget_at_ms in state.held.items() if forget_at_ms < now_ms)
-    return [held_id for _, held_id in stale[:_MOST_FORGOTTEN]]
+def slot_name(window: RollingWindow, index: int) -> str:
+    """The attribute that holds what was taken in slice `index`: of 64 slices in a row, none share one."""
+    return _SLOT_NAMES[window.letter][index % _SLOTS]
 
 
-def _require_capacity_as_seen(update: Update, limit: Limit, state: QuotaState) -> None:
-    learned = state.learned_capacities.get(limit.name)
-    attribute = f"{CODES[limit.name]}.capacity"
-    if learned is None:
-        update.require_absent(attribute)
-    else:
-        update.require(attribute, "=", learned)
+def packed(window: RollingWindow, units: Mapping[str, int]) -> int:
+    """What the number in a slot grows by for `units` (code -> units; negative ones are given back)."""
+    low, high, base = _PACKED[window.letter]
+    return units.get(low, 0) + base * units.get(high, 0)
 
 
-def alert_update(alert: Alert) -> Update:
-    """The write after which `alert` is given, by whoever gets it through."""
-    update = Update()
-    update.require_absent_or(f"{CODES[alert.limit]}.alerted", "<", alert.mark)
-    update.set(f"{CODES[alert.limit]}.alerted", alert.mark)
-    update.add("version", 1)
-    return update
+def unpacked(window: RollingWindow, number: int) -> dict[str, int]:
+    """What a slot's `number` says, by code."""
+    low, high, base = _PACKED[window.letter]
+    tokens, requests = divmod(number, base)
+    return {low: requests, high: tokens}
 
 
-def settlement_update(
-    reservation: Reservation, actual: Mapping[str, int], live: Mapping[str, bool], notes: Mapping[str, float]
-) -> Update:
-    """The write that corrects `reservation` to what was `actual`ly used.
+def note_attribute(name: str) -> str:
+    """The attribute that holds a note."""
+    return _NOTES.get(name, _OTHER_NOTE + name)
 
-    `live` says of each limit whether the slice that was reserved in is believed to be in the item still; the write is
-    conditional on that belief where it matters. A limit that `actual` does not name keeps what was reserved.
-    """
-    update = Update()
-    if reservation.is_held:
-        update.require_exists(f"held.{reservation.id}")
-        update.remove(f"held.{reservation.id}")
-    for name, (index, reserved) in reservation.taken.items():
-        if name not in actual:
-            continue
-        code = CODES[name]
-        from_slice = actual[name] - reserved
-        from_total = from_slice
-        if name == BUDGET:
-            # What is spent leaves the slice of reservations and stays in the total until the month ends.
-            from_slice = -reserved
-            from_total = actual[name] - (reserved if live[name] else 0)
-        elif not live[name]:
-            continue
-        if live[name] and from_slice:
-            update.require_exists(f"{code}.{index}")
-            update.add(f"{code}.{index}", from_slice)
-        if from_total:
-            update.add(f"{code}.total", from_total)
-    for name, value in notes.items():
-        update.set(f"note.{name}", round(value, 6))
-    update.add("version", 1)
-    return update
+
+def note_value(value: float) -> int | float:
+    """A note as it is kept: four digits of it."""
+    short = float(f"{value:.4g}")
+    return int(short) if short.is_integer() else short
+
+
+class QuotaItem:
+    """An item as DynamoDB returned it, read as far as it is asked. An empty one is that of a scope never used."""
+
+    __slots__ = ("_typed",)
+
+    def __init__(self, typed: Mapping[str, Any] | None = None) -> None:
+        self._typed: Mapping[str, Any] = typed or {}
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both hold the same."""
+        return isinstance(other, QuotaItem) and self._typed == other._typed
+
+    __hash__ = None  # type: ignore[assignment]  # as of all that is compared by what it holds
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is such an item."""
+        return bool(self._typed)
+
+    @property
+    def attributes(self) -> Mapping[str, Any]:
+        """All of it, in DynamoDB's typed form."""
+        return self._typed
+
+    def number(self, attribute: str) -> int | None:
+        """An attribute that is a whole number, None if it is not."""
+        value = self.decimal(attribute)
+        return None if value is None else int(value)
+
+    def decimal(self, attribute: str) -> int | Decimal | None:
+        """An attribute that is a number, None if it is not."""
+        try:
+            text = self._typed[attribute]["N"]
+        except (KeyError, TypeError):
+            return None
+        try:
+            return int(text)
+        except (TypeError, ValueError):
+            pass  # with a fraction or an exponent
+        try:
+            value = Decimal(text)
+        except (InvalidOperation, TypeError, ValueError):
+            return None
+        return value if value.is_finite() else None
+
+    @property
+    def is_used(self) -> bool:
+        """Whether anything was ever taken."""
+        return any(head in self._typed for head in HEADS)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether its counters have moved on to a later generation of shards."""
+        return any(self.number(head) == CLOSED for head in HEADS)
+
+    def head(self, window: Window) -> int | None:
+        """The slice that is taken from; of a closed item, the one that was. None if the window was never used."""
+        head = self.number(head_name(window))
+        return self.number("z" + window.letter) if head == CLOSED else head
+
+    def total(self, code: str) -> int:
+        """What counts of a limit as of the head."""
+        return self.number(code) or 0
+
+    def slices(self, window: RollingWindow) -> dict[int, int]:
+        """What was taken in each slice that counts as of the head: packed numbers by slice, the oldest first."""
+        head = self.head(window)
+        if head is None:
+            return {}
+        names = _SLOT_NAMES[window.letter]
+        found = {}
+        for index in range(window.oldest_live(head), head + 1):
+            name = names[index % _SLOTS]
+            if name in self._typed and (number := self.number(name)) is not None:
+                found[index] = number
+        return found
+
+    @property
+    def generation(self) -> int:
+        """Which capacities are in force: grows when one changes."""
+        return self.number("g") or 0
+
+    def learned(self, limit: Limit) -> int | None:
+        """The capacity that the provider's headers said."""
+        return self.number(LEARNED + limit.code)
+
+    def capacity(self, limit: Limit, index: int) -> int:
+        """The capacity in force in slice `index`, with what an operator added to this month's."""
+        capacity = limit.capacity_in_force(self.learned(limit))
+        is_current = isinstance(limit.window, CalendarWindow) and self.head(limit.window) == index
+        return capacity + (self.number(EXTRA + limit.code) or 0) if is_current else capacity
+
+    @property
+    def blocked_until_ms(self) -> int:
+        """Until when nothing is to be sent."""
+        return self.number("b") or 0
+
+    @property
+    def block_reason(self) -> BlockReason:
+        """Why nothing is to be sent."""
+        reason = self.number("w")
+        return BlockReason(reason) if reason in set(BlockReason) else BlockReason.RATE_LIMITED
+
+    @property
+    def circuit(self) -> Circuit:
+        """The deployment's circuit breaker."""
+        return Circuit(self.number("f") or 0, self.number("o") or 0, "p" in self._typed)
+
+    @property
+    def notes(self) -> dict[str, float]:
+        """Numbers kept beside the limits, by name."""
+        found = {}
+        for attribute in self._typed:
+            name = _NOTE_NAMES.get(attribute)
+            if name is None and attribute.startswith(_OTHER_NOTE):
+                name = attribute.removeprefix(_OTHER_NOTE)
+            if name is not None and (value := self.decimal(attribute)) is not None:
+                found[name] = float(value)
+        return found

@@ -1,35 +1,38 @@
-"""The quota ledger: reservations and settlements as conditional writes on one DynamoDB item per scope.
+"""The quota ledger: reservations and settlements as conditional writes on DynamoDB items.
 
 Sluice's promise rests here: whatever is admitted was counted first, whatever is refused was not, and every doubt is
-resolved towards having counted too much.
+resolved towards having counted too much. What is decided is decided in this package's pure modules; here their steps
+are put together and carried out.
 """
 
-import secrets
+import random
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from threading import Lock
+from collections.abc import Callable, Iterable, Mapping
 
 from aws_lambda_powertools import Logger
 
 from sluice.errors import LedgerUnavailableError, StorageUnavailableError
-from sluice.quota.item import CODES, Reservation, admission_update, alert_update, read_state, settlement_update
-from sluice.quota.limits import Admission, Denial, Limit, QuotaState, alerts_due, decide, unexplained_use
-from sluice.storage.client import DynamoDB, dynamodb
-from sluice.storage.errors import ConditionFailedError
-from sluice.storage.item_types import TypedItem
-from sluice.storage.tables import QUOTA
+from sluice.quota import marks
+from sluice.quota.circuit import Verdict
+from sluice.quota.clock import REPORTED_MS, Moment, moment
+from sluice.quota.item import BlockReason, QuotaItem
+from sluice.quota.learning import Lesson, learn, suspect
+from sluice.quota.limits import Denial, Limit
+from sluice.quota.memory import Memory
+from sluice.quota.reservation import Reservation
+from sluice.quota.reserving import Reserver, UndecidedError
+from sluice.quota.settlement import Usage
+from sluice.quota.settling import Settler, everywhere
+from sluice.quota.status import QuotaSnapshot, alerts_due
+from sluice.quota.steps import write
+from sluice.quota.table import Client, QuotaTable
+from sluice.quota.taking import Demand
+from sluice.quota.viewing import prefetch, view
+from sluice.storage.client import dynamodb
 from sluice.storage.update import Update
 from sluice.telemetry import best_effort, emit_metric
 
 logger = Logger(child=True)
-
-# A failed condition brings the item as it is now, so a second try usually decides; more are needed only while many
-# callers move the same item on to a new slice at once, and each round lets at least one of them through.
-_MAX_TRIES = 24
-_REMEMBERED_SCOPES = 4096
 
 
 class QuotaDeniedError(Exception):
@@ -41,223 +44,147 @@ class QuotaDeniedError(Exception):
         self.denial = denial
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A scope as this process last saw it."""
-
-    state: QuotaState
-    notes: Mapping[str, float]
-
-
 class Ledger:
     """Reserves from and settles with the Quota table. Safe to share between threads."""
 
-    def __init__(self, table: str, clock: Callable[[], float] = time.time, *, client: DynamoDB | None = None) -> None:
-        self._table = table
-        self._clock = clock
+    def __init__(self, table: str, clock: Callable[[], float] = time.time, *, client: Client | None = None) -> None:
         self._client = client or dynamodb()
-        self._seen: OrderedDict[str, Seen] = OrderedDict()
-        self._lock = Lock()
+        self._clock = clock
+        self._table = QuotaTable(self._client, table)
+        self._memory = Memory()
+        # From the operating system: functions restored from one snapshot would all choose the same shards.
+        self._reserver = Reserver(self._memory, self.moment, random.SystemRandom())
+        self._settler = Settler(self._memory, self.moment)
+        self._has_reported_clock = False
+
+    def moment(self) -> Moment:
+        """The ledger's time, by this process's clock and what DynamoDB's answers say of it."""
+        now = moment(int(self._clock() * 1000), self._client.clock.bounds_ms())
+        if abs(now.offset_ms) > REPORTED_MS and not self._has_reported_clock:
+            self._has_reported_clock = True
+            logger.warning("this clock is wrong", extra={"behind_dynamodb_ms": now.offset_ms})
+            emit_metric("ClockCorrected")
+        return now
 
     def now_ms(self) -> int:
         """The ledger's time: UTC milliseconds since the epoch."""
-        return int(self._clock() * 1000)
+        return self.moment().likely_ms
 
-    def seen(self, scope: str) -> Seen | None:
+    def seen(self, scope: str) -> QuotaSnapshot | None:
         """What this process last saw of `scope`, without asking DynamoDB."""
-        return self._seen.get(scope)
+        known = self._memory.find(scope)
+        seen = next(iter(known.seen.values()), None) if known else None
+        return QuotaSnapshot(seen.item, known.layout.count) if known and seen else None
 
-    def look_at(self, scopes: Iterable[str]) -> dict[str, Seen]:
+    def prefetch(self, scopes: Iterable[str], at_most_ms: int = 60_000) -> None:
+        """See those of `scopes` that this process has not seen for `at_most_ms`. Raises StorageUnavailableError."""
+        now_ms = self.now_ms()
+        self._table.run(prefetch(self._memory, tuple(scopes), now_ms, now_ms - at_most_ms))
+
+    def look_at(self, scopes: Iterable[str]) -> dict[str, QuotaSnapshot]:
         """What the table has of `scopes` now, but for those never reserved from. Raises StorageUnavailableError."""
-        keys = [QUOTA.key(scope) for scope in dict.fromkeys(scopes)]
-        items = self._client.read_all(self._table, keys, consistently=True)
-        return {item[QUOTA.partition]["S"]: Seen(*read_state(item)) for item in items}
+        found = self._table.run(view(tuple(dict.fromkeys(scopes)), self.now_ms()))
+        return {scope: QuotaSnapshot(item) for scope, item in found.items()}
 
-    def reserve(self, scope: str, limits: tuple[Limit, ...], costs: Mapping[str, int], *, hold: bool) -> Reservation:
+    def reserve(
+        self, scope: str, limits: tuple[Limit, ...], costs: Mapping[str, int], *, timeout_s: float | None = None
+    ) -> Reservation:
         """Take `costs` (limit name -> units) from all `limits` of `scope`, or nothing at all.
-
-        `hold` marks the reservation in the item until it is settled, which makes taking it and settling it happen
-        once, however often they are sent; it costs the item some bytes for as long.
 
         Raises QuotaDeniedError, and LedgerUnavailableError when DynamoDB can't tell.
         """
-        reservation_id = secrets.token_hex(5)
-        held_id = reservation_id if hold else None
-        seen = self._seen.get(scope)
-        is_current = False  # whether `seen` is as of now, so that a denial can be believed
-        for _ in range(_MAX_TRIES):
-            now_ms = self.now_ms()
-            state = seen.state if seen else QuotaState()
-            decision = decide(limits, costs, state, now_ms)
-            if isinstance(decision, Denial):
-                if is_current:
-                    raise QuotaDeniedError(scope, decision)
-                seen, is_current = self._read(scope), True
-                continue
-            update = admission_update(decision, limits, state, held_id, now_ms)
-            with _refusing("no reservation could be made"):
-                written, found = self._write(scope, update)
-            seen, is_current = found, True
-            # A condition that fails on our own mark is the second delivery of a write that succeeded.
-            if written or (seen and reservation_id in seen.state.held):
-                if seen is not None:
-                    self._alert(scope, limits, seen.state, now_ms)
-                return self._reservation(scope, reservation_id, hold, decision, seen or Seen(QuotaState(), {}))
-        raise LedgerUnavailableError(f"no reservation in {_MAX_TRIES} tries: too many callers at once")
+        demand = Demand(limits, costs)
+        with best_effort("changing the number of shards"):
+            self._table.run(self._reserver.spread(scope, demand), timeout_s)
+        try:
+            outcome = self._table.run(self._reserver.reserve(scope, demand), timeout_s)
+        except (StorageUnavailableError, UndecidedError) as error:
+            raise LedgerUnavailableError(f"no reservation could be made: {error}") from error
+        if isinstance(outcome, Denial):
+            raise QuotaDeniedError(scope, outcome)
+        self._alert(outcome, limits)
+        return outcome
+
+    def is_fresh(self, reservation: Reservation) -> bool:
+        """Whether what is sent now reaches a provider in time for how it was counted."""
+        return reservation.is_fresh(self.moment())
 
     def settle(
-        self, reservation: Reservation, actual: Mapping[str, int], notes: Mapping[str, float] | None = None
-    ) -> Seen | None:
-        """Correct `reservation` to what was `actual`ly used (limit name -> units); limits not named stay as reserved.
-
-        `notes` are kept beside the limits. Returns the scope as it is now, None if there was nothing left to settle.
-        Settling twice does nothing the second time. Raises StorageUnavailableError; the reservation then stays
-        counted until its slices expire.
-        """
-        seen = self._seen.get(reservation.scope)
-        state = seen.state if seen and seen.state.version > reservation.state.version else reservation.state
-        for _ in range(_MAX_TRIES):
-            live = {
-                name: name in state.counters and index in state.counters[name].slices
-                for name, (index, _) in reservation.taken.items()
-            }
-            update = settlement_update(reservation, actual, live, notes or {})
-            # Without a mark a second delivery can't be told from the first, so there must be none.
-            written, found = self._write(reservation.scope, update, attempts=3 if reservation.is_held else 1)
-            if written:
-                return found
-            if found is None or (reservation.is_held and reservation.id not in found.state.held):
-                return None
-            state = found.state
-        logger.error("settlement gave up", extra={"scope": reservation.scope})
-        emit_metric("BookkeepingFailed", action="settling")
-        return None
-
-    def give_back(self, reservation: Reservation) -> None:
-        """Undo `reservation` entirely. Raises StorageUnavailableError."""
-        self.settle(reservation, dict.fromkeys(reservation.taken, 0))
-
-    def block(self, scope: str, until_ms: int) -> None:
-        """Admit nothing to `scope` before `until_ms`; an earlier moment than is known already changes nothing."""
-        update = Update()
-        update.require_absent_or("blocked_until_ms", "<", until_ms)
-        update.set("blocked_until_ms", until_ms)
-        update.add("version", 1)
-        self._write(scope, update)
-
-    def learn(
         self,
         reservation: Reservation,
-        limits: tuple[Limit, ...],
-        capacities: Mapping[str, int],
-        remaining: Mapping[str, int],
+        actual: Mapping[str, int],
+        notes: Mapping[str, float] | None = None,
+        *,
+        verdict: Verdict | None = None,
+        timeout_s: float | None = None,
     ) -> None:
-        """Take to heart what a provider's headers said on the answer to `reservation` (limit name -> units).
+        """Correct `reservation` to what was `actual`ly used (limit name -> units); limits not named stay as reserved.
 
-        A capacity other than the one in force replaces it; less remaining than the ledger knows of raises the
+        `notes` are kept beside the limits, and `verdict` is for the circuit breaker. Settling twice does nothing the
+        second time. Raises StorageUnavailableError; what was reserved then stays counted.
+        """
+        self._table.run(self._settler.settle(reservation, Usage(actual, notes or {}, verdict)), timeout_s)
+
+    def give_back(self, reservation: Reservation, *, timeout_s: float | None = None) -> None:
+        """Undo `reservation` entirely. Raises StorageUnavailableError."""
+        self.settle(reservation, dict.fromkeys(reservation.taken, 0), timeout_s=timeout_s)
+
+    def report_success(self, reservation: Reservation) -> None:
+        """Close the circuit at once if `reservation` was its probe. Raises StorageUnavailableError."""
+        self._table.run(self._settler.report_success(reservation))
+
+    def block(self, scope: str, until_ms: int, reason: BlockReason = BlockReason.RATE_LIMITED) -> None:
+        """Admit nothing to `scope` before `until_ms`; an earlier moment than is known already changes nothing.
+
+        All processes see it. Raises StorageUnavailableError.
+        """
+        # Where the condition fails, it is blocked for longer already.
+        self._everywhere(scope, lambda _: marks.blocking(until_ms, reason), tries=1)
+
+    def suspect(self, scope: str, tenant: str) -> bool:
+        """Note that a request of `tenant` was refused the model. Returns whether another tenant's was, too, lately.
+
+        Raises StorageUnavailableError.
+        """
+        return self._table.run(suspect(self._memory, scope, tenant, self.now_ms()))
+
+    def learn(self, reservation: Reservation, lesson: Lesson) -> None:
+        """Take to heart what a provider's headers said on the answer to `reservation`.
+
+        A capacity other than the one in force replaces it; less remaining than the ledger knows of is taken from the
         current slice. Writes nothing when the provider agrees. Raises StorageUnavailableError.
         """
-        for _ in range(_MAX_TRIES):
-            seen = self._seen.get(reservation.scope)
-            if seen is None:
-                return
-            update = _lesson(limits, capacities, remaining, reservation.state, seen.state, self.now_ms())
-            if update is None:
-                return
-            written, _ = self._write(reservation.scope, update)
-            if written:
-                return
+        self._table.run(learn(self._memory, reservation, lesson, self.now_ms()))
 
-    def _alert(self, scope: str, limits: tuple[Limit, ...], state: QuotaState, now_ms: int) -> None:
-        for alert in alerts_due(limits, state, now_ms):
+    def reshape(self, scope: str, shards: int) -> None:
+        """Spread the counters of `scope` over so many items. Raises StorageUnavailableError."""
+        self._table.run(self._reserver.reshape(scope, shards))
+
+    def unblock(self, scope: str) -> None:
+        """Forget what keeps requests from `scope`: blocks and failures. Raises StorageUnavailableError."""
+        self._everywhere(scope, lambda _: marks.unblocking())
+
+    def add_to_month(self, scope: str, limit: Limit, units: int) -> None:
+        """Let `units` more than `limit` be used in this month; what was added before is replaced.
+
+        Raises StorageUnavailableError.
+        """
+        now_ms = self.now_ms()
+        self._everywhere(scope, lambda item: marks.adding(limit, units, item, now_ms))
+
+    def restart_month(self, scope: str, limit: Limit) -> None:
+        """Count the month anew from now on. Raises StorageUnavailableError."""
+        self._everywhere(scope, lambda item: marks.restarting(limit, item))
+
+    def _everywhere(self, scope: str, make: Callable[[QuotaItem], Update | None], tries: int = 4) -> None:
+        self._table.run(everywhere(self._memory, scope, make, self.now_ms(), tries=tries))
+
+    def _alert(self, reservation: Reservation, limits: tuple[Limit, ...]) -> None:
+        if reservation.shard.number:
+            return  # the first shard speaks for the others
+        for alert in alerts_due(limits, reservation.snapshot, self.now_ms()):
             with best_effort("alerting"):
-                is_first, _ = self._write(scope, alert_update(alert))
-                if is_first:
-                    fields = {"scope": scope, "limit": alert.limit, "percentage": alert.percentage}
+                if self._table.run(write(reservation.key, marks.alerting(alert, reservation.item))).is_done:
+                    fields = {"scope": reservation.scope, "limit": alert.limit, "percentage": alert.percentage}
                     logger.warning("quota nearly used up", extra=fields)
                     emit_metric("QuotaAlert", limit=alert.limit, percentage=str(alert.percentage))
-
-    def _reservation(
-        self, scope: str, reservation_id: str, hold: bool, admission: Admission, seen: Seen
-    ) -> Reservation:
-        taken = {step.name: (step.index, step.cost) for step in admission.steps}
-        return Reservation(scope, reservation_id, hold, taken, seen.state, seen.notes)
-
-    def _read(self, scope: str) -> Seen | None:
-        request = {"TableName": self._table, "Key": QUOTA.key(scope), "ConsistentRead": True}
-        with _refusing("no reservation could be made"):
-            answer = self._client.call("GetItem", request)
-        return self._remember(scope, answer.get("Item"))
-
-    def _write(self, scope: str, update: Update, *, attempts: int = 3) -> tuple[bool, Seen | None]:
-        """Whether the condition held, and the item as it is after all (None: there is none)."""
-        request = {
-            "TableName": self._table,
-            "Key": QUOTA.key(scope),
-            "ReturnValues": "ALL_NEW",
-            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-            **update.arguments(),
-        }
-        try:
-            answer = self._client.call("UpdateItem", request, attempts=attempts)
-        except ConditionFailedError as error:
-            return False, self._remember(scope, error.item, is_latest=True)
-        return True, self._remember(scope, answer["Attributes"])
-
-    def _remember(self, scope: str, item: TypedItem | None, *, is_latest: bool = False) -> Seen | None:
-        # Answers overtake each other, so the higher version counts; but a failed condition proves that what was
-        # remembered is wrong, even if its version was higher: the item was made anew.
-        seen = Seen(*read_state(item)) if item else None
-        with self._lock:
-            known = self._seen.get(scope)
-            if seen is None:
-                self._seen.pop(scope, None)
-            elif is_latest or known is None or known.state.version <= seen.state.version:
-                self._seen[scope] = seen
-                self._seen.move_to_end(scope)
-                if len(self._seen) > _REMEMBERED_SCOPES:
-                    self._seen.popitem(last=False)
-        return seen
-
-
-@contextmanager
-def _refusing(action: str) -> Iterator[None]:
-    """What can't be counted is refused."""
-    try:
-        yield
-    except StorageUnavailableError as error:
-        raise LedgerUnavailableError(f"{action}: {error.message}") from error
-
-
-def _lesson(
-    limits: tuple[Limit, ...],
-    capacities: Mapping[str, int],
-    remaining: Mapping[str, int],
-    before: QuotaState,
-    after: QuotaState,
-    now_ms: int,
-) -> Update | None:
-    update = Update()
-    has_news = False
-    for limit in limits:
-        code = CODES[limit.name]
-        said = capacities.get(limit.name)
-        known = after.learned_capacities.get(limit.name)
-        if said is not None and said > 0 and said != (limit.capacity if known is None else known):
-            update.set(f"{code}.capacity", said)
-            has_news = True
-            known = said
-        counter = after.counters.get(limit.name)
-        if limit.name in remaining and counter is not None:
-            capacity = said or limit.capacity_in_force(known)
-            excess = unexplained_use(limit, before, after, remaining[limit.name], capacity)
-            if excess > 0:
-                update.require(f"{code}.head", "=", counter.head)
-                update.add(f"{code}.total", excess)
-                update.add(f"{code}.{counter.head}", excess)
-                has_news = True
-    if not has_news:
-        return None
-    update.require("version", "=", after.version)
-    update.add("version", 1)
-    return update

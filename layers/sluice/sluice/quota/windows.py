@@ -1,131 +1,91 @@
 """Over which stretch of time a limit counts. Pure: times are UTC milliseconds since the epoch, passed in.
 
-Every window is cut into slices, numbered from the epoch. What was taken in a slice counts until the slice leaves.
+Time is cut into slices, numbered from the epoch. What was taken in a slice counts until the slice leaves. The number of
+the slice that is taken from, the head, only ever grows.
 """
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
 
 MINUTE_MS = 60_000
 DAY_MS = 86_400_000
 
-
-class Window(Protocol):
-    """How a limit's period is cut into slices."""
-
-    def slice_at(self, now_ms: int) -> int:
-        """The slice that `now_ms` lies in."""
-
-    def oldest_live(self, head: int) -> int:
-        """The oldest slice that still counts while `head` is the current one."""
-
-    def leaves_at_ms(self, index: int) -> int:
-        """When slice `index` no longer counts."""
-
-    def keeps_between(self, old_head: int, new_head: int) -> bool:
-        """Whether what was spent outside of slices still counts when the head moves from one slice to another."""
-
-    def spent_leaves_at_ms(self, now_ms: int) -> int:
-        """When what was spent outside of slices no longer counts."""
+# A calendar day or month may be counted anew so often, less one, before the next begins.
+_RESTARTS = 100
 
 
 @dataclass(frozen=True, slots=True)
 class RollingWindow:
     """Any stretch of `period_ms`: then every clock window holds too, and a bucket refilled over it never runs dry.
 
-    A slice counts while any moment of it lies within the period, and `margin` slices longer: a request reaches the
-    provider a little after it was admitted, and not always by the same delay.
+    A slice counts for `kept_slices` slices after its own time, which is the period and a margin: a request reaches the
+    provider a little after it was counted, and not always by the same delay.
     """
 
+    letter: str
     period_ms: int
-    slices: int = 60
-    margin: int = 1
+    slice_ms: int
+    kept_slices: int
+
+    def __post_init__(self) -> None:
+        if self.margin_ms <= 0:
+            raise ValueError(f"{self.kept_slices} slices of {self.slice_ms} ms leave within {self.period_ms} ms")
 
     @property
-    def slice_ms(self) -> int:
-        """Length of one slice."""
-        return self.period_ms // self.slices
+    def margin_ms(self) -> int:
+        """How much longer than the period a slice counts, at least: within that, a request must have arrived."""
+        return self.kept_slices * self.slice_ms - self.period_ms
 
     def slice_at(self, now_ms: int) -> int:
-        """See Window."""
+        """The slice that `now_ms` lies in."""
         return now_ms // self.slice_ms
 
     def oldest_live(self, head: int) -> int:
-        """See Window."""
-        return head - self.slices - self.margin
+        """The oldest slice that still counts while `head` is the current one."""
+        return head - self.kept_slices
 
     def leaves_at_ms(self, index: int) -> int:
-        """See Window."""
-        return (index + self.slices + self.margin + 1) * self.slice_ms
-
-    def keeps_between(self, old_head: int, new_head: int) -> bool:
-        """Nothing is spent outside of slices."""
-        return True
-
-    def spent_leaves_at_ms(self, now_ms: int) -> int:
-        """Nothing is spent outside of slices."""
-        return now_ms
+        """When slice `index` no longer counts."""
+        return (index + self.kept_slices + 1) * self.slice_ms
 
 
 @dataclass(frozen=True, slots=True)
 class CalendarWindow:
-    """A UTC day or month: one slice as long as the window."""
+    """A UTC day or month, one slice of which is as long as the window.
 
+    Numbers of slices leave room between two days, or months, for some that begin when the count is restarted.
+    """
+
+    letter: str
     unit: str  # "day" or "month"
 
     def slice_at(self, now_ms: int) -> int:
-        """See Window."""
-        return now_ms // DAY_MS if self.unit == "day" else month_at(now_ms)
+        """The slice that `now_ms` lies in, unless its day or month was begun anew."""
+        return self.first_slice(now_ms // DAY_MS if self.unit == "day" else month_at(now_ms))
 
-    def oldest_live(self, head: int) -> int:
-        """See Window."""
-        return head
+    def first_slice(self, number: int) -> int:
+        """The slice that a day, or a month as `month_at` counts them, begins with."""
+        return _RESTARTS * number
 
-    def leaves_at_ms(self, index: int) -> int:
-        """See Window."""
-        return (index + 1) * DAY_MS if self.unit == "day" else month_start_ms(index + 1)
-
-    def keeps_between(self, old_head: int, new_head: int) -> bool:
-        """Nothing is spent outside of slices."""
-        return True
-
-    def spent_leaves_at_ms(self, now_ms: int) -> int:
-        """Nothing is spent outside of slices."""
-        return now_ms
-
-
-@dataclass(frozen=True, slots=True)
-class BudgetWindow:
-    """A UTC month of spending.
-
-    What is settled counts until the month ends; what is only reserved sits in slices of 15 minutes and expires out of
-    them, so that a crash cannot lock a budget. A reserved slice lives for 30 to 45 minutes, longer than any request
-    (Lambda ends one after 15).
-    """
-
-    slice_ms: int = 15 * MINUTE_MS
-    reserved_slices: int = 3
-
-    def slice_at(self, now_ms: int) -> int:
-        """See Window."""
-        return now_ms // self.slice_ms
-
-    def oldest_live(self, head: int) -> int:
-        """See Window."""
-        return head - self.reserved_slices + 1
+    def restarted(self, index: int) -> int:
+        """The slice that follows `index` in the same day or month. Raises OverflowError when there are no more."""
+        if (index + 1) % _RESTARTS == 0:
+            raise OverflowError(f"this {self.unit} was begun anew {_RESTARTS - 1} times")
+        return index + 1
 
     def leaves_at_ms(self, index: int) -> int:
-        """See Window."""
-        return (index + self.reserved_slices) * self.slice_ms
+        """When slice `index` no longer counts."""
+        following = index // _RESTARTS + 1
+        return following * DAY_MS if self.unit == "day" else month_start_ms(following)
 
-    def keeps_between(self, old_head: int, new_head: int) -> bool:
-        """Within a month. Months begin on a slice, for UTC offsets do not apply."""
-        return month_at(old_head * self.slice_ms) == month_at(new_head * self.slice_ms)
 
-    def spent_leaves_at_ms(self, now_ms: int) -> int:
-        """When the month ends."""
-        return month_start_ms(month_at(now_ms) + 1)
+type Window = RollingWindow | CalendarWindow
+
+# A period and exactly one second; a limit that is always in demand is used to 96.4 %.
+ROLLING_MINUTE = RollingWindow("m", MINUTE_MS, 1_220, 50)
+ROLLING_DAY = RollingWindow("d", DAY_MS, 3_457_000, 25)
+CALENDAR_DAY = CalendarWindow("D", "day")
+CALENDAR_MONTH = CalendarWindow("M", "month")
 
 
 def month_at(now_ms: int) -> int:

@@ -1,25 +1,40 @@
 """Quota of deployments: what a request takes from a deployment's limits, how it has done, and what is left of it."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
 from sluice.chat import ChatRequest, Usage
-from sluice.errors import ProviderError, ProviderRateLimitedError, ProviderRejectedError, ProviderSpoiledError
+from sluice.errors import (
+    ProviderError,
+    ProviderProtocolError,
+    ProviderRateLimitedError,
+    ProviderTimeoutError,
+    ProviderUnavailableError,
+)
 from sluice.providers.base import ProviderHealth, RateLimitHeaders
 from sluice.providers.registry import Deployment, DeploymentLimit
+from sluice.quota.circuit import Verdict
 from sluice.quota.estimate import TokenEstimate, TokenHabits, estimate, prompt_characters
-from sluice.quota.item import Reservation
+from sluice.quota.item import BlockReason
+from sluice.quota.learning import Lesson
 from sluice.quota.ledger import Ledger
-from sluice.quota.limits import DEPLOYMENT_WINDOWS, Limit, free_share, standing
+from sluice.quota.limits import Limit, deployment_limit
 from sluice.quota.request_size import ModelBounds, RequestSize
+from sluice.quota.reservation import Reservation
+from sluice.quota.status import NEVER_USED, QuotaSnapshot, free_share
 from sluice.telemetry import best_effort
 
 # What a 429 without a retry-after stands for.
 _DEFAULT_BLOCK_S = 5.0
 # A block only ever moves later, so a provider that names the year 3000 must not be believed.
 _LONGEST_BLOCK_S = 86_400.0
+# For how long all processes leave a deployment alone whose credential or model its provider refused.
+_REFUSED_MS = 60_000
+_SECONDS_AGO_MS = 10_000
+# What a provider counts of a call that it answered with an error.
+_REQUESTS = ("requests_per_minute", "requests_per_day")
 # Reserved for a character count before the answer is known.
 _CHARACTERS_PER_COMPLETION_TOKEN = 4
 
@@ -42,35 +57,43 @@ class DeploymentQuota:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
+    def prefetch(self, deployments: Iterable[Deployment]) -> None:
+        """See how those stand that this process has not seen lately: what was learned of them, blocks and failures."""
+        with best_effort("reading the quota"):
+            self._ledger.prefetch(map(scope_of, deployments))
+
+    def are_left_alone(self, deployments: Sequence[Deployment]) -> bool:
+        """Whether all of `deployments` have failed too often lately, as of some seconds ago."""
+        with best_effort("reading the quota"):
+            self._ledger.prefetch(map(scope_of, deployments), _SECONDS_AGO_MS)
+        now_ms = self._ledger.now_ms()
+        return all(self._seen(deployment).circuit.wait_ms(now_ms) for deployment in deployments)
+
     def health(self, deployment: Deployment) -> ProviderHealth:
         """How the deployment has done, as this process last saw."""
-        seen = self._ledger.seen(scope_of(deployment))
-        return health_from(seen.notes if seen else {})
+        return health_from(self._seen(deployment))
 
     def free_share(self, deployment: Deployment) -> float:
         """The free part of its scarcest limit, in 0..1, as this process last saw."""
-        seen = self._ledger.seen(scope_of(deployment))
-        return free_share(limits_of(deployment), seen.state if seen else None, self._ledger.now_ms())
+        return free_share(limits_of(deployment), self._seen(deployment), self._ledger.now_ms())
 
     def estimate(self, deployment: Deployment, request: ChatRequest) -> TokenEstimate:
         """How many tokens `request` may cost there."""
-        seen = self._ledger.seen(scope_of(deployment))
-        habits = TokenHabits.from_notes(seen.notes if seen else {})
+        habits = TokenHabits.from_notes(self._seen(deployment).notes)
         return estimate(RequestSize.of(request), habits, self.bounds(deployment))
 
     def bounds(self, deployment: Deployment) -> ModelBounds:
         """What its model can take and say, and what its limits of tokens leave, as this process last saw."""
-        model = deployment.model
-        seen = self._ledger.seen(scope_of(deployment))
+        model, seen, now_ms = deployment.model, self._seen(deployment), self._ledger.now_ms()
         limits = [limit for limit in limits_of(deployment) if limit.name.startswith("tokens")]
-        stands = [standing(limit, seen.state if seen else None, self._ledger.now_ms()) for limit in limits]
+        statuses = [seen.status(limit, now_ms) for limit in limits]
         return ModelBounds(
             context_window=model.context_window,
             max_completion_tokens=model.max_completion_tokens,
             tokenizer=model.tokenizer,
             image_tokens=model.image_tokens,
-            limit_tokens=min((each.capacity for each in stands), default=None),
-            room_tokens=min((each.remaining for each in stands), default=None),
+            limit_tokens=min((each.capacity for each in statuses), default=None),
+            room_tokens=min((each.remaining for each in statuses), default=None),
         )
 
     def reserve(self, deployment: Deployment, request: ChatRequest, tokens: TokenEstimate) -> Reservation:
@@ -83,15 +106,16 @@ class DeploymentQuota:
             "characters_per_month": prompt_characters(request)
             + _CHARACTERS_PER_COMPLETION_TOKEN * tokens.completion_tokens,
         }
-        return self._ledger.reserve(scope_of(deployment), limits_of(deployment), costs, hold=True)
+        return self._ledger.reserve(scope_of(deployment), limits_of(deployment), costs)
 
     def is_late(self, reservation: Reservation) -> bool:
-        """Whether the provider may count the request later than the reservation does.
+        """Whether the provider may count the request later than the reservation does."""
+        return not self._ledger.is_fresh(reservation)
 
-        The ledger's margin is one slice: what is sent in the slice it was reserved in has at least that long to arrive.
-        """
-        now_ms = self._ledger.now_ms()
-        return any(DEPLOYMENT_WINDOWS[name].slice_at(now_ms) > index for name, (index, _) in reservation.taken.items())
+    def report_success(self, reservation: Reservation) -> None:
+        """Let others call again at once, if this was the call that tried whether the deployment works."""
+        with best_effort("closing a circuit"):
+            self._ledger.report_success(reservation)
 
     def settle(
         self,
@@ -106,31 +130,36 @@ class DeploymentQuota:
 
         `error` is what a stream broke off with.
         """
-        notes = self._notes(answered.reservation)
+        reservation = answered.reservation
+        seen = self._ledger.seen(reservation.scope) or reservation.snapshot
         size, bounds = RequestSize.of(request), self.bounds(answered.deployment)
-        habits = TokenHabits.from_notes(notes).after(size, usage, bounds)
+        habits = TokenHabits.from_notes(seen.notes).after(size, usage, bounds)
         actual = {
             "tokens_per_minute": usage.total_tokens,
             "tokens_per_day": usage.total_tokens,
             "characters_per_month": prompt_characters(request) + characters,
         }
-        health = health_from(notes)
+        health = health_from(seen)
         health = health.after_success(answered.response_time_ms) if error is None else health.after_failure()
         with best_effort("settling a deployment"):
-            self._ledger.settle(answered.reservation, actual, _notes_of(health) | habits.notes())
-            limits = limits_of(answered.deployment)
-            self._ledger.learn(answered.reservation, limits, headers.capacities, headers.remaining)
+            self._ledger.settle(reservation, actual, _notes_of(health) | habits.notes(), verdict=_verdict(error))
+            self._ledger.learn(reservation, Lesson(headers.capacities, headers.remaining))
 
-    def settle_failure(self, deployment: Deployment, reservation: Reservation, error: ProviderError) -> None:
-        """Give back what a failed call had reserved, unless the provider may have counted it all the same."""
-        notes: dict[str, float] = {}
-        if not isinstance(error, ProviderRateLimitedError | ProviderRejectedError | ProviderSpoiledError):
-            notes = _notes_of(health_from(self._notes(reservation)).after_failure())
-        with best_effort("giving back a reservation"):
-            self._ledger.settle(reservation, {} if error.may_be_billed else dict.fromkeys(reservation.taken, 0), notes)
+    def settle_failure(self, reservation: Reservation, error: ProviderError) -> None:
+        """Settle a call that failed.
+
+        Once it was sent, a provider may count a request whatever it answers, so its requests stay taken; tokens stay
+        if it may have billed them all the same. What never reached it goes back.
+        """
+        seen = self._ledger.seen(reservation.scope) or reservation.snapshot
+        verdict = _verdict(error)
+        notes = _notes_of(health_from(seen).after_failure()) if verdict else {}
+        kept = reservation.taken if error.may_be_billed else _REQUESTS if error.was_sent else ()
+        actual = {name: 0 for name in reservation.taken if name not in kept}
+        with best_effort("settling a failed call"):
+            self._ledger.settle(reservation, actual, notes, verdict=verdict)
         if isinstance(error, ProviderRateLimitedError):
-            with best_effort("blocking a deployment"):
-                self._ledger.block(reservation.scope, self._ledger.now_ms() + block_ms(error))
+            self._block(reservation.scope, block_ms(error), BlockReason.RATE_LIMITED)
 
     def give_back(self, reservation: Reservation) -> None:
         """Undo a reservation that was not used."""
@@ -138,13 +167,34 @@ class DeploymentQuota:
             self._ledger.give_back(reservation)
 
     def keep(self, reservation: Reservation) -> None:
-        """Close a reservation as it is: what became of it will not be known."""
+        """Leave a reservation as it is: what became of it will not be known."""
         with best_effort("settling a deployment"):
             self._ledger.settle(reservation, {})
 
-    def _notes(self, reservation: Reservation) -> Mapping[str, float]:
-        seen = self._ledger.seen(reservation.scope)
-        return seen.notes if seen else reservation.notes
+    def refuse(self, deployment: Deployment, reason: BlockReason, tenant: str | None) -> None:
+        """Keep all processes from a deployment whose credential or model its provider refuses, for a short while.
+
+        Where it may be for what one `tenant` asked, only once another tenant was refused as well.
+        """
+        scope = scope_of(deployment)
+        with best_effort("suspecting a deployment"):
+            if tenant is None or self._ledger.suspect(scope, tenant):
+                self._block(scope, _REFUSED_MS, reason)
+
+    def _block(self, scope: str, duration_ms: int, reason: BlockReason) -> None:
+        with best_effort("blocking a deployment"):
+            self._ledger.block(scope, self._ledger.now_ms() + duration_ms, reason)
+
+    def _seen(self, deployment: Deployment) -> QuotaSnapshot:
+        return self._ledger.seen(scope_of(deployment)) or NEVER_USED
+
+
+def _verdict(error: ProviderError | None) -> Verdict | None:
+    """What a call says of its deployment's health: nothing, if the provider refused it."""
+    if error is None:
+        return Verdict.SUCCESS
+    is_failure = isinstance(error, ProviderUnavailableError | ProviderTimeoutError | ProviderProtocolError)
+    return Verdict.FAILURE if is_failure else None
 
 
 def block_ms(error: ProviderRateLimitedError) -> int:
@@ -165,16 +215,15 @@ def limits_of(deployment: Deployment) -> tuple[Limit, ...]:
 
 @cache
 def _limits(limits: tuple[DeploymentLimit, ...]) -> tuple[Limit, ...]:
-    return tuple(Limit(name, capacity, DEPLOYMENT_WINDOWS[name], is_fixed) for name, capacity, is_fixed in limits)
+    return tuple(deployment_limit(name, capacity, is_fixed=is_fixed) for name, capacity, is_fixed in limits)
 
 
-def health_from(notes: Mapping[str, float]) -> ProviderHealth:
+def health_from(seen: QuotaSnapshot) -> ProviderHealth:
     """A deployment's health as the ledger keeps it."""
-    return ProviderHealth(
-        notes.get("success_rate", 1.0), int(notes.get("consecutive_failures", 0)), notes.get("response_time_ms")
-    )
+    notes = seen.notes
+    return ProviderHealth(notes.get("success_rate", 1.0), seen.circuit.failures, notes.get("response_time_ms"))
 
 
 def _notes_of(health: ProviderHealth) -> dict[str, float]:
-    notes = {"success_rate": health.success_rate, "consecutive_failures": health.consecutive_failures}
+    notes = {"success_rate": health.success_rate}
     return notes if health.response_time_ms is None else notes | {"response_time_ms": health.response_time_ms}

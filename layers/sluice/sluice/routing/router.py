@@ -28,14 +28,13 @@ from sluice.errors import (
     QuotaExceededError,
     SluiceError,
 )
-from sluice.providers.base import ProviderConfig
 from sluice.providers.failures import rejection
 from sluice.providers.registry import Deployment
 from sluice.quota.estimate import TokenEstimate
-from sluice.quota.item import Reservation
+from sluice.quota.item import BlockReason
 from sluice.quota.ledger import QuotaDeniedError
-from sluice.quota.limits import Denial
-from sluice.routing.breaker import Breaker, CircuitOpenError
+from sluice.quota.limits import CIRCUIT_OPEN, Denial
+from sluice.quota.reservation import Reservation
 from sluice.routing.deadline import Deadline
 from sluice.routing.deployment_quota import Answered, DeploymentQuota, block_ms
 from sluice.routing.scoring import Weights, rank, score
@@ -46,13 +45,18 @@ logger = Logger(child=True)
 _MAX_RETRIES = 3
 # Less than this is not worth beginning a call with.
 _SHORTEST_CALL_S = 0.25
-# How long a process leaves a credential alone that its provider refused, or for a model that it does not serve.
-_REFUSED_S = 600.0
+_UNAUTHORIZED = 401
 # A reservation is late when its second has passed before the request is sent, one in a hundred or so.
 _MAX_LATE_RESERVATIONS = 5
 
 _NOT_SERVED = "model not served"
 _UNSUITED = "cannot take this request"
+# Denials that are no limit's: the deployment is left alone for another reason.
+_REASONS = {
+    CIRCUIT_OPEN: "circuit open",
+    BlockReason.CREDENTIAL_REFUSED.denial: "credential refused",
+    BlockReason.MODEL_NOT_SERVED.denial: _NOT_SERVED,
+}
 _TIMEOUT = "Timeout"
 
 # From the operating system: functions restored from one snapshot would all draw the same numbers from a seeded one.
@@ -64,14 +68,17 @@ class Search:
     """The search for a deployment that answers a request, and what happened to those that were tried.
 
     `groups` are deployments in order of preference: all of a group are tried, best first, before any of the next.
-    `prepare` does at a deployment all that takes time and needs no reservation.
+    `prepare` does at a deployment all that takes time and needs no reservation. `tenant` is who asks.
     """
 
     request: ChatRequest
+    tenant: str
     groups: Sequence[Sequence[Deployment]]
     deadline: Deadline
     prepare: Callable[[Deployment], None]
     attempts: int = 0
+    was_asked: bool = False
+    """Whether a provider may have seen the request."""
     may_recover: bool = False
     _reasons: dict[str, str] = field(default_factory=dict)
     _denials: dict[str, Denial] = field(default_factory=dict)
@@ -112,7 +119,10 @@ class Search:
         self._uncounted = error
 
     def deny(self, deployment: Deployment, denial: Denial) -> None:
-        """Note a deployment that is out of quota."""
+        """Note a deployment that is out of quota, or left alone."""
+        if denial.limit in _REASONS:
+            self.skip(deployment, _REASONS[denial.limit])
+            return
         self._reasons.setdefault(deployment.id, f"out of {denial.limit}")
         self._denials[deployment.id] = denial
 
@@ -207,8 +217,8 @@ class Attempt:
         quota, deployment = self._router.quota, self.deployment
         if isinstance(error, ProviderError):
             self.may_have_cost = error.may_be_billed
-            quota.settle_failure(deployment, self._reservation, error)
-            self._router.report(deployment, error)
+            quota.settle_failure(self._reservation, error)
+            self._router.report(deployment, error, self._search)
             self.is_repeated = error.ask_again and self._search.may_ask_again(deployment)
             if not self.is_repeated:
                 self._search.fail(deployment, error)
@@ -217,27 +227,26 @@ class Attempt:
             self.state = _State.LATE
             quota.give_back(self._reservation)
             return True
-        if isinstance(error, CircuitOpenError):
-            quota.give_back(self._reservation)
-            self._search.skip(deployment, "circuit open")
-            return True
         if isinstance(error, SluiceError):
             quota.give_back(self._reservation)
         else:
-            # Whatever this is, the provider may have counted the request; only the mark of the reservation goes.
+            # Whatever this is, the provider may have counted the request.
             quota.keep(self._reservation)
         return False
 
     def call[Reply](self, ask: Callable[[], Reply]) -> Reply:
-        """Call the provider, if its circuit is closed and the reservation fresh. Raises ProviderError."""
-
-        def ask_while_fresh() -> Reply:
-            if self._router.quota.is_late(self._reservation):
-                raise _LateError
-            self._search.attempts += 1
-            return ask()
-
-        return self._router.breaker.call(self.deployment.id, ask_while_fresh)
+        """Call the provider, if the reservation is fresh. Raises ProviderError."""
+        if self._router.quota.is_late(self._reservation):
+            raise _LateError
+        self._search.attempts += 1
+        try:
+            reply = ask()
+        except ProviderError as error:
+            self._search.was_asked = self._search.was_asked or error.was_sent
+            raise
+        self._search.was_asked = True
+        self._router.quota.report_success(self._reservation)
+        return reply
 
     def answered[Reply](self, reply: Reply) -> Answered[Reply]:
         """The deployment's answer, with the reservation that is still to be settled."""
@@ -255,11 +264,9 @@ class Attempt:
 class Router:
     """Routes requests to deployments. Safe to share between threads."""
 
-    def __init__(self, quota: DeploymentQuota, breaker: Breaker, weights: Weights) -> None:
+    def __init__(self, quota: DeploymentQuota, weights: Weights) -> None:
         self.quota = quota
-        self.breaker = breaker
         self._weights = weights
-        self._refused_until_s: dict[ProviderConfig | tuple[ProviderConfig, str], float] = {}
 
     def attempts(self, search: Search) -> Iterator[Attempt]:
         """Yield attempts at reserved deployments, best first, until one has answered.
@@ -267,6 +274,7 @@ class Router:
         When all failed and time is left, waits and tries them again, three times at most. In the end the search's
         verdict says why nobody answered.
         """
+        self.quota.prefetch(deployment for group in search.groups for deployment in group)
         for retry in range(_MAX_RETRIES + 1):
             search.begin_round()
             for group in search.groups:
@@ -277,22 +285,34 @@ class Router:
                 return
             time.sleep(pause_s)
 
-    def report(self, deployment: Deployment, error: ProviderError) -> None:
-        """Log a provider's failure, and leave alone for a while what it refused."""
+    def report(self, deployment: Deployment, error: ProviderError, search: Search) -> None:
+        """Log a provider's failure, and leave alone for a while what it refused.
+
+        What a request asks for beside its messages may be what it is refused for (tools that a model can't use, more
+        tokens than there is credit for): then one tenant's refusal is not yet the others'.
+        """
         logger.warning(
             "provider call failed",
             extra={"deployment": deployment.id, "error": type(error).__name__, "provider_status": error.status},
         )
         if isinstance(error, ProviderAuthenticationError):
-            self._refused_until_s[deployment.config] = time.monotonic() + _REFUSED_S
-            emit_metric("CredentialRefused", credential=deployment.alias)
+            reason = BlockReason.CREDENTIAL_REFUSED
         elif isinstance(error, ProviderModelError):
-            self._refused_until_s[deployment.config, deployment.model.id] = time.monotonic() + _REFUSED_S
+            reason = BlockReason.MODEL_NOT_SERVED
+        else:
+            return
+        is_certain = error.status == _UNAUTHORIZED or search.request.is_plain
+        self.quota.refuse(deployment, reason, None if is_certain else search.tenant)
+        if reason is BlockReason.CREDENTIAL_REFUSED:
+            emit_metric("CredentialRefused", credential=deployment.alias)
 
     def _attempts_at(self, deployment: Deployment, search: Search) -> Iterator[Attempt]:
         """One attempt, and others on new reservations if it is late, or if its provider may answer when asked again."""
-        if reason := self._reason_to_skip(deployment, search):
-            search.skip(deployment, reason)
+        if search.deadline.remaining_s < _SHORTEST_CALL_S:
+            search.skip(deployment, "no time left")
+            return
+        if search.is_too_small(deployment):
+            search.skip(deployment, _UNSUITED)
             return
         search.prepare(deployment)
         tokens = self.quota.estimate(deployment, search.request)
@@ -309,22 +329,6 @@ class Router:
         else:
             slow = LedgerUnavailableError("the quota table is too slow for its answers to be used")
             search.cannot_count(deployment, slow)
-
-    def _reason_to_skip(self, deployment: Deployment, search: Search) -> str | None:
-        if self._is_refused(deployment.config):
-            return "credential refused"
-        if self._is_refused((deployment.config, deployment.model.id)):
-            return _NOT_SERVED
-        if self.breaker.is_open(deployment.id):
-            return "circuit open"
-        if search.deadline.remaining_s < _SHORTEST_CALL_S:
-            return "no time left"
-        if search.is_too_small(deployment):
-            return _UNSUITED
-        return None
-
-    def _is_refused(self, what: ProviderConfig | tuple[ProviderConfig, str]) -> bool:
-        return self._refused_until_s.get(what, 0.0) > time.monotonic()
 
     def _ranked(self, group: Sequence[Deployment]) -> list[Deployment]:
         """The deployments of a group, best first."""

@@ -36,7 +36,6 @@ class TableSchema(KeySchema):
 
 RESPONSE_CACHE = TableSchema("key", ttl="expires_at")
 QUOTA = TableSchema("scope", ttl="expires_at")
-CIRCUIT_BREAKERS = TableSchema("id", ttl="expiration")
 DIRECTORY = TableSchema("owner", "entry")
 USAGE = TableSchema("tenant_day", "hour_route", ttl="expires_at")
 CONVERSATIONS_BY_OWNER = "by-owner"
@@ -51,7 +50,6 @@ QUESTIONS = TableSchema("bank", "question")
 TABLES = {
     "RESPONSE_CACHE_TABLE": RESPONSE_CACHE,
     "QUOTA_TABLE": QUOTA,
-    "CIRCUIT_BREAKERS_TABLE": CIRCUIT_BREAKERS,
     "DIRECTORY_TABLE": DIRECTORY,
     "USAGE_TABLE": USAGE,
     "CONVERSATIONS_TABLE": CONVERSATIONS,
