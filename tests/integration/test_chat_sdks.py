@@ -225,10 +225,11 @@ def test_the_models_that_a_tenant_may_use_are_listed_after_auto(aws: Aws, fake: 
 
 def test_the_sdks_raise_their_own_class_for_each_refusal(aws: Aws, fake: FakeProvider) -> None:
     small = model(limits={"tokens_per_minute": 1000})
-    aws.set_credentials(gateway(fake, "one", models={"small": small, "other": model()}))
+    # The other stands in for the small one, and has no more to give.
+    aws.set_credentials(gateway(fake, "one", models={"small": small, "other": small}))
     with serving(aws) as chat:
         once = chat.key("acme", limits={"requests_per_minute": 1})
-        narrow = chat.tenant("narrow", allowed_models=["other"])
+        narrow = chat.tenant("narrow", allowed_models=["gone"])
         poor = chat.tenant("poor", budget_usd_per_month="0.000001")
         assert chat.post({"model": "other", "messages": HELLO}, api_key=once).status_code == 200
         cases: list[tuple[str, dict[str, Any], str, str | None, str | None]] = [
