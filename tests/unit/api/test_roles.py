@@ -69,7 +69,15 @@ def test_a_route_is_for_who_has_its_role_and_nobody_else(route: Route) -> None:
 def test_a_function_answers_what_is_deployed_to_it(function: str) -> None:
     module = importlib.import_module(f"functions.{function}.app")
     deployed = template.routes(template.load(), f"{function.title()}Function")
-    assert {(route.method, route.path) for route in module.ROUTES} == {(each.method, each.path) for each in deployed}
+    # What is deployed below /openai is deployed without it too.
+    assert {(route.method, route.path) for route in module.ROUTES} == {
+        (each.method, each.path.removeprefix("/openai")) for each in deployed
+    }
+
+
+def test_what_groq_s_clients_ask_is_deployed() -> None:
+    deployed = {f"{each.method} {each.path}" for each in template.routes(template.load(), "ChatFunction")}
+    assert {"POST /openai/v1/chat/completions", "GET /openai/v1/models", "GET /openai/v1/models/{id+}"} <= deployed
 
 
 def test_every_route_is_deployed_to_one_function() -> None:
