@@ -1,4 +1,4 @@
-"""What a deployment is configured with: environment variables, typed. Names are template.yaml's."""
+"""Settings of a deployment: environment variables, typed. Names are template.yaml's."""
 
 import os
 from dataclasses import dataclass

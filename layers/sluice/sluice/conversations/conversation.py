@@ -1,4 +1,4 @@
-"""What a conversation, a turn and a claim are. Pure."""
+"""Conversations, their turns, and claims to a turn. Pure."""
 
 import json
 import re

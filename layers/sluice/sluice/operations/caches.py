@@ -1,4 +1,4 @@
-"""What an operator sees of the caches, and how they are cleared."""
+"""Caches of tenants, for operators to see and clear."""
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor

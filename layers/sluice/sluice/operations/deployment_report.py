@@ -1,4 +1,4 @@
-"""How the deployments stand, for an operator to read. Pure."""
+"""Reports on quotas, health and providers of the deployments, for operators. Pure."""
 
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Literal, TypedDict

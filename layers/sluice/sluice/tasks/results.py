@@ -1,4 +1,4 @@
-"""How each version of a task does: sums per hour, and what becomes of them when feedback comes. In the Usage table.
+"""Results of each version of a task: sums per hour, and feedback. In the Usage table.
 
 tenant_day                          hour_route              holds
 task-results#<tenant>#<task>        <day>T<hour>#<version>  sums of an hour; kept for 400 days

@@ -1,4 +1,4 @@
-"""How an API key is written: `sl-<id>-<secret>`. Pure, but for drawing the randomness."""
+"""API keys as they are written: `sl-<id>-<secret>`. Pure, but for drawing the randomness."""
 
 import hashlib
 import hmac

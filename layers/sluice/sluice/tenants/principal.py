@@ -1,4 +1,4 @@
-"""Who a request comes from: an API key and its tenant."""
+"""The principal of a request: the API key that it was sent with, and the key's tenant."""
 
 from dataclasses import dataclass
 

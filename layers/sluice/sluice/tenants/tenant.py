@@ -1,4 +1,4 @@
-"""What a tenant and an API key are."""
+"""Tenants and API keys, as they are stored."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Whether an API key holds, and whose it is, with what was found held in memory for a while."""
+"""Verification of API keys, with what was found kept in memory for a while."""
 
 import json
 import time

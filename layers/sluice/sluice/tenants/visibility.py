@@ -1,4 +1,4 @@
-"""Whose usage and whose cache a principal may see. What is out of reach is not found."""
+"""Visibility of usage and caches: whose a principal may see. What is out of reach is not found."""
 
 import re
 from collections.abc import Iterator

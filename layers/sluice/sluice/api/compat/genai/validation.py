@@ -1,4 +1,4 @@
-"""What is wrong with a prompt, before a model is asked."""
+"""Validation of prompts, before a model is asked."""
 
 import re
 from collections.abc import Mapping
