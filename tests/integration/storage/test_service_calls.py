@@ -297,6 +297,15 @@ def test_an_attempt_is_not_given_back_when_an_answer_had_begun_or_a_new_connecti
         assert len(server.requests) == 3
 
 
+def test_a_connection_that_falls_silent_costs_its_attempt() -> None:
+    with ScriptedServer(answer({}), keep_silent, answer(ITEM)) as server:
+        client = client_of(server, IMPATIENT)
+        client.call("GetItem", KEY)
+        with pytest.raises(ServiceError, match="no answer in time"):
+            client.call("GetItem", KEY, attempts=1)
+        assert len(server.requests) == 2
+
+
 def test_what_closed_one_connection_has_closed_those_that_were_idle() -> None:
     arrived = threading.Barrier(3)
 
