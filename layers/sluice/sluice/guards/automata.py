@@ -1,6 +1,7 @@
 """Patterns compiled into automata: RE2, which takes linear time, and which is kept from logging what it reads."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import re2
 
@@ -22,16 +23,28 @@ def silent_options(most_bytes: int = _PATTERN_BYTES) -> re2.Options:
 
 
 class TextMatcher:
-    """Patterns compiled into one automaton. Says which of them occur in a text, by the number given with each."""
+    """Patterns compiled into one automaton. Says which of them occur in a text, by their places in the list."""
 
-    def __init__(self, patterns: Iterable[tuple[int, str]]) -> None:
+    def __init__(self, patterns: Sequence[str]) -> None:
+        self._patterns = patterns
         self._set = re2.Set.SearchSet(silent_options(_AUTOMATON_BYTES))
-        self._numbers = [number for number, pattern in patterns if self._set.Add(encode(pattern)) >= 0]
+        for pattern in patterns:
+            self._set.Add(encode(pattern))
         self._set.Compile()
+        self._compiled: dict[int, Any] = {}
 
     def occurring(self, text: bytes) -> set[int]:
-        """The numbers of the patterns that occur."""
-        return {self._numbers[index] for index in self._set.Match(text) or ()}
+        """The patterns that occur."""
+        return set(self._set.Match(text) or ())
+
+    def spans(self, place: int, text: bytes) -> Iterator[tuple[int, int]]:
+        """Where a pattern occurs, also where one of its matches begins inside another."""
+        if place not in self._compiled:
+            self._compiled[place] = re2.compile(encode(self._patterns[place]), silent_options())
+        start = 0
+        while (match := self._compiled[place].search(text, start)) is not None:
+            yield match.start(), match.end()
+            start = match.start() + 1
 
 
 class WordMatcher:
@@ -41,15 +54,27 @@ class WordMatcher:
     more. Long texts are read in overlapping stretches, because fewer patterns need to be tried in each.
     """
 
-    def __init__(self, patterns: Iterable[tuple[int, str]]) -> None:
+    def __init__(self, patterns: Sequence[str]) -> None:
         options = silent_options()
         self._filter = re2.Filter()
-        self._numbers = [number for number, pattern in patterns if self._filter.Add(encode(pattern), options) >= 0]
+        for pattern in patterns:
+            self._filter.Add(encode(pattern), options)
         self._filter.Compile()
 
-    def occurring(self, text: bytes) -> set[int]:
-        """The numbers of the patterns that occur; `text` is what `words` made."""
-        found: set[int] = set()
+    def occurring(self, text: bytes) -> dict[int, list[int]]:
+        """The patterns that occur, each with the beginnings of the stretches; `text` is what `words` made."""
+        found: dict[int, list[int]] = {}
         for start in range(0, len(text), _STRETCH_BYTES):
-            found.update(self._filter.Match(text[start : start + _STRETCH_BYTES + _OVERLAP_BYTES]) or ())
-        return {self._numbers[index] for index in found}
+            for place in self._filter.Match(text[start : start + _STRETCH_BYTES + _OVERLAP_BYTES]) or ():
+                found.setdefault(place, []).append(start)
+        return found
+
+    def spans(self, place: int, text: bytes, stretches: Iterable[int]) -> Iterator[tuple[int, int]]:
+        """Where a pattern occurs in these stretches."""
+        pattern = self._filter.re(place)
+        for begin in stretches:
+            start, end = begin, begin + _STRETCH_BYTES + _OVERLAP_BYTES
+            while (match := pattern.search(text, start, end)) is not None:
+                yield match.start(), match.end()
+                # Words share the space between them.
+                start = max(match.start() + 1, match.end() - 1)

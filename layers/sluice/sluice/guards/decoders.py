@@ -7,17 +7,19 @@ only so much.
 import base64
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from functools import cache
+from typing import Any
 from urllib.parse import unquote
 
 import re2
 
+from sluice.guards.automata import silent_options
 from sluice.guards.normalization import encode, fold
 
-MOST_CHARACTERS = 16_384
-"""How much of a text is searched for hidden ones."""
+MOST_BYTES = 16_384
+"""How much of a text each decoder reads."""
 
-_MOST_PIECES = 16
+_MARGIN_BYTES, _BYTES_TO_BEGIN_WITH = 400, 256
 
 _LOOK_ALIKES = str.maketrans(
     "аеорсухіјѕԁһкмтвнгѵԛԝАВЕКМНОРСТХІЈЅαεορυχικντΑΒΕΖΗΙΚΜΝΟΡΤΥΧ",
@@ -35,20 +37,28 @@ _MORSE = dict(zip(_MORSE_LETTERS.split(), "abcdefghijklmnopqrstuvwxyz", strict=T
 
 @dataclass(frozen=True, slots=True)
 class Decoder:
-    """A way to hide a text. `read` gives in clear what `pattern` matched, or the whole text if `whole`."""
+    """A way to hide a text. `read` gives in clear what `pattern` matched, with what is around if it `reads_around`."""
 
     name: str
     pattern: str
     read: Callable[[str], str]
-    whole: bool = False
+    reads_around: bool = False
 
     def hidden(self, text: str) -> Iterator[str]:
-        """The texts hidden in a text."""
-        if self.whole:
-            yield self.read(text[:MOST_CHARACTERS])
-            return
-        for match in islice(re2.finditer(encode(self.pattern), encode(text[:MOST_CHARACTERS])), _MOST_PIECES):
-            yield self.read(match.group().decode("utf-8", "replace"))
+        """The texts hidden in a text, as far as MOST_BYTES of it go."""
+        encoded = encode(text)
+        pattern, margin = _compiled(self.pattern), _MARGIN_BYTES if self.reads_around else 0
+        position, left = 0, MOST_BYTES
+        while left > 0 and (match := pattern.search(encoded, position)) is not None:
+            begin, end = max(position, match.start() - margin), min(match.end() + margin, match.start() + left)
+            yield self.read(encoded[begin:end].decode("utf-8", "ignore"))
+            left -= max(end - begin, _BYTES_TO_BEGIN_WITH)
+            position = max(end, match.end())
+
+
+@cache
+def _compiled(pattern: str) -> Any:
+    return re2.compile(encode(pattern), silent_options())
 
 
 def _readable(content: bytes) -> str:
@@ -111,28 +121,28 @@ def _from_spaced(text: str) -> str:
 
 
 def _joined(text: str) -> str:
-    joined: str = re2.sub(_SPACED, lambda match: _from_spaced(match.group()), encode(text).decode())
-    return joined
+    joined: bytes = _compiled(_SPACED).sub(lambda match: encode(_from_spaced(match.group().decode())), encode(text))
+    return joined.decode()
 
 
 _SPACED = r"\b[A-Za-z](?:[ .*_-]{1,2}[A-Za-z]\b){4,}"
 
 DECODERS = (
-    Decoder("leet", r"[A-Za-z][013457@$]{1,2}[A-Za-z]{1,12}[013457@$]", _from_leet, whole=True),
+    Decoder("leet", r"[A-Za-z][013457@$]{1,2}[A-Za-z]{1,12}[013457@$]", _from_leet, reads_around=True),
     Decoder(
         "look-alikes",
         r"[A-Za-z][\x{0370}-\x{03ff}\x{0400}-\x{052f}]|[\x{0370}-\x{03ff}\x{0400}-\x{052f}][A-Za-z]",
         _from_look_alikes,
-        whole=True,
+        reads_around=True,
     ),
-    Decoder("spaced", _SPACED, _joined, whole=True),
-    Decoder("reversed", r"(?i)snoitcurtsni|suoiverp|tpmorp metsys|erongi|sedulerp", _from_reversed, whole=True),
-    Decoder("rot13", r"(?i)vafgehpgvba|cerivbhf|flfgrz cebzcg|vtaber|erfgevpgvbaf", _from_rot13, whole=True),
+    Decoder("spaced", _SPACED, _joined, reads_around=True),
+    Decoder("reversed", r"(?i)snoitcurtsni|suoiverp|tpmorp metsys|erongi|sedulerp", _from_reversed, reads_around=True),
+    Decoder("rot13", r"(?i)vafgehpgvba|cerivbhf|flfgrz cebzcg|vtaber|erfgevpgvbaf", _from_rot13, reads_around=True),
     Decoder("base64", r"[A-Za-z0-9+/_-]{24,}={0,2}", _from_base64),
     Decoder("base32", r"\b[A-Z2-7]{32,}={0,6}", _from_base32),
     Decoder("hex", r"(?:(?:0x|\\x)?[0-9a-fA-F]{2}[ ,]?){16,}", _from_hex),
     Decoder("escapes", r"(?:\\u[0-9a-fA-F]{4}){4,}", _from_escapes),
     Decoder("binary", r"(?:[01]{8}\s?){6,}", _from_binary),
     Decoder("morse", r"(?:[.-]{1,5}[ /\n]{1,3}){12,}", _from_morse),
-    Decoder("percent", r"(?:%[0-9a-fA-F]{2}[^%\s]{0,16}){3,}", unquote, whole=True),
+    Decoder("percent", r"(?:%[0-9a-fA-F]{2}[^%\s]{0,16}){3,}", unquote, reads_around=True),
 )

@@ -6,6 +6,7 @@ need no thought in a pattern, and so that patterns stay small.
 
 import re
 import unicodedata
+from functools import lru_cache
 
 # Classes of single characters, without alternatives: linear in `re` too, which reads str as it is, unlike re2.
 _INVISIBLE = re.compile(
@@ -27,6 +28,8 @@ _AS_MARK = str.maketrans({each: f" {chr(0xE000 + ord(mark))} " for mark, several
 _FULL_STOP = re.compile(r"\.+(?=[\s\"')\]]|$)")
 _MARK_NAMES = {chr(0xE000 + ord(mark)): mark for mark in _MARKS}
 
+_FOREIGN, _SHORT_CHARACTERS = re.compile(r"[^\x00-\x7f]+"), 2
+
 _DROPPED = b"'`"
 _PLAIN = bytes(code if code > 127 else ord(chr(code).lower()) if chr(code).isalnum() else 32 for code in range(256))
 
@@ -38,19 +41,31 @@ def encode(text: str) -> bytes:
 
 def fold(text: str) -> str:
     """The text without accents, invisible characters and typographic variants of letters."""
-    if text.isascii():
-        return text
-    if _TAGS.search(text):
-        text = _TAGS.sub(lambda tag: chr(ord(tag.group()) - 0xE0000), text)
-    return _PUNCTUATION.sub(" ", _INVISIBLE.sub("", unicodedata.normalize("NFKD", text)))
+    return text if text.isascii() else _FOREIGN.sub(_folded, text)
 
 
 def words(text: str) -> bytes:
     """The words of a text: folded, lower case, without punctuation, one space before, between and after them."""
-    folded = fold(text)
-    if not folded.isascii():
-        folded = folded.lower()
+    folded = text if text.isascii() else _FOREIGN.sub(_lowered, text)
     return b" " + b" ".join(encode(folded).translate(_PLAIN, _DROPPED).split()) + b" "
+
+
+def _folded(run: re.Match[str]) -> str:
+    return _fold_run(run[0]) if len(run[0]) > _SHORT_CHARACTERS else _fold_short_run(run[0])
+
+
+def _lowered(run: re.Match[str]) -> str:
+    return _folded(run).lower()
+
+
+def _fold_run(run: str) -> str:
+    if _TAGS.search(run):
+        run = _TAGS.sub(lambda tag: chr(ord(tag.group()) - 0xE0000), run)
+    return _PUNCTUATION.sub(" ", _INVISIBLE.sub("", unicodedata.normalize("NFKD", run)))
+
+
+# Of most languages' accents, quotes and dashes there are few.
+_fold_short_run = lru_cache(4096)(_fold_run)
 
 
 def marked_words(text: str) -> list[str]:

@@ -122,7 +122,7 @@ class StreamGuard:
         while hold > 0:
             run = runs.pop()
             kept = run
-            if len(run.plain) > hold:
+            if run.plain == run.written and len(run.plain) > hold:
                 kept = _Run(run.plain[-hold:], run.written[-hold:])
                 runs.append(_Run(run.plain[:-hold], run.written[:-hold]))
             held.append(kept)

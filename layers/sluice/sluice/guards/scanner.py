@@ -1,13 +1,11 @@
 """Finds signals of the rules in texts, and says which rules they make fire."""
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from functools import cache, partial
+from itertools import chain
 from types import MappingProxyType
-from typing import Any
 
-import re2
-
-from sluice.guards.automata import TextMatcher, WordMatcher, silent_options
+from sluice.guards.automata import TextMatcher, WordMatcher
 from sluice.guards.context import MOST_MATCHES, Surroundings, around
 from sluice.guards.decoders import DECODERS
 from sluice.guards.normalization import encode, words
@@ -21,6 +19,9 @@ _MOST_MATCHES = 1_000
 NO_MODES: Mapping[str, Mode] = MappingProxyType({})
 """Of a tenant that has changed none."""
 
+# What is before, in and after a match, given where it begins and ends.
+type _Look = Callable[[int, int], tuple[str, str, str]]
+
 _STRICTNESS = {Mode.OFF: 0, Mode.FLAG: 1, Mode.BLOCK: 2}
 
 
@@ -33,19 +34,18 @@ class Scanner:
             sorted((rule for rule in rules() if direction in rule.applies), key=lambda rule: len(rule.sums))
         )
         self._signals = [(rule, signal) for rule in self.rules for signal in rule.signals]
-        # Decoders have negative numbers; they run along with the rules, so that a plain text is read once.
-        decoders = [(-index, decoder.pattern) for index, decoder in enumerate(DECODERS, start=1)]
-        self._text = TextMatcher([*self._patterns(View.TEXT), *(decoders if direction is Direction.PROMPT else [])])
-        self._words = WordMatcher(self._patterns(View.WORDS))
-        self._located: dict[str, Any] = {}
+        # Which signal, or decoder by a negative number, each pattern is of: all are matched at once.
+        decoders = DECODERS if direction is Direction.PROMPT else ()
+        texts = [*self._patterns(View.TEXT), *((-at, decoder.pattern) for at, decoder in enumerate(decoders, start=1))]
+        plain = self._patterns(View.WORDS)
+        self._text, self._of_text = TextMatcher([pattern for _, pattern in texts]), [number for number, _ in texts]
+        self._words, self._of_words = WordMatcher([pattern for _, pattern in plain]), [number for number, _ in plain]
         # Signals that are about something else have numbers of their own, so that what is found stays a set.
         self._excused = len(self._signals)
 
-    def _patterns(self, view: View) -> Iterator[tuple[int, str]]:
-        for number, (_, signal) in enumerate(self._signals):
-            if signal.view is view:
-                for pattern in signal.patterns:
-                    yield number, pattern
+    def _patterns(self, view: View) -> list[tuple[int, str]]:
+        numbered = ((number, signal) for number, (_, signal) in enumerate(self._signals) if signal.view is view)
+        return [(number, pattern) for number, signal in numbered for pattern in signal.patterns]
 
     def text_signals(self, text: str, *, is_open: bool = False) -> set[int]:
         """Numbers of the signals (and decoders) that the text as written shows.
@@ -53,25 +53,37 @@ class Scanner:
         If more text may follow (`is_open`), what a validator has to judge is not judged yet where it touches the end.
         """
         encoded = encode(text)
-        numbers = self._text.occurring(encoded)
-        valid = {number for number in numbers if number < 0 or self._is_valid(number, encoded, is_open)}
-        return self._in_context(valid, text, encoded)
+        found: dict[int, list[Iterator[tuple[int, int]]]] = {}
+        for place in self._text.occurring(encoded):
+            found.setdefault(self._of_text[place], []).append(self._text.spans(place, encoded))
+        return {
+            self._in_context(number, chain.from_iterable(spans), partial(around, encoded))
+            for number, spans in found.items()
+            if number < 0 or self._is_valid(number, spans, encoded, is_open)
+        }
 
     def signals(self, text: str, *, reads_words: bool = True) -> set[int]:
         """Numbers of all signals that a string shows, escapes undone, and in what is hidden in its words."""
-        numbers: set[int] = set()
-        for reading in {text, unescaped(text)} - {""}:
-            found = self.text_signals(reading)
-            numbers |= found
-            if reads_words:
-                numbers |= self.word_signals(reading)
-                numbers |= self.hidden_signals(reading, {number for number in found if number < 0})
-        return {number for number in numbers if number >= 0}
+        plain = unescaped(text)
+        found = self.text_signals(plain)
+        numbers = {number for number in found if number >= 0}
+        if reads_words:
+            numbers |= self.word_signals(plain) | self.hidden_signals(plain, found - numbers)
+        return numbers
 
     def word_signals(self, text: str) -> set[int]:
         """Numbers of the signals that the words of a text show."""
         plain = words(text)
-        return self._in_context(self._words.occurring(plain), text, plain)
+        found: dict[int, list[Iterator[tuple[int, int]]]] = {}
+        for place, stretches in self._words.occurring(plain).items():
+            found.setdefault(self._of_words[place], []).append(self._words.spans(place, plain, stretches))
+        if not found:
+            return set()
+        surroundings = cache(partial(Surroundings, text, plain))
+        return {
+            self._in_context(number, chain.from_iterable(spans), lambda *span: surroundings().around(*span))
+            for number, spans in found.items()
+        }
 
     def hidden_signals(self, text: str, decoders: set[int]) -> set[int]:
         """Numbers of the signals that show in what the decoders read."""
@@ -88,6 +100,8 @@ class Scanner:
 
     def fired(self, numbers: set[int], role: str | None = None, modes: Mapping[str, Mode] = NO_MODES) -> list[Rule]:
         """The rules that these signals make fire, those that sum others last."""
+        if not numbers:
+            return []
         scores = self._scores(numbers)
         fired: list[Rule] = []
         for rule in self.rules:
@@ -132,58 +146,29 @@ class Scanner:
         is_said_elsewhere = number - self._excused in numbers or signal.context is None
         return rule, 0.0 if is_said_elsewhere or signal.context is None else signal.context.weight
 
-    def _in_context(self, numbers: set[int], text: str, searched: bytes) -> set[int]:
-        """The signals, with those that are about something else under their other numbers."""
-        surroundings = None
-        found = set[int]()
-        for number in numbers:
-            signal = self._signals[number][1] if number >= 0 else None
-            if signal is None or signal.context is None:
-                found.add(number)
-                continue
-            if signal.view is View.WORDS:
-                surroundings = surroundings or Surroundings(text, searched)
-            look = surroundings.around if surroundings and signal.view is View.WORDS else partial(around, searched)
-            is_excused = all(
-                signal.context.excuses(*look(start, end)) for start, end in self._spans(signal.patterns, searched)
-            )
-            found.add(number + self._excused if is_excused else number)
-        return found
+    def _in_context(self, number: int, spans: Iterator[tuple[int, int]], look: _Look) -> int:
+        """The number of a signal, or its other one if each of its matches is about something else."""
+        context = self._signals[number][1].context if number >= 0 else None
+        if context is None:
+            return number
+        seen = 0
+        for seen, span in enumerate(spans, start=1):
+            if seen > MOST_MATCHES or not context.excuses(*look(*span)):
+                return number
+        return number + self._excused if seen else number
 
-    def _spans(self, patterns: tuple[str, ...], text: bytes) -> Iterator[tuple[int, int]]:
-        for pattern in patterns:
-            locator, start, seen = self._locator(pattern), 0, 0
-            while (match := locator.search(text, start)) is not None:
-                seen += 1
-                if seen > MOST_MATCHES:
-                    return
-                yield match.start(), match.end()
-                # Words share the space between them.
-                start = max(match.start() + 1, match.end() - 1)
-
-    def _is_valid(self, number: int, text: bytes, is_open: bool) -> bool:
-        rule, signal = self._signals[number]
-        if rule.validator is None:
+    def _is_valid(self, number: int, spans: list[Iterator[tuple[int, int]]], text: bytes, is_open: bool) -> bool:
+        validator = self._signals[number][0].validator
+        if validator is None:
             return True
-        is_valid = VALIDATORS[rule.validator]
-        tried = 0
-        for pattern in signal.patterns:
-            locator, start = self._locator(pattern), 0
-            while (match := locator.search(text, start)) is not None:
-                tried += 1
-                if match.end() == len(text) and is_open:
-                    break
-                # What can't be tried is taken for what it looks like.
-                if tried > _MOST_MATCHES or is_valid(match.group().decode("utf-8", "replace")):
-                    return True
-                # A placeholder may run into the beginning of a real one.
-                start = match.start() + 1
+        for tried, (start, end) in enumerate(chain.from_iterable(spans), start=1):
+            may_go_on = is_open and end == len(text)
+            # What can't be tried is taken for what it looks like.
+            if tried > _MOST_MATCHES or (
+                not may_go_on and VALIDATORS[validator](text[start:end].decode("utf-8", "replace"))
+            ):
+                return True
         return False
-
-    def _locator(self, pattern: str) -> Any:
-        if pattern not in self._located:
-            self._located[pattern] = re2.compile(encode(pattern), silent_options())
-        return self._located[pattern]
 
 
 @cache

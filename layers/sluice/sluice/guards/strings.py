@@ -96,7 +96,10 @@ def readable(text: str) -> str:
 
 
 def unescaped(text: str) -> str:
-    """The string with all escapes undone, as whoever parses JSON or code in it reads it."""
+    """The string with all escapes undone, as whoever parses JSON or code in it reads it.
+
+    What is found in a string is found in this too.
+    """
     if "\\" not in text:
         return text
     plain = _ESCAPES.sub(_unescaped, text)
@@ -105,8 +108,11 @@ def unescaped(text: str) -> str:
 
 
 def _unescaped(escape: re.Match[str]) -> str:
-    code = escape[1] or escape[2]
-    return chr(int(code, 16)) if code else _WRITTEN.get(escape[3], escape[3])
+    code, character = escape[1] or escape[2], escape[3]
+    if code:
+        return chr(int(code, 16))
+    # A backslash before another letter parts words, as in the path of a file.
+    return _WRITTEN.get(character) or (f" {character}" if character.isalpha() else character)
 
 
 def _decoded(encoded: str) -> bytes | None:
