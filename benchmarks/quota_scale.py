@@ -41,7 +41,8 @@ def deployment(requests: int = _ENDLESS, tokens: int = _ENDLESS) -> Scope:
     notes = {
         "success_rate": 0.9877,
         "response_time_ms": 812.3,
-        "characters_per_token": 3.988,
+        "prompt_ratio": 1.123,
+        "prompt_overhead": 41.25,
         "completion_tokens": 431.5,
     }
     settled = ("tokens_per_minute", "tokens_per_day")

@@ -16,7 +16,8 @@ _SCOPE = "deployment#groq-1#llama-3.1-8b-instant"
 _NOTES = {
     "success_rate": 0.987654,
     "response_time_ms": 812.345678,
-    "characters_per_token": 3.987654,
+    "prompt_ratio": 1.123456,
+    "prompt_overhead": 41.25,
     "completion_tokens": 431.5,
 }
 

@@ -27,7 +27,8 @@ SCOPES = [
 NOTES = {
     "success_rate": 0.98765,
     "response_time_ms": 1234.567,
-    "characters_per_token": 3.98765,
+    "prompt_ratio": 1.34567,
+    "prompt_overhead": 43.6543,
     "completion_tokens": 4321.5,
 }
 

@@ -10,13 +10,13 @@ b, w                blocked until (ms), and why if not for a rate limit
 f, o, p             circuit: failures in a row, closed to others until (s), present while a probe is under way
 q                   who was last refused the model, and until when that counts
 aR aT aD ac au      the last alert on a limit
-ns nt nc nk n.*     notes, numbers kept beside the limits; the last write wins
+ns nt nr no nk n.*     notes, numbers kept beside the limits; the last write wins
 k                   how often was taken, where no limit says it
 s, zm zd zD zM      closed: how many shards follow, and the heads before;  S  the shards that are in use now
 expires_at          TTL, seconds (its name is the table's, and can't be changed without switching TTL off)
 
 An attribute that is none of these, or not of the type it should be, is from another version and means nothing here.
-Why one item serves all windows, and why slots are packed: docs/decisions/a-quota-item-is-one-kilobyte.md.
+Why one item serves all windows, and why slots are packed: docs/decisions/0033-a-quota-item-is-one-kilobyte.md.
 """
 
 from collections.abc import Mapping
@@ -46,7 +46,8 @@ _SLOT_NAMES = {letter: tuple(letter + digit for digit in _DIGITS) for letter in 
 _NOTES = {
     "success_rate": "ns",
     "response_time_ms": "nt",
-    "characters_per_token": "nc",
+    "prompt_ratio": "nr",
+    "prompt_overhead": "no",
     "completion_tokens": "nk",
 }
 _NOTE_NAMES = {attribute: name for name, attribute in _NOTES.items()}

@@ -45,7 +45,7 @@ logger = Logger(child=True)
 _MAX_RETRIES = 3
 # Less than this is not worth beginning a call with.
 _SHORTEST_CALL_S = 0.25
-_UNAUTHORIZED = 401
+_PAYMENT_REQUIRED = 402
 # A reservation is late when its second has passed before the request is sent, one in a hundred or so.
 _MAX_LATE_RESERVATIONS = 5
 
@@ -295,24 +295,18 @@ class Router:
             "provider call failed",
             extra={"deployment": deployment.id, "error": type(error).__name__, "provider_status": error.status},
         )
+        may_be_the_requests = error.status == _PAYMENT_REQUIRED or isinstance(error, ProviderModelError)
+        suspect = search.tenant if may_be_the_requests and not search.request.is_plain else None
         if isinstance(error, ProviderAuthenticationError):
-            reason = BlockReason.CREDENTIAL_REFUSED
-        elif isinstance(error, ProviderModelError):
-            reason = BlockReason.MODEL_NOT_SERVED
-        else:
-            return
-        is_certain = error.status == _UNAUTHORIZED or search.request.is_plain
-        self.quota.refuse(deployment, reason, None if is_certain else search.tenant)
-        if reason is BlockReason.CREDENTIAL_REFUSED:
+            self.quota.refuse(deployment, BlockReason.CREDENTIAL_REFUSED, suspect)
             emit_metric("CredentialRefused", credential=deployment.alias)
+        elif isinstance(error, ProviderModelError):
+            self.quota.refuse(deployment, BlockReason.MODEL_NOT_SERVED, suspect)
 
     def _attempts_at(self, deployment: Deployment, search: Search) -> Iterator[Attempt]:
         """One attempt, and others on new reservations if it is late, or if its provider may answer when asked again."""
-        if search.deadline.remaining_s < _SHORTEST_CALL_S:
-            search.skip(deployment, "no time left")
-            return
-        if search.is_too_small(deployment):
-            search.skip(deployment, _UNSUITED)
+        if reason := _reason_to_skip(deployment, search):
+            search.skip(deployment, reason)
             return
         search.prepare(deployment)
         tokens = self.quota.estimate(deployment, search.request)
@@ -345,6 +339,14 @@ class Router:
         health = self.quota.health(deployment)
         free = self.quota.free_share(deployment)
         return score(self._weights, health.score, free, health.response_time_ms)
+
+
+def _reason_to_skip(deployment: Deployment, search: Search) -> str | None:
+    if search.deadline.remaining_s < _SHORTEST_CALL_S:
+        return "no time left"
+    if search.is_too_small(deployment):
+        return _UNSUITED
+    return None
 
 
 def _shortest_wait_s(denials: Iterable[Denial], asked_s: Iterable[float] = ()) -> int | None:
