@@ -1,5 +1,7 @@
 """What someone at http://localhost:8080/v1 sees: the official client, whole and streamed, and a real model."""
 
+import http.client
+import json
 import time
 
 import httpx
@@ -75,3 +77,28 @@ def test_operator_and_caller_may_not_administer(stack: RunningStack) -> None:
         answer = httpx.get(f"{stack.stack.base_url}/tenants", headers=headers, timeout=60)
         assert answer.status_code == 403
         assert answer.json()["error"]["type"] == "permission_error"
+
+
+@pytest.mark.parametrize(
+    ("target", "headers"),
+    [
+        ("/../../../../_ministack/health", {}),
+        ("/v1/../../../../../_ministack/health", {}),
+        ("/%2e%2e/%2e%2e/%2e%2e/%2e%2e/_ministack/health", {}),
+        ("//_ministack/health", {}),
+        ("/_ministack/health", {}),
+        ("/?Action=GetCallerIdentity&Version=2011-06-15", {}),
+        ("/nothing", {"x-amz-target": "secretsmanager.ListSecrets", "content-type": "application/x-amz-json-1.1"}),
+        ("/nothing", {"authorization": "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request"}),
+        ("/nothing", {"x-sluice-front-door": "a guess"}),
+    ],
+)
+def test_a_caller_reaches_the_deployed_api_and_nothing_else_of_ministack(
+    target: str, headers: dict[str, str], stack: RunningStack
+) -> None:
+    port = httpx.URL(stack.stack.base_url).port
+    connection = http.client.HTTPConnection("localhost", port, timeout=60)
+    connection.request("GET", target, headers=headers)
+    answer = connection.getresponse()
+    assert (answer.status, json.loads(answer.read())["error"]["code"]) == (404, "not_found")
+    connection.close()
