@@ -111,7 +111,6 @@ def test_a_signed_request_is_passed_on_with_its_body(host: str) -> None:
         signed_headers(b"another body"),
         [("host", "127.0.0.1:4242"), (FRONT_DOOR_HEADER, ADMISSION.front_door_token)],
     ],
-    ids=str,
 )
 def test_what_is_not_ours_is_refused_and_never_reaches_ministack(headers: Headers) -> None:
     app = Recorder()
@@ -142,7 +141,6 @@ def test_the_front_door_s_callers_speak_to_the_deployed_api() -> None:
         [("host", "attacker.example:4242"), (FRONT_DOOR_HEADER, ADMISSION.front_door_token)],
         [("host", "127.0.0.1:4242")],
     ],
-    ids=str,
 )
 def test_the_deployed_api_is_for_the_front_door(headers: Headers) -> None:
     app = Recorder()
