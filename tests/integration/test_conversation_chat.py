@@ -28,7 +28,7 @@ def assistant(text: str) -> dict[str, Any]:
 
 
 def body(*messages: dict[str, Any], conversation: str = "c-1", **more: Any) -> dict[str, Any]:
-    return {"model": "small", "messages": list(messages), "metadata": {"conversation_id": conversation}, **more}
+    return {"model": "small", "messages": list(messages), "metadata": {"sluice_conversation_id": conversation}, **more}
 
 
 def ask(chat: ChatServer, text: str, **more: Any) -> str:
@@ -106,7 +106,7 @@ def test_another_caller_s_conversation_is_not_there(chat: ChatServer, fake: Fake
     spent = chat.counted()
     for key, named in ((chat.key("acme"), None), (chat.api_key, "ann")):
         foreign = body(user("2?"))
-        foreign["metadata"]["user"] = named
+        foreign["metadata"]["sluice_user"] = named
         answer = chat.post(foreign, api_key=key)
         assert answer.status_code == 404
         assert answer.json()["error"]["code"] == "conversation_not_found"
@@ -248,7 +248,7 @@ def test_a_call_is_remembered_and_its_result_goes_with_it(chat: ChatServer, fake
 def test_an_id_that_cannot_be_is_refused(chat: ChatServer, fake: FakeProvider, bad: str) -> None:
     answer = chat.post(body(user("1?"), conversation=bad))
     assert answer.status_code == 400
-    assert answer.json()["error"]["param"] == "metadata.conversation_id"
+    assert answer.json()["error"]["param"] == "metadata.sluice_conversation_id"
     assert fake.requests() == []
     assert chat.counted() == {}
     assert chat.count(TABLE) == 0

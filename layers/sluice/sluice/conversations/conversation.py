@@ -84,7 +84,7 @@ class Transcript:
     has_more: bool
 
 
-def check_id(conversation_id: str, param: str = "metadata.conversation_id") -> None:
+def check_id(conversation_id: str, param: str = "metadata.sluice_conversation_id") -> None:
     """InvalidRequestError unless it is 1 to 128 letters, digits and `.`, `_`, `:`, `-`, a letter or digit first."""
     if not _ID.fullmatch(conversation_id):
         raise InvalidRequestError(

@@ -58,10 +58,10 @@ class ConversationStore:
         if is_won:
             return Claim(owner, conversation_id, request_id, head["next"], to_system(head))
         if head and not self._partitions.is_over(head) and head["owner"] != owner.id:
-            raise no_conversation(conversation_id, param="metadata.conversation_id")
+            raise no_conversation(conversation_id, param="metadata.sluice_conversation_id")
         raise ConflictError(
             f"The conversation {conversation_id!r} is answering another request; send this one when that has ended.",
-            param="metadata.conversation_id",
+            param="metadata.sluice_conversation_id",
             code="conversation_busy",
         )
 

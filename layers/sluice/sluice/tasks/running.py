@@ -37,7 +37,7 @@ from sluice.tenants.principal import Principal
 _THREADS = 8
 _NO_USAGE = Usage(0, 0)
 # What the gateway finds wrong in a chat request, by the name of what the caller of a task sent.
-_PARAMS = {"messages": "inputs", "metadata.conversation_id": "conversation_id", "response_format": "model"}
+_PARAMS = {"messages": "inputs", "metadata.sluice_conversation_id": "conversation_id", "response_format": "model"}
 _ANY_NUMBER = sys.maxsize
 
 

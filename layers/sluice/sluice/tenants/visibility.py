@@ -29,7 +29,7 @@ class Subject:
 
 
 def subject(name: str, principal: Principal, tenant: str | None, directory: Directory) -> Subject:
-    """Who `name` is to `principal`: the id of an API key, or a user that requests named in `metadata.user`.
+    """Who `name` is to `principal`: the id of an API key, or a user that requests named in `metadata.sluice_user`.
 
     A caller reaches itself and its own users, an operator all of its tenant, an admin all of the `tenant` it names and
     any API key. NotFoundError for a tenant out of reach.

@@ -3,8 +3,8 @@
 tenant_day      acme#2026-11-21
 hour_route     <API key>#<user>#14#groq#llama-3.1-8b-instant
 
-A caller is a tenant's API key, a user whom the caller names in `metadata.user`: the caller comes first, so that what
-one of them used on a day is one Query of just that.
+A caller is a tenant's API key, a user whom the caller names in `metadata.sluice_user`: the caller comes first, so that
+what one of them used on a day is one Query of just that.
 
 A record is sent once and never again: a time-out may leave a request uncounted, but none is counted twice. What must
 not be missed, quotas and budgets, is the ledger's.

@@ -22,8 +22,8 @@ ROUTES = Routes("Chat")
 type _Name = Annotated[str, Field(min_length=1, max_length=128)]
 
 _FIELDS = {
-    "metadata.user": "user_id",
-    "metadata.conversation_id": "conversation_id",
+    "metadata.sluice_user": "user_id",
+    "metadata.sluice_conversation_id": "conversation_id",
     "conversation_id": "conversation_id",
 }
 

@@ -55,7 +55,7 @@ def named(whole: str, **names: str) -> Iterator[None]:
         yield
     except SluiceError as error:
         before = error.param or ""
-        if before in {"conversation_id", "metadata.conversation_id"}:
+        if before in {"conversation_id", "metadata.sluice_conversation_id"}:
             error.param = "session_id"
         elif before == "inputs":
             error.param = whole
