@@ -117,7 +117,7 @@ def test_another_caller_s_conversation_is_not_there(chat: ChatServer, fake: Fake
 
 
 def test_the_second_of_two_turns_at_once_gets_409_and_has_spent_nothing(chat: ChatServer, fake: FakeProvider) -> None:
-    fake.configure(latency_s=0.6)
+    fake.configure(latency_s=3.0)
     ask(chat, "1?")
     answers: list[httpx.Response] = []
     first = threading.Thread(target=lambda: answers.append(chat.post(body(user("2?")))))
@@ -130,7 +130,7 @@ def test_the_second_of_two_turns_at_once_gets_409_and_has_spent_nothing(chat: Ch
         assert refused.json()["error"]["code"] == "conversation_busy"
     with pytest.raises(openai.ConflictError):
         chat.openai().chat.completions.create(
-            model="small", messages=[{"role": "user", "content": "3?"}], metadata={"conversation_id": "c-1"}
+            model="small", messages=[{"role": "user", "content": "3?"}], metadata={"sluice_conversation_id": "c-1"}
         )
     assert chat.quota() == spent
     assert chat.count("RESPONSE_CACHE_TABLE") == cached
