@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import yaml
@@ -15,6 +16,7 @@ import yaml
 SAM_PYTHON = Path(__file__).parent.parent / ".tools" / "sam" / "bin" / "python"
 TEMPLATE = Path(__file__).parent.parent / "template.yaml"
 _LOOP = "Fn::ForEach::"
+_one_at_a_time = Lock()
 
 
 class _Loader(yaml.CSafeLoader):
@@ -84,12 +86,14 @@ def expand(template: Mapping[str, Any], parameters: Mapping[str, str]) -> dict[s
 
 
 def _transform(template: Mapping[str, Any], runs: Sequence[Run]) -> list[dict[str, Any]]:
-    process = _transformer()
-    assert process.stdin  # noqa: S101  it was asked for
-    assert process.stdout  # noqa: S101  likewise
-    process.stdin.write(json.dumps({"template": template, "runs": [asdict(run) for run in runs]}) + "\n")
-    process.stdin.flush()
-    answer = json.loads(process.stdout.readline() or '{"error": "SAM\'s interpreter has ended"}')
+    asked = json.dumps({"template": template, "runs": [asdict(run) for run in runs]})
+    with _one_at_a_time:
+        process = _transformer()
+        assert process.stdin  # noqa: S101  it was asked for
+        assert process.stdout  # noqa: S101  likewise
+        process.stdin.write(f"{asked}\n")
+        process.stdin.flush()
+        answer = json.loads(process.stdout.readline() or '{"error": "SAM\'s interpreter has ended"}')
     if "error" in answer:
         raise ValueError(f"the template could not be transformed: {answer['error']}")
     transformed: list[dict[str, Any]] = answer["results"]
