@@ -1,5 +1,6 @@
 """Tenants' own versions of tasks, how requests are split between them, and how each does: /v1/tasks/{name}/..."""
 
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Annotated, Literal, TypedDict
 
@@ -16,6 +17,8 @@ from sluice.tenants.tenant import Role
 
 ROUTES = Routes("Tasks")
 
+# Another task than that whose runs are shown: a version that was made of this example should answer none of them.
+_NAME = replace(NAME, example="concept_explanation")
 _VERSION = PathParameter("`shared`, which comes with Sluice, or the number of one of the tenant's own.", "shared")
 
 type _Version = Annotated[str, Field(pattern=r"^(shared|[1-9][0-9]{0,5})$")]
@@ -92,15 +95,15 @@ class TaskResults(TypedDict):
 @ROUTES.post(
     "/v1/tasks/{name}/versions",
     role=Role.CALLER,
-    parameters={"name": NAME},
+    parameters={"name": _NAME},
     example={
         "definition": {
-            "group": "operations",
-            "description": "Explains an alert or an error in one sentence.",
-            "system": "You explain alerts and errors. Answer with one sentence.",
-            "user": "Explain this:\n{{ issue_details }}",
+            "group": "tutoring",
+            "description": "Explains a programming concept in one sentence.",
+            "system": "You explain programming concepts. Answer with one sentence.",
+            "user": "Explain this:\n{{ concept }}",
             "inputs": {
-                "issue_details": {
+                "concept": {
                     "type": "string",
                     "description": "What to explain",
                     "required": True,
@@ -121,7 +124,7 @@ def store_task_version(call: Call[NewVersion]) -> TaskVersion:
     return _listed(call.app.task_library.store(call.principal.tenant.id, call.path["name"], call.body.definition))
 
 
-@ROUTES.get("/v1/tasks/{name}/versions", role=Role.CALLER, parameters={"name": NAME})
+@ROUTES.get("/v1/tasks/{name}/versions", role=Role.CALLER, parameters={"name": _NAME})
 def list_task_versions(call: Call) -> TaskVersions:
     """List the tenant's versions."""
     tenant, name = call.principal.tenant.id, call.path["name"]
@@ -130,7 +133,7 @@ def list_task_versions(call: Call) -> TaskVersions:
     return {"object": "list", "data": [_listed(each) for each in listed], "traffic": shown_traffic(traffic)}
 
 
-@ROUTES.get("/v1/tasks/{name}/versions/{version}", role=Role.CALLER, parameters={"name": NAME, "version": _VERSION})
+@ROUTES.get("/v1/tasks/{name}/versions/{version}", role=Role.CALLER, parameters={"name": _NAME, "version": _VERSION})
 def get_task_version(call: Call) -> TaskVersionDetails:
     """Show what a version says."""
     version = call.path["version"]
@@ -139,7 +142,7 @@ def get_task_version(call: Call) -> TaskVersionDetails:
 
 
 @ROUTES.post(
-    "/v1/tasks/{name}/versions/{version}/activate", role=Role.CALLER, parameters={"name": NAME, "version": _VERSION}
+    "/v1/tasks/{name}/versions/{version}/activate", role=Role.CALLER, parameters={"name": _NAME, "version": _VERSION}
 )
 def activate_task_version(call: Call) -> DirectedTraffic:
     """Let a version answer all of the tenant's requests."""
@@ -149,7 +152,7 @@ def activate_task_version(call: Call) -> DirectedTraffic:
 @ROUTES.post(
     "/v1/tasks/{name}/compare",
     role=Role.CALLER,
-    parameters={"name": NAME},
+    parameters={"name": _NAME},
     example={"active": "shared", "other": "1", "percent": 20},
 )
 def compare_task_versions(call: Call[Comparison]) -> DirectedTraffic:
@@ -160,7 +163,7 @@ def compare_task_versions(call: Call[Comparison]) -> DirectedTraffic:
     return _direct(call, Traffic(comparison.active, comparison.other, comparison.percent))
 
 
-@ROUTES.get("/v1/tasks/{name}/results", role=Role.CALLER, parameters={"name": NAME})
+@ROUTES.get("/v1/tasks/{name}/results", role=Role.CALLER, parameters={"name": _NAME})
 def get_task_results(call: Call[None, ResultsQuery]) -> TaskResults:
     """Show how each version did."""
     tenant, name, days = call.principal.tenant.id, call.path["name"], call.query.days
