@@ -73,11 +73,13 @@ class FrontDoor:
 
     async def _forward(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        # As it came: %2F decoded and encoded anew would be a slash, and a control character is not taken decoded.
+        # As it came: httpx would decode and encode it anew, where %2F is a slash, and take out dot segments.
         target = b"?".join(part for part in (scope["raw_path"], scope["query_string"]) if part)
-        url = self._api.base_url.copy_with(raw_path=self._api.base_url.raw_path.rstrip(b"/") + target)
+        whole_target = self._api.base_url.raw_path.rstrip(b"/") + target
         headers = [(name, value) for name, value in request.headers.items() if name not in _NOT_FORWARDED]
-        answer = await self._api.request(request.method, url, headers=headers, content=await request.body())
+        answer = await self._api.request(
+            request.method, "", headers=headers, content=await request.body(), extensions={"target": whole_target}
+        )
         response = Response(answer.content, answer.status_code)
         for name, value in answer.headers.items():
             if name not in _NOT_FORWARDED | {"content-encoding"}:  # httpx has decoded it

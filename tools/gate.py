@@ -26,7 +26,7 @@ CONTAINER_HOST_ON_LINUX = "172.17.0.1"
 CONTAINER_HOST_OF_DOCKER_DESKTOP = "host.docker.internal"
 """How it does with Docker Desktop, whose name leads to the loopback interface."""
 _HOSTS = ("127.0.0.1", "localhost", CONTAINER_HOST_ON_LINUX, CONTAINER_HOST_OF_DOCKER_DESKTOP)
-_DEPLOYED_API = re.compile(r"/restapis/[^/]+/[^/]+/_user_request_(/.*)?")
+_DEPLOYED_API = re.compile(r"/restapis/[^/]+/[^/]+/_user_request_(/.*)?", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
