@@ -59,7 +59,7 @@ class World:
 
     def item(self, scope: str) -> QuotaItem:
         """All shards of a scope together."""
-        return self.run(view((scope,), self.now_ms)).get(scope, QuotaItem())
+        return self.run(view((scope,))).get(scope, QuotaItem())
 
     def check(self) -> None:
         """Each total is the sum of its slots, and no slot is of a slice that has left."""

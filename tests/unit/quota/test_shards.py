@@ -5,8 +5,12 @@ from hypothesis import strategies as st
 
 from sluice.quota.item import CLOSED, QuotaItem
 from sluice.quota.limits import BUDGET, budget_limit, deployment_limit, share
+from sluice.quota.marks import restarting
 from sluice.quota.reservation import Reservation
+from sluice.quota.settling import everywhere
 from sluice.quota.shards import Layout, Shard, closing, merged, next_generation
+from sluice.quota.steps import Write
+from sluice.quota.viewing import prefetch
 from sluice.quota.windows import month_at, month_start_ms
 from tests.quota_processes import START_MS, Process, World
 
@@ -143,3 +147,45 @@ def test_shards_that_have_expired_begin_with_nothing() -> None:
     fresh = Process(world)
     taken = [fresh.reserve("d", limits, {"requests_per_minute": 1}) for _ in range(10)]
     assert sum(isinstance(each, Reservation) for each in taken) == 8
+
+
+def test_a_month_that_is_begun_anew_is_the_same_for_all_shards() -> None:
+    world = World()
+    process = Process(world)
+    limit = budget_limit(100_000)
+    process.reserve("t", (limit,), {BUDGET: 400})
+    world.run(process.reserver.reshape("t", 4))
+    world.now_ms = month_start_ms(month_at(START_MS) + 1)
+    process.reserve("t", (limit,), {BUDGET: 70})  # moves one of the four on
+    restart = everywhere(process.memory, "t", lambda item: restarting(limit, item, world.now_ms), world.now_ms)
+    world.run(restart)
+    assert world.item("t").total("u") == 0
+    for _ in range(20):
+        assert isinstance(process.reserve("t", (limit,), {BUDGET: 5}), Reservation)
+    assert world.item("t").total("u") == 100
+    world.run(process.reserver.reshape("t", 1))
+    assert world.item("t").total("u") == 100
+
+
+def test_a_process_that_only_looks_finds_the_shards_and_writes_nothing() -> None:
+    world = World()
+    process, looking = Process(world), Process(world)
+    limit = deployment_limit("requests_per_minute", 100)
+    for _ in range(5):
+        process.reserve("d", (limit,), {"requests_per_minute": 1})
+    flow = process.reserver.reshape("d", 4)
+    answer: object = None
+    written = 0
+    while True:
+        before = dict(world.dynamodb.items)
+        assert world.item("d").total("r") == 5
+        world.run(prefetch(looking.memory, ["d"], world.now_ms, world.now_ms + 1))
+        assert world.dynamodb.items == before
+        try:
+            step = flow.send(answer)
+        except StopIteration:
+            break
+        written += isinstance(step, Write)
+        answer = world.carry_out(step)
+    assert written == 6
+    assert looking.memory.of("d").layout == Layout(1, 4)

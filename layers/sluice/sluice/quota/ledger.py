@@ -73,7 +73,7 @@ class Ledger:
     def seen(self, scope: str) -> QuotaSnapshot | None:
         """What this process last saw of `scope`, without asking DynamoDB."""
         known = self._memory.find(scope)
-        seen = next(iter(known.seen.values()), None) if known else None
+        seen = known.latest if known else None
         return QuotaSnapshot(seen.item, known.layout.count) if known and seen else None
 
     def prefetch(self, scopes: Iterable[str], at_most_ms: int = 60_000) -> None:
@@ -83,7 +83,7 @@ class Ledger:
 
     def look_at(self, scopes: Iterable[str]) -> dict[str, QuotaSnapshot]:
         """What the table has of `scopes` now, but for those never reserved from. Raises StorageUnavailableError."""
-        found = self._table.run(view(tuple(dict.fromkeys(scopes)), self.now_ms()))
+        found = self._table.run(view(tuple(dict.fromkeys(scopes))))
         return {scope: QuotaSnapshot(item) for scope, item in found.items()}
 
     def reserve(
@@ -104,6 +104,12 @@ class Ledger:
             raise QuotaDeniedError(scope, outcome)
         self._alert(outcome, limits)
         return outcome
+
+    def check(self, scope: str, costs: Mapping[str, int]) -> None:
+        """Refuse, without asking DynamoDB, what this process has just seen refused. Raises QuotaDeniedError."""
+        denial = self._reserver.denial(scope, costs)
+        if denial is not None:
+            raise QuotaDeniedError(scope, denial)
 
     def is_fresh(self, reservation: Reservation) -> bool:
         """Whether what is sent now reaches a provider in time for how it was counted."""
@@ -174,7 +180,8 @@ class Ledger:
 
     def restart_month(self, scope: str, limit: Limit) -> None:
         """Count the month anew from now on. Raises StorageUnavailableError."""
-        self._everywhere(scope, lambda item: marks.restarting(limit, item))
+        now_ms = self.now_ms()
+        self._everywhere(scope, lambda item: marks.restarting(limit, item, now_ms))
 
     def _everywhere(self, scope: str, make: Callable[[QuotaItem], Update | None], tries: int = 4) -> None:
         self._table.run(everywhere(self._memory, scope, make, self.now_ms(), tries=tries))

@@ -67,7 +67,7 @@ def count_takes(known: ScopeMemory, shard: Shard, item: QuotaItem, now_ms: int) 
 
 def shards_due(known: ScopeMemory, demand: Demand, now_ms: int, rng: Random) -> int | None:
     """How many shards the scope should be spread over by this process now, None if there is nothing to change."""
-    seen = next(iter(known.seen.values()), None)
+    seen = known.latest
     if seen is None or not seen.item.is_used:
         return None
     is_settled = known.layout.generation == 0 or now_ms - known.layout_since_ms > _SETTLED_AFTER_MS

@@ -7,7 +7,7 @@ from sluice.quota.circuit import FAILURES_TO_OPEN, open_until_s
 from sluice.quota.item import ALERT, CLOSED, EXTRA, HEADS, LEARNED, BlockReason, QuotaItem, head_name, packed, slot_name
 from sluice.quota.limits import Limit
 from sluice.quota.status import Alert
-from sluice.quota.windows import CalendarWindow, RollingWindow
+from sluice.quota.windows import CalendarWindow, RollingWindow, Window
 from sluice.storage.update import Update
 
 # For how long a second tenant that is refused the same confirms what the first was told.
@@ -139,14 +139,16 @@ def adding(limit: Limit, units: int, seen: QuotaItem, now_ms: int) -> Update:
     return update
 
 
-def restarting(limit: Limit, seen: QuotaItem) -> Update | None:
+def restarting(limit: Limit, seen: QuotaItem, now_ms: int) -> Update | None:
     """Begin the month anew with nothing used. What was reserved before is settled no more. None if nothing is used."""
-    head = seen.head(limit.window)
-    if head is None or not isinstance(limit.window, CalendarWindow):
+    window = limit.window
+    if not seen.exists or not isinstance(window, CalendarWindow):
         return None
+    head = seen.head(window)
     update = Update()
-    update.require(head_name(limit.window), "=", head)
-    update.set(head_name(limit.window), limit.window.restarted(head))
+    _require_head(update, window, head)
+    # The same for all shards, also for one that was not taken from this month.
+    update.set(head_name(window), window.restarted(max(head or 0, window.slice_at(now_ms))))
     update.set(limit.code, 0)
     return update
 
@@ -154,13 +156,17 @@ def restarting(limit: Limit, seen: QuotaItem) -> Update | None:
 def _begin(update: Update, limit: Limit, seen: QuotaItem, now_ms: int) -> None:
     """Move the window on to now, since what is added holds for the month of the head."""
     head, index = seen.head(limit.window), limit.window.slice_at(now_ms)
-    if head is None:
-        update.require_absent(head_name(limit.window))
-    else:
-        update.require(head_name(limit.window), "=", head)
+    _require_head(update, limit.window, head)
     if head is None or head < index:
         update.set(head_name(limit.window), index)
         update.set(limit.code, 0)
+
+
+def _require_head(update: Update, window: Window, head: int | None) -> None:
+    if head is None:
+        update.require_absent(head_name(window))
+    else:
+        update.require(head_name(window), "=", head)
 
 
 def _next_generation(update: Update, seen: QuotaItem) -> None:

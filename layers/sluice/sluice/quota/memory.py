@@ -1,7 +1,7 @@
 """What a process remembers of scopes: their items as last seen, where they are, and what was refused. Pure."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from threading import Lock
 
@@ -71,6 +71,15 @@ class ScopeMemory:
         """Remember an item."""
         if (shard.generation, shard.count) == (self.layout.generation, self.layout.count):
             self.seen[shard.number] = Seen(item, now_ms)
+
+    @property
+    def latest(self) -> Seen | None:
+        """What was last seen of any of its items."""
+        return max(list(self.seen.values()), key=lambda seen: seen.at_ms, default=None)
+
+    def refused(self, numbers: Iterable[int]) -> list[Refusal]:
+        """What some of its shards refused last."""
+        return [refusal for number in numbers if (refusal := self.refusals.get(number)) is not None]
 
     def item(self, shard: Shard) -> QuotaItem:
         """An item as last seen, an empty one if it never was."""

@@ -25,7 +25,8 @@ class Reservation:
     item: QuotaItem = field(repr=False)
     probe_until_s: int | None = None
     """Until when this is the one call that may try whether a deployment works again; None if it is not."""
-    _is_settled: bool = False
+    # Taking from a list is one step, whichever thread does it.
+    _unsettled: list[bool] = field(default_factory=lambda: [True], repr=False)
 
     @property
     def snapshot(self) -> QuotaSnapshot:
@@ -46,5 +47,7 @@ class Reservation:
 
     def begin_settling(self) -> bool:
         """Whether this is the first time."""
-        is_first, self._is_settled = not self._is_settled, True
-        return is_first
+        try:
+            return self._unsettled.pop()
+        except IndexError:
+            return False

@@ -5,7 +5,7 @@ the item, from which the next write is made, or which says that the cost does no
 drawn; where it refuses, the others are read at once, and the one with most room is tried next.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from random import Random
 
@@ -58,6 +58,18 @@ class Reserver:
             known.move(layout, self._now_ms())
         raise UndecidedError("its counters are being moved again and again")
 
+    def denial(self, scope: str, costs: Mapping[str, int]) -> Denial | None:
+        """Why `costs` would be refused, if that is known without asking."""
+        known = self._memory.find(scope)
+        if known is None:
+            return None
+        now_ms = self._now_ms()
+        count = known.layout.count
+        believed = [refusal for refusal in known.refused(range(count)) if refusal.is_believed(costs, now_ms)]
+        if len(believed) < count:
+            return None
+        return shortest([refusal.denial_at(now_ms) for refusal in believed])
+
     def spread(self, scope: str, demand: Demand) -> Flow[None]:
         """Change the number of shards, if `demand` and the traffic suggest another."""
         known = self._memory.of(scope)
@@ -81,13 +93,14 @@ class Reserver:
                 return outcome
             shards = shards[1:]
         known.was_refused = True
-        believed = {shard: refusal for shard in known.layout.shards if (refusal := self._refusal(known, shard, demand))}
-        unknown = [shard for shard in shards if shard not in believed]
+        unknown = [shard for shard in shards if not self._is_refused(known, shard, demand)]
         if unknown:
             outcome = yield from self._find_room(scope, known, demand, unknown)
             if not isinstance(outcome, Denial):
                 return outcome
-        refusals = [known.refusals[shard.number] for shard in known.layout.shards if shard.number in known.refusals]
+        refusals = known.refused(range(known.layout.count))
+        if not refusals:
+            return _Moved()  # another thread has taken meanwhile: look again
         return shortest([refusal.denial_at(self._now_ms()) for refusal in refusals])
 
     def _find_room(self, scope: str, known: ScopeMemory, demand: Demand, shards: list[Shard]) -> Flow[_Outcome]:
@@ -169,9 +182,9 @@ class Reserver:
         known.see(shard, item, self._now_ms())
         return item
 
-    def _refusal(self, known: ScopeMemory, shard: Shard, demand: Demand) -> Refusal | None:
+    def _is_refused(self, known: ScopeMemory, shard: Shard, demand: Demand) -> bool:
         refusal = known.refusals.get(shard.number)
-        return refusal if refusal and refusal.is_believed(demand.costs, self._now_ms()) else None
+        return refusal is not None and refusal.is_believed(demand.costs, self._now_ms())
 
     def _now_ms(self) -> int:
         return self._clock().likely_ms
