@@ -156,6 +156,7 @@ class App:
         from sluice.conversations.store import ConversationStore
         from sluice.conversations.turns import Conversations
         from sluice.gateway.admission import Admission
+        from sluice.gateway.counting import CallerCounter
         from sluice.gateway.pipeline import Gateway
         from sluice.gateway.settlement import Settlement
         from sluice.gateway.shared_answers import SharedAnswers
@@ -165,14 +166,15 @@ class App:
         settings = self.settings
         executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="gateway")
         quota = self.deployment_quota
+        callers = CallerCounter(self.ledger, settings, executor)
         weights = Weights(settings.health_weight, settings.quota_weight, settings.speed_weight)
         answers = SharedAnswers(self.response_cache, self.cache_sums)
         turns = Conversations(ConversationStore(settings.conversations_table, client=self.dynamodb))
         return Gateway(
             self.registry,
-            Admission(self.registry, self.ledger, answers, turns, settings, executor),
+            Admission(self.registry, callers, answers, turns, settings, executor),
             Router(quota, weights),
-            Settlement(self.ledger, quota, answers, self.usage_records, executor),
+            Settlement(self.ledger, callers, quota, answers, self.usage_records, executor),
         )
 
     @part

@@ -21,6 +21,9 @@ class Settings:
     """A CachePolicy: unsampled, all or off."""
     requests_per_minute: int
     requests_per_day: int
+    user_requests_per_minute: int
+    user_requests_per_day: int
+    """Of each user that an application names; 0: no limit."""
     health_weight: float
     quota_weight: float
     speed_weight: float
@@ -67,6 +70,8 @@ class Settings:
             cache_policy=one_of("CACHE_POLICY", ("unsampled", "all", "off")),
             requests_per_minute=int(number("CALLER_REQUESTS_PER_MINUTE", 100)),
             requests_per_day=int(number("CALLER_REQUESTS_PER_DAY", 14_400)),
+            user_requests_per_minute=int(number("USER_REQUESTS_PER_MINUTE", 30)),
+            user_requests_per_day=int(number("USER_REQUESTS_PER_DAY", 14_400)),
             health_weight=number("ROUTING_HEALTH_WEIGHT", 0.4),
             quota_weight=number("ROUTING_QUOTA_WEIGHT", 0.3),
             speed_weight=number("ROUTING_SPEED_WEIGHT", 0.3),

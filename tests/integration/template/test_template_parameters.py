@@ -30,6 +30,8 @@ OTHER = {
     "ExtendedTimeout": "true",
     "CallerRequestsPerMinute": "7",
     "CallerRequestsPerDay": "8",
+    "UserRequestsPerMinute": "5",
+    "UserRequestsPerDay": "6",
     "FastModels": "llama-3.1-8b-instant,small",
     "SmartModels": "large",
     "RoutingHealthWeight": "0.1",

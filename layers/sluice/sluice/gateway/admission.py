@@ -11,18 +11,15 @@ from sluice.cache.store import CachedAnswer, lifetime_s
 from sluice.catalog import Tier
 from sluice.conversations.conversation import Owner, TaskCall
 from sluice.conversations.turns import Conversations, OpenTurn, abandoned_on_failure
-from sluice.errors import GuardBlockedError, QuotaExceededError
-from sluice.gateway.provenance import RequestLimit
-from sluice.gateway.request import AdmittedRequest, Incoming, guard_modes
+from sluice.errors import GuardBlockedError
+from sluice.gateway.counting import CallerCounter, CountedRequest
+from sluice.gateway.request import AdmittedRequest, Incoming, guard_modes, user_of
 from sluice.gateway.shared_answers import SharedAnswers
 from sluice.guards.answer import judge_answer
 from sluice.guards.prompt import check_request, raise_if_blocked
 from sluice.guards.rules import Finding
 from sluice.guards.structured_output import check_schema
 from sluice.providers.registry import Registry
-from sluice.quota.ledger import Ledger, QuotaDeniedError
-from sluice.quota.limits import Limit, caller_limits
-from sluice.quota.reservation import Reservation
 from sluice.routing.plan import Plan, RoutingPolicy, has_images, plan
 from sluice.settings import Settings
 from sluice.tenants.principal import Principal
@@ -34,14 +31,14 @@ class Admission:
     def __init__(
         self,
         registry: Callable[[], Registry],
-        ledger: Ledger,
+        callers: CallerCounter,
         answers: SharedAnswers,
         conversations: Conversations,
         settings: Settings,
         executor: Executor,
     ) -> None:
         self._registry = registry
-        self._ledger = ledger
+        self._callers = callers
         self._answers = answers
         self._conversations = conversations
         self._settings = settings
@@ -71,16 +68,9 @@ class Admission:
         check_schema(request.response_format)
         return findings, self._plan(incoming)
 
-    def count(self, principal: Principal) -> tuple[Reservation, RequestLimit]:
+    def count(self, principal: Principal, user: str) -> CountedRequest:
         """Count one request for its caller. Raises QuotaExceededError, LedgerUnavailableError."""
-        limits = self._caller_limits(principal)
-        scope = f"caller#{principal.tenant.id}#{principal.caller_id}"
-        try:
-            caller = self._ledger.reserve(scope, limits, {limit.name: 1 for limit in limits})
-        except QuotaDeniedError as refused:
-            raise denied(refused, "The API key", "rate_limit_exceeded") from refused
-        left = caller.snapshot.status(limits[0], self._ledger.now_ms())
-        return caller, RequestLimit(left.capacity, left.remaining, left.resets_in_ms / 1000)
+        return self._callers.count(principal, user)
 
     def claim_turn(
         self, conversation_id: str, incoming: Incoming, chosen: Plan, made_of: TaskCall | None = None
@@ -132,7 +122,7 @@ class Admission:
         is_covered = policy.covers(incoming.request.temperature, is_prompt_fixed=context.is_prompt_fixed)
         shares_answers = is_covered and not context.skip_cache
         looking = self._executor.submit(self._answers.look_up, tenant.id, key if shares_answers else None)
-        caller, left = self.count(incoming.principal)
+        counted = self.count(incoming.principal, user_of(incoming.request))
         found = looking.result()
         admitted = AdmittedRequest(
             request=incoming.request,
@@ -146,8 +136,7 @@ class Admission:
             cached_provider=None,
             cache_generation=found.generation if found else None,
             cache_ttl_s=self._lifetime_s(incoming) if is_covered else 0,
-            caller=caller,
-            caller_limit=left,
+            counted=counted,
             started_s=started_s,
             turn=turn,
         )
@@ -181,19 +170,3 @@ class Admission:
     def _provider_of(self, cached: CachedAnswer) -> str | None:
         deployments = self._registry().deployments
         return next((each.provider.name for each in deployments if each.id == cached.deployment), None)
-
-    def _caller_limits(self, principal: Principal) -> tuple[Limit, ...]:
-        key, defaults = principal.key, self._settings
-        per_minute = defaults.requests_per_minute if key.requests_per_minute is None else key.requests_per_minute
-        per_day = defaults.requests_per_day if key.requests_per_day is None else key.requests_per_day
-        return caller_limits(per_minute, per_day)
-
-
-def denied(refused: QuotaDeniedError, whose: str, code: str) -> QuotaExceededError:
-    """The 429 that a denied reservation becomes; `whose` limit it is begins its message."""
-    wait_ms = refused.denial.retry_after_ms
-    limit = refused.denial.limit.replace("nanousd_per_month", "dollars per month").replace("_", " ")
-    if wait_ms is None:
-        return QuotaExceededError(f"{whose} has too small a limit of {limit} for this.", retry_after_s=None, code=code)
-    wait_s = -(-wait_ms // 1000)
-    return QuotaExceededError(f"{whose} is out of {limit}. Try again in {wait_s} s.", retry_after_s=wait_s, code=code)

@@ -94,9 +94,9 @@ class Gateway:
     def admit(self, request: ChatRequest, principal: Principal, context: RequestContext, *, source: str) -> Provenance:
         """Count and record a request that `source` answers, without a model. Raises as `complete`."""
         self._admission.judge(Incoming(request, principal, context))
-        _, left = self._admission.count(principal)
+        counted = self._admission.count(principal, user_of(request))
         self._settlement.record_without_model(principal.tenant.id, principal.caller_id, user_of(request), source)
-        return Provenance(request_id=context.request_id, cache="hit", caller_limit=left)
+        return Provenance(request_id=context.request_id, cache="hit", caller_limit=counted.limit)
 
     def claim_turn(
         self, conversation_id: str, request: ChatRequest, principal: Principal, context: RequestContext, call: TaskCall

@@ -7,10 +7,10 @@ from decimal import Decimal
 from sluice.cache.store import CachedAnswer
 from sluice.chat import ChatRequest, ResponseFormat
 from sluice.conversations.turns import OpenTurn
-from sluice.gateway.provenance import Provenance, RequestLimit
+from sluice.gateway.counting import CountedRequest
+from sluice.gateway.provenance import Provenance
 from sluice.guards.rules import Finding, Mode
 from sluice.money import to_usd
-from sluice.quota.reservation import Reservation
 from sluice.routing.deadline import Deadline
 from sluice.routing.deployment_quota import Answered
 from sluice.routing.intent import Complexity
@@ -71,8 +71,7 @@ class AdmittedRequest:
     cached_provider: str | None
     cache_generation: int | None
     cache_ttl_s: int
-    caller: Reservation
-    caller_limit: RequestLimit
+    counted: CountedRequest
     started_s: float  # monotonic
     turn: OpenTurn | None
     is_leader: bool = False
@@ -113,7 +112,7 @@ class AdmittedRequest:
             request_id=self.context.request_id,
             complexity=str(self.plan.complexity),
             flagged_rules=tuple(dict.fromkeys(finding.rule_id for finding in (*self.findings, *findings))),
-            caller_limit=self.caller_limit,
+            caller_limit=self.counted.limit,
         )
         if answered is None and self.cached is not None:
             return replace(

@@ -15,8 +15,8 @@ from aws_lambda_powertools import Logger
 from sluice.cache.store import CachedAnswer
 from sluice.chat import ChatRequest, JsonObject, Usage
 from sluice.errors import ProviderError
-from sluice.gateway.admission import denied
 from sluice.gateway.budget import BudgetReservation
+from sluice.gateway.counting import CallerCounter, denied
 from sluice.gateway.provenance import Provenance
 from sluice.gateway.request import AdmittedRequest
 from sluice.gateway.shared_answers import SharedAnswers
@@ -28,6 +28,7 @@ from sluice.quota.estimate import FIRST_CHARACTERS_PER_TOKEN, TokenEstimate, tex
 from sluice.quota.ledger import Ledger, QuotaDeniedError
 from sluice.quota.limits import BUDGET, budget_limit
 from sluice.quota.reservation import Reservation
+from sluice.quota.scopes import tenant_scope
 from sluice.routing.deployment_quota import Answered, DeploymentQuota
 from sluice.telemetry import best_effort, emit_metric
 from sluice.usage.price import cost_nanousd
@@ -84,12 +85,14 @@ class Settlement:
     def __init__(
         self,
         ledger: Ledger,
+        callers: CallerCounter,
         deployments: DeploymentQuota,
         answers: SharedAnswers,
         usage: UsageRecords,
         executor: Executor,
     ) -> None:
         self._ledger = ledger
+        self._callers = callers
         self._deployments = deployments
         self._answers = answers
         self._usage = usage
@@ -158,7 +161,7 @@ class Settlement:
         With `was_asked` a provider was asked for it, and the caller's request is used.
         """
         self._answers.finish(admitted, None)
-        tasks: list[_Task] = [] if was_asked else [lambda: self._give_back(admitted.caller)]
+        tasks: list[_Task] = [] if was_asked else [lambda: self._callers.give_back(*admitted.counted.reservations)]
         if budget is not None:
             tasks.append(budget.close)
         self._all_at_once([*tasks, *_turn_ending(admitted, Result.REFUSED, {})])
@@ -189,15 +192,11 @@ class Settlement:
             self._usage.add(usage_record, datetime.now(UTC))
 
     def _reserve_budget(self, admitted: AdmittedRequest, budget_nanousd: int, nanousd: int) -> Reservation:
-        scope = f"tenant#{admitted.principal.tenant.id}"
+        scope = tenant_scope(admitted.principal.tenant.id)
         try:
             return self._ledger.reserve(scope, (budget_limit(budget_nanousd),), {BUDGET: nanousd})
         except QuotaDeniedError as refused:
             raise denied(refused, "The tenant", "insufficient_quota") from refused
-
-    def _give_back(self, reservation: Reservation) -> None:
-        with best_effort("giving back a reservation"):
-            self._ledger.give_back(reservation)
 
     def _all_at_once(self, tasks: list[_Task]) -> None:
         running = [self._executor.submit(task) for task in tasks[1:]]

@@ -23,6 +23,7 @@ from sluice.quota.ledger import Ledger
 from sluice.quota.limits import Limit, deployment_limit
 from sluice.quota.request_size import ModelBounds, RequestSize
 from sluice.quota.reservation import Reservation
+from sluice.quota.scopes import deployment_scope
 from sluice.quota.status import NEVER_USED, QuotaSnapshot, free_share
 from sluice.telemetry import best_effort
 
@@ -205,7 +206,7 @@ def block_ms(error: ProviderRateLimitedError) -> int:
 
 def scope_of(deployment: Deployment) -> str:
     """The ledger's name for a deployment."""
-    return f"deployment#{deployment.id}"
+    return deployment_scope(deployment.id)
 
 
 def limits_of(deployment: Deployment) -> tuple[Limit, ...]:

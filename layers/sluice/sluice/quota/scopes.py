@@ -1,0 +1,29 @@
+"""What scopes are called: whose limits an item counts. Pure."""
+
+import hashlib
+
+_DIGEST_BYTES = 12
+
+
+def deployment_scope(deployment: str) -> str:
+    """A deployment, by its id."""
+    return f"deployment#{deployment}"
+
+
+def tenant_scope(tenant: str) -> str:
+    """A tenant's budget."""
+    return f"tenant#{tenant}"
+
+
+def key_scope(tenant: str, key: str) -> str:
+    """An API key."""
+    return f"caller#{tenant}#{key}"
+
+
+def user_scope(tenant: str, key: str, user: str) -> str:
+    """A user that an application names, who is somebody else below each of its keys.
+
+    The name is the application's own, so it is kept as a digest: it may be of any length, and somebody's address.
+    """
+    digest = hashlib.blake2b(user.encode(errors="surrogatepass"), digest_size=_DIGEST_BYTES).hexdigest()
+    return f"{key_scope(tenant, key)}#user#{digest}"
