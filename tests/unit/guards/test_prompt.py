@@ -134,6 +134,14 @@ def test_an_image_is_not_empty() -> None:
     )
 
 
+def test_a_text_that_could_be_base64_counts_as_it_is_sent() -> None:
+    for content in ("x" * 4_000, [{"type": "text", "text": "A" * 4_000}]):
+        messages = [Message.model_validate({"role": "user", "content": content})]
+        (finding,) = check_prompt(messages, max_characters=3_999, modes={})
+        assert finding.rule_id == "prompt-oversized"
+        assert check_prompt(messages, max_characters=4_000, modes={}) == ()
+
+
 def test_an_oversized_prompt_is_found_with_its_size() -> None:
     messages = [Message(role="user", content="a" * 60), Message(role="assistant", content="b" * 41)]
     (finding,) = check_prompt(messages, max_characters=100, modes={})

@@ -29,6 +29,8 @@ _CONTROLS = bytes(code for code in range(32) if code not in b"\t\n\f\r\x1b")
 _SHORT_CHARACTERS, _SEPARATOR = 60, "\n\0\n"
 _NAME = ""  # the last step of a path to the name of a member
 _UNCOUNTED = frozenset((_NAME, "type"))
+# What is said here goes to the model as text, also where it could be Base64 of something.
+_SPOKEN = frozenset(("content", "text"))
 
 
 class Text(NamedTuple):
@@ -48,8 +50,13 @@ class Reading(NamedTuple):
 def read(value: Any, meter: WorkMeter) -> Reading:
     """Read a JSON value. Raises WorkLimitError where it has more values than `meter` allows."""
     by_path: dict[Path, list[str]] = {}
+    characters = 0
     for path, string in strings(value, meter):
-        if said := readable(string):
+        said = readable(string)
+        name = path[-1] if path else ""
+        if not path or name not in _UNCOUNTED:
+            characters += len(string if name in _SPOKEN else said)
+        if said:
             by_path.setdefault(path, []).append(said)
     found: list[Text] = []
     short: list[str] = []
@@ -62,8 +69,7 @@ def read(value: Any, meter: WorkMeter) -> Reading:
             found.append(Text(several[0]))
     if short:
         found.append(Text(_SEPARATOR.join(short)))
-    counted = (several for path, several in by_path.items() if not path or path[-1] not in _UNCOUNTED)
-    return Reading(found, sum(len(said) for several in counted for said in several))
+    return Reading(found, characters)
 
 
 def strings(value: Any, meter: WorkMeter) -> Iterator[tuple[Path, str]]:
