@@ -258,6 +258,10 @@ class _Run:
         try:
             return cast("JsonValue", json.loads(text))
         except ValueError:
+            if self.finish_reason == "length":
+                # A chat gets what there is of it; a task promises its output whole, and would be cut off again.
+                reason = "The answer was cut off before its JSON was complete: raise max_tokens."
+                raise InvalidAnswerError(reason, param="max_tokens") from None
             raise InvalidAnswerError("The answer is not the JSON that the task promises.") from None
 
 
