@@ -80,7 +80,7 @@ def run(*, quick: bool) -> str:
         "the provider is called + after. Units of writes are as MiniStack reports them, those of reads and of refused "
         "writes computed from the item's size by AWS's rules.\n\n"
         + table(["", "requests", "at most", "round trips", "budget", "read units", "write units", "which"], rows)
-        + f"\n\nA saturated deployment's item ({saturated.slices} slices in 4 limits) has {saturated.size_bytes:,} "
+        + f"\n\nA saturated deployment's item ({saturated.slots} slots of 4 limits) has {saturated.size_bytes:,} "
         f"bytes, {units} KB begun: reserving costs {saturated.reserve_units:g} write units, settling "
         f"{saturated.settle_units:g}."
     )

@@ -15,6 +15,13 @@ _ENDLESS = 10**14
 # What it takes a minute's limit that is always in demand to come round.
 CYCLE_S = (ROLLING_MINUTE.kept_slices + 1) * ROLLING_MINUTE.slice_ms / 1000
 _QUICK_PROVIDER_S = (0.5, 1.0)
+_NOTES = {
+    "success_rate": 0.9877,
+    "response_time_ms": 812.3,
+    "prompt_ratio": 1.123,
+    "prompt_overhead": 41.25,
+    "completion_tokens": 431.5,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,43 +32,42 @@ class Run:
     load: Load
 
 
-def _tokens(random: Random) -> int:
-    return int(min(6_000, random.lognormvariate(6.4, 0.6)))
+def _deployment_costs(random: Random) -> dict[str, int]:
+    """700 tokens in the mean."""
+    tokens = int(min(6_000, random.lognormvariate(6.4, 0.6)))
+    return {"requests_per_minute": 1, "tokens_per_minute": tokens, "requests_per_day": 1, "tokens_per_day": tokens}
+
+
+def _key_costs(_: Random) -> dict[str, int]:
+    return {"requests_per_minute": 1, "requests_per_day": 1}
+
+
+def _budget_costs(random: Random) -> dict[str, int]:
+    """$0.0007 in the mean."""
+    return {"nanousd_per_month": int(random.lognormvariate(13.3, 0.6))}
 
 
 def deployment(requests: int = _ENDLESS, tokens: int = _ENDLESS) -> Scope:
-    """A deployment with four limits, whose requests reserve 700 tokens in the mean."""
-
-    def costs(random: Random) -> dict[str, int]:
-        taken = _tokens(random)
-        return {"requests_per_minute": 1, "tokens_per_minute": taken, "requests_per_day": 1, "tokens_per_day": taken}
-
+    """A deployment with four limits."""
     capacities = {"requests_per_minute": requests, "tokens_per_minute": tokens}
-    limits = [deployment_limit(name, capacities.get(name, _ENDLESS)) for name in costs(Random(1))]
-    notes = {
-        "success_rate": 0.9877,
-        "response_time_ms": 812.3,
-        "prompt_ratio": 1.123,
-        "prompt_overhead": 41.25,
-        "completion_tokens": 431.5,
-    }
-    settled = ("tokens_per_minute", "tokens_per_day")
-    return Scope("deployment#groq-1#llama-3.1-8b-instant", tuple(limits), costs, settled, notes)
+    names = _deployment_costs(Random(1))
+    return Scope(
+        "deployment#groq-1#llama-3.1-8b-instant",
+        tuple(deployment_limit(name, capacities.get(name, _ENDLESS)) for name in names),
+        _deployment_costs,
+        ("tokens_per_minute", "tokens_per_day"),
+        _NOTES,
+    )
 
 
 def key(requests: int = _ENDLESS) -> Scope:
     """An API key: a minute that rolls and a day of the calendar."""
-    limits = caller_limits(requests, _ENDLESS)
-    return Scope("caller#physics#7f3a9c1e5b2d", limits, lambda _: {"requests_per_minute": 1, "requests_per_day": 1})
+    return Scope("caller#physics#7f3a9c1e5b2d", caller_limits(requests, _ENDLESS), _key_costs)
 
 
 def budget(nanousd: int = _ENDLESS) -> Scope:
-    """A tenant's budget, whose requests reserve $0.0007 in the mean."""
-
-    def costs(random: Random) -> dict[str, int]:
-        return {"nanousd_per_month": int(random.lognormvariate(13.3, 0.6))}
-
-    return Scope("tenant#physics", (budget_limit(nanousd),), costs, ("nanousd_per_month",))
+    """A tenant's budget."""
+    return Scope("tenant#physics", (budget_limit(nanousd),), _budget_costs, ("nanousd_per_month",))
 
 
 def _full(scope: Scope, rate: float, seconds: float, shards: int = 1) -> Load:

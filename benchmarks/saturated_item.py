@@ -24,10 +24,10 @@ _NOTES = {
 
 @dataclass(frozen=True, slots=True)
 class Saturated:
-    """A saturated item: its size, its slices, and the write units of its next reservation and settlement."""
+    """A saturated item: its size, its slots, and the write units of its next reservation and settlement."""
 
     size_bytes: int
-    slices: int
+    slots: int
     reserve_units: float
     settle_units: float
 
@@ -47,10 +47,11 @@ def saturate(meter: Meter, table: str) -> Saturated:
         for _ in range(window.kept_slices + 2):
             spend()
             now_s[0] += window.slice_ms / 1000
+    spend()  # moves the window on
     meter.take()
     spend()
     reserve, settle = meter.take()
     item = dynamodb().call("GetItem", {"TableName": table, "Key": QUOTA.key(_SCOPE)})["Item"]
     meter.take()
-    slices = sum(len(name) == 2 and name[0] in "md" for name in item)
-    return Saturated(item_bytes(item), slices, reserve.write_units, settle.write_units)
+    slots = sum(len(name) == 2 and name[0] in "md" for name in item)
+    return Saturated(item_bytes(item), slots, reserve.write_units, settle.write_units)

@@ -36,7 +36,7 @@ def test_a_quick_run_measures_requests_and_dynamodb() -> None:
     assert dynamodb["cache hit"][0].startswith("3 ")
     assert dynamodb["cache hit"][2] == "2"
     assert dynamodb["cache miss"][2] == "2 + 1"
-    assert "A saturated deployment's item (248 slices in 4 limits)" in run.stdout
+    assert "A saturated deployment's item (77 slots of 4 limits)" in run.stdout
 
 
 def test_a_quick_run_starts_every_function_and_weighs_the_layers() -> None:
@@ -44,6 +44,14 @@ def test_a_quick_run_starts_every_function_and_weighs_the_layers() -> None:
     assert run.returncode == 0, run.stderr
     rows = _tables(run.stdout)["Cold start and size"]
     assert {"floor: boto3 and a client", "chat, groq", "keys", "layer dependencies", "both"} <= rows.keys()
+
+
+def test_a_quick_run_simulates_a_fleet() -> None:
+    run = _bench("--quick", "scale")
+    assert run.returncode == 0, run.stderr
+    rows = _tables(run.stdout)["Quotas at scale"]
+    assert rows["deployment, 400/s"][:2] == [rows["deployment, 400/s"][0]] * 2  # a unit for each write
+    assert rows["3,000 requests a minute, 1.2 times offered"][-1] == "0"
 
 
 @pytest.mark.parametrize("name", ["nonsense", "requests"])
