@@ -135,15 +135,25 @@ def test_a_cost_larger_than_a_shards_share_brings_the_shards_together() -> None:
     assert process.memory.of("d").layout == Layout(2, 1)
 
 
-def test_a_large_limit_is_spread_before_anybody_is_turned_away() -> None:
-    world = World()
-    process = Process(world)
-    demand = Demand(caller_limits(60_000, 10**9), ONE)
-    for _ in range(200):
+def requested(world: World, process: Process, limit: int, every_ms: int) -> int:
+    """How many shards a key has after three seconds of so many requests."""
+    demand = Demand(caller_limits(limit, 10**9), ONE)
+    for _ in range(3_000 // every_ms):
+        world.now_ms += every_ms
         world.run(process.reserver.spread("c", demand))
         world.run(process.reserver.reserve("c", demand))
-    assert process.memory.of("c").layout.count == 4
-    assert world.item("c").total("r") == 200
+    assert world.item("c").total("r") == 3_000 // every_ms
+    return process.memory.of("c").layout.count
+
+
+def test_a_crowded_key_is_spread_as_far_as_its_limit_may_need() -> None:
+    world = World()
+    assert requested(world, Process(world), 60_000, 1) == 4
+
+
+def test_a_large_limit_that_is_not_used_is_not_spread() -> None:
+    world = World()
+    assert requested(world, Process(world), 10**9, 100) == 1
 
 
 def test_a_budget_is_spread_once_it_is_taken_from_too_often_for_one_item() -> None:
@@ -199,3 +209,14 @@ def _sent[T](world: World, flow: Flow[T]) -> tuple[list[bool], T]:
         if isinstance(step, Write):
             sent.append(step.may_repeat)
         answer = world.carry_out(step)
+
+
+def test_who_is_alone_on_a_scope_moves_it_on_from_memory_without_a_read() -> None:
+    world = World()
+    process = Process(world)
+    process.reserve("d", MINUTE, A_REQUEST)
+    metered(world)
+    for _ in range(40):
+        world.now_ms += 6_300
+        process.reserve("d", MINUTE, A_REQUEST)
+    assert metered(world) == (40, 0)

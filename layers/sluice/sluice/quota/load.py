@@ -4,15 +4,15 @@ from enum import Enum, auto
 from random import Random
 
 from sluice.quota.clock import Moment
-from sluice.quota.item import QuotaItem
-from sluice.quota.memory import Counted, ScopeMemory, Seen
+from sluice.quota.item import QuotaItem, slot_name, unpacked
+from sluice.quota.memory import Counted, OwnTakes, ScopeMemory, Seen
 from sluice.quota.shards import MOST_SHARDS, Shard
 from sluice.quota.taking import Demand
-from sluice.quota.windows import RollingWindow
+from sluice.quota.windows import MINUTE_MS, ROLLING_MINUTE, RollingWindow
 
-# Takes since the turn of the slice that make it likely that another process has moved the window on.
+# Takes of other processes since the turn of the slice that make it likely that one has moved the window on.
 _LIKELY_MOVED = 1.2
-# Takes since an item was seen that make it unlikely that it is still as it was.
+# Takes of others since an item was seen that make it unlikely that it is still as it was.
 _LIKELY_CHANGED = 0.7
 
 # DynamoDB lets one item be written with a thousand units a second: half of that is planned for.
@@ -37,14 +37,19 @@ class Foresight(Enum):
     READING = auto()
 
 
-def foresee(demand: Demand, seen: Seen, now: Moment) -> Foresight:
-    """How to take, given when an item was seen: blindly if its window has probably moved on or need not be."""
+def foresee(demand: Demand, seen: Seen, own: OwnTakes, now: Moment) -> Foresight:
+    """How to take, given when an item was seen and what of it is this process's own.
+
+    Blindly, if its window has probably moved on or need not be.
+    """
     window = next((window for window in demand.by_window if isinstance(window, RollingWindow)), None)
     head = None if window is None else seen.item.head(window)
     if window is None or head is None or head >= window.slice_at(now.likely_ms):
         return Foresight.BLINDLY
     limit, cost = next(iter(demand.by_window[window].items()))
-    takes_per_ms = seen.item.total(limit.code) / cost / window.period_ms
+    of_others = seen.item.total(limit.code) - own.units(limit.code, window.oldest_live(head))
+    # One more than was counted: who has just begun has not been heard of.
+    takes_per_ms = (max(0, of_others) / cost + 1) / window.period_ms
     if takes_per_ms * (now.likely_ms % window.slice_ms) > _LIKELY_MOVED:
         return Foresight.BLINDLY
     is_unchanged = takes_per_ms * (now.likely_ms - seen.at_ms) < _LIKELY_CHANGED
@@ -84,12 +89,13 @@ def shards_due(known: ScopeMemory, demand: Demand, now_ms: int, rng: Random) -> 
 def _wanted(demand: Demand, item: QuotaItem, known: ScopeMemory) -> int:
     is_settled = any(not limit.name.startswith("requests_") for limit in demand.limits)
     units = _SETTLED_UNITS if is_settled else _UNSETTLED_UNITS
-    units_per_s = known.takes_per_s * units
-    if units_per_s > _UNITS_PER_S * known.layout.count:
-        units_per_s *= 2  # it may be no more only because no more goes through
+    units_per_s = _takes_per_s(demand, item, known) * units
+    if units_per_s <= _UNITS_PER_S * known.layout.count:
+        return known.layout.count
+    units_per_s *= 2  # it may be no more only because no more goes through
     for limit in demand.limits:
         if limit.code == "r":
-            units_per_s = item.capacity(limit, 0) * 1000 / 60_000 * units
+            units_per_s = min(units_per_s, item.capacity(limit, 0) * 1000 / MINUTE_MS * units)
     count = 1
     capacities = _capacities(demand, item)
     while units_per_s > _UNITS_PER_S * count and count < MOST_SHARDS:
@@ -97,6 +103,16 @@ def _wanted(demand: Demand, item: QuotaItem, known: ScopeMemory) -> int:
             break
         count *= 2
     return count
+
+
+def _takes_per_s(demand: Demand, item: QuotaItem, known: ScopeMemory) -> float:
+    """How often all shards together are taken from, by the last slices or else by what was measured."""
+    head = item.head(ROLLING_MINUTE)
+    if not demand.is_counted_by_requests or head is None:
+        return known.takes_per_s
+    lately = [item.number(slot_name(ROLLING_MINUTE, index)) or 0 for index in (head - 1, head)]
+    requests = max(unpacked(ROLLING_MINUTE, number)["r"] for number in lately)
+    return requests * 1000 / ROLLING_MINUTE.slice_ms * known.layout.count
 
 
 def _capacities(demand: Demand, item: QuotaItem) -> list[tuple[int, int]]:

@@ -8,6 +8,7 @@ from threading import Lock
 from sluice.quota.item import QuotaItem
 from sluice.quota.limits import Denial
 from sluice.quota.shards import Layout, Shard
+from sluice.quota.windows import RollingWindow
 
 # A refusal is believed for no longer, since others give back.
 BELIEVED_MS = 1_000
@@ -53,6 +54,25 @@ class Counted:
     at_ms: int
 
 
+class OwnTakes:
+    """What this process has taken from an item, by code and slice. Threads share it, and need not agree to the unit."""
+
+    def __init__(self) -> None:
+        self._units: dict[tuple[str, int], int] = {}
+
+    def add(self, code: str, index: int, units: int, oldest: int) -> None:
+        """Add what was taken in slice `index`, or settled, and forget the slices before `oldest`."""
+        before = self._units.get((code, index))
+        if before is None:
+            for other in [each for each in list(self._units) if each[0] == code and each[1] < oldest]:
+                self._units.pop(other, None)
+        self._units[code, index] = (before or 0) + units
+
+    def units(self, code: str, oldest: int) -> int:
+        """What was taken from slice `oldest` on."""
+        return sum(units for (each, index), units in list(self._units.items()) if each == code and index >= oldest)
+
+
 @dataclass(slots=True)
 class ScopeMemory:
     """One scope. Threads share it; what one overwrites of another's is only remembered less well."""
@@ -62,6 +82,7 @@ class ScopeMemory:
     seen: dict[int, Seen] = field(default_factory=dict)
     refusals: dict[int, Refusal] = field(default_factory=dict)
     counted: dict[int, Counted] = field(default_factory=dict)
+    own: dict[int, OwnTakes] = field(default_factory=dict)
     takes_per_s: float = 0.0
     was_refused: bool = False
     asked_at_ms: int = 0
@@ -86,11 +107,19 @@ class ScopeMemory:
         seen = self.seen.get(shard.number)
         return seen.item if seen else QuotaItem()
 
+    def own_takes(self, shard: Shard) -> OwnTakes:
+        """What this process has taken from a shard."""
+        return self.own.setdefault(shard.number, OwnTakes())
+
+    def count_own(self, shard: Shard, window: RollingWindow, code: str, index: int, units: int) -> None:
+        """Remember what this process took or gave back."""
+        self.own_takes(shard).add(code, index, units, window.oldest_live(index))
+
     def move(self, layout: Layout, now_ms: int) -> None:
         """Forget the items of an earlier generation."""
         if layout != self.layout:
             self.layout, self.layout_since_ms = layout, now_ms
-            self.seen, self.refusals, self.counted = {}, {}, {}
+            self.seen, self.refusals, self.counted, self.own = {}, {}, {}, {}
             self.takes_per_s = 0.0
 
 

@@ -20,6 +20,7 @@ from sluice.quota.resharding import follow, reshape
 from sluice.quota.shards import Shard
 from sluice.quota.steps import Flow, read, write
 from sluice.quota.taking import Demand, Take, free_units, moves_on, take_blindly, take_from
+from sluice.quota.windows import RollingWindow
 
 # A failed condition brings the item as it is now, so a second try usually decides; more are needed only while many
 # callers move the same item on at once, and each round lets at least one of them through.
@@ -159,6 +160,7 @@ class Reserver:
                 known.was_refused = False
                 known.refusals.pop(shard.number, None)
                 count_takes(known, shard, written.item, self._now_ms())
+                _count_own(known, shard, demand, take)
                 return _reservation(scope, shard, demand, take, written.item)
             item = written.item
         raise UndecidedError(f"{_MAX_TRIES} tries were not enough: too many callers at once")
@@ -169,7 +171,7 @@ class Reserver:
         now = self._clock()
         if seen is None or not now.is_checked:
             return None
-        match foresee(demand, seen, now):
+        match foresee(demand, seen, known.own_takes(shard), now):
             case Foresight.BLINDLY:
                 return None
             case Foresight.FROM_MEMORY:
@@ -196,6 +198,13 @@ def _convert(key: str, item: QuotaItem, demand: Demand, now_ms: int) -> Flow[Quo
     while written.is_done and (update := cleaning(written.item)) is not None:
         written = yield from write(key, update)
     return written.item
+
+
+def _count_own(known: ScopeMemory, shard: Shard, demand: Demand, take: Take) -> None:
+    for window, costs in demand.by_window.items():
+        if isinstance(window, RollingWindow):
+            for limit, cost in costs.items():
+                known.count_own(shard, window, limit.code, take.slices[limit.name], cost)
 
 
 def _room(demand: Demand, item: QuotaItem, shard: Shard, now: Moment) -> float:

@@ -6,12 +6,13 @@ from sluice.quota.circuit import FAILURES_TO_OPEN, Verdict
 from sluice.quota.clock import Moment
 from sluice.quota.item import QuotaItem
 from sluice.quota.marks import closing_circuit, opening_circuit, releasing_probe
-from sluice.quota.memory import Memory
+from sluice.quota.memory import Memory, ScopeMemory
 from sluice.quota.reservation import Reservation
 from sluice.quota.resharding import follow
 from sluice.quota.settlement import Usage, late_settlement, settlement
 from sluice.quota.shards import Layout
 from sluice.quota.steps import Flow, read, write
+from sluice.quota.windows import RollingWindow
 from sluice.storage.update import Update
 
 # Each failed condition takes a part away: a minute that has passed, a day, a circuit that has opened.
@@ -45,6 +46,8 @@ class Settler:
                 yield from self._settle_late(reservation, usage)
                 return item
             known.see(reservation.shard, item, self._now_ms())
+            if written.is_done:
+                _count_own(known, reservation, usage)
             if written.is_done or not item.exists:
                 break
         yield from self._tell_circuit(reservation, usage.verdict, item)
@@ -82,6 +85,14 @@ class Settler:
 
     def _now_ms(self) -> int:
         return self._clock().likely_ms
+
+
+def _count_own(known: ScopeMemory, reservation: Reservation, usage: Usage) -> None:
+    for name, (index, reserved) in reservation.taken.items():
+        limit = reservation.limits[name]
+        correction = usage.units.get(name, reserved) - reserved
+        if correction and isinstance(limit.window, RollingWindow):
+            known.count_own(reservation.shard, limit.window, limit.code, index, correction)
 
 
 def everywhere(
