@@ -12,6 +12,7 @@ SECTIONS = {
     "times": ("Requests", "request_times"),
     "dynamodb": ("DynamoDB", "dynamodb_requests"),
     "starts": ("Cold start and size", "starts"),
+    "guards": ("Guards", "guards"),
     "quota": ("Quotas", "quota"),
     "scale": ("Quotas at scale", "quota_scale"),
 }

@@ -54,6 +54,17 @@ def test_a_quick_run_simulates_a_fleet() -> None:
     assert rows["3,000 requests a minute, 1.2 times offered"][-1] == "0"
 
 
+def test_a_quick_run_measures_the_guards() -> None:
+    run = _bench("--quick", "guards")
+    assert run.returncode == 0, run.stderr
+    rows = _tables(run.stdout)["Guards"]
+    assert {
+        "a prompt of 1 KB of prose",
+        "references that fan out 40 to 6",
+        "filters in loops of a template",
+    } <= rows.keys()
+
+
 @pytest.mark.parametrize("name", ["nonsense", "requests"])
 def test_an_unknown_section_is_refused(name: str) -> None:
     run = _bench(name)

@@ -1,20 +1,22 @@
 """Templates: what may be said, and that inputs stay where they were put."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import TypeAdapter
 
 from sluice.api.compat.genai.validation import PromptReport, fill
 from sluice.errors import InvalidRequestError
-from sluice.tasks.fields import Bare, InputField, check_inputs
+from sluice.tasks.fields import Bare, InputField, Inputs, check_inputs
 from sluice.tasks.grammar import TemplateError
 from sluice.tasks.spotlighting import boundary, spotlighted, without_tags
-from sluice.tasks.template import MOST_PROMPT_CHARACTERS, compile_template
+from sluice.tasks.template import MOST_PROMPT_CHARACTERS, MOST_STEPS, compile_template
 from tests.task_inputs import inputs_of, texts
 
 FIELDS: dict[str, InputField] = {
@@ -284,6 +286,90 @@ def test_what_is_accepted_renders(source: str, values: dict[str, Any]) -> None:
     except TemplateError:
         return
     render(check_inputs(FIELDS, values), MARK)
+
+
+def _by_jinja2(source: str) -> Callable[[Inputs], str]:
+    """How Jinja2 itself renders a template that the grammar has let in."""
+
+    class Fields(ImmutableSandboxedEnvironment):
+        def getattr(self, obj: Any, attribute: str) -> Any:
+            return obj[attribute] if isinstance(obj, dict) else super().getattr(obj, attribute)
+
+    def joined(values: list[Any], separator: str = "") -> str:
+        text = separator.join(str(value) for value in values)
+        return Bare(text) if values and all(isinstance(value, Bare | int | float) for value in values) else text
+
+    environment = Fields(trim_blocks=True, lstrip_blocks=True, optimized=False, finalize=lambda x: spotlighted(x, MARK))
+    environment.filters = {
+        "length": len,
+        "join": joined,
+        "upper": lambda text: type(text)(text.upper()),
+        "lower": lambda text: type(text)(text.lower()),
+        "trim": lambda text: type(text)(text.strip()),
+    }
+    template = environment.from_string(source)
+    return lambda values: template.render(values).strip()
+
+
+@given(templates(), inputs_of(FIELDS))
+@settings(max_examples=300, deadline=None)
+def test_templates_come_out_as_jinja2_renders_them(source: str, values: dict[str, Any]) -> None:
+    try:
+        render = compile_template(source, FIELDS)
+    except TemplateError:
+        return
+    checked = check_inputs(FIELDS, values)
+    assert render(checked, MARK) == _by_jinja2(source)(checked)
+
+
+FILTERED = "text | upper | lower | trim | length"
+MANY = [{"items": ["a"] * 50}] * 500
+
+
+@pytest.mark.parametrize(
+    ("source", "values"),
+    [
+        pytest.param(
+            "{% for c in cases %}{% for i in c.items %}{{ " + FILTERED + " }}{% endfor %}{% endfor %}",
+            {"text": "x" * 50_000, "cases": MANY},
+            id="nested loops with filters",
+        ),
+        pytest.param(
+            "{% for c in cases %}{% for i in c.items %}{% if text == text or 'y' in text %}{% endif %}"
+            "{% endfor %}{% endfor %}",
+            {"text": "x" * 50_000, "cases": MANY},
+            id="nested loops that compare",
+        ),
+        pytest.param(
+            "{% for c in cases %}{% if tags | join | length > 1 %}{% endif %}{% endfor %}",
+            {"tags": ["x" * 1_000] * 100, "cases": [{"items": ["a"]}] * 500},
+            id="a join in a loop",
+        ),
+        pytest.param(
+            "{% for c in cases %}{% if cases == cases %}{% endif %}{% endfor %}",
+            {"cases": MANY},
+            id="lists that compare",
+        ),
+        pytest.param(
+            "{% for c in cases %}{% for i in c.items %}"
+            + "{% if urgent %}{% endif %}" * 50
+            + "{% endfor %}{% endfor %}",
+            {"cases": MANY},
+            id="nothing but turns",
+        ),
+    ],
+)
+def test_a_template_that_would_take_too_much_work_stops(source: str, values: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequestError, match=f"takes over {MOST_STEPS} steps"):
+        rendered(source, **values)
+
+
+def test_a_long_honest_template_takes_few_steps() -> None:
+    source = (
+        "{% for c in cases %}{{ loop.index }}. {{ c.name | upper }}: {{ c.items | join(', ') }}\n{% endfor %}{{ text }}"
+    )
+    cases = [{"name": f"Case {n}", "items": ["one", "two"]} for n in range(500)]
+    assert rendered(source, text="x" * 50_000, cases=cases).count("CASE") == 500
 
 
 @given(texts(0, 300), texts(0, 300))

@@ -216,6 +216,18 @@ def test_json_is_passed_on_as_it_arrives() -> None:
     assert reader.finish() == Parted("")
 
 
+def test_only_so_much_is_mended() -> None:
+    long = json.dumps([f"{n}" for n in range(20_000)])
+    assert enforce_json(f"```json\n{long}\n```", ANY_VALUE) == long
+    assert streamed(f"```json\n{long}\n```", list(range(0, 400, 7)), ANY_VALUE) == Parted(long)
+    assert read_unfinished(long[:-2]) == Parted(long[:-2])
+    for text in (long.replace('"', "'"), long[:-1] + ",]"):
+        with pytest.raises(InvalidJsonAnswerError, match="longer than"):
+            enforce_json(text, ANY_VALUE)
+        with pytest.raises(InvalidJsonAnswerError, match="longer than"):
+            streamed(text, list(range(0, 400, 7)), ANY_VALUE)
+
+
 def test_reading_takes_one_pass_however_the_text_arrives() -> None:
     # Every token is looked at once, and once more for each text that ends within it.
     class Counted(LenientJson):

@@ -8,9 +8,8 @@ import re2
 from sluice.guards.normalization import encode
 
 # Memory for one automaton. Its states are made as texts need them; should it ever be full, they are made anew.
-_AUTOMATON_BYTES = 64 << 20
+_AUTOMATA, _AUTOMATON_BYTES = 6, 16 << 20
 _PATTERN_BYTES = 8 << 20
-_STRETCH_BYTES, _OVERLAP_BYTES = 1000, 250
 
 
 def silent_options(most_bytes: int = _PATTERN_BYTES) -> re2.Options:
@@ -23,19 +22,28 @@ def silent_options(most_bytes: int = _PATTERN_BYTES) -> re2.Options:
 
 
 class TextMatcher:
-    """Patterns compiled into one automaton. Says which of them occur in a text, by their places in the list."""
+    """Patterns compiled into few automata. Says which of them occur in a text, by their places in the list.
+
+    One automaton would read ordinary texts a little faster. But what is in the middle of matching several patterns is a
+    state of its own, and a text of random characters would make as many states as it has characters.
+    """
 
     def __init__(self, patterns: Sequence[str]) -> None:
         self._patterns = patterns
-        self._set = re2.Set.SearchSet(silent_options(_AUTOMATON_BYTES))
-        for pattern in patterns:
-            self._set.Add(encode(pattern))
-        self._set.Compile()
+        self._sets = [self._compiled_set(patterns[start::_AUTOMATA]) for start in range(_AUTOMATA)]
         self._compiled: dict[int, Any] = {}
+
+    @staticmethod
+    def _compiled_set(patterns: Sequence[str]) -> Any:
+        compiled = re2.Set.SearchSet(silent_options(_AUTOMATON_BYTES))
+        for pattern in patterns:
+            compiled.Add(encode(pattern))
+        compiled.Compile()
+        return compiled
 
     def occurring(self, text: bytes) -> set[int]:
         """The patterns that occur."""
-        return set(self._set.Match(text) or ())
+        return {start + at * _AUTOMATA for start, each in enumerate(self._sets) for at in each.Match(text) or ()}
 
     def spans(self, place: int, text: bytes) -> Iterator[tuple[int, int]]:
         """Where a pattern occurs, also where one of its matches begins inside another."""
@@ -51,7 +59,7 @@ class WordMatcher:
     """Patterns of words. Where the literal parts of a pattern do not all occur, it is not tried at all.
 
     One automaton for all of them would be faster on a text that it has seen, but a new text makes it grow, which costs
-    more. Long texts are read in overlapping stretches, because fewer patterns need to be tried in each.
+    more. `text` is what `words` made, and short: fewer patterns need to be tried in each.
     """
 
     def __init__(self, patterns: Sequence[str]) -> None:
@@ -61,20 +69,14 @@ class WordMatcher:
             self._filter.Add(encode(pattern), options)
         self._filter.Compile()
 
-    def occurring(self, text: bytes) -> dict[int, list[int]]:
-        """The patterns that occur, each with the beginnings of the stretches; `text` is what `words` made."""
-        found: dict[int, list[int]] = {}
-        for start in range(0, len(text), _STRETCH_BYTES):
-            for place in self._filter.Match(text[start : start + _STRETCH_BYTES + _OVERLAP_BYTES]) or ():
-                found.setdefault(place, []).append(start)
-        return found
+    def occurring(self, text: bytes) -> Iterable[int]:
+        """The patterns that occur, by their places in the list."""
+        return self._filter.Match(text) or ()
 
-    def spans(self, place: int, text: bytes, stretches: Iterable[int]) -> Iterator[tuple[int, int]]:
-        """Where a pattern occurs in these stretches."""
-        pattern = self._filter.re(place)
-        for begin in stretches:
-            start, end = begin, begin + _STRETCH_BYTES + _OVERLAP_BYTES
-            while (match := pattern.search(text, start, end)) is not None:
-                yield match.start(), match.end()
-                # Words share the space between them.
-                start = max(match.start() + 1, match.end() - 1)
+    def spans(self, place: int, text: bytes) -> Iterator[tuple[int, int]]:
+        """Where a pattern occurs."""
+        pattern, start = self._filter.re(place), 0
+        while (match := pattern.search(text, start)) is not None:
+            yield match.start(), match.end()
+            # Words share the space between them.
+            start = max(match.start() + 1, match.end() - 1)

@@ -5,8 +5,7 @@ words; what tells them apart is who is to do it, and to what. Contexts are data,
 """
 
 import re
-from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -14,14 +13,12 @@ from typing import Any
 import re2
 
 from sluice.guards.automata import silent_options
-from sluice.guards.normalization import encode, is_mark, marked_words, words
+from sluice.guards.normalization import encode, is_mark, marked_words
 
 MOST_MATCHES = 200
 """How many matches of one signal are looked at in a text; with more, none is excused."""
 
 _TOKENS_AROUND = 14
-_PART_CHARACTERS = 2_000
-_GAP = re.compile(r"[ \n]")
 _CHARACTERS_AROUND, _BYTES_AROUND = 16, 64
 _WORDS_OF_MATERIAL = 12
 _SENTENCE_ENDS = re.compile("[.!?\n\u3002\uff01\uff1f\u0964]")
@@ -63,48 +60,37 @@ def _compiled(patterns: tuple[str, ...]) -> Any:
 
 
 class Surroundings:
-    """A text as words and marks, in which what is around a match can be looked up. Only what is near is read."""
+    """A text in parts, in which what is around a match can be looked up, word by word."""
 
-    def __init__(self, text: str, plain: bytes) -> None:
-        self._text = text
-        self._plain = plain
-        self._parts = list(_parts(text))
-        self._tokens: dict[int, list[str]] = {}
+    def __init__(self, parts: Sequence[str]) -> None:
+        self._parts = parts
+        self._tokens: dict[int, tuple[list[str], list[str]]] = {}
 
-    def around(self, start: int, end: int) -> tuple[str, str, str]:
-        """What is before, in, and after a match between these bytes of the plain words, the spaces around included."""
-        first, last = self._plain.count(b" ", 0, start), self._plain.count(b" ", 0, end) - 2
-        at = max(0, bisect_right(self._parts, first, key=lambda part: part[0]) - 2)
-        tokens = self._near(at)
-        words = [place for place, token in enumerate(tokens) if not is_mark(token)]
-        begin, stop = words[first - self._parts[at][0]], words[last - self._parts[at][0]] + 1
-        before = tokens[max(0, begin - _TOKENS_AROUND) : begin]
+    def around(self, part: int, plain: bytes, start: int, end: int) -> tuple[str, str, str]:
+        """What is before, in, and after a match.
+
+        It is between these bytes of `plain`, the words from this part on, the spaces around it included.
+        """
+        last_tokens, tokens = self._near(part)
+        words = [at for at, token in enumerate(tokens) if not is_mark(token)]
+        first = plain.count(b" ", 0, start)
+        begin, stop = words[first], words[plain.count(b" ", 0, end) - 2] + 1
+        before = [*last_tokens, *tokens[:begin]][-_TOKENS_AROUND:]
         begins = len(before) < _TOKENS_AROUND or "." in before
         if "." in before:
             before = before[len(before) - before[::-1].index(".") :]
         after = tokens[stop : stop + _TOKENS_AROUND]
         if "." in after:
             after = after[: after.index(".") + 1]
-        lead = ["+"] * (first >= _WORDS_OF_MATERIAL) + ["^"] * begins
+        lead = ["+"] * (part > 0 or first >= _WORDS_OF_MATERIAL) + ["^"] * begins
         return " ".join((*lead, *before)), " ".join(tokens[begin:stop]), " ".join(after)
 
-    def _near(self, at: int) -> list[str]:
-        """The words and marks of three parts, the match's in the middle, for it may go beyond its own."""
-        if at not in self._tokens:
-            stop = self._parts[at + 3][1] if at + 3 < len(self._parts) else len(self._text)
-            self._tokens[at] = marked_words(self._text[self._parts[at][1] : stop])
-        return self._tokens[at]
-
-
-def _parts(text: str) -> Iterator[tuple[int, int]]:
-    """The parts of a text, parted at white space: how many words are before each, and where it begins."""
-    word, begin = 0, 0
-    while begin < len(text):
-        yield word, begin
-        gap = _GAP.search(text, begin + _PART_CHARACTERS)
-        end = gap.start() if gap else len(text)
-        word += len(words(text[begin:end]).split())
-        begin = end
+    def _near(self, part: int) -> tuple[list[str], list[str]]:
+        """The last words and marks before a part, and those of it and of the next."""
+        if part not in self._tokens:
+            last = marked_words(self._parts[part - 1])[-_TOKENS_AROUND:] if part else []
+            self._tokens[part] = last, marked_words("".join(self._parts[part : part + 2]))
+        return self._tokens[part]
 
 
 def around(text: bytes, start: int, end: int) -> tuple[str, str, str]:

@@ -9,7 +9,7 @@ from enum import Enum, auto
 from typing import NamedTuple, NoReturn
 
 from sluice.chat import ResponseFormat
-from sluice.guards.lenient_json import LenientJson
+from sluice.guards.lenient_json import MOST_MENDED_CHARACTERS, LenientJson
 from sluice.guards.structured_output import InvalidJsonAnswerError, asks_for_json, check_value, parse
 
 _THINK, _END_OF_THINK = "<think>", "</think>"
@@ -61,6 +61,8 @@ def read_json(text: str, response_format: ResponseFormat | None) -> Parted:
 
 def read_unfinished(text: str) -> Parted:
     """A whole answer that was cut off, or that may be something else than JSON: as a stream of it would come out."""
+    if len(text) > MOST_MENDED_CHARACTERS:
+        return Parted(text)
     reader = JsonReader(None)
     return _joined(reader.feed(text), reader.give_up())
 
@@ -101,6 +103,8 @@ class JsonReader:
         if self._phase is _Phase.VALUE:
             self._written.append(self._json.finish())
         after = self._after()
+        if self._json.is_too_long:
+            _refuse(f"is not JSON, and is longer than the {MOST_MENDED_CHARACTERS} characters that are mended")
         if not self._json.is_complete or _BRACKET.search(after):
             _refuse("is not JSON, and cannot be made so without changing what it says")
         if not before or after.strip():

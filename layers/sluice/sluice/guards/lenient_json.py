@@ -4,7 +4,14 @@ Only how a value is written changes: quotes, commas, escapes, white space and ho
 would have to be guessed (a missing bracket, a comment, NaN, quotes within quotes) is an error.
 """
 
+import json
 import re
+from typing import NoReturn
+
+MOST_MENDED_CHARACTERS = 65_536
+"""How long a value may be that is mended; one that need not be may have any length."""
+
+_PIECE_CHARACTERS = 4_096
 
 # Python reads numbers of 4,300 digits, and no longer ones.
 _MOST_WORD_CHARACTERS = 5_000
@@ -12,6 +19,8 @@ _MOST_WORD_CHARACTERS = 5_000
 # Classes of single characters without alternatives that overlap: linear, and Python's `re` reads str as it is.
 _WHITE = re.compile(r"[ \t\n\r\u00a0\u2028\u2029\ufeff]+")
 _PLAIN = {quote: re.compile(f'[^"{quote}\\\\\\x00-\\x1f]+') for quote in "\"'\u201d"}
+# A whole string without anything to mend in it, and without a quote of the other kind.
+_SIMPLE = re.compile(r"""(["'])([^"'\\\x00-\x1f]*)\1""")
 _WORD = re.compile(r"[\w$+.-]+")
 _BARE_KEY = re.compile(r"[A-Za-z_$][A-Za-z0-9_$-]*")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
@@ -39,6 +48,8 @@ class LenientJson:
     def __init__(self) -> None:
         self.is_complete = False
         self.is_broken = False
+        self._has_mended = False
+        self._characters = 0
         self._rest = ""
         self._brackets: list[str] = []
         self._expected = _VALUE
@@ -53,9 +64,29 @@ class LenientJson:
         """The end of what was fed: a token that may go on, or all from where it broke, or what follows the value."""
         return "".join(self._comma) + self._rest
 
+    @property
+    def is_too_long(self) -> bool:
+        """Whether there was something to mend in more than is mended."""
+        return self._has_mended and self._characters > MOST_MENDED_CHARACTERS
+
     def feed(self, text: str) -> str:
         """Read on; returns what can be written."""
-        return self._read(text, is_last=False)
+        if not (self._brackets or self.is_complete or self.is_broken):
+            text, self._rest = self._rest + text, ""
+            if end := _end_of_json(text):
+                # Most values that arrive in one piece are in order.
+                self.is_complete = True
+                self._rest = text[end:]
+                return text[:end]
+        written, start = [], 0
+        while start < len(text):
+            written.append(self._read(text[start : start + _PIECE_CHARACTERS], is_last=False))
+            start += _PIECE_CHARACTERS
+            self.is_broken = self.is_broken or self.is_too_long
+            if self.is_complete or self.is_broken:
+                self._rest += text[start:]
+                break
+        return "".join(written)
 
     def finish(self) -> str:
         """Read what was left because it might have gone on; returns what can be written."""
@@ -64,7 +95,8 @@ class LenientJson:
         return written
 
     def _read(self, text: str, *, is_last: bool) -> str:
-        self._out = []
+        self._out, held = [], "".join(self._comma)
+        self._characters += len(text)
         text, position = self._rest + text, 0
         try:
             while position < len(text) and not self.is_complete and not self.is_broken:
@@ -75,7 +107,9 @@ class LenientJson:
         except _UnreadableError:
             self.is_broken = True
         self._rest = text[position:]
-        return "".join(self._out)
+        written = "".join(self._out)
+        self._has_mended = self._has_mended or written + "".join(self._comma) != held + text[:position]
+        return written
 
     def _token(self, text: str, start: int, is_last: bool) -> int:
         """Read one token outside strings and return where it ends, or its start if more has to arrive first."""
@@ -95,6 +129,10 @@ class LenientJson:
             self._open(first)
         elif first in _CLOSING_QUOTES:
             self._begin_item(is_marked=True)
+            if simple := _SIMPLE.match(text, start):
+                self._out.append(f'"{simple[2]}"')
+                self._end_string()
+                return simple.end()
             self._quote = _CLOSING_QUOTES[first]
             self._out.append('"')
         else:
@@ -163,6 +201,12 @@ class LenientJson:
     def _next_item(self) -> str:
         return _KEY if self._brackets[-1] == "{" else _VALUE
 
+    def _end_string(self) -> None:
+        if self._expected in (_KEY, _FIRST_KEY):
+            self._expected = _COLON
+        else:
+            self._end_value(is_string=True)
+
     def _end_value(self, *, is_string: bool = False) -> None:
         self._expected = _COMMA
         self._gap = ""
@@ -178,10 +222,7 @@ class LenientJson:
         if first == self._quote:
             self._quote = ""
             self._out.append('"')
-            if self._expected in (_KEY, _FIRST_KEY):
-                self._expected = _COLON
-            else:
-                self._end_value(is_string=True)
+            self._end_string()
             return start + 1
         if first == '"':
             self._out.append('\\"')
@@ -205,3 +246,18 @@ class LenientJson:
 
 def _escaped(control: str) -> str:
     return {"\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(control) or f"\\u{ord(control):04x}"
+
+
+def _end_of_json(text: str) -> int:
+    """Where the value ends that a text begins with, 0 if it is not JSON as it stands."""
+    try:
+        return _STRICT.raw_decode(text)[1]
+    except (ValueError, RecursionError):
+        return 0
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+_STRICT = json.JSONDecoder(parse_constant=_refuse_constant)

@@ -24,11 +24,13 @@ _MARKS = {
     '"': '"\u201c\u201d\u201e\u00ab\u00bb\u300c\u300d\u300e\u300f',
 }
 _AS_MARK = str.maketrans({each: f" {chr(0xE000 + ord(mark))} " for mark, several in _MARKS.items() for each in several})
+_GAP = re.compile(r"[ \n]")
 # A full stop within a name or a number ends nothing.
 _FULL_STOP = re.compile(r"\.+(?=[\s\"')\]]|$)")
 _MARK_NAMES = {chr(0xE000 + ord(mark)): mark for mark in _MARKS}
 
-_FOREIGN, _SHORT_CHARACTERS = re.compile(r"[^\x00-\x7f]+"), 2
+_FOREIGN, _MOSTLY_FOREIGN = re.compile(r"[^\x00-\x7f]+"), 8
+_SHORT_CHARACTERS = 2
 
 _DROPPED = b"'`"
 _PLAIN = bytes(code if code > 127 else ord(chr(code).lower()) if chr(code).isalnum() else 32 for code in range(256))
@@ -41,21 +43,21 @@ def encode(text: str) -> bytes:
 
 def fold(text: str) -> str:
     """The text without accents, invisible characters and typographic variants of letters."""
-    return text if text.isascii() else _FOREIGN.sub(_folded, text)
+    if text.isascii():
+        return text
+    # Where foreign characters are few, the others are left alone.
+    foreign = len(text) - len(text.encode("ascii", "ignore"))
+    return _fold_run(text) if foreign * _MOSTLY_FOREIGN > len(text) else _FOREIGN.sub(_folded, text)
 
 
 def words(text: str) -> bytes:
     """The words of a text: folded, lower case, without punctuation, one space before, between and after them."""
-    folded = text if text.isascii() else _FOREIGN.sub(_lowered, text)
+    folded = text if text.isascii() else fold(text).lower()
     return b" " + b" ".join(encode(folded).translate(_PLAIN, _DROPPED).split()) + b" "
 
 
 def _folded(run: re.Match[str]) -> str:
     return _fold_run(run[0]) if len(run[0]) > _SHORT_CHARACTERS else _fold_short_run(run[0])
-
-
-def _lowered(run: re.Match[str]) -> str:
-    return _folded(run).lower()
 
 
 def _fold_run(run: str) -> str:
@@ -66,6 +68,19 @@ def _fold_run(run: str) -> str:
 
 # Of most languages' accents, quotes and dashes there are few.
 _fold_short_run = lru_cache(4096)(_fold_run)
+
+
+def parts(text: str, characters: int) -> list[str]:
+    """A text in parts of so many characters or somewhat more, parted where words are."""
+    if len(text) <= characters:
+        return [text]
+    found, begin = [], 0
+    while begin < len(text):
+        gap = _GAP.search(text, begin + characters)
+        end = gap.start() if gap else len(text)
+        found.append(text[begin:end])
+        begin = end
+    return found
 
 
 def marked_words(text: str) -> list[str]:

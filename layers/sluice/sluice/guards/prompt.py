@@ -16,15 +16,21 @@ _TOOL_FIELDS = frozenset(("functions", "tools"))
 _APPLICATION_FIELDS = frozenset(
     ("function_call", "model", "reasoning_effort", "response_format", "service_tier", "stop", "tool_choice", "user")
 )
+# More are read as one.
+_MOST_TOOLS = 256
 
 
 @dataclass(frozen=True, slots=True)
 class _Passage:
-    """What somebody says in one place. The signals of a message add up; those of definitions stand for themselves."""
+    """What somebody says in one place. The signals of a message add up; those of definitions stand for themselves.
+
+    `counts`: its characters are part of the prompt's size.
+    """
 
     role: str
     reading: Reading
     adds_up: bool = True
+    counts: bool = True
 
 
 def check_request(request: ChatRequest, *, max_characters: int, modes: Mapping[str, Mode]) -> tuple[Finding, ...]:
@@ -68,7 +74,7 @@ def _check(
     except WorkLimitError:
         # Whatever the tenant says: what is not read must not pass.
         return (Finding(PROMPT_OVERSIZED, Mode.BLOCK, f"The prompt has more than {MOST_VALUES} values"),)
-    characters = sum(passage.reading.characters for passage in passages)
+    characters = sum(passage.reading.characters for passage in passages if passage.counts)
     if characters > max_characters:
         message = f"The prompt has {characters} characters, at most {max_characters} are allowed"
         find(PROMPT_OVERSIZED, Mode.BLOCK, message)
@@ -85,8 +91,9 @@ def _passages(messages: Sequence[Message], fields: JsonObject) -> Iterator[_Pass
         yield _Passage(message.role, read(message.model_dump(exclude_unset=True, exclude={"role"}), meter))
     for name, value in fields.items():
         role = "tool" if name in _TOOL_FIELDS else "system" if name in _APPLICATION_FIELDS else "user"
-        for one in value if isinstance(value, list) else [value]:
-            yield _Passage(role, read(one, meter), adds_up=False)
+        is_list_of_tools = name in _TOOL_FIELDS and isinstance(value, list) and len(value) <= _MOST_TOOLS
+        for one in value if is_list_of_tools else [value]:
+            yield _Passage(role, read(one, meter), adds_up=False, counts=name != "model")
 
 
 def _findings(passage: _Passage, modes: Mapping[str, Mode]) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from sluice.guards.automata import TextMatcher, WordMatcher
 from sluice.guards.context import MOST_MATCHES, Surroundings, around
 from sluice.guards.decoders import DECODERS
-from sluice.guards.normalization import encode, words
+from sluice.guards.normalization import encode, parts, words
 from sluice.guards.rules import Direction, Finding, Mode, Rule, View, rules
 from sluice.guards.strings import unescaped
 from sluice.guards.validators import VALIDATORS
@@ -19,8 +19,10 @@ _MOST_MATCHES = 1_000
 NO_MODES: Mapping[str, Mode] = MappingProxyType({})
 """Of a tenant that has changed none."""
 
-# What is before, in and after a match, given where it begins and ends.
-type _Look = Callable[[int, int], tuple[str, str, str]]
+# Word rules look at so much of a text at a time; no match is longer than the overlap.
+_PART_CHARACTERS, _OVERLAP_BYTES = 1_000, 250
+# The part it is in, the words from there on, and where it begins and ends in these.
+type _Match = tuple[int, bytes, int, int]
 
 _STRICTNESS = {Mode.OFF: 0, Mode.FLAG: 1, Mode.BLOCK: 2}
 
@@ -73,17 +75,24 @@ class Scanner:
 
     def word_signals(self, text: str) -> set[int]:
         """Numbers of the signals that the words of a text show."""
-        plain = words(text)
-        found: dict[int, list[Iterator[tuple[int, int]]]] = {}
-        for place, stretches in self._words.occurring(plain).items():
-            found.setdefault(self._of_words[place], []).append(self._words.spans(place, plain, stretches))
+        several = parts(text, _PART_CHARACTERS)
+        plain = [words(part) for part in several]
+        found: dict[int, list[Iterator[_Match]]] = {}
+        for at, part in enumerate(plain):
+            # What begins in a part may end in the next one.
+            stretch = b"".join((part, *(following[1:_OVERLAP_BYTES] for following in plain[at + 1 : at + 2])))
+            for place in self._words.occurring(stretch):
+                found.setdefault(self._of_words[place], []).append(self._matches(place, at, stretch))
         if not found:
             return set()
-        surroundings = cache(partial(Surroundings, text, plain))
+        around_match = Surroundings(several).around
         return {
-            self._in_context(number, chain.from_iterable(spans), lambda *span: surroundings().around(*span))
-            for number, spans in found.items()
+            self._in_context(number, chain.from_iterable(matches), around_match) for number, matches in found.items()
         }
+
+    def _matches(self, place: int, at: int, stretch: bytes) -> Iterator[_Match]:
+        for start, end in self._words.spans(place, stretch):
+            yield at, stretch, start, end
 
     def hidden_signals(self, text: str, decoders: set[int]) -> set[int]:
         """Numbers of the signals that show in what the decoders read."""
@@ -146,14 +155,16 @@ class Scanner:
         is_said_elsewhere = number - self._excused in numbers or signal.context is None
         return rule, 0.0 if is_said_elsewhere or signal.context is None else signal.context.weight
 
-    def _in_context(self, number: int, spans: Iterator[tuple[int, int]], look: _Look) -> int:
+    def _in_context[*Match](
+        self, number: int, matches: Iterator[tuple[*Match]], look: Callable[[*Match], tuple[str, str, str]]
+    ) -> int:
         """The number of a signal, or its other one if each of its matches is about something else."""
         context = self._signals[number][1].context if number >= 0 else None
         if context is None:
             return number
         seen = 0
-        for seen, span in enumerate(spans, start=1):
-            if seen > MOST_MATCHES or not context.excuses(*look(*span)):
+        for seen, match in enumerate(matches, start=1):
+            if seen > MOST_MATCHES or not context.excuses(*look(*match)):
                 return number
         return number + self._excused if seen else number
 

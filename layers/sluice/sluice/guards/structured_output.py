@@ -9,7 +9,7 @@ from sluice.chat import ResponseFormat
 from sluice.errors import InvalidRequestError
 from sluice.guards.work import WorkLimitError, WorkMeter
 
-MOST_VALIDATION_STEPS = 100_000
+MOST_VALIDATION_STEPS = 40_000
 """Steps that checking one answer against a schema may take: 60 to 100 ms."""
 
 _MOST_REASONS = 5

@@ -1,9 +1,9 @@
 """What a template may say: a small part of Jinja2 in which no valid input can make rendering fail or run away.
 
 Types are followed through every expression. Loops only go over lists; a loop inside another goes over a list of the
-outer one's item, so the work is bounded by the inputs' size. There are no calls, no arithmetic and no assignments.
+outer one's item. There are no calls, no arithmetic and no assignments. The steps of what is let in are counted.
 
-Jinja2's parser and code generator are recursive, and so are the checks of types: `check_tokens` and `check_size`, which
+Jinja2's parser is recursive, and so are the checks of types and the rendering: `check_tokens` and `check_size`, which
 are not, come first.
 """
 
