@@ -20,6 +20,7 @@ from sluice.composition import App
 from sluice.errors import QuotaExceededError
 from sluice.providers.base import ProviderResponse
 from sluice.providers.registry import Registry
+from sluice.quota.request_size import RequestSize
 from sluice.routing.deadline import Deadline
 from sluice.routing.deployment_quota import Answered
 from sluice.routing.plan import plan
@@ -116,6 +117,7 @@ def _most_in_a_minute(moments: list[tuple[float, int]]) -> int:
 def _ask(router: Router, registry: Registry, request: ChatRequest) -> Answered[ProviderResponse]:
     search = Search(
         request=request,
+        size=RequestSize.of(request),
         tenant="race",
         groups=plan(request, registry).groups,
         deadline=Deadline.after(10),
@@ -151,7 +153,7 @@ def _work(models: list[str], seconds: float) -> None:
                 naps_s.append(float(refused.retry_after_s or 1))
             else:
                 usage = cast("Usage", answered.answer.chat.usage)
-                quota.settle(answered, request, usage, 0, answered.answer.rate_limits)
+                quota.settle(answered, usage, 0, answered.answer.rate_limits)
                 naps_s.append(0.0)
         time.sleep(min(*naps_s, _LONGEST_NAP_S))
 

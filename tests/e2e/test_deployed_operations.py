@@ -39,7 +39,7 @@ def test_operators_see_what_was_asked_and_clear_what_is_cached(stack: RunningSta
     ]
     assert row["warnings"] == []
     health = get(stack, "/api/groq/health", operator).json()
-    assert {each["circuit"] for each in health["data"]} == {"closed"}
+    assert {each["circuit"] for each in health["data"]} == {"CLOSED"}
     root = stack.stack.base_url.removesuffix("/v1")
     cleared = httpx.post(f"{root}/api/groq/cache/clear", headers={"authorization": f"Bearer {operator}"}, timeout=60)
     assert cleared.status_code == 200

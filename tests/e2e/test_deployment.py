@@ -49,6 +49,10 @@ def test_a_function_answers_its_sample_event(route: Route, stack: RunningStack) 
         # More than a model as small as the local one can be expected to do.
         assert body["error"]["code"] == "too_few_questions"
         return
+    if route.id == "createTenant" and answer["statusCode"] == 409:
+        # The examples of the API's description were sent before.
+        assert body["error"]["code"] == "tenant_exists"
+        return
     is_missing = route.id in SPEAK_OF_WHAT_IS_NOT_THERE or (
         route.id in MAY_SPEAK_OF_WHAT_IS_NOT_THERE and "error" in body
     )

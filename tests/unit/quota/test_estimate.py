@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.chat import ChatRequest, Usage
-from sluice.quota.estimate import TokenHabits, estimate, least_tokens, needs_upper_bound, prompt_characters, upper_bound
+from sluice.quota.estimate import TokenHabits, estimate, least_tokens, needs_upper_bound, upper_bound
 from sluice.quota.request_size import ModelBounds, RequestSize
 
 BOUNDS = ModelBounds(context_window=128_000, max_completion_tokens=8_000)
@@ -180,7 +180,7 @@ def test_habits_survive_being_written_down() -> None:
 
 def test_characters_are_counted_as_they_are() -> None:
     request = ChatRequest.model_validate({"model": "m", "messages": [{"role": "user", "content": "漢字 ab"}]})
-    assert prompt_characters(request) == 5
+    assert RequestSize.of(request).characters == 5
 
 
 @given(st.text(max_size=300))

@@ -24,11 +24,11 @@ from sluice.gateway.budget import BudgetReservation
 from sluice.gateway.provenance import Provenance
 from sluice.gateway.request import AdmittedRequest, Incoming, RequestContext, user_of
 from sluice.gateway.settlement import Outcome, Result, Settlement
-from sluice.gateway.stream import GuardedStream, OpenedStream
+from sluice.gateway.stream import GuardedStream
 from sluice.guards.answer import judge_answer
 from sluice.guards.rules import Finding
 from sluice.guards.structured_output import InvalidJsonAnswerError
-from sluice.providers.base import Provider, ProviderResponse
+from sluice.providers.base import Provider, ProviderResponse, ProviderStream
 from sluice.providers.registry import Deployment, Registry
 from sluice.routing.deadline import Deadline
 from sluice.routing.deployment_quota import Answered
@@ -143,6 +143,7 @@ class Gateway:
         budget = None
         search = Search(
             request=admitted.request,
+            size=admitted.size,
             tenant=admitted.principal.tenant.id,
             groups=admitted.plan.groups,
             deadline=admitted.context.deadline,
@@ -168,7 +169,7 @@ class Gateway:
                 return attempt.answered(reply)
             if attempt.may_have_cost:
                 # A provider may bill what failed as it was estimated; the next call is reserved anew.
-                budget.charge(self._settlement.estimated_nanousd(deployment, admitted.request))
+                budget.charge(self._settlement.estimated_nanousd(deployment, admitted))
         raise search.verdict()
 
 
@@ -185,6 +186,8 @@ def _complete(provider: Provider, request: ChatRequest, deployment: Deployment, 
     return provider.complete(request, deployment.model.id, timeout_s)
 
 
-def _open_stream(provider: Provider, request: ChatRequest, deployment: Deployment, deadline: Deadline) -> OpenedStream:
+def _open_stream(
+    provider: Provider, request: ChatRequest, deployment: Deployment, deadline: Deadline
+) -> ProviderStream:
     # A provider's time-out is for a pause: a long answer may take as long as the request has.
-    return OpenedStream(provider, request, deployment.model.id, deadline.remaining_s, deployment.provider.timeout_s)
+    return provider.stream(request, deployment.model.id, deadline.remaining_s, deployment.provider.timeout_s)

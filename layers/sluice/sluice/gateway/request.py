@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import cached_property
 
 from sluice.cache.store import CachedAnswer
 from sluice.chat import ChatRequest, ResponseFormat
@@ -11,6 +12,7 @@ from sluice.gateway.counting import CountedRequest
 from sluice.gateway.provenance import Provenance
 from sluice.guards.rules import Finding, Mode
 from sluice.money import to_usd
+from sluice.quota.request_size import RequestSize
 from sluice.routing.deadline import Deadline
 from sluice.routing.deployment_quota import Answered
 from sluice.routing.intent import Complexity
@@ -51,7 +53,8 @@ class Incoming:
     context: RequestContext
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Without slots, for what is worked out only once it is needed.
+@dataclass(frozen=True, kw_only=True)
 class AdmittedRequest:
     """A request that was admitted: judged, planned, counted for its caller, and looked up in the cache.
 
@@ -75,6 +78,11 @@ class AdmittedRequest:
     started_s: float  # monotonic
     turn: OpenTurn | None
     is_leader: bool = False
+
+    @cached_property
+    def size(self) -> RequestSize:
+        """What of it decides how many tokens it costs."""
+        return RequestSize.of(self.request)
 
     @property
     def answer_format(self) -> ResponseFormat | None:

@@ -1,7 +1,6 @@
 """Settlement of an admitted request: correct what was reserved, record usage, cache the answer, end the turn, log."""
 
 import json
-import math
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -24,11 +23,12 @@ from sluice.guards.rules import Finding
 from sluice.providers.base import RateLimitHeaders
 from sluice.providers.registry import Deployment
 from sluice.providers.verdict import may_be_cached
-from sluice.quota.estimate import FIRST_CHARACTERS_PER_TOKEN, TokenEstimate, text_weight
+from sluice.quota.estimate import TokenEstimate
 from sluice.quota.ledger import Ledger, QuotaDeniedError
 from sluice.quota.limits import BUDGET, budget_limit
 from sluice.quota.reservation import Reservation
 from sluice.quota.scopes import tenant_scope
+from sluice.quota.tokens import tokens
 from sluice.routing.deployment_quota import Answered, DeploymentQuota
 from sluice.telemetry import best_effort, emit_metric
 from sluice.usage.price import cost_nanousd
@@ -103,7 +103,7 @@ class Settlement:
         budget_nanousd = admitted.principal.tenant.budget_nanousd
         most_nanousd = 0
         if budget_nanousd is not None:
-            most_nanousd = max(self.estimated_nanousd(each, admitted.request) for each in admitted.plan.deployments)
+            most_nanousd = max(self.estimated_nanousd(each, admitted) for each in admitted.plan.deployments)
         reserving = budget_nanousd is not None and most_nanousd > 0
         reserve = partial(self._reserve_budget, admitted, budget_nanousd or 0, most_nanousd) if reserving else None
         return BudgetReservation(self._ledger, reserve, self._executor)
@@ -114,7 +114,7 @@ class Settlement:
         Without a usage, or with one that can't be, what was reserved counts as used, or what was seen if that is more.
         """
         deployment, answered = outcome.deployment, outcome.answered
-        spent = _believed(outcome, admitted.request) or _at_least(answered.estimate, outcome.body)
+        spent = _believed(outcome, admitted.request) or _at_least(answered, outcome.body)
         tier = outcome.body.get("service_tier") or _service_tier(admitted.request)
         cost = price_nanousd(deployment, spent, tier)
         stored = _to_store(admitted, outcome)
@@ -123,9 +123,7 @@ class Settlement:
         outcome.budget.charge(cost)
         characters = sum(len(text) for text in _texts(outcome.body))
         tasks: list[_Task] = [
-            lambda: self._deployments.settle(
-                answered, admitted.request, spent, characters, outcome.rate_limits, outcome.error
-            ),
+            lambda: self._deployments.settle(answered, spent, characters, outcome.rate_limits, outcome.error),
             outcome.budget.close,
             lambda: self._record(_usage_record(admitted, deployment, spent, cost, outcome.result)),
             *_turn_ending(admitted, outcome.result, outcome.body),
@@ -183,9 +181,10 @@ class Settlement:
             )
         )
 
-    def estimated_nanousd(self, deployment: Deployment, request: ChatRequest) -> int:
+    def estimated_nanousd(self, deployment: Deployment, admitted: AdmittedRequest) -> int:
         """What a call to `deployment` may cost, in billionths of a dollar."""
-        return price_nanousd(deployment, self._deployments.estimate(deployment, request), _service_tier(request))
+        tokens = self._deployments.estimate(deployment, admitted.size)
+        return price_nanousd(deployment, tokens, _service_tier(admitted.request))
 
     def _record(self, usage_record: UsageRecord) -> None:
         with best_effort("recording usage"):
@@ -231,10 +230,10 @@ def _believed(outcome: Outcome, request: ChatRequest) -> Usage | None:
     return usage if usage and usage.prompt_tokens and usage.total_tokens <= most_tokens else None
 
 
-def _at_least(estimate: TokenEstimate, body: JsonObject) -> Usage:
+def _at_least(answered: Answered[object], body: JsonObject) -> Usage:
     """The tokens of an answer that nobody counted: what was reserved, or what can be seen of it if that is more."""
     said = json.dumps([choice.get("message") for choice in body.get("choices") or []], ensure_ascii=False)
-    seen = math.ceil(text_weight(said) / FIRST_CHARACTERS_PER_TOKEN)
+    estimate, seen = answered.estimate, tokens(said, answered.deployment.model.tokenizer)
     return Usage(estimate.prompt_tokens, max(estimate.completion_tokens, seen))
 
 

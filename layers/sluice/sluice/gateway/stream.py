@@ -5,58 +5,19 @@ from typing import cast
 
 from aws_lambda_powertools import Logger
 
-from sluice.chat import ChatChunk, ChatRequest, JsonObject
+from sluice.chat import ChatChunk, JsonObject
 from sluice.chat_stream import assemble
-from sluice.errors import (
-    InterruptedAnswerError,
-    InvalidAnswerError,
-    ProviderError,
-    ProviderProtocolError,
-    SluiceError,
-)
+from sluice.errors import InterruptedAnswerError, InvalidAnswerError, ProviderError, SluiceError
 from sluice.gateway.budget import BudgetReservation
 from sluice.gateway.request import AdmittedRequest
 from sluice.gateway.settlement import Outcome, Result, Settlement
 from sluice.guards.chunks import ChunkGuard
 from sluice.guards.json_reader import enforce_json
 from sluice.guards.structured_output import InvalidJsonAnswerError
-from sluice.providers.base import Provider, RateLimitHeaders
+from sluice.providers.base import ProviderStream
 from sluice.routing.deployment_quota import Answered
 
 logger = Logger(child=True)
-
-
-class OpenedStream:
-    """A provider's stream whose first choice has arrived: until then, another deployment can still take over."""
-
-    def __init__(self, provider: Provider, request: ChatRequest, model: str, timeout_s: float, pause_s: float) -> None:
-        self._stream = provider.stream(request, model, timeout_s, pause_s)
-        self._chunks = iter(self._stream)
-        self._first: list[ChatChunk] = []
-        try:
-            # Some begin with a chunk without choices, and some never get further.
-            while not self._first or not self._first[-1].body.get("choices"):
-                self._first.append(next(self._chunks))
-        except StopIteration:
-            self.close()
-            raise ProviderProtocolError("the stream ended before it began") from None
-        except ProviderError:
-            self.close()
-            raise
-
-    @property
-    def rate_limits(self) -> RateLimitHeaders:
-        """What the provider's headers said."""
-        return self._stream.rate_limits
-
-    def __iter__(self) -> Iterator[ChatChunk]:
-        """All chunks, the first included."""
-        yield from self._first
-        yield from self._chunks
-
-    def close(self) -> None:
-        """Let go of the connection."""
-        self._stream.close()
 
 
 class GuardedStream(Iterator[ChatChunk]):
@@ -68,7 +29,7 @@ class GuardedStream(Iterator[ChatChunk]):
     def __init__(
         self,
         admitted: AdmittedRequest,
-        answered: Answered[OpenedStream],
+        answered: Answered[ProviderStream],
         budget: BudgetReservation,
         settlement: Settlement,
     ) -> None:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 from sluice.chat import ChatRequest, Message, Usage
 from sluice.quota.request_size import ModelBounds, RequestSize
-from sluice.quota.tokens import most_tokens
 
 # Shorter prompts are mostly template: what their provider adds to them is learned as such.
 _LEARN_FROM_TOKENS = 400
@@ -32,7 +31,7 @@ _BOUND_FROM_REQUESTS = 10
 
 # About, in text that is surely too long.
 _MOST_CHARACTERS_PER_TOKEN = 5
-FIRST_CHARACTERS_PER_TOKEN = 4.0
+_CHARACTERS_PER_TOKEN = 4.0
 # Beside the text of a message in a conversation, about.
 _TOKENS_PER_MESSAGE = 8
 _TOKENS_PER_MEDIA_PART = 1000
@@ -131,19 +130,13 @@ def _fitted(guess: int, prompt_tokens: int, bounds: ModelBounds) -> int:
 def upper_bound(size: RequestSize, bounds: ModelBounds) -> TokenEstimate:
     """More tokens than a request can cost on a model."""
     limit = bounds.max_completion_tokens if size.completion_limit is None else size.completion_limit
-    predicted = most_tokens(size.prediction) if size.prediction else 0
-    completion = (min(limit, bounds.max_completion_tokens) + predicted) * size.choices
+    completion = (min(limit, bounds.max_completion_tokens) + size.most_predicted) * size.choices
     return TokenEstimate(min(size.most_prompt_tokens(bounds), bounds.context_window), completion)
 
 
 def needs_upper_bound(left: int, estimated: int) -> bool:
     """Whether so little is left of a budget that an estimate that was too low could overrun it."""
     return left < _BOUND_FROM_REQUESTS * estimated
-
-
-def prompt_characters(request: ChatRequest) -> int:
-    """Characters of a prompt, as a provider counts them that bills by them."""
-    return sum(len(message.text) for message in request.messages)
 
 
 def least_tokens(request: ChatRequest) -> int:
@@ -157,7 +150,7 @@ def message_tokens(message: Message) -> int:
     weight = text_weight(message.text)
     if message.model_extra:
         weight += text_weight(json.dumps(message.model_extra, default=str))
-    return math.ceil(weight / FIRST_CHARACTERS_PER_TOKEN) + _TOKENS_PER_MESSAGE + media_tokens
+    return math.ceil(weight / _CHARACTERS_PER_TOKEN) + _TOKENS_PER_MESSAGE + media_tokens
 
 
 def text_weight(text: str) -> int:

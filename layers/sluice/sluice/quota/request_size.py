@@ -1,6 +1,7 @@
 """What of a request decides how many tokens it costs: everything in it that reaches the model. Pure."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -44,16 +45,20 @@ class ModelBounds:
 class RequestSize:
     """A request, measured once for all models."""
 
-    measured: tuple[Measures, ...]
+    measured: Measures
     most: int
     overhead: int
     images: tuple[tuple[str, str], ...]
     sounds: tuple[str, ...]
     files: tuple[str, ...]
     unknown_parts: int
-    prediction: str
+    predicted: Measures
+    most_predicted: int
     completion_limit: int | None
     choices: int
+    characters: int
+    """Of the prompt, as a provider counts them that bills by them."""
+    _media: dict[tuple[str, str], int] = field(default_factory=dict, compare=False)
 
     @property
     def has_media(self) -> bool:
@@ -67,10 +72,14 @@ class RequestSize:
         for message in request.messages:
             parts.add_message(message)
         parts.texts += _texts_beside(request)
+        measured: Counter[str] = Counter()
+        for text in parts.texts:
+            measured.update(measures(text))
         extra = request.model_extra or {}
+        prediction = "\n".join(_strings(extra.get("prediction")))
         tools = sum(len(extra[name]) for name in _TOOLS if isinstance(extra.get(name), list))
         return cls(
-            measured=tuple(measures(text) for text in parts.texts),
+            measured=measured,
             most=sum(most_tokens(text) for text in parts.texts),
             overhead=_TOKENS_PER_PROMPT
             + _TOKENS_PER_MESSAGE * len(request.messages)
@@ -79,9 +88,11 @@ class RequestSize:
             sounds=tuple(parts.sounds),
             files=tuple(parts.files),
             unknown_parts=parts.unknown,
-            prediction="\n".join(_strings(extra.get("prediction"))),
+            predicted=measures(prediction) if prediction else {},
+            most_predicted=most_tokens(prediction) if prediction else 0,
             completion_limit=request.completion_limit,
             choices=request.n or 1,
+            characters=sum(len(message.text) for message in request.messages),
         )
 
     def prompt_tokens(self, bounds: ModelBounds) -> int:
@@ -94,15 +105,18 @@ class RequestSize:
 
     def predicted_tokens(self, bounds: ModelBounds) -> int:
         """Tokens of a prediction: those that the answer does not use are billed with it."""
-        if not self.prediction:
-            return 0
-        return price([measures(self.prediction)], most_tokens(self.prediction), bounds.tokenizer)
+        return price(self.predicted, self.most_predicted, bounds.tokenizer) if self.most_predicted else 0
 
     def _media_tokens(self, bounds: ModelBounds) -> int:
-        images = sum(image_tokens(url, detail, bounds.image_tokens) for url, detail in self.images)
-        files = sum(file_tokens(data, bounds.tokenizer) for data in self.files)
-        sounds = sum(sound_tokens(data) for data in self.sounds)
-        return images + files + sounds + self.unknown_parts * _TOKENS_PER_UNKNOWN_PART
+        if not self.has_media:
+            return 0
+        rules = bounds.image_tokens, bounds.tokenizer
+        if rules not in self._media:
+            images = sum(image_tokens(url, detail, bounds.image_tokens) for url, detail in self.images)
+            files = sum(file_tokens(data, bounds.tokenizer) for data in self.files)
+            sounds = sum(sound_tokens(data) for data in self.sounds)
+            self._media[rules] = images + files + sounds + self.unknown_parts * _TOKENS_PER_UNKNOWN_PART
+        return self._media[rules]
 
 
 @dataclass(slots=True)

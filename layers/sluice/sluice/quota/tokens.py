@@ -11,7 +11,7 @@ import re
 import unicodedata
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 type Measures = Mapping[str, int | float]
 """How much of each kind there is, in the units of the prices."""
@@ -124,7 +124,7 @@ _KINDS = [item.split()[1] for item in _RANGES.split(",")]
 
 def tokens(text: str, family: str = "default") -> int:
     """The most tokens that `text` is likely to have; never more than it can have."""
-    return price([measures(text)], most_tokens(text), family)
+    return price(measures(text), most_tokens(text), family)
 
 
 def most_tokens(text: str) -> int:
@@ -138,10 +138,10 @@ def most_tokens(text: str) -> int:
     return size + 2
 
 
-def price(measured: Iterable[Measures], most: int, family: str) -> int:
-    """The tokens of texts with these measures, which can't have more than `most`."""
+def price(measured: Measures, most: int, family: str) -> int:
+    """The tokens of texts with these measures in all, which can't have more than `most`."""
     column, factor = _FAMILIES[family]
-    total = sum(_PRICES[kind][column] * count for each in measured for kind, count in each.items())
+    total = sum(_PRICES[kind][column] * count for kind, count in measured.items())
     return min(int(total * factor * _SAFETY) + 1, most)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from sluice.chat import ChatRequest, Usage
+from sluice.chat import Usage
 from sluice.errors import (
     ProviderError,
     ProviderProtocolError,
@@ -16,7 +16,7 @@ from sluice.errors import (
 from sluice.providers.base import ProviderHealth, RateLimitHeaders
 from sluice.providers.registry import Deployment, DeploymentLimit
 from sluice.quota.circuit import Verdict
-from sluice.quota.estimate import TokenEstimate, TokenHabits, estimate, prompt_characters
+from sluice.quota.estimate import TokenEstimate, TokenHabits, estimate, upper_bound
 from sluice.quota.item import BlockReason
 from sluice.quota.learning import Lesson
 from sluice.quota.ledger import Ledger
@@ -46,6 +46,7 @@ class Answered[T]:
 
     deployment: Deployment
     reservation: Reservation
+    size: RequestSize
     estimate: TokenEstimate
     answer: T
     attempts: int
@@ -78,10 +79,14 @@ class DeploymentQuota:
         """The free part of its scarcest limit, in 0..1, as this process last saw."""
         return free_share(limits_of(deployment), self._seen(deployment), self._ledger.now_ms())
 
-    def estimate(self, deployment: Deployment, request: ChatRequest) -> TokenEstimate:
-        """How many tokens `request` may cost there."""
+    def estimate(self, deployment: Deployment, size: RequestSize) -> TokenEstimate:
+        """How many tokens a request of this size may cost there."""
         habits = TokenHabits.from_notes(self._seen(deployment).notes)
-        return estimate(RequestSize.of(request), habits, self.bounds(deployment))
+        return estimate(size, habits, self.bounds(deployment))
+
+    def upper_bound(self, deployment: Deployment, size: RequestSize) -> TokenEstimate:
+        """More tokens than a request of this size can cost there."""
+        return upper_bound(size, self.bounds(deployment))
 
     def bounds(self, deployment: Deployment) -> ModelBounds:
         """What its model can take and say, and what its limits of tokens leave, as this process last saw."""
@@ -97,15 +102,14 @@ class DeploymentQuota:
             room_tokens=min((each.remaining for each in statuses), default=None),
         )
 
-    def reserve(self, deployment: Deployment, request: ChatRequest, tokens: TokenEstimate) -> Reservation:
-        """Take what `request` may cost. Raises QuotaDeniedError, LedgerUnavailableError."""
+    def reserve(self, deployment: Deployment, size: RequestSize, tokens: TokenEstimate) -> Reservation:
+        """Take what a request may cost. Raises QuotaDeniedError, LedgerUnavailableError."""
         costs = {
             "requests_per_minute": 1,
             "requests_per_day": 1,
             "tokens_per_minute": tokens.total_tokens,
             "tokens_per_day": tokens.total_tokens,
-            "characters_per_month": prompt_characters(request)
-            + _CHARACTERS_PER_COMPLETION_TOKEN * tokens.completion_tokens,
+            "characters_per_month": size.characters + _CHARACTERS_PER_COMPLETION_TOKEN * tokens.completion_tokens,
         }
         return self._ledger.reserve(scope_of(deployment), limits_of(deployment), costs)
 
@@ -121,7 +125,6 @@ class DeploymentQuota:
     def settle(
         self,
         answered: Answered[object],
-        request: ChatRequest,
         usage: Usage,
         characters: int,
         headers: RateLimitHeaders,
@@ -131,14 +134,13 @@ class DeploymentQuota:
 
         `error` is what a stream broke off with.
         """
-        reservation = answered.reservation
+        reservation, size = answered.reservation, answered.size
         seen = self._ledger.seen(reservation.scope) or reservation.snapshot
-        size, bounds = RequestSize.of(request), self.bounds(answered.deployment)
-        habits = TokenHabits.from_notes(seen.notes).after(size, usage, bounds)
+        habits = TokenHabits.from_notes(seen.notes).after(size, usage, self.bounds(answered.deployment))
         actual = {
             "tokens_per_minute": usage.total_tokens,
             "tokens_per_day": usage.total_tokens,
-            "characters_per_month": prompt_characters(request) + characters,
+            "characters_per_month": size.characters + characters,
         }
         health = health_from(seen)
         health = health.after_success(answered.response_time_ms) if error is None else health.after_failure()

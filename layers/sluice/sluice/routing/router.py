@@ -34,6 +34,7 @@ from sluice.quota.estimate import TokenEstimate
 from sluice.quota.item import BlockReason
 from sluice.quota.ledger import QuotaDeniedError
 from sluice.quota.limits import CIRCUIT_OPEN, Denial
+from sluice.quota.request_size import RequestSize
 from sluice.quota.reservation import Reservation
 from sluice.routing.deadline import Deadline
 from sluice.routing.deployment_quota import Answered, DeploymentQuota, block_ms
@@ -72,6 +73,7 @@ class Search:
     """
 
     request: ChatRequest
+    size: RequestSize
     tenant: str
     groups: Sequence[Sequence[Deployment]]
     deadline: Deadline
@@ -200,7 +202,7 @@ class Attempt:
         self._router = router
         self._search = search
         self._tokens = tokens
-        self._reservation: Reservation = router.quota.reserve(deployment, search.request, tokens)
+        self._reservation: Reservation = router.quota.reserve(deployment, search.size, tokens)
         self._started_s = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -254,6 +256,7 @@ class Attempt:
         return Answered(
             deployment=self.deployment,
             reservation=self._reservation,
+            size=self._search.size,
             estimate=self._tokens,
             answer=reply,
             attempts=self._search.attempts,
@@ -309,7 +312,7 @@ class Router:
             search.skip(deployment, reason)
             return
         search.prepare(deployment)
-        tokens = self.quota.estimate(deployment, search.request)
+        tokens = self.quota.estimate(deployment, search.size)
         try:
             for _ in range(_MAX_LATE_RESERVATIONS):
                 attempt = Attempt(self, search, deployment, tokens)
