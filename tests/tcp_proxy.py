@@ -28,7 +28,7 @@ _HEAD = (
 class TcpProxy:
     """Passes on what comes to `url`, signed anew for the host that it is passed to, as `config` says.
 
-    `mode` is `open`, `cut` (connections are closed at once) or `throttled`.
+    `mode` is `open`, `cut` (connections are closed at once), `silent` (nothing is answered) or `throttled`.
     """
 
     def __init__(self, config: ServiceConfig) -> None:
@@ -60,6 +60,9 @@ class TcpProxy:
                 if self.mode == "cut":
                     self.refused += 1
                     return
+                if self.mode == "silent":
+                    self.refused += 1
+                    continue
                 if self.mode == "throttled":
                     self.refused += 1
                     client.sendall(_HEAD + _THROTTLED)

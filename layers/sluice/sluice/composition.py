@@ -151,11 +151,10 @@ class App:
     @part
     def gateway(self) -> "Gateway":
         """Takes requests to an answer."""
-        from concurrent.futures import ThreadPoolExecutor
-
         from sluice.conversations.store import ConversationStore
         from sluice.conversations.turns import Conversations
         from sluice.gateway.admission import Admission
+        from sluice.gateway.background import RequestThreads
         from sluice.gateway.counting import CallerCounter
         from sluice.gateway.pipeline import Gateway
         from sluice.gateway.settlement import Settlement
@@ -164,7 +163,7 @@ class App:
         from sluice.routing.scoring import Weights
 
         settings = self.settings
-        executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="gateway")
+        executor = RequestThreads(_THREADS, thread_name_prefix="gateway")
         quota = self.deployment_quota
         callers = CallerCounter(self.ledger, settings, executor)
         weights = Weights(settings.health_weight, settings.quota_weight, settings.speed_weight)

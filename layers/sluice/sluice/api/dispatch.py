@@ -15,6 +15,7 @@ from sluice.api.route import Call, EventStream, Reply, Route
 from sluice.errors import InvalidRequestError
 from sluice.gateway.provenance import new_request_id, request_id_headers
 from sluice.routing.deadline import Deadline
+from sluice.storage.time_limit import within
 from sluice.tenants.principal import Principal, require_role
 from sluice.validation import invalid_request, parse_body
 
@@ -69,8 +70,10 @@ class Api:
             return self._options({route.method for route, _ in matches}, request, request_id)
         # Of what answers HEAD, whoever sends the answer leaves out the body.
         route, parameters = route_of(matches, request.method, request.path)
-        call = self._checked(route, request, parameters, request_id)
-        return _response(route, route.handler(call), request_id)
+        deadline = Deadline.of_request(self._app.settings.request_timeout_s, request.remaining_s)
+        with within(deadline.over_s):
+            call = self._checked(route, request, parameters, request_id, deadline)
+            return _response(route, route.handler(call), request_id)
 
     def _options(self, methods: Collection[str], request: Request, request_id: str) -> Response:
         """What a path takes."""
@@ -79,11 +82,10 @@ class Api:
         return Response(204, {"allow": ", ".join(all_methods), **preflight, **request_id_headers(request_id)}, b"")
 
     def _checked(
-        self, route: Route, request: Request, parameters: Mapping[str, str], request_id: str
+        self, route: Route, request: Request, parameters: Mapping[str, str], request_id: str, deadline: Deadline
     ) -> Call[Any, Any]:
         """The request as the route's handler wants it: first who sent it, then what it says."""
         directives = request.headers.get("cache-control", "").lower()
-        deadline = Deadline.of_request(self._app.settings.request_timeout_s, request.remaining_s)
         return Call(
             app=self._app,
             caller=self._caller(route, request),

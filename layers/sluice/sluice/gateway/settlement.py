@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +14,7 @@ from aws_lambda_powertools import Logger
 from sluice.cache.store import CachedAnswer
 from sluice.chat import ChatRequest, JsonObject, Usage
 from sluice.errors import ProviderError
+from sluice.gateway.background import Task, settle_all
 from sluice.gateway.budget import BudgetReservation
 from sluice.gateway.counting import CallerCounter, denied
 from sluice.gateway.provenance import Provenance
@@ -35,8 +36,6 @@ from sluice.usage.price import cost_nanousd
 from sluice.usage.records import UsageRecord, UsageRecords
 
 _NO_USAGE = Usage(0, 0)
-
-type _Task = Callable[[], object]
 
 logger = Logger(child=True)
 
@@ -114,7 +113,9 @@ class Settlement:
         Without a usage, or with one that can't be, what was reserved counts as used, or what was seen if that is more.
         """
         deployment, answered = outcome.deployment, outcome.answered
-        spent = _believed(outcome, admitted.request) or _at_least(answered, outcome.body)
+        spent = Usage(answered.estimate.prompt_tokens, answered.estimate.completion_tokens)
+        with best_effort("counting an answer"):
+            spent = _believed(outcome, admitted.request) or _at_least(answered, outcome.body)
         tier = outcome.body.get("service_tier") or _service_tier(admitted.request)
         cost = price_nanousd(deployment, spent, tier)
         stored = _to_store(admitted, outcome)
@@ -122,15 +123,17 @@ class Settlement:
             self._answers.finish(admitted, stored)
         outcome.budget.charge(cost)
         characters = sum(len(text) for text in _texts(outcome.body))
-        tasks: list[_Task] = [
-            lambda: self._deployments.settle(answered, spent, characters, outcome.rate_limits, outcome.error),
-            outcome.budget.close,
-            lambda: self._record(_usage_record(admitted, deployment, spent, cost, outcome.result)),
-            *_turn_ending(admitted, outcome.result, outcome.body),
-        ]
+        tasks: dict[str, Task] = {
+            "settling a deployment": lambda: self._deployments.settle(
+                answered, spent, characters, outcome.rate_limits, outcome.error
+            ),
+            "settling a budget": outcome.budget.close,
+            "recording usage": lambda: self._record(_usage_record(admitted, deployment, spent, cost, outcome.result)),
+            **_turn_ending(admitted, outcome.result, outcome.body),
+        }
         if stored is not None:
-            tasks.append(partial(self._answers.store, admitted, stored))
-        self._all_at_once(tasks)
+            tasks["writing the cache"] = partial(self._answers.store, admitted, stored)
+        self._settle_all(tasks, admitted)
         provenance = admitted.provenance(answered, cost, outcome.findings)
         _log(admitted, provenance, spent, outcome.result)
         return provenance
@@ -148,7 +151,8 @@ class Settlement:
             is_cache_hit=True,
             user=admitted.user,
         )
-        self._all_at_once([partial(self._record, usage_record), *_turn_ending(admitted, Result.ANSWERED, cached.body)])
+        recording: dict[str, Task] = {"recording usage": partial(self._record, usage_record)}
+        self._settle_all(recording | _turn_ending(admitted, Result.ANSWERED, cached.body), admitted)
         provenance = admitted.provenance()
         _log(admitted, provenance, _NO_USAGE, Result.ANSWERED)
         return provenance
@@ -159,10 +163,12 @@ class Settlement:
         With `was_asked` a provider was asked for it, and the caller's request is used.
         """
         self._answers.finish(admitted, None)
-        tasks: list[_Task] = [] if was_asked else [lambda: self._callers.give_back(*admitted.counted.reservations)]
+        tasks: dict[str, Task] = _turn_ending(admitted, Result.REFUSED, {})
+        if not was_asked:
+            tasks["giving back a request"] = lambda: self._callers.give_back(*admitted.counted.reservations)
         if budget is not None:
-            tasks.append(budget.close)
-        self._all_at_once([*tasks, *_turn_ending(admitted, Result.REFUSED, {})])
+            tasks["settling a budget"] = budget.close
+        self._settle_all(tasks, admitted)
         _log(admitted, admitted.provenance(), _NO_USAGE, Result.REFUSED)
 
     def record_without_model(self, tenant: str, caller: str, user: str, source: str) -> None:
@@ -197,12 +203,8 @@ class Settlement:
         except QuotaDeniedError as refused:
             raise denied(refused, "The tenant", "insufficient_quota") from refused
 
-    def _all_at_once(self, tasks: list[_Task]) -> None:
-        running = [self._executor.submit(task) for task in tasks[1:]]
-        for task in tasks[:1]:
-            task()
-        for each in running:
-            each.result()
+    def _settle_all(self, tasks: Mapping[str, Task], admitted: AdmittedRequest) -> None:
+        settle_all(tasks, self._executor, admitted.context.deadline)
 
 
 def price_nanousd(deployment: Deployment, tokens: Usage | TokenEstimate, service_tier: object = None) -> int:
@@ -261,12 +263,12 @@ def _elapsed_ms(admitted: AdmittedRequest) -> int:
     return int((time.monotonic() - admitted.started_s) * 1000)
 
 
-def _turn_ending(admitted: AdmittedRequest, result: Result, body: JsonObject) -> list[_Task]:
+def _turn_ending(admitted: AdmittedRequest, result: Result, body: JsonObject) -> dict[str, Task]:
     """What ends the turn of a conversation, if the request is one: only an answer that was given is remembered."""
     turn = admitted.turn
     if turn is None or result is Result.REPEATED:
-        return []
-    return [partial(turn.complete, body) if result is Result.ANSWERED else turn.abandon]
+        return {}
+    return {"ending a turn": partial(turn.complete, body) if result is Result.ANSWERED else turn.abandon}
 
 
 def _log(admitted: AdmittedRequest, provenance: Provenance, usage: Usage, result: Result) -> None:

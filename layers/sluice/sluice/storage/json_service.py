@@ -5,7 +5,6 @@ Source: "AWS JSON 1.0 protocol" in Smithy's documentation, https://smithy.io/2.0
 
 import itertools
 import json
-import math
 import random
 import time
 import zlib
@@ -14,6 +13,7 @@ from typing import Any
 
 from sluice.chat import JsonObject
 from sluice.errors import StorageUnavailableError
+from sluice.storage import time_limit
 from sluice.storage.aws_credentials import source_of
 from sluice.storage.connections import ConnectionPool, Endpoint, ExchangeError, Timeouts
 from sluice.storage.errors import ServiceError
@@ -80,10 +80,14 @@ class JsonService:
     ) -> JsonObject:
         """What the service answers to `request`, for any operation of its API, within `timeout_s` if that is given.
 
+        A request's time limit (`time_limit.within`) holds as well.
+
         Ask for `attempts=1` where doing something twice would count it twice: the request is then sent once, and once
         more only if nobody can have acted on it. Raises ServiceError, a StorageUnavailableError.
         """
-        until_s = math.inf if timeout_s is None else time.monotonic() + timeout_s
+        until_s = time_limit.until_s()
+        if timeout_s is not None:
+            until_s = min(until_s, time.monotonic() + timeout_s)
         body = _encode(request).encode("ascii")
         may_repeat = attempts > 1 or self._is_repeatable(operation)
         has_new_credentials = False
