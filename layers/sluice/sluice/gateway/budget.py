@@ -2,11 +2,65 @@
 
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from dataclasses import dataclass
 
-from sluice.quota.ledger import Ledger
-from sluice.quota.limits import BUDGET
+from sluice.errors import QuotaExceededError
+from sluice.gateway.counting import denied
+from sluice.money import to_usd
+from sluice.quota.estimate import needs_upper_bound
+from sluice.quota.ledger import Ledger, QuotaDeniedError
+from sluice.quota.limits import BUDGET, budget_limit
 from sluice.quota.reservation import Reservation
+from sluice.quota.scopes import tenant_scope
+from sluice.quota.status import NEVER_USED, QuotaSnapshot
 from sluice.telemetry import best_effort
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetDemand:
+    """What one call may cost a tenant with a budget, in billionths of a dollar: as estimated, and at most."""
+
+    tenant: str
+    budget_nanousd: int
+    estimated_nanousd: int
+    most_nanousd: int
+
+    def reserve(self, ledger: Ledger) -> Reservation:
+        """Reserve what is estimated, or the most where so little is left that a low estimate could overrun the budget.
+
+        Raises QuotaExceededError, LedgerUnavailableError.
+        """
+        scope = tenant_scope(self.tenant)
+        with best_effort("reading a budget"):
+            ledger.prefetch((scope,))
+        if not self._is_scarce(self._left(ledger, ledger.seen(scope))):
+            reservation = self._take(ledger, self.estimated_nanousd)
+            if not self._is_scarce(self._left(ledger, reservation.snapshot) + self.estimated_nanousd):
+                return reservation
+            # Others have spent what was seen.
+            ledger.give_back(reservation)
+        return self._take(ledger, max(self.estimated_nanousd, self.most_nanousd))
+
+    def _is_scarce(self, left_nanousd: int) -> bool:
+        return needs_upper_bound(left_nanousd, self.estimated_nanousd)
+
+    def _left(self, ledger: Ledger, seen: QuotaSnapshot | None) -> int:
+        return (seen or NEVER_USED).status(budget_limit(self.budget_nanousd), ledger.now_ms()).remaining
+
+    def _take(self, ledger: Ledger, nanousd: int) -> Reservation:
+        scope = tenant_scope(self.tenant)
+        try:
+            return ledger.reserve(scope, (budget_limit(self.budget_nanousd),), {BUDGET: nanousd})
+        except QuotaDeniedError as refused:
+            left = self._left(ledger, ledger.seen(scope))
+            if left < self.estimated_nanousd:
+                raise denied(refused, "The tenant", "insufficient_quota") from refused
+            raise QuotaExceededError(
+                f"The tenant has ${to_usd(left):f} left this month, and this may cost ${to_usd(nanousd):f}: "
+                "lower max_tokens.",
+                retry_after_s=None,
+                code="insufficient_quota",
+            ) from refused
 
 
 class BudgetReservation:

@@ -15,8 +15,8 @@ from sluice.cache.store import CachedAnswer
 from sluice.chat import ChatRequest, JsonObject, Usage
 from sluice.errors import ProviderError
 from sluice.gateway.background import Task, settle_all
-from sluice.gateway.budget import BudgetReservation
-from sluice.gateway.counting import CallerCounter, denied
+from sluice.gateway.budget import BudgetDemand, BudgetReservation
+from sluice.gateway.counting import CallerCounter
 from sluice.gateway.provenance import Provenance
 from sluice.gateway.request import AdmittedRequest
 from sluice.gateway.shared_answers import SharedAnswers
@@ -25,10 +25,7 @@ from sluice.providers.base import RateLimitHeaders
 from sluice.providers.registry import Deployment
 from sluice.providers.verdict import may_be_cached
 from sluice.quota.estimate import TokenEstimate
-from sluice.quota.ledger import Ledger, QuotaDeniedError
-from sluice.quota.limits import BUDGET, budget_limit
-from sluice.quota.reservation import Reservation
-from sluice.quota.scopes import tenant_scope
+from sluice.quota.ledger import Ledger
 from sluice.quota.tokens import tokens
 from sluice.routing.deployment_quota import Answered, DeploymentQuota
 from sluice.telemetry import best_effort, emit_metric
@@ -99,12 +96,8 @@ class Settlement:
 
     def reserve_budget(self, admitted: AdmittedRequest) -> BudgetReservation:
         """Begin to reserve what the dearest deployment that may answer could cost the tenant."""
-        budget_nanousd = admitted.principal.tenant.budget_nanousd
-        most_nanousd = 0
-        if budget_nanousd is not None:
-            most_nanousd = max(self.estimated_nanousd(each, admitted) for each in admitted.plan.deployments)
-        reserving = budget_nanousd is not None and most_nanousd > 0
-        reserve = partial(self._reserve_budget, admitted, budget_nanousd or 0, most_nanousd) if reserving else None
+        demand = self._budget_demand(admitted)
+        reserve = partial(demand.reserve, self._ledger) if demand else None
         return BudgetReservation(self._ledger, reserve, self._executor)
 
     def settle(self, admitted: AdmittedRequest, outcome: Outcome) -> Provenance:
@@ -196,12 +189,20 @@ class Settlement:
         with best_effort("recording usage"):
             self._usage.add(usage_record, datetime.now(UTC))
 
-    def _reserve_budget(self, admitted: AdmittedRequest, budget_nanousd: int, nanousd: int) -> Reservation:
-        scope = tenant_scope(admitted.principal.tenant.id)
-        try:
-            return self._ledger.reserve(scope, (budget_limit(budget_nanousd),), {BUDGET: nanousd})
-        except QuotaDeniedError as refused:
-            raise denied(refused, "The tenant", "insufficient_quota") from refused
+    def _budget_demand(self, admitted: AdmittedRequest) -> BudgetDemand | None:
+        """What the dearest deployment may cost the tenant; None if it has no budget, or nothing costs anything."""
+        tenant, size, tier = admitted.principal.tenant, admitted.size, _service_tier(admitted.request)
+        if tenant.budget_nanousd is None:
+            return None
+        estimated = most = 0
+        for each in admitted.plan.deployments:
+            estimated = max(estimated, self.estimated_nanousd(each, admitted))
+            most = max(most, price_nanousd(each, self._deployments.upper_bound(each, size), tier))
+        if not most:
+            return None
+        return BudgetDemand(
+            tenant=tenant.id, budget_nanousd=tenant.budget_nanousd, estimated_nanousd=estimated, most_nanousd=most
+        )
 
     def _settle_all(self, tasks: Mapping[str, Task], admitted: AdmittedRequest) -> None:
         settle_all(tasks, self._executor, admitted.context.deadline)
