@@ -173,7 +173,7 @@ class Search:
         )
 
 
-class _State(Enum):
+class AttemptState(Enum):
     """How an attempt ended."""
 
     OPEN = auto()
@@ -198,7 +198,7 @@ class Attempt:
         self.deployment = deployment
         self.may_have_cost = False
         self.is_repeated = False
-        self.state = _State.OPEN
+        self.state = AttemptState.OPEN
         self._router = router
         self._search = search
         self._tokens = tokens
@@ -215,7 +215,7 @@ class Attempt:
     ) -> bool:
         if error is None:
             return False
-        self.state = _State.FAILED
+        self.state = AttemptState.FAILED
         quota, deployment = self._router.quota, self.deployment
         if isinstance(error, ProviderError):
             self.may_have_cost = error.may_be_billed
@@ -226,7 +226,7 @@ class Attempt:
                 self._search.fail(deployment, error)
             return True
         if isinstance(error, _LateError):
-            self.state = _State.LATE
+            self.state = AttemptState.LATE
             quota.give_back(self._reservation)
             return True
         if isinstance(error, SluiceError):
@@ -252,7 +252,7 @@ class Attempt:
 
     def answered[Reply](self, reply: Reply) -> Answered[Reply]:
         """The deployment's answer, with the reservation that is still to be settled."""
-        self.state = _State.ANSWERED
+        self.state = AttemptState.ANSWERED
         return Answered(
             deployment=self.deployment,
             reservation=self._reservation,
@@ -317,7 +317,7 @@ class Router:
             for _ in range(_MAX_LATE_RESERVATIONS):
                 attempt = Attempt(self, search, deployment, tokens)
                 yield attempt
-                if attempt.state is not _State.LATE and not attempt.is_repeated:
+                if attempt.state is not AttemptState.LATE and not attempt.is_repeated:
                     return
         except QuotaDeniedError as refused:
             search.deny(deployment, refused.denial)
