@@ -44,6 +44,9 @@ from sluice.telemetry import emit_metric
 logger = Logger(child=True)
 
 _MAX_RETRIES = 3
+RETRY_SHARE = 0.2
+"""What part of a deployment's recent requests may be retries."""
+
 # Less than this is not worth beginning a call with.
 _SHORTEST_CALL_S = 0.25
 _PAYMENT_REQUIRED = 402
@@ -274,15 +277,16 @@ class Router:
     def attempts(self, search: Search) -> Iterator[Attempt]:
         """Yield attempts at reserved deployments, best first, until one has answered.
 
-        When all failed and time is left, waits and tries them again, three times at most. In the end the search's
-        verdict says why nobody answered.
+        When all failed and time is left, waits and tries them again, three times at most, and each as often as its
+        retry budget lets. In the end the search's verdict says why nobody answered.
         """
         self.quota.prefetch(deployment for group in search.groups for deployment in group)
         for retry in range(_MAX_RETRIES + 1):
             search.begin_round()
             for group in search.groups:
                 for deployment in self._ranked(group):
-                    yield from self._attempts_at(deployment, search)
+                    if retry == 0 or self._may_retry(deployment):
+                        yield from self._attempts_at(deployment, search)
             pause_s = max(_jitter.uniform(0, 2**retry), search.asked_wait_s)
             if not search.may_recover or search.deadline.remaining_s < pause_s + _SHORTEST_CALL_S:
                 return
@@ -305,6 +309,15 @@ class Router:
             emit_metric("CredentialRefused", credential=deployment.alias)
         elif isinstance(error, ProviderModelError):
             self.quota.refuse(deployment, BlockReason.MODEL_NOT_SERVED, suspect)
+
+    def _may_retry(self, deployment: Deployment) -> bool:
+        """Whether one more call is within the deployment's retry budget.
+
+        Of its recent requests a fifth at most are to be retries, so that an outage is not multiplied. What part of them
+        fails is known of all processes together: of that part, so many are let that it comes to a fifth of all.
+        """
+        failing = 1 - self.quota.health(deployment).success_rate
+        return failing <= RETRY_SHARE or _jitter.random() < RETRY_SHARE / failing
 
     def _attempts_at(self, deployment: Deployment, search: Search) -> Iterator[Attempt]:
         """One attempt, and others on new reservations if it is late, or if its provider may answer when asked again."""
