@@ -16,6 +16,7 @@ from tests.chat_server import ChatServer, serving
 from tests.conftest import Aws
 from tests.fakes.client import FakeProvider
 
+WIDE = {"requests_per_minute": 100, "tokens_per_minute": 100_000}
 HELLO: list[Any] = [{"role": "user", "content": "Say hello."}]
 DEAR = {"tier": "fast", "price": {"prompt_usd": 1000.0, "completion_usd": 2000.0}}
 
@@ -163,3 +164,45 @@ def test_another_process_that_spent_a_budget_is_noticed(aws: Aws, fake: FakeProv
         assert (refused.status_code, refused.json()["error"]["code"]) == (429, "insufficient_quota")
         assert "may cost" in refused.json()["error"]["message"]
         assert chat.counted()["tenant"]["nanousd_per_month"] == 10_000_000_000 - 60_000_000
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_a_provider_refuses_was_sent_and_stays_counted(aws: Aws, fake: FakeProvider, stream: bool) -> None:
+    aws.set_credentials(credential(fake, "strict-1", limits={"requests_per_minute": 10}))
+    fake.add_fault("400", times=None)
+    with serving(aws) as chat:
+        chat.tenant("school")
+        key = chat.key("school", limits={"requests_per_minute": 5})
+
+        def ask(number: int) -> int:
+            body = {"model": "small", "messages": HELLO, "seed": number, "stream": stream}
+            return chat.post(body, api_key=key).status_code
+
+        with ThreadPoolExecutor(20) as callers:
+            statuses = list(callers.map(ask, range(60)))
+        assert (statuses.count(400), statuses.count(429)) == (5, 55)
+        assert len(fake.requests()) == 5
+        assert chat.counted()["caller"]["requests_per_minute"] == 5
+        assert chat.counted()["deployment"]["requests_per_minute"] == 5
+
+
+def test_an_outage_of_three_deployments_is_counted_call_by_call_and_not_multiplied(
+    aws: Aws, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUEST_TIMEOUT_SECONDS", "4")
+    aws.set_credentials(*(credential(fake, f"down-{number}", limits=WIDE) for number in range(3)))
+    fake.add_fault("504", times=None)
+    with serving(aws) as chat:
+        key = chat.tenant("rich", budget_usd_per_month=1_000)
+        statuses = [
+            chat.post({"model": "small", "messages": HELLO, "seed": number, "max_tokens": 20}, api_key=key).status_code
+            for number in range(6)
+        ]
+        assert set(statuses) <= {503, 504}
+        deployments = [state.totals for scope, state in chat.quota().items() if scope.startswith("deployment#")]
+        asked = len(fake.requests())
+        assert 3 <= asked <= 15  # five each, then the circuits are open
+        assert sum(totals["requests_per_minute"] for totals in deployments) == asked
+        assert all(totals["tokens_per_minute"] > 20 * totals["requests_per_minute"] for totals in deployments)
+        # What may have been billed is paid for: 20 tokens of each call at least.
+        assert chat.counted()["tenant"]["nanousd_per_month"] >= asked * 20 * 2_000_000
