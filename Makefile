@@ -42,8 +42,9 @@ tasks: .venv/.installed ## Run all tasks' examples on the running stack, or thos
 	@$(python) -m tools.try_tasks $(TASK)
 
 .PHONY: bench
-bench: .venv/.installed .tools/sam/.installed .tools/ministack/.installed ## Measure it on this machine: QUICK=1, SECTION="times starts"
-	@$(python) -m benchmarks $(if $(filter-out 0 no off false,$(QUICK)),--quick) $(SECTION)
+bench: .venv/.installed .tools/sam/.installed .tools/ministack/.installed ## Measure it on this machine: QUICK=1, SECTION="times starts", VS=http://127.0.0.1:4000/v1
+	@$(python) -m benchmarks $(if $(filter-out 0 no off false,$(QUICK)),--quick) $(SECTION) \
+	  $(if $(VS),--vs '$(VS)') $(if $(VS_KEY),--vs-key '$(VS_KEY)') $(if $(PROVIDER_PORT),--provider-port $(PROVIDER_PORT))
 
 # ---- Checking ----
 
