@@ -58,7 +58,7 @@ check: ## What needs no test to run: format, lint, types, imports
 
 .PHONY: unit
 unit: .venv/.installed ## Pure and in-process tests, with few examples of each property
-	@SLUICE_EXAMPLES=few $(python) -m pytest tests/unit --numprocesses 2 --quiet --durations 10 $(ARGS)
+	@SLUICE_EXAMPLES=few $(python) -m pytest tests/unit -m "not slow" --numprocesses 2 --quiet --durations 10 $(ARGS)
 
 .PHONY: lint
 lint: .venv/.installed ## Formatting and lint
