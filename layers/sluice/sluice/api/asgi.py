@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import time
 from collections.abc import Iterable
 from contextlib import aclosing
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 # The loggers of the layer are its children: without it their lines would not be structured, or not come out at all.
 logger = Logger()
+
+_API_ID = re.compile(r'"requestId" ?: ?"([A-Za-z0-9-]{1,64})"')
 
 
 class AsgiApp:
@@ -87,7 +90,14 @@ async def _plain(request: AsgiRequest) -> Request:
         query=dict(request.query_params),
         body=await request.body(),
         remaining_s=_remaining_s(request),
+        api_id=_api_id(request),
     )
+
+
+def _api_id(request: AsgiRequest) -> str:
+    """API Gateway's id of the request, as the web adapter says in a header; "" without one."""
+    found = _API_ID.search(request.headers.get("x-amzn-request-context", ""))
+    return found[1] if found else ""
 
 
 def _remaining_s(request: AsgiRequest) -> float:

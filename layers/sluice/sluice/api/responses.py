@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 from aws_lambda_powertools import Logger
 from pydantic import BaseModel, ValidationError
 
-from sluice.errors import GuardBlockedError, SluiceError
+from sluice.errors import GuardBlockedError, InvalidRequestError, SluiceError
 from sluice.gateway.provenance import request_id_headers
 from sluice.telemetry import emit_metric
 from sluice.validation import invalid_request
@@ -57,6 +57,13 @@ def error_response(error: Exception, request_id: str) -> Response:
         logger.info("refused", extra={"request_id": request_id, "status": known.status, "code": known.code})
     headers = {**request_id_headers(request_id), **known.headers}
     return json_response(error_body(known), status=known.status, headers=headers)
+
+
+def status_of(error: Exception) -> int:
+    """The HTTP status that `error` becomes."""
+    if isinstance(error, ValidationError):
+        return InvalidRequestError.status
+    return error.status if isinstance(error, SluiceError) else SluiceError.status
 
 
 def error_body(error: SluiceError) -> Error:

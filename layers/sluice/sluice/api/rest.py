@@ -47,6 +47,7 @@ def _request(event: Mapping[str, Any], context: "LambdaContext") -> Request:
         query=event.get("queryStringParameters") or {},
         body=_body(event),
         remaining_s=math.inf if remaining_ms is None else remaining_ms() / 1000,
+        api_id=str((event.get("requestContext") or {}).get("requestId") or ""),
     )
 
 

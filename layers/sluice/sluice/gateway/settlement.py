@@ -20,6 +20,7 @@ from sluice.gateway.counting import CallerCounter
 from sluice.gateway.provenance import Provenance
 from sluice.gateway.request import AdmittedRequest
 from sluice.gateway.shared_answers import SharedAnswers
+from sluice.gateway.tracing import WITHOUT_MODEL, note_settled
 from sluice.guards.rules import Finding
 from sluice.providers.base import RateLimitHeaders
 from sluice.providers.registry import Deployment
@@ -27,6 +28,7 @@ from sluice.providers.verdict import may_be_cached
 from sluice.quota.estimate import TokenEstimate
 from sluice.quota.ledger import Ledger
 from sluice.quota.tokens import tokens
+from sluice.request_log.record import RequestOutcome
 from sluice.routing.deployment_quota import Answered, DeploymentQuota
 from sluice.telemetry import best_effort, emit_metric
 from sluice.usage.price import cost_nanousd
@@ -51,6 +53,14 @@ class Result(StrEnum):
     """The caller hung up in the middle of a stream."""
     REFUSED = "refused"
     """Nobody answered; nothing was spent."""
+
+
+_OUTCOMES = {
+    Result.ANSWERED: RequestOutcome.ANSWERED,
+    Result.WITHHELD: RequestOutcome.WITHHELD,
+    Result.BROKE_OFF: RequestOutcome.INTERRUPTED,
+    Result.ABANDONED: RequestOutcome.ABANDONED,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,8 +136,9 @@ class Settlement:
         }
         if stored is not None:
             tasks["writing the cache"] = partial(self._answers.store, admitted, stored)
-        self._settle_all(tasks, admitted)
         provenance = admitted.provenance(answered, cost, outcome.findings)
+        tasks |= note_settled(admitted, provenance, spent, _OUTCOMES.get(outcome.result))
+        self._settle_all(tasks, admitted)
         _log(admitted, provenance, spent, outcome.result)
         return provenance
 
@@ -144,9 +155,10 @@ class Settlement:
             is_cache_hit=True,
             user=admitted.user,
         )
-        recording: dict[str, Task] = {"recording usage": partial(self._record, usage_record)}
-        self._settle_all(recording | _turn_ending(admitted, Result.ANSWERED, cached.body), admitted)
         provenance = admitted.provenance()
+        noted = note_settled(admitted, provenance, _NO_USAGE, RequestOutcome.ANSWERED)
+        recording: dict[str, Task] = {"recording usage": partial(self._record, usage_record)}
+        self._settle_all(recording | _turn_ending(admitted, Result.ANSWERED, cached.body) | noted, admitted)
         _log(admitted, provenance, _NO_USAGE, Result.ANSWERED)
         return provenance
 
@@ -162,7 +174,9 @@ class Settlement:
         if budget is not None:
             tasks["settling a budget"] = budget.close
         self._settle_all(tasks, admitted)
-        _log(admitted, admitted.provenance(), _NO_USAGE, Result.REFUSED)
+        provenance = admitted.provenance()
+        note_settled(admitted, provenance, _NO_USAGE, None)
+        _log(admitted, provenance, _NO_USAGE, Result.REFUSED)
 
     def record_without_model(self, tenant: str, caller: str, user: str, source: str) -> None:
         """Record a request that `source` answered and no model."""
@@ -170,7 +184,7 @@ class Settlement:
             UsageRecord(
                 tenant=tenant,
                 caller=caller,
-                provider="sluice",
+                provider=WITHOUT_MODEL,
                 model=source,
                 usage=_NO_USAGE,
                 cost_nanousd=0,

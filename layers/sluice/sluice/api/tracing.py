@@ -1,0 +1,67 @@
+"""The trace of a request at the edge: begun when its caller is known, ended when its answer is on its way."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from sluice.api.responses import status_of
+from sluice.api.route import EventStream, Route
+from sluice.errors import SluiceError
+from sluice.request_log.reasons import code_of, reason_of
+from sluice.request_log.trace import RequestTrace
+from sluice.tenants.principal import Principal
+
+if TYPE_CHECKING:
+    from sluice.composition import App
+
+
+class TracedRequest:
+    """One request and its trace. Only what asks a model, or would have, has a record in the end."""
+
+    def __init__(self, app: "App", request_id: str, api_request_id: str) -> None:
+        self.trace = RequestTrace(request_id=request_id, api_request_id=api_request_id)
+        self._app = app
+        self._fields: frozenset[str] = frozenset()
+        self._is_ended = False
+
+    def begin(self, route: Route, principal: Principal) -> None:
+        """Note who asks for what."""
+        trace = self.trace
+        trace.route, trace.tenant, trace.caller = route.id, principal.tenant.id, principal.caller_id
+        trace.asks_once = route.asks_once
+        self._fields = frozenset(getattr(route.body, "model_fields", ()))
+        if route.asks_a_model and self._app.settings.request_log_table:
+            trace.write = self._app.request_log.write
+
+    def fail(self, error: Exception) -> None:
+        """Note what the request failed with: in words that hold nothing of what was asked or answered."""
+        self.trace.fail(status_of(error), code_of(error), reason_of(error, self._fields))
+
+    def end(self) -> None:
+        """Write the record, if that is not done."""
+        if not self._is_ended:
+            self._is_ended = True
+            self.trace.write_once()
+
+    def to_the_end_of(self, events: EventStream) -> EventStream:
+        """The events of a streamed answer, at whose end the trace ends.
+
+        That is before the last of them is sent: once it is, Lambda may let the function's process rest.
+        """
+
+        def watched() -> Iterator[Any]:
+            try:
+                yield from events.values
+            except SluiceError as error:
+                self.fail(error)
+                self.end()
+                raise
+            self.end()
+
+        def close() -> None:
+            try:
+                events.close()
+            finally:
+                self.end()
+
+        return replace(events, values=watched(), close=close)

@@ -1,0 +1,178 @@
+"""Trace of one request on its way: what is noted of it as it goes, and becomes its record when it ends."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from threading import Lock
+
+from sluice.errors import ProviderError
+from sluice.request_log.record import Attempted, RequestOutcome, RequestRecord
+
+ANSWERED = "answered"
+
+type WriteRecord = Callable[[RequestRecord], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """What one question to a model, or to the cache, came to."""
+
+    outcome: RequestOutcome | None
+    """None if nobody has answered, or not yet."""
+    complexity: str
+    cache: str
+    guard_rules: tuple[str, ...] = ()
+    model: str = ""
+    deployment: str = ""
+    provider: str = ""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_nanousd: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class RequestTrace:
+    """Collects what becomes of one request, which may ask models several times, also at once. Threads may share it.
+
+    `write` puts the record into the request log. `asks_once`: one question is all that the request asks, so that its
+    record is written while that is settled, which costs the caller no time.
+    """
+
+    request_id: str = ""
+    api_request_id: str = ""
+    tenant: str = ""
+    caller: str = ""
+    route: str = ""
+    asks_once: bool = False
+    write: WriteRecord | None = None
+    user: str = ""
+    task: str = ""
+    asked_model: str = ""
+    is_streamed: bool = False
+    error_code: str = ""
+    reason: str = ""
+    status: int = 200
+    is_written: bool = False
+    _settled: list[Settled] = field(default_factory=list)
+    _attempts: list[Attempted] = field(default_factory=list)
+    _started_s: float = field(default_factory=time.monotonic)
+    _provider_s: float = 0.0
+    _first_token_s: float | None = None
+    _lock: Lock = field(default_factory=Lock)
+
+    @contextmanager
+    def calling(self, deployment: str) -> Iterator[None]:
+        """Note a call of a deployment's provider, how long it takes and what it fails with."""
+        started_s = time.monotonic()
+        result, status = ANSWERED, 0
+        try:
+            yield
+        except ProviderError as error:
+            result, status = failure_name(error), error.status or 0
+            raise
+        except BaseException as error:
+            result = type(error).__name__
+            raise
+        finally:
+            took_s = time.monotonic() - started_s
+            with self._lock:
+                self._provider_s += took_s
+                # A call takes some time, and 0 stands for no call.
+                self._attempts.append(Attempted(deployment, result, max(1, round(took_s * 1000)), status))
+
+    def noting[Reply](self, deployment: str, ask: Callable[[], Reply]) -> Callable[[], Reply]:
+        """`ask`, a call of a deployment's provider, noting what comes of it."""
+
+        def call() -> Reply:
+            with self.calling(deployment):
+                return ask()
+
+        return call
+
+    def skipped(self, reasons: Iterable[tuple[str, str]]) -> None:
+        """Note deployments that were passed over, and why; those that were called have their own reason."""
+        with self._lock:
+            called = {each.deployment for each in self._attempts}
+            self._attempts += [Attempted(name, why) for name, why in reasons if name not in called]
+
+    def streams(self) -> None:
+        """Note that the first piece of a stream has arrived."""
+        self._first_token_s = time.monotonic()
+
+    def settle(self, settled: Settled) -> dict[str, Callable[[], None]]:
+        """Note what a question came to; returns what is to be done at once with the rest of its settlement."""
+        with self._lock:
+            self._settled.append(settled)
+            if self._first_token_s is not None:
+                # The rest of a stream is its provider's time too.
+                self._provider_s += time.monotonic() - self._first_token_s
+        is_over = settled.outcome in {RequestOutcome.ANSWERED, RequestOutcome.ABANDONED}
+        return {"writing the request log": self.write_once} if self.asks_once and is_over else {}
+
+    def fail(self, status: int, code: str, reason: str) -> None:
+        """Note what a request failed with."""
+        self.status, self.error_code, self.reason = status, code, reason
+
+    def write_once(self) -> None:
+        """Write the record, if it is to be written and is not."""
+        with self._lock:
+            is_due = self.write is not None and not self.is_written
+            self.is_written = True
+        if is_due and self.write is not None:
+            self.write(self.record())
+
+    def record(self) -> RequestRecord:
+        """The record, as of now."""
+        with self._lock:
+            settled, attempts = tuple(self._settled), tuple(self._attempts)
+            total_s, provider_s = time.monotonic() - self._started_s, self._provider_s
+        last = next((each for each in reversed(settled) if each.deployment), settled[-1] if settled else _NOTHING)
+        first_s = self._first_token_s
+        return RequestRecord(
+            request_id=self.request_id,
+            api_request_id=self.api_request_id,
+            tenant=self.tenant,
+            caller=self.caller,
+            user=self.user,
+            route=self.route,
+            task=self.task,
+            outcome=self._outcome(settled),
+            status=self.status,
+            error_code=self.error_code,
+            reason=self.reason,
+            asked_model=self.asked_model,
+            model=last.model,
+            deployment=last.deployment,
+            provider=last.provider,
+            complexity=last.complexity,
+            cache=last.cache,
+            is_streamed=self.is_streamed,
+            attempts=attempts,
+            guard_rules=tuple(dict.fromkeys(rule for each in settled for rule in each.guard_rules)),
+            asks=len(settled),
+            prompt_tokens=sum(each.prompt_tokens for each in settled),
+            completion_tokens=sum(each.completion_tokens for each in settled),
+            cost_nanousd=sum(each.cost_nanousd for each in settled),
+            total_ms=round(total_s * 1000),
+            first_token_ms=0 if first_s is None else max(1, round((first_s - self._started_s) * 1000)),
+            provider_ms=round(provider_s * 1000),
+            own_ms=max(0, round((total_s - provider_s) * 1000)),
+        )
+
+    def _outcome(self, settled: tuple[Settled, ...]) -> RequestOutcome:
+        last = settled[-1].outcome if settled else None
+        if self.status < _REFUSED:
+            return last or RequestOutcome.ANSWERED
+        if last in {RequestOutcome.WITHHELD, RequestOutcome.INTERRUPTED}:
+            return last
+        return RequestOutcome.REFUSED if self.status < _FAILED else RequestOutcome.FAILED
+
+
+_REFUSED, _FAILED = 400, 500
+_NOTHING = Settled(outcome=None, complexity="", cache="")
+
+
+def failure_name(error: ProviderError) -> str:
+    """What a provider's failure is called in records, as the router calls it: `RateLimited`."""
+    return type(error).__name__.removeprefix("Provider").removesuffix("Error")
