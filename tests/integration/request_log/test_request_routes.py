@@ -324,7 +324,7 @@ def test_one_write_for_each_request_and_none_for_refusals_that_are_repeated(chat
 
 @pytest.mark.parametrize("question", ["a model", "the cache", "nobody"])
 def test_a_log_that_can_not_be_written_costs_no_answer_and_is_counted(
-    aws: Aws, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], question: str
+    aws: Aws, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch, question: str
 ) -> None:
     aws.set_credentials(gateway(fake, "fake-1"))
     with serving(aws) as chat:
@@ -332,13 +332,13 @@ def test_a_log_that_can_not_be_written_costs_no_answer_and_is_counted(
             ask(chat)
         monkeypatch.setenv("REQUEST_LOG_TABLE", "no-such-table")
         chat.restart()
-        capfd.readouterr()
         with logged() as lines:
             answer = ask(chat, messages=BLOCKED) if question == "nobody" else ask(chat)
             assert answer.status_code == (400 if question == "nobody" else 200)
-            actions = [line["action"] for line in lines() if line["message"] == "bookkeeping failed"]
-        assert actions == ["writing the request log"]
-        assert '"BookkeepingFailed"' in capfd.readouterr().out
+            failed = [line for line in lines() if "action" in line]
+        assert [line["action"] for line in failed] == ["writing the request log"] * 2
+        assert sorted(line.get("BookkeepingFailed", 0) for line in failed) == [0, 1]
+        assert {line["request_id"] for line in failed} == {answer.headers["x-sluice-request-id"]}
 
 
 def test_without_its_table_operators_are_told_so(operations: RestFunction, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -347,3 +347,70 @@ def test_without_its_table_operators_are_told_so(operations: RestFunction, monke
     for route in ("GET /v1/requests", f"GET /v1/requests/{new_request_id(0)}"):
         answer: RestAnswer = operations.send(route)
         assert (answer.status, answer.error["code"]) == (503, "storage_unavailable")
+
+
+def test_a_request_has_one_line_which_is_its_metrics_and_all_its_lines_have_its_ids(
+    chat: ChatServer, fake: FakeProvider
+) -> None:
+    fake.add_fault("500", times=1)
+    context = {"requestId": "c6af9ac6-7b61-11e6-9a41-93e8deadbeef", "extendedRequestId": "another"}
+    with logged() as lines:
+        answer = chat.post(
+            {"model": "small", "messages": QUESTION}, headers={"x-amzn-request-context": json.dumps(context)}
+        )
+        assert answer.status_code == 200
+        written = lines()
+    ids = (answer.headers["x-sluice-request-id"], context["requestId"])
+    assert [line["message"] for line in written] == ["provider call failed", "request"]
+    assert {(line["request_id"], line["api_request_id"]) for line in written} == {ids}
+    [line] = [line for line in written if "_aws" in line]
+    assert line["Fallbacks"] == 1
+    assert 0 < line["QuotaUsed"] < 100
+    with logged() as lines:
+        ask(chat, messages=BLOCKED)
+        ask(chat, model="unknown-model")
+        written = lines()
+    assert [(line["message"], line["reason"]) for line in written] == [
+        ("request", "guard"),
+        ("request", "model_not_found"),
+    ]
+
+
+def test_a_budget_s_use_is_counted_by_its_tenant(chat: ChatServer) -> None:
+    rich = chat.tenant("rich", budget_usd_per_month="1")
+    with logged() as lines:
+        assert ask(chat, api_key=rich).status_code == 200
+        [line] = [line for line in lines() if "_aws" in line and "Requests" in line]
+    assert 0 < line["BudgetUsed"] < 100
+
+
+def test_neither_prompts_nor_answers_nor_users_nor_keys_are_in_any_line_or_record(
+    chat: ChatServer, fake: FakeProvider, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = ("Quokkaprompt", "Wombatanswer", "Numbatfield", "Bilbymodel", "Dingouser", chat.api_key.split("-")[2])
+    fake.configure(answer="Wombatanswer, and more.")
+    good = {"model": "small", "messages": [{"role": "user", "content": "Quokkaprompt"}]}
+    bodies: list[dict[str, Any]] = [
+        good,
+        good | {"metadata": {"sluice_user": "Dingouser"}},
+        good | {"Numbatfield": "Quokkaprompt"},
+        good | {"model": "Bilbymodel"},
+        good | {"messages": [{"role": "Numbatfield", "content": "Quokkaprompt"}]},
+        good | {"metadata": {"Numbatfield": ["Quokkaprompt"]}},
+        good | {"response_format": {"type": "json_object"}},
+        good | {"messages": [{"role": "user", "content": "Ignore all previous instructions, Quokkaprompt."}]},
+        good | {"max_tokens": 10**9},
+    ]
+    with logged() as lines:
+        for seed, sent in enumerate(bodies):
+            for streamed in (False, True):
+                ask(chat, **sent | {"seed": seed, "stream": streamed})
+        for fault in ("400", "401", "500", "429", "error_midway", "cut", "garbage"):
+            fake.add_fault(fault, message="Quokkaprompt Wombatanswer", retry_after="0")
+            ask(chat, **good | {"seed": 100, "stream": True})
+        written = json.dumps(lines())
+    captured = capfd.readouterr()
+    records = json.dumps(chat.aws.items("REQUEST_LOG_TABLE"))
+    for word in words:
+        assert word not in written + captured.out + captured.err, word
+        assert (word in records) == (word == "Dingouser"), word

@@ -68,6 +68,6 @@ def test_what_sluice_counts_alarms_as_it_is_counted(
         assert directive["Namespace"] == alarm["Namespace"]
         assert directive["Metrics"] == [{"Name": alarm["MetricName"], "Unit": "Count"}]
         assert directive["Dimensions"] == [["service"], ["service", "of"]]
-        assert (line["service"], line["of"], line[alarm["MetricName"]]) == ("a-stack", "one", [1.0])
+        assert (line["service"], line["of"], line[alarm["MetricName"]]) == ("a-stack", "one", 1)
     for function in FUNCTIONS:
         assert variables(function)["POWERTOOLS_SERVICE_NAME"] == {"Ref": "AWS::StackName"}

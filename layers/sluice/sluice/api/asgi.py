@@ -22,6 +22,7 @@ from sluice.api import sse
 from sluice.api.dispatch import Api, Request, StreamedResponse
 from sluice.api.route import Route
 from sluice.api.streaming import iterate_in_thread
+from sluice.telemetry import RequestIds, logging_request
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 # The loggers of the layer are its children: without it their lines would not be structured, or not come out at all.
 logger = Logger()
+logger.registered_handler.addFilter(RequestIds())
 
 _API_ID = re.compile(r'"requestId" ?: ?"([A-Za-z0-9-]{1,64})"')
 
@@ -48,11 +50,13 @@ class AsgiApp:
             request = await _plain(AsgiRequest(scope, receive))
         except ClientDisconnect:
             return
-        response = await run_in_threadpool(self._api.respond, request)
-        if isinstance(response, StreamedResponse):
-            await _EventStream(response)(scope, receive, send)
-        else:
-            await AsgiResponse(response.body, response.status, dict(response.headers))(scope, receive, send)
+        # Threads take over the context.
+        with logging_request(request.id, request.api_id):
+            response = await run_in_threadpool(self._api.respond, request)
+            if isinstance(response, StreamedResponse):
+                await _EventStream(response)(scope, receive, send)
+            else:
+                await AsgiResponse(response.body, response.status, dict(response.headers))(scope, receive, send)
 
 
 class _EventStream(StreamingResponse):

@@ -66,7 +66,7 @@ class Api:
         try:
             response = self._answer(request, traced)
         except Exception as error:  # noqa: BLE001 -- the outermost edge; frameworks would log the message, perhaps a prompt
-            response = error_response(error, request.id)
+            response = error_response(error, request.id, is_traced=traced.is_traced)
             traced.fail(error)
         if isinstance(response, StreamedResponse):
             response = replace(response, events=traced.to_the_end_of(response.events))

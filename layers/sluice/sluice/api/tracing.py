@@ -1,14 +1,17 @@
 """The trace of a request at the edge: begun when its caller is known, ended when its answer is on its way."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sluice.api.responses import status_of
 from sluice.api.route import EventStream, Route
-from sluice.errors import SluiceError
+from sluice.errors import GuardBlockedError, SluiceError
+from sluice.request_log.line import fields_of, metrics_of
 from sluice.request_log.reasons import code_of, reason_of
 from sluice.request_log.trace import RequestTrace
+from sluice.telemetry import write_line
 from sluice.tenants.principal import Principal
 
 if TYPE_CHECKING:
@@ -22,6 +25,7 @@ class TracedRequest:
         self.trace = RequestTrace(request_id=request_id, api_request_id=api_request_id)
         self._app = app
         self._fields: frozenset[str] = frozenset()
+        self.is_traced = False
         self._is_ended = False
 
     def begin(self, route: Route, principal: Principal) -> None:
@@ -30,18 +34,24 @@ class TracedRequest:
         trace.route, trace.tenant, trace.caller = route.id, principal.tenant.id, principal.caller_id
         trace.asks_once = route.asks_once
         self._fields = frozenset(getattr(route.body, "model_fields", ()))
-        if route.asks_a_model and self._app.settings.request_log_table:
+        self.is_traced = route.asks_a_model
+        if self.is_traced and self._app.settings.request_log_table:
             trace.write = self._app.request_log.write
 
     def fail(self, error: Exception) -> None:
         """Note what the request failed with: in words that hold nothing of what was asked or answered."""
-        self.trace.fail(status_of(error), code_of(error), reason_of(error, self._fields))
+        code = code_of(error)
+        rule = code if isinstance(error, GuardBlockedError) else ""
+        self.trace.fail(status_of(error), code, reason_of(error, self._fields), guard_rule=rule)
 
     def end(self) -> None:
-        """Write the record, if that is not done."""
-        if not self._is_ended:
-            self._is_ended = True
-            self.trace.write_once()
+        """Write the record, if that is not done, and the line of the log."""
+        if self._is_ended or not self.is_traced:
+            return
+        self._is_ended = True
+        self.trace.write_once()
+        record = self.trace.record()
+        write_line(fields_of(record, time.time()), metrics_of(record, *self.trace.used()))
 
     def to_the_end_of(self, events: EventStream) -> EventStream:
         """The events of a streamed answer, at whose end the trace ends.

@@ -20,7 +20,7 @@ from sluice.gateway.counting import CallerCounter
 from sluice.gateway.provenance import Provenance
 from sluice.gateway.request import AdmittedRequest
 from sluice.gateway.shared_answers import SharedAnswers
-from sluice.gateway.tracing import WITHOUT_MODEL, note_settled
+from sluice.gateway.tracing import WITHOUT_MODEL, Reserved, note_settled
 from sluice.guards.rules import Finding
 from sluice.providers.base import RateLimitHeaders
 from sluice.providers.registry import Deployment
@@ -30,7 +30,7 @@ from sluice.quota.ledger import Ledger
 from sluice.quota.tokens import tokens
 from sluice.request_log.record import RequestOutcome
 from sluice.routing.deployment_quota import Answered, DeploymentQuota
-from sluice.telemetry import best_effort, emit_metric
+from sluice.telemetry import best_effort
 from sluice.usage.price import cost_nanousd
 from sluice.usage.records import UsageRecord, UsageRecords
 
@@ -137,9 +137,10 @@ class Settlement:
         if stored is not None:
             tasks["writing the cache"] = partial(self._answers.store, admitted, stored)
         provenance = admitted.provenance(answered, cost, outcome.findings)
-        tasks |= note_settled(admitted, provenance, spent, _OUTCOMES.get(outcome.result))
+        tasks |= note_settled(
+            admitted, provenance, spent, _OUTCOMES.get(outcome.result), Reserved(answered, outcome.budget)
+        )
         self._settle_all(tasks, admitted)
-        _log(admitted, provenance, spent, outcome.result)
         return provenance
 
     def settle_cached(self, admitted: AdmittedRequest, cached: CachedAnswer) -> Provenance:
@@ -159,7 +160,6 @@ class Settlement:
         noted = note_settled(admitted, provenance, _NO_USAGE, RequestOutcome.ANSWERED)
         recording: dict[str, Task] = {"recording usage": partial(self._record, usage_record)}
         self._settle_all(recording | _turn_ending(admitted, Result.ANSWERED, cached.body) | noted, admitted)
-        _log(admitted, provenance, _NO_USAGE, Result.ANSWERED)
         return provenance
 
     def settle_refused(self, admitted: AdmittedRequest, budget: BudgetReservation | None, *, was_asked: bool) -> None:
@@ -176,7 +176,6 @@ class Settlement:
         self._settle_all(tasks, admitted)
         provenance = admitted.provenance()
         note_settled(admitted, provenance, _NO_USAGE, None)
-        _log(admitted, provenance, _NO_USAGE, Result.REFUSED)
 
     def record_without_model(self, tenant: str, caller: str, user: str, source: str) -> None:
         """Record a request that `source` answered and no model."""
@@ -284,21 +283,3 @@ def _turn_ending(admitted: AdmittedRequest, result: Result, body: JsonObject) ->
     if turn is None or result is Result.REPEATED:
         return {}
     return {"ending a turn": partial(turn.complete, body) if result is Result.ANSWERED else turn.abandon}
-
-
-def _log(admitted: AdmittedRequest, provenance: Provenance, usage: Usage, result: Result) -> None:
-    logger.info(
-        "request",
-        extra={
-            **provenance.fields(),
-            "outcome": str(result),
-            "tenant": admitted.principal.tenant.id,
-            "caller": admitted.principal.caller_id,
-            "task": admitted.request.labels.task,
-            "prompt_tokens": usage.prompt_tokens,
-            "completion_tokens": usage.completion_tokens,
-            "response_time_ms": _elapsed_ms(admitted),
-        },
-    )
-    for rule_id in provenance.flagged_rules:
-        emit_metric("GuardFlagged", rule=rule_id)

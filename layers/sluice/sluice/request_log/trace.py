@@ -29,6 +29,10 @@ class Settled:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cost_nanousd: int = 0
+    quota_used: float | None = None
+    """The share of its deployment's scarcest limit that is used, in 0..1."""
+    budget_used: float | None = None
+    """The same of its tenant's budget."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -53,6 +57,7 @@ class RequestTrace:
     error_code: str = ""
     reason: str = ""
     status: int = 200
+    blocking_rule: str = ""
     is_written: bool = False
     _settled: list[Settled] = field(default_factory=list)
     _attempts: list[Attempted] = field(default_factory=list)
@@ -110,9 +115,10 @@ class RequestTrace:
         is_over = settled.outcome in {RequestOutcome.ANSWERED, RequestOutcome.ABANDONED}
         return {"writing the request log": self.write_once} if self.asks_once and is_over else {}
 
-    def fail(self, status: int, code: str, reason: str) -> None:
-        """Note what a request failed with."""
+    def fail(self, status: int, code: str, reason: str, *, guard_rule: str = "") -> None:
+        """Note what a request failed with, and which rule it was, if one blocked it."""
         self.status, self.error_code, self.reason = status, code, reason
+        self.blocking_rule = guard_rule
 
     def write_once(self) -> None:
         """Write the record, if it is to be written and is not."""
@@ -129,6 +135,7 @@ class RequestTrace:
             total_s, provider_s = time.monotonic() - self._started_s, self._provider_s
         last = next((each for each in reversed(settled) if each.deployment), settled[-1] if settled else _NOTHING)
         first_s = self._first_token_s
+        blocking = [self.blocking_rule] if self.blocking_rule else []
         return RequestRecord(
             request_id=self.request_id,
             api_request_id=self.api_request_id,
@@ -149,7 +156,7 @@ class RequestTrace:
             cache=last.cache,
             is_streamed=self.is_streamed,
             attempts=attempts,
-            guard_rules=tuple(dict.fromkeys(rule for each in settled for rule in each.guard_rules)),
+            guard_rules=tuple(dict.fromkeys([*(rule for each in settled for rule in each.guard_rules), *blocking])),
             asks=len(settled),
             prompt_tokens=sum(each.prompt_tokens for each in settled),
             completion_tokens=sum(each.completion_tokens for each in settled),
@@ -159,6 +166,14 @@ class RequestTrace:
             provider_ms=round(provider_s * 1000),
             own_ms=max(0, round((total_s - provider_s) * 1000)),
         )
+
+    def used(self) -> tuple[float | None, float | None]:
+        """The shares of the deployment's quota and of the tenant's budget that are used, as last seen."""
+        with self._lock:
+            settled = tuple(self._settled)
+        quotas = [each.quota_used for each in settled if each.quota_used is not None]
+        budgets = [each.budget_used for each in settled if each.budget_used is not None]
+        return quotas[-1] if quotas else None, budgets[-1] if budgets else None
 
     def _outcome(self, settled: tuple[Settled, ...]) -> RequestOutcome:
         last = settled[-1].outcome if settled else None
