@@ -9,8 +9,12 @@ import httpx
 import pytest
 
 from functions.operations.app import ROUTES as FUNCTION_ROUTES
+from sluice.api.usage import ROUTES as USAGE_ROUTES
+from sluice.infrastructure import ConsumedUnits
 from sluice.request_log.request_id import first_id_at, new_request_id
 from sluice.request_log.schema import KEPT_S
+from sluice.storage.errors import ConditionFailedError
+from sluice.storage.metering import counting as counting_units
 from tests.chat_server import ChatServer, eventually, logged, serving
 from tests.conftest import ON_BOTH_EMULATORS, Aws
 from tests.credentials import gateway, model
@@ -58,6 +62,9 @@ def test_an_answer_s_record_says_how_it_came_about(chat: ChatServer, operations:
     assert (attempt["deployment"], attempt["result"], attempt["status"]) == ("fake-1#small", "answered", None)
     assert times["total_ms"] >= times["provider_ms"] >= attempt["time_ms"] >= 0
     assert times["first_token_ms"] is None
+    infra_cost_usd = found.pop("infra_cost_usd")
+    assert 0.000005 < infra_cost_usd < 0.01
+    assert float(answer.headers["x-sluice-infra-cost-usd"]) == pytest.approx(infra_cost_usd, rel=0.5)
     created_at = found.pop("created_at")
     assert abs(created_at - time.time()) < 60
     assert found == {
@@ -414,3 +421,33 @@ def test_neither_prompts_nor_answers_nor_users_nor_keys_are_in_any_line_or_recor
     for word in words:
         assert word not in written + captured.out + captured.err, word
         assert (word in records) == (word == "Dingouser"), word
+
+
+def test_what_aws_bills_is_summed_in_usage_and_said_of_refusals_too(chat: ChatServer) -> None:
+    answers = [ask(chat, seed=1), ask(chat, seed=1), ask(chat, seed=2)]
+    said = sum(float(answer.headers["x-sluice-infra-cost-usd"]) for answer in answers)
+    usage = RestFunction(USAGE_ROUTES, chat.api_key)
+    totals = usage.send(f"GET /api/v1/llm/usage/{chat.api_key.split('-')[1]}").body["totals"]
+    assert totals["infra_cost_usd"] == pytest.approx(said, rel=0.5)
+    refused = ask(chat, messages=BLOCKED)
+    assert 0 < float(refused.headers["x-sluice-infra-cost-usd"]) < said
+    assert "x-sluice-infra-cost-usd" not in ask(chat, stream=True, seed=3).headers
+
+
+def test_the_units_of_each_write_and_read_are_counted(chat: ChatServer) -> None:
+    ask(chat, seed=1)
+    units = ConsumedUnits()
+    with counting_units(units):
+        chat.app.dynamodb.call("Scan", {"TableName": chat.aws.table("REQUEST_LOG_TABLE")})
+        assert (units.read, units.write) == (0, 0)
+        chat.app.directory.tenant("acme")
+        assert units.read > 0
+        item = {"tenant_shard": {"S": "acme#0"}, "request": {"S": "r"}}
+        put = {"TableName": chat.aws.table("REQUEST_LOG_TABLE"), "Item": item}
+        chat.app.dynamodb.call("PutItem", put)
+        assert units.write == 1
+        with pytest.raises(ConditionFailedError):
+            chat.app.dynamodb.call("PutItem", put | {"ConditionExpression": "attribute_not_exists(tenant_shard)"})
+        assert units.write == 2
+    chat.app.dynamodb.call("PutItem", put)
+    assert units.write == 2

@@ -41,6 +41,7 @@ ANSWERED = RequestRecord(
     first_token_ms=250,
     provider_ms=930,
     own_ms=70,
+    infra_nanousd=21_300,
 )
 
 
@@ -60,6 +61,7 @@ def test_an_answer_counts_what_it_took(capsys: pytest.CaptureFixture[str], monke
     found = line(capsys, ANSWERED, 0.425, 0.1)
     assert metrics(found) == {
         "Requests": 1,
+        "InfrastructureDollars": 0.0000213,
         "OwnTime": 70,
         "OpenCircuits": 1,
         "CacheHits": 0,

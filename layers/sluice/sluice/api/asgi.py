@@ -22,6 +22,7 @@ from sluice.api import sse
 from sluice.api.dispatch import Api, Request, StreamedResponse
 from sluice.api.route import Route
 from sluice.api.streaming import iterate_in_thread
+from sluice.storage.metering import counting
 from sluice.telemetry import RequestIds, logging_request
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class AsgiApp:
         except ClientDisconnect:
             return
         # Threads take over the context.
-        with logging_request(request.id, request.api_id):
+        with logging_request(request.id, request.api_id), counting(request.units):
             response = await run_in_threadpool(self._api.respond, request)
             if isinstance(response, StreamedResponse):
                 await _EventStream(response)(scope, receive, send)

@@ -16,6 +16,7 @@ from sluice.api.route import Call, EventStream, Reply, Route
 from sluice.api.tracing import TracedRequest
 from sluice.errors import InvalidRequestError
 from sluice.gateway.provenance import request_id_headers
+from sluice.infrastructure import ConsumedUnits
 from sluice.request_log.request_id import new_request_id
 from sluice.routing.deadline import Deadline
 from sluice.storage.time_limit import within
@@ -31,7 +32,7 @@ class Request:
     """A request as it came. `path` is percent-encoded; names of headers are in lower case.
 
     `body` is None if it could not be decoded. `remaining_s` is how long the function has until it is ended. `id` is
-    Sluice's own, `api_id` API Gateway's.
+    Sluice's own, `api_id` API Gateway's; `units` are what it consumes.
     """
 
     method: str
@@ -42,6 +43,7 @@ class Request:
     remaining_s: float = math.inf
     id: str = field(default_factory=lambda: new_request_id(time.time_ns() // 1_000_000))
     api_id: str = ""
+    units: ConsumedUnits = field(default_factory=ConsumedUnits)
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Api:
 
     def respond(self, request: Request) -> Response | StreamedResponse:
         """Answer a request. Whatever happens, the answer has Sluice's form and the id of the request."""
-        traced = TracedRequest(self._app, request.id, request.api_id)
+        traced = TracedRequest(self._app, request)
         try:
             response = self._answer(request, traced)
         except Exception as error:  # noqa: BLE001 -- the outermost edge; frameworks would log the message, perhaps a prompt
@@ -72,6 +74,7 @@ class Api:
             response = replace(response, events=traced.to_the_end_of(response.events))
         else:
             traced.end()
+            response = replace(response, headers={**response.headers, **traced.headers()})
         readable = cors.answer_headers(self._app.settings.cors_origins, request.headers.get("origin"))
         return replace(response, headers={**response.headers, **readable})
 

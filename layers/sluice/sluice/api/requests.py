@@ -121,6 +121,7 @@ class LoggedRequest(TypedDict):
     guard_rules: Annotated[list[str], Field(description="The rules that fired.")]
     usage: CountedTokens
     cost_usd: float
+    infra_cost_usd: Annotated[float, Field(description="An estimate of what AWS bills for it.")]
     times: RequestTimes
     api_request_id: Annotated[str | None, Field(description="API Gateway's id, as in its access log.")]
 
@@ -233,6 +234,7 @@ def _shown(record: RequestRecord) -> LoggedRequest:
         "guard_rules": list(record.guard_rules),
         "usage": {"prompt_tokens": record.prompt_tokens, "completion_tokens": record.completion_tokens},
         "cost_usd": float(to_usd(record.cost_nanousd)),
+        "infra_cost_usd": float(to_usd(record.infra_nanousd)),
         "times": {
             "total_ms": record.total_ms,
             "first_token_ms": record.first_token_ms or None,

@@ -11,6 +11,7 @@ from aws_lambda_powertools.logging import correlation_paths
 from sluice.api import sse
 from sluice.api.dispatch import Api, Request, StreamedResponse
 from sluice.api.route import Route
+from sluice.storage.metering import counting
 from sluice.telemetry import RequestIds, logging_request
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def lambda_handler(routes: Iterable[Route], app: "App") -> LambdaHandler:
     @logger.inject_lambda_context(correlation_id_path=correlation_paths.API_GATEWAY_REST, log_event=False)
     def handle(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
         request = _request(event, context)
-        with logging_request(request.id, request.api_id):
+        with logging_request(request.id, request.api_id), counting(request.units):
             response = api.respond(request)
             if isinstance(response, StreamedResponse):
                 return _answer(200, {"content-type": sse.CONTENT_TYPE, **response.headers}, _whole(response))

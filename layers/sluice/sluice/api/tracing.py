@@ -8,21 +8,25 @@ from typing import TYPE_CHECKING, Any
 from sluice.api.responses import status_of
 from sluice.api.route import EventStream, Route
 from sluice.errors import GuardBlockedError, SluiceError
+from sluice.money import to_usd
 from sluice.request_log.line import fields_of, metrics_of
 from sluice.request_log.reasons import code_of, reason_of
 from sluice.request_log.trace import RequestTrace
 from sluice.telemetry import write_line
 from sluice.tenants.principal import Principal
 
+INFRA_COST_HEADER = "x-sluice-infra-cost-usd"
+
 if TYPE_CHECKING:
+    from sluice.api.dispatch import Request
     from sluice.composition import App
 
 
 class TracedRequest:
     """One request and its trace. Only what asks a model, or would have, has a record in the end."""
 
-    def __init__(self, app: "App", request_id: str, api_request_id: str) -> None:
-        self.trace = RequestTrace(request_id=request_id, api_request_id=api_request_id)
+    def __init__(self, app: "App", request: "Request") -> None:
+        self.trace = RequestTrace(request_id=request.id, api_request_id=request.api_id, units=request.units)
         self._app = app
         self._fields: frozenset[str] = frozenset()
         self.is_traced = False
@@ -49,9 +53,14 @@ class TracedRequest:
         if self._is_ended or not self.is_traced:
             return
         self._is_ended = True
+        self.trace.end_settling()
         self.trace.write_once()
         record = self.trace.record()
         write_line(fields_of(record, time.time()), metrics_of(record, *self.trace.used()))
+
+    def headers(self) -> dict[str, str]:
+        """What the answer's headers say of its cost to the operator. Of a stream it is not known when they are sent."""
+        return {INFRA_COST_HEADER: f"{to_usd(self.trace.infra_nanousd()):f}"} if self.is_traced else {}
 
     def to_the_end_of(self, events: EventStream) -> EventStream:
         """The events of a streamed answer, at whose end the trace ends.

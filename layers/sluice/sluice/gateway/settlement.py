@@ -155,6 +155,7 @@ class Settlement:
             response_time_ms=_elapsed_ms(admitted),
             is_cache_hit=True,
             user=admitted.user,
+            infra_nanousd=admitted.context.trace.take_infra_nanousd(),
         )
         provenance = admitted.provenance()
         noted = note_settled(admitted, provenance, _NO_USAGE, RequestOutcome.ANSWERED)
@@ -270,6 +271,7 @@ def _usage_record(
         response_time_ms=_elapsed_ms(admitted),
         is_error=result is not Result.ANSWERED,
         user=admitted.user,
+        infra_nanousd=admitted.context.trace.take_infra_nanousd(),
     )
 
 

@@ -73,6 +73,7 @@ def fields_of(record: RequestRecord, now_s: float) -> dict[str, object]:
         "prompt_tokens": record.prompt_tokens,
         "completion_tokens": record.completion_tokens,
         "cost_usd": record.cost_nanousd / _NANO,
+        "infra_cost_usd": record.infra_nanousd / _NANO,
         "total_ms": record.total_ms,
         "first_token_ms": record.first_token_ms,
         "provider_ms": record.provider_ms,
@@ -90,6 +91,7 @@ def metrics_of(record: RequestRecord, quota_used: float | None, budget_used: flo
     """The metrics of a request. `quota_used` of its deployment and `budget_used` of its tenant are shares in 0..1."""
     outcome = record.outcome
     yield Metric("Requests", 1, by=(("tenant",),))
+    yield Metric("InfrastructureDollars", record.infra_nanousd / _NANO, "None")
     yield Metric("OwnTime", record.own_ms, "Milliseconds")
     if outcome is RequestOutcome.REFUSED:
         yield Metric("Refusals", 1, by=(("reason",),))

@@ -39,6 +39,7 @@ class RequestRecord:
 
     `caller` is the id of the API key. `asked_model` is what was asked for, as the catalogue names it. `asks` is how
     often models were asked or the cache was, `repeats` how many refusals like this one have none of their own.
+    `infra_nanousd` is an estimate of what AWS bills for it.
     """
 
     request_id: str
@@ -69,4 +70,5 @@ class RequestRecord:
     first_token_ms: int = 0
     provider_ms: int = 0
     own_ms: int = 0
+    infra_nanousd: int = 0
     repeats: int = 0

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 
 from sluice.errors import ProviderError
+from sluice.infrastructure import ConsumedUnits, cost_of, own_prices
 from sluice.request_log.record import Attempted, RequestOutcome, RequestRecord
 
 ANSWERED = "answered"
@@ -58,11 +59,14 @@ class RequestTrace:
     reason: str = ""
     status: int = 200
     blocking_rule: str = ""
+    units: ConsumedUnits = field(default_factory=ConsumedUnits)
     is_written: bool = False
     _settled: list[Settled] = field(default_factory=list)
     _attempts: list[Attempted] = field(default_factory=list)
     _started_s: float = field(default_factory=time.monotonic)
     _provider_s: float = 0.0
+    _pending_writes: int = 0
+    _taken_nanousd: int = 0
     _first_token_s: float | None = None
     _lock: Lock = field(default_factory=Lock)
 
@@ -109,11 +113,30 @@ class RequestTrace:
         """Note what a question came to; returns what is to be done at once with the rest of its settlement."""
         with self._lock:
             self._settled.append(settled)
+            self._pending_writes = _WRITES_OF_AN_ANSWER if settled.deployment else _WRITES_OF_A_REFUSAL
+            if settled.cache == "hit":
+                self._pending_writes = _WRITES_OF_A_HIT
             if self._first_token_s is not None:
                 # The rest of a stream is its provider's time too.
                 self._provider_s += time.monotonic() - self._first_token_s
         is_over = settled.outcome in {RequestOutcome.ANSWERED, RequestOutcome.ABANDONED}
         return {"writing the request log": self.write_once} if self.asks_once and is_over else {}
+
+    def infra_nanousd(self) -> int:
+        """An estimate of what AWS bills for the request by now, and for the writes that are about to be done."""
+        duration_s = time.monotonic() - self._started_s
+        return cost_of(own_prices(), duration_s, self.units.read, self.units.write + self._pending_writes).nanousd
+
+    def take_infra_nanousd(self) -> int:
+        """That, without what was taken before: of several questions each has its part."""
+        with self._lock:
+            whole = self.infra_nanousd()
+            taken, self._taken_nanousd = whole - self._taken_nanousd, whole
+            return max(0, taken)
+
+    def end_settling(self) -> None:
+        """Note that nothing is about to be written any more."""
+        self._pending_writes = 0
 
     def fail(self, status: int, code: str, reason: str, *, guard_rule: str = "") -> None:
         """Note what a request failed with, and which rule it was, if one blocked it."""
@@ -165,6 +188,7 @@ class RequestTrace:
             first_token_ms=0 if first_s is None else max(1, round((first_s - self._started_s) * 1000)),
             provider_ms=round(provider_s * 1000),
             own_ms=max(0, round((total_s - provider_s) * 1000)),
+            infra_nanousd=self.infra_nanousd(),
         )
 
     def used(self) -> tuple[float | None, float | None]:
@@ -185,6 +209,8 @@ class RequestTrace:
 
 
 _REFUSED, _FAILED = 400, 500
+# The deployment's quota, usage, the cache and the record; usage and the record; the caller's limit.
+_WRITES_OF_AN_ANSWER, _WRITES_OF_A_HIT, _WRITES_OF_A_REFUSAL = 4, 2, 1
 _NOTHING = Settled(outcome=None, complexity="", cache="")
 
 
