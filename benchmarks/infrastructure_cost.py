@@ -1,5 +1,7 @@
 """What AWS bills for a million requests of each kind, by units that are counted and times that are measured."""
 
+import contextlib
+import io
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -33,6 +35,7 @@ class _Measured:
     own_s: float
     read_units: float
     write_units: float
+    line_bytes: int
 
 
 def run(*, quick: bool) -> str:
@@ -75,19 +78,33 @@ def _kinds(caller: Caller, usual: str, with_budget: str, spent: str) -> list[_Ki
 
 
 def _measure(kind: _Kind, meter: Meter, repeats: int) -> _Measured:
-    times, reads, writes = [], [], []
+    times, reads, writes, lines = [], [], [], []
     for _ in range(repeats):
         meter.take()
-        times.append(kind.send().total_s)
+        logged = io.StringIO()
+        with contextlib.redirect_stdout(logged):
+            times.append(kind.send().total_s)
+        lines.append(len(logged.getvalue().encode()))
         sent = meter.take()
         reads.append(sum(each.read_units for each in sent))
         writes.append(sum(each.write_units for each in sent))
-    return _Measured(statistics.median(times), statistics.median(reads), statistics.median(writes))
+    return _Measured(
+        own_s=statistics.median(times),
+        read_units=statistics.median(reads),
+        write_units=statistics.median(writes),
+        line_bytes=round(statistics.median(lines)),
+    )
 
 
 def _cost(kind: _Kind, found: _Measured, memory_mb: int) -> InfrastructureCost:
     prices = prices_for(memory_mb, is_arm=True)
-    return cost_of(prices, found.own_s + kind.provider_s, found.read_units, found.write_units)
+    return cost_of(
+        prices,
+        found.own_s + kind.provider_s,
+        read_units=found.read_units,
+        write_units=found.write_units,
+        line_bytes=found.line_bytes,
+    )
 
 
 def _cells(cost: InfrastructureCost) -> Sequence[str]:

@@ -22,12 +22,12 @@ def test_prices_say_where_and_when_they_are_from() -> None:
 
 
 def test_a_second_of_a_gigabyte_and_what_it_wrote_costs_what_the_pages_say() -> None:
-    cost = cost_of(PRICES, 1.0, read_units=2, write_units=3)
+    cost = cost_of(PRICES, 1.0, read_units=2, write_units=3, line_bytes=2_060)
     assert cost.api == pytest.approx(3_500)
     assert cost.function == pytest.approx(200 + 13_333.4)
     assert cost.dynamodb == pytest.approx(2 * 125 + 3 * 625)
-    assert cost.logs == pytest.approx(1_450)
-    assert cost.nanousd == 20_609
+    assert cost.logs == pytest.approx(1_500)
+    assert cost.nanousd == 20_659
 
 
 def test_half_the_memory_is_half_the_time_s_price_and_arm_a_fifth_less() -> None:
@@ -38,7 +38,9 @@ def test_half_the_memory_is_half_the_time_s_price_and_arm_a_fifth_less() -> None
 @given(st.floats(0, 900), st.floats(0, 900), st.integers(0, 100))
 def test_more_never_costs_less(one_s: float, other_s: float, units: int) -> None:
     shorter, longer = sorted((one_s, other_s))
-    assert cost_of(PRICES, shorter, units, units).nanousd <= cost_of(PRICES, longer, units + 1, units).nanousd
+    less = cost_of(PRICES, shorter, read_units=units, write_units=units, line_bytes=units)
+    more = cost_of(PRICES, longer, read_units=units + 1, write_units=units, line_bytes=units + 1)
+    assert less.nanousd <= more.nanousd
 
 
 def test_threads_count_all_units() -> None:

@@ -28,7 +28,8 @@ class InfrastructurePrices:
     function_ms: float
     write_unit: float
     read_unit: float
-    logs_of_a_request: float
+    logged_byte: float
+    bytes_beside_a_line: int
 
 
 class ConsumedUnits:
@@ -62,9 +63,9 @@ class InfrastructureCost:
 
 
 def cost_of(
-    prices: InfrastructurePrices, duration_s: float, read_units: float, write_units: float
+    prices: InfrastructurePrices, duration_s: float, *, read_units: float, write_units: float, line_bytes: int
 ) -> InfrastructureCost:
-    """What a request costs that took its function so long, and DynamoDB so many units. Pure.
+    """What a request costs that took its function so long, DynamoDB so many units, and the log a line so long. Pure.
 
     Lambda bills each millisecond that has begun.
     """
@@ -72,7 +73,7 @@ def cost_of(
         api=prices.api_request,
         function=prices.function_request + math.ceil(duration_s * 1000) * prices.function_ms,
         dynamodb=read_units * prices.read_unit + write_units * prices.write_unit,
-        logs=prices.logs_of_a_request,
+        logs=(line_bytes + prices.bytes_beside_a_line) * prices.logged_byte,
     )
 
 
@@ -86,7 +87,8 @@ def prices_for(memory_mb: int, *, is_arm: bool) -> InfrastructurePrices:
         function_ms=_nanousd(gb_second * memory_mb / _MB_PER_GB / 1000),
         write_unit=_nanousd(found["dynamodb"]["million_write_units"] / _MILLION),
         read_unit=_nanousd(found["dynamodb"]["million_read_units"] / _MILLION),
-        logs_of_a_request=_nanousd(found["logs"]["gigabyte"] * found["logs"]["bytes_of_a_request"] / _BYTES_PER_GB),
+        logged_byte=_nanousd(found["logs"]["gigabyte"] / _BYTES_PER_GB),
+        bytes_beside_a_line=found["logs"]["bytes_beside_a_line"],
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import lru_cache
 from traceback import extract_tb
 from types import MappingProxyType
 from typing import Literal
@@ -51,33 +52,33 @@ def write_line(fields: Mapping[str, object], metrics: Iterable[Metric]) -> None:
     long for it. Source: "Specification: Embedded metric format" in CloudWatch's user guide.
     """
     service = os.environ.get("POWERTOOLS_SERVICE_NAME", "")
-    whole = {"service": service} if service else {}
-    directives: dict[tuple[tuple[str, ...], ...], list[dict[str, str]]] = {}
-    values: dict[str, float] = {}
-    for metric in metrics:
-        directives.setdefault(metric.by, []).append({"Name": metric.name, "Unit": metric.unit})
-        values[metric.name] = metric.value
-    now_s = time.time()
-    line = {
-        "_aws": {
-            "Timestamp": int(now_s * 1000),
-            "CloudWatchMetrics": [
-                {
-                    "Namespace": _NAMESPACE,
-                    "Dimensions": [list(whole), *([*whole, *names] for names in by)],
-                    "Metrics": named,
-                }
-                for by, named in directives.items()
-            ],
-        },
-        **whole,
+    found = tuple(metrics)
+    said = {
+        **({"service": service} if service else {}),
         **_request_ids.get(),
         **fields,
-        **values,
+        **{metric.name: metric.value for metric in found},
     }
+    directives = _directives(tuple((each.name, each.unit, each.by) for each in found), has_service=bool(service))
+    head = f'{{"_aws":{{"Timestamp":{int(time.time() * 1000)},"CloudWatchMetrics":{directives}}},'
     # In one piece, and at once: threads share the stream, and a function that has answered is frozen.
-    sys.stdout.write(_encode(line) + "\n")
+    sys.stdout.write(head + _encode(said)[1:] + "\n")
     sys.stdout.flush()
+
+
+@lru_cache(maxsize=512)
+def _directives(shapes: tuple[tuple[str, str, tuple[tuple[str, ...], ...]], ...], *, has_service: bool) -> str:
+    """What the metrics of a line are, as JSON: half of it, and the same for most lines."""
+    whole = ["service"] if has_service else []
+    grouped: dict[tuple[tuple[str, ...], ...], list[dict[str, str]]] = {}
+    for name, unit, by in shapes:
+        grouped.setdefault(by, []).append({"Name": name, "Unit": unit})
+    return _encode(
+        [
+            {"Namespace": _NAMESPACE, "Dimensions": [whole, *([*whole, *names] for names in by)], "Metrics": named}
+            for by, named in grouped.items()
+        ]
+    )
 
 
 class RequestIds(logging.Filter):

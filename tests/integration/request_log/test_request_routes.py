@@ -13,7 +13,8 @@ from sluice.api.usage import ROUTES as USAGE_ROUTES
 from sluice.infrastructure import ConsumedUnits
 from sluice.request_log.request_id import first_id_at, new_request_id
 from sluice.request_log.schema import KEPT_S
-from sluice.storage.errors import ConditionFailedError
+from sluice.storage.errors import ConditionFailedError, ServiceError
+from sluice.storage.json_service import JsonService
 from sluice.storage.metering import counting as counting_units
 from tests.chat_server import ChatServer, eventually, logged, serving
 from tests.conftest import ON_BOTH_EMULATORS, Aws
@@ -451,3 +452,26 @@ def test_the_units_of_each_write_and_read_are_counted(chat: ChatServer) -> None:
         assert units.write == 2
     chat.app.dynamodb.call("PutItem", put)
     assert units.write == 2
+
+
+@pytest.mark.parametrize("code", ["ThrottlingException", "ProvisionedThroughputExceededException"])
+def test_a_throttled_log_is_asked_once_and_costs_no_answer(
+    chat: ChatServer, operations: RestFunction, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    asked: list[str] = []
+    call = JsonService.call
+    table = chat.aws.table("REQUEST_LOG_TABLE")
+
+    def throttled(self: JsonService, operation: str, request: Any, **more: Any) -> Any:
+        if request.get("TableName") == table and operation == "PutItem":
+            asked.append(operation)
+            raise ServiceError("throttled", aws_code=code, is_transient=True)
+        return call(self, operation, request, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(JsonService, "call", throttled)
+        answer = ask(chat)
+    assert (answer.status_code, asked) == (200, ["PutItem"])
+    # Its record is missing, and the next one's is not.
+    assert operations.send(f"GET /v1/requests/{answer.headers['x-sluice-request-id']}").status == 404
+    assert shown(operations, ask(chat))["cache"] == "hit"

@@ -125,7 +125,13 @@ class RequestTrace:
     def infra_nanousd(self) -> int:
         """An estimate of what AWS bills for the request by now, and for the writes that are about to be done."""
         duration_s = time.monotonic() - self._started_s
-        return cost_of(own_prices(), duration_s, self.units.read, self.units.write + self._pending_writes).nanousd
+        return cost_of(
+            own_prices(),
+            duration_s,
+            read_units=self.units.read,
+            write_units=self.units.write + self._pending_writes,
+            line_bytes=_LONG_LINE_BYTES if self._attempts else _SHORT_LINE_BYTES,
+        ).nanousd
 
     def take_infra_nanousd(self) -> int:
         """That, without what was taken before: of several questions each has its part."""
@@ -211,6 +217,8 @@ class RequestTrace:
 _REFUSED, _FAILED = 400, 500
 # The deployment's quota, usage, the cache and the record; usage and the record; the caller's limit.
 _WRITES_OF_AN_ANSWER, _WRITES_OF_A_HIT, _WRITES_OF_A_REFUSAL = 4, 2, 1
+# Of a line of the log that says what calls of models took, and of one that has nothing to say of that.
+_LONG_LINE_BYTES, _SHORT_LINE_BYTES = 2_200, 1_000
 _NOTHING = Settled(outcome=None, complexity="", cache="")
 
 
