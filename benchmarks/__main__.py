@@ -11,6 +11,7 @@ from tools.processes import ROOT
 SECTIONS = {
     "times": ("Requests", "request_times"),
     "dynamodb": ("DynamoDB", "dynamodb_requests"),
+    "cost": ("What AWS bills", "infrastructure_cost"),
     "starts": ("Cold start and size", "starts"),
     "guards": ("Guards", "guards"),
     "quota": ("Quotas", "quota"),

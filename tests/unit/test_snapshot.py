@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parent.parent.parent
@@ -20,8 +22,6 @@ sys.addaudithook(watch)
 from functions.chat import app
 from sluice.guards.scanner import scanner
 from sluice.storage.tls import tls_context
-
-import pytest
 made = {made.__name__: made.cache_info().currsize for made in (scanner, tls_context)}
 made["parts"] = sorted(app.parts.__dict__.keys() & {"gateway", "ledger", "verifier"})
 json.dump({"made": made, "imported": sorted({"groq", "httpx", "huggingface_hub"} & sys.modules.keys())}, sys.stdout)

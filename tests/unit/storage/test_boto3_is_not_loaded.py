@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[3]
@@ -12,8 +14,6 @@ PROGRAM = """
 import sys
 import functions.chat.app
 from sluice.providers.registry import load_adapters
-
-import pytest
 load_adapters()
 print(*sorted(name for name in sys.modules if name.partition(".")[0] in {"boto3", "botocore", "s3transfer", "urllib3"}))
 """

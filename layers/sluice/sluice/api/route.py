@@ -18,6 +18,7 @@ from types import UnionType
 from typing import TYPE_CHECKING, Any, Required, TypedDict, Union, Unpack, get_args, get_origin
 from urllib.parse import unquote
 
+from sluice.request_log.trace import RequestTrace
 from sluice.tenants.principal import Principal
 from sluice.tenants.tenant import Role
 
@@ -49,6 +50,7 @@ class Call[Body = None, Query = None]:
     deadline: "Deadline"
     skips_cache: bool
     no_store: bool = False
+    trace: RequestTrace = field(default_factory=RequestTrace)
 
     @property
     def principal(self) -> Principal:
@@ -62,7 +64,13 @@ class Call[Body = None, Query = None]:
         """What the gateway has to know of the request beside its body."""
         from sluice.gateway.request import RequestContext
 
-        return RequestContext(self.request_id, self.deadline, skip_cache=self.skips_cache, no_store=self.no_store)
+        return RequestContext(
+            self.request_id,
+            self.deadline,
+            skip_cache=self.skips_cache,
+            no_store=self.no_store,
+            trace=self.trace,
+        )
 
 
 @dataclass(frozen=True)
@@ -103,8 +111,9 @@ class Declared(TypedDict, total=False):
     """What a handler's own types and words do not say of its route.
 
     `role` is the least that a key needs, None where no key is needed. `example` is a body. With `task`, the body is the
-    inputs of that task, which its file describes. `events` are what the events of a streamed answer may hold. `errors`
-    are statuses beside those that follow from the rest.
+    inputs of that task, which its file describes. `events` are what the events of a streamed answer may hold. With
+    `asks_once` one question to a model is all that a request is. `errors` are statuses beside those that follow from
+    the rest.
     """
 
     role: Required[Role | None]
@@ -114,6 +123,7 @@ class Declared(TypedDict, total=False):
     events: tuple[type, ...]
     status: HTTPStatus
     asks_a_model: bool
+    asks_once: bool
     errors: Collection[int]
 
 
@@ -141,6 +151,7 @@ class Route:
     events: tuple[type, ...] = ()
     status: HTTPStatus = HTTPStatus.OK
     asks_a_model: bool = False
+    asks_once: bool = False
     errors: Collection[int] = ()
 
     def match(self, path: str) -> dict[str, str] | None:

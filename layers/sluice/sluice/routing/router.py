@@ -98,6 +98,11 @@ class Search:
         """The shortest wait that a provider which failed in passing asked for in this round."""
         return min(self._waits_s.values(), default=0.0)
 
+    @property
+    def reasons(self) -> Sequence[tuple[str, str]]:
+        """The deployments that did not answer, and why."""
+        return tuple(self._reasons.items())
+
     def begin_round(self) -> None:
         """Begin to go through all deployments: what was out of quota may have some again."""
         self.may_recover = False
