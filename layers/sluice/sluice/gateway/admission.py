@@ -99,6 +99,7 @@ class Admission:
         policy = RoutingPolicy(
             allowed_models=tenant.allowed_models,
             chains=tenant.fallbacks,
+            needs_price=tenant.budget_nanousd is not None,
             orders={Tier.FAST: settings.fast_models, Tier.SMART: settings.smart_models},
         )
         complexity = incoming.context.complexity
