@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, JsonValue
 
+from sluice.text import IN_ANY_CASE
+
 type JsonObject = dict[str, Any]
 """A decoded JSON object whose keys belong to somebody else's API."""
 
@@ -83,7 +85,7 @@ class ContentPart(PassThrough):
 class Message(PassThrough):
     """One message of a chat."""
 
-    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    role: Annotated[Literal["system", "developer", "user", "assistant", "tool", "function"], IN_ANY_CASE]
     content: str | Annotated[list[ContentPart], Field(max_length=MAX_PARTS), FailFast()] | None = None
 
     @property

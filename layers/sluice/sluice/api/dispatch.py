@@ -99,11 +99,14 @@ class Api:
         )
 
     def _caller(self, route: Route, request: Request) -> Principal | None:
-        if route.role is None:
+        authorization, api_key = request.headers.get("authorization"), request.headers.get("x-api-key")
+        if route.role is None and (route.fuller_for is None or not (authorization or api_key)):
             return None
-        given = request.headers
-        principal = authenticate(given.get("authorization"), self._app.verifier, given.get("x-api-key"))
-        require_role(principal, route.role)
+        principal = authenticate(authorization, self._app.verifier, api_key)
+        if route.role is not None:
+            require_role(principal, route.role)
+        elif route.fuller_for is not None and not principal.role.includes(route.fuller_for):
+            return None
         return principal
 
 

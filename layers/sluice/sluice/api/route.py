@@ -52,7 +52,7 @@ class Call[Body = None, Query = None]:
 
     @property
     def principal(self) -> Principal:
-        """Who sent the request. Only open routes have requests of nobody, and do not ask."""
+        """Who sent the request. Only open routes have requests of nobody, and look at `caller`."""
         if self.caller is None:
             raise RuntimeError("an open route knows no principal")
         return self.caller
@@ -102,12 +102,14 @@ type Handler = Callable[[Call[Any, Any]], Any]
 class Declared(TypedDict, total=False):
     """What a handler's own types and words do not say of its route.
 
-    `role` is the least that a key needs, None where no key is needed. `example` is a body. With `task`, the body is the
+    `role` is the least that a key needs, None where no key is needed; a key of `fuller_for`, or of a role that includes
+    it, is then told more. `example` is a body. With `task`, the body is the
     inputs of that task, which its file describes. `events` are what the events of a streamed answer may hold. `errors`
     are statuses beside those that follow from the rest.
     """
 
     role: Required[Role | None]
+    fuller_for: Role
     parameters: Mapping[str, PathParameter]
     example: "JsonObject"
     task: str
@@ -135,6 +137,7 @@ class Route:
     query: Any
     answer: Any
     handler: Handler
+    fuller_for: Role | None = None
     parameters: Mapping[str, PathParameter] = field(default_factory=dict)
     example: "JsonObject | None" = None
     task: str | None = None
@@ -167,7 +170,7 @@ class Route:
     def error_statuses(self) -> list[int]:
         """Every status of an error that it may answer."""
         found = {*_OF_EVERY_ROUTE, *self.errors}
-        if self.role is not None:
+        if self.role is not None or self.fuller_for is not None:
             found.add(401)
         if self.role in {Role.OPERATOR, Role.ADMIN}:
             found.add(403)

@@ -12,7 +12,7 @@ from sluice.api import (
     tenants,
     usage,
 )
-from sluice.api.compat import groq, llm, questions
+from sluice.api.compat import groq, llm, questions, teaching
 from sluice.api.compat.genai import answers, prompts, sessions, status
 from sluice.api.route import Route
 
@@ -29,6 +29,7 @@ ROUTES: tuple[Route, ...] = (
     *prompts.ROUTES,
     *status.ROUTES,
     *questions.ROUTES,
+    *teaching.ROUTES,
     *usage.ROUTES,
     *groq.ROUTES,
     *providers.ROUTES,
