@@ -80,6 +80,79 @@ def test_the_official_client_talks_in_a_conversation(chat: ChatServer, fake: Fak
     assert len(fake.last_body()["messages"]) == 3
 
 
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("has_system", [False, True])
+def test_a_client_that_sends_its_whole_history_too_has_its_turns_once(
+    chat: ChatServer, fake: FakeProvider, has_system: bool, stream: bool
+) -> None:
+    client = chat.openai()
+    system = [{"role": "system", "content": "Be brief."}] if has_system else []
+    history: list[Any] = [*system]
+    answers = [f"{number}." for number in range(8)]
+    fake.configure(answers=answers)
+    for number, answer in enumerate(answers):
+        history.append(user(f"{number}?"))
+        said = client.chat.completions.create(
+            model="small", messages=history, stream=stream, extra_headers={"x-sluice-conversation-id": "c-1"}
+        )
+        text = (
+            "".join(chunk.choices[0].delta.content or "" for chunk in said if chunk.choices)
+            if isinstance(said, openai.Stream)
+            else said.choices[0].message.content
+        )
+        assert text == answer
+        assert fake.last_body()["messages"] == history
+        history.append(assistant(answer))
+        if stream:
+            eventually(lambda due=2 * number + 2: len(remembered(chat)) == due)  # type: ignore[misc]
+    assert remembered(chat) == history[len(system) :]
+
+
+@pytest.mark.parametrize(
+    ("sent", "seen"),
+    [
+        # A part of it, another order, edited on either side, a new system prompt in front.
+        ([user("2?"), assistant("2."), user("3?")], None),
+        ([user("2?"), assistant("2."), user("1?"), assistant("1."), user("3?")], None),
+        ([user("1?"), assistant("one"), user("2?"), assistant("2."), user("3?")], None),
+        ([user("one?"), assistant("1."), user("two?"), assistant("2."), user("3?")], None),
+        ([{"role": "system", "content": "Be kind."}, user("1?"), assistant("1."), user("3?")], None),
+        # Only what is new, and examples: these have what was said in front.
+        ([user("3?")], [user("1?"), assistant("1."), user("2?"), assistant("2."), user("3?")]),
+        (
+            [user("ex?"), assistant("ex."), user("3?")],
+            [user("1?"), assistant("1."), user("2?"), assistant("2."), user("ex?"), assistant("ex."), user("3?")],
+        ),
+    ],
+)
+def test_what_a_client_sends_of_the_history_is_what_the_model_sees(
+    chat: ChatServer, fake: FakeProvider, sent: list[Any], seen: list[Any] | None
+) -> None:
+    fake.configure(answers=["1.", "2.", "3."])
+    ask(chat, "1?")
+    ask(chat, "2?")
+    assert chat.post(body(*sent)).status_code == 200
+    assert fake.last_body()["messages"] == (seen or sent)
+    assert remembered(chat)[-2:] == [user("3?"), assistant("3.")]
+    assert remembered(chat)[:4] == [user("1?"), assistant("1."), user("2?"), assistant("2.")]
+
+
+def test_a_history_that_is_too_large_to_be_kept_does_not_count_as_new(
+    aws: Aws, chat: ChatServer, fake: FakeProvider
+) -> None:
+    large = model("fast", limits={"requests_per_minute": 1_000, "tokens_per_minute": 10**9}, context_window=10**6)
+    aws.set_credentials(gateway(fake, "fake-1", models={"small": large}))
+    chat.restart()
+    ask(chat, "1?")
+    older = [user(noise(60_000)), assistant("Yes."), user(noise(60_000)), assistant("Yes.")]
+    sent = [*older, user("1?"), assistant("Hello there."), user("2?")]
+    assert chat.post(body(*sent)).status_code == 200
+    assert remembered(chat)[-2:] == [user("2?"), assistant("Hello there.")]
+    too_large = chat.post(body(*sent[:-1], user(noise(120_000))))
+    assert too_large.json()["error"]["code"] == "conversation_turn_too_large"
+    ask(chat, "3?")
+
+
 def test_the_system_prompt_is_kept_until_another_comes(chat: ChatServer, fake: FakeProvider) -> None:
     brief, long = {"role": "system", "content": "Be brief."}, {"role": "developer", "content": "Be long."}
     chat.post(body(brief, user("1?")))

@@ -62,7 +62,8 @@ _PLAIN_FIELDS = frozenset({"model", "messages", "stream", "stream_options", "met
 
 # The names that labels had before they got a prefix.
 _OLD_LABELS = frozenset({"task", "user", "conversation_id"})
-_MAX_LABEL_CHARACTERS = 128
+MAX_LABEL_CHARACTERS = 128
+"""The longest that a label may be."""
 
 # A body of 6 MB holds millions of items, and each would become an object, or several errors: so lists also fail fast.
 MAX_MESSAGES = 2_048
@@ -111,7 +112,7 @@ class ResponseFormat(PassThrough):
     json_schema: dict[str, JsonValue] | None = None
 
 
-type _Label = Annotated[str, Field(max_length=_MAX_LABEL_CHARACTERS)]
+type _Label = Annotated[str, Field(max_length=MAX_LABEL_CHARACTERS)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +145,7 @@ class Metadata(PassThrough):
 
 
 def _is_label(value: object) -> bool:
-    return isinstance(value, str) and len(value) <= _MAX_LABEL_CHARACTERS
+    return isinstance(value, str) and len(value) <= MAX_LABEL_CHARACTERS
 
 
 def _whole_number(value: object) -> object:

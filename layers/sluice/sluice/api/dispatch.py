@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from sluice.api import cors
 from sluice.api.authentication import authenticate
+from sluice.api.labels import labels_in
 from sluice.api.matching import route_of, routes_of_path
 from sluice.api.responses import Response, error_response, json_response
 from sluice.api.route import Call, EventStream, Reply, Route
@@ -96,6 +97,7 @@ class Api:
             deadline=deadline,
             skips_cache="no-cache" in directives,
             no_store="no-store" in directives,
+            labels=labels_in(request.headers),
         )
 
     def _caller(self, route: Route, request: Request) -> Principal | None:

@@ -18,6 +18,7 @@ from types import UnionType
 from typing import TYPE_CHECKING, Any, Required, TypedDict, Union, Unpack, get_args, get_origin
 from urllib.parse import unquote
 
+from sluice.chat import Labels
 from sluice.tenants.principal import Principal
 from sluice.tenants.tenant import Role
 
@@ -37,7 +38,7 @@ class Call[Body = None, Query = None]:
     """A request to a route, checked as the route declares: who sent it, and what it says.
 
     `path` holds the path's parameters, decoded. `skips_cache`: the caller wants a new answer; `no_store`:
-    none that is kept.
+    none that is kept. `labels` are those of its headers, and count more than those of its body.
     """
 
     app: "App"
@@ -49,6 +50,7 @@ class Call[Body = None, Query = None]:
     deadline: "Deadline"
     skips_cache: bool
     no_store: bool = False
+    labels: Labels = field(default_factory=Labels)
 
     @property
     def principal(self) -> Principal:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, TypedDict
 from pydantic import BaseModel, ConfigDict, FailFast, Field
 
 from sluice.api.chat import QUESTION
+from sluice.api.labels import naming_headers
 from sluice.api.route import Call, Reply, Routes
 from sluice.chat import AUTO, MAX_MESSAGES, ChatRequest, ChatResponse, JsonObject, Message, Metadata
 from sluice.errors import SluiceError
@@ -150,8 +151,9 @@ def _complete[Asked: LlmRequest](call: Call[Asked]) -> Reply[FlatAnswer]:
     skip_cache = call.skips_cache or call.body.skip_cache
     context = replace(call.context, skip_cache=skip_cache, is_prompt_fixed=True)
     started_s = time.monotonic()
-    with call.body.naming_its_fields():
-        answer = call.app.gateway.complete(call.body.to_chat(), call.principal, context)
+    with naming_headers(call.labels), call.body.naming_its_fields():
+        asked = call.body.to_chat().labelled(call.labels)
+        answer = call.app.gateway.complete(asked, call.principal, context)
     return Reply(_flat(answer.body, answer.provenance, time.monotonic() - started_s), answer.provenance)
 
 

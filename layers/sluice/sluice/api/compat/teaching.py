@@ -48,7 +48,7 @@ class GeneratedTestCases(TaskAccount, WrittenTestCases):
 def generate_test_cases(call: Call[TaskInputs]) -> Reply[GeneratedTestCases]:
     """Write test cases for an exercise."""
     with named("problem_statement"):
-        asked = TaskRequest(inputs=call.body.inputs)
+        asked = TaskRequest(inputs=call.body.inputs, user=call.labels.user)
         result = call.app.task_runner.run(_TASK, asked, call.principal, call.context)
     written = cast("WrittenTestCases", result.body["output"])
     return Reply({"task_id": call.path["task_id"], **written, **account(result)}, result.provenance)

@@ -184,7 +184,8 @@ def genai_batch(call: Call[Batch]) -> list[Talked | Error]:
 def _run_task(call: Call[TaskInputs], task: str) -> TaskResult:
     main = main_input(call.app.task_library.find(call.principal.tenant.id, task)) or ""
     with named(main):
-        return call.app.task_runner.run(task, TaskRequest(inputs=call.body.inputs), call.principal, call.context)
+        asked = TaskRequest(inputs=call.body.inputs, user=call.labels.user)
+        return call.app.task_runner.run(task, asked, call.principal, call.context)
 
 
 def _batched(call: _AnyCall, place: int, item: JsonValue) -> Talked | Error:
@@ -219,7 +220,7 @@ def _talk(call: _AnyCall, task: str, inputs: dict[str, JsonValue], talk: Talk, s
     request = TaskRequest(
         inputs=inputs,
         conversation_id=session_id,
-        user=talk.user,
+        user=_user(call, talk),
         model=talk.model,
         max_tokens=talk.max_tokens,
         temperature=talk.temperature,
@@ -229,13 +230,17 @@ def _talk(call: _AnyCall, task: str, inputs: dict[str, JsonValue], talk: Talk, s
     return Reply(answer, result.provenance)
 
 
+def _user(call: _AnyCall, talk: Talk) -> str | None:
+    return talk.user if call.labels.user is None else call.labels.user
+
+
 def _session(call: _AnyCall, talk: Talk) -> str:
     """The session that is named, which has to be there, or a new one."""
     if talk.session_id is None:
         return f"session_{uuid.uuid4().hex}"
     with session_errors(talk.session_id):
         # Before the first turn there is none: only whether it is there is read.
-        call.app.conversations.read(owner(call.principal, talk.user), talk.session_id, before=1, limit=1)
+        call.app.conversations.read(owner(call.principal, _user(call, talk)), talk.session_id, before=1, limit=1)
     return talk.session_id
 
 
