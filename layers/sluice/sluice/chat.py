@@ -148,13 +148,14 @@ def _is_label(value: object) -> bool:
     return isinstance(value, str) and len(value) <= MAX_LABEL_CHARACTERS
 
 
-def _whole_number(value: object) -> object:
+def whole_number(value: object) -> object:
     """JSON has one kind of number, and some clients write all of them with a point."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-type _Count = Annotated[int, Field(ge=1), BeforeValidator(_whole_number)]
-type _Choices = Annotated[int, Field(ge=1, le=16), BeforeValidator(_whole_number)]
+type Count = Annotated[int, Field(ge=1), BeforeValidator(whole_number)]
+"""A number of tokens that a request allows."""
+type _Choices = Annotated[int, Field(ge=1, le=16), BeforeValidator(whole_number)]
 
 
 class ChatRequest(PassThrough):
@@ -167,8 +168,8 @@ class ChatRequest(PassThrough):
     messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES), FailFast()]
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    max_tokens: _Count | None = None
-    max_completion_tokens: _Count | None = None
+    max_tokens: Count | None = None
+    max_completion_tokens: Count | None = None
     n: _Choices | None = None
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, ge=0, le=1)
@@ -307,7 +308,7 @@ def _details(usage: JsonObject, *names: str) -> JsonObject:
 def _count(counts: JsonObject, *names: str) -> int | None:
     """The first of `names` that is there, if it is a number of tokens."""
     value = next((counts[name] for name in names if counts.get(name) is not None), None)
-    value = _whole_number(value)
+    value = whole_number(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 

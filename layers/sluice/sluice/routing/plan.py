@@ -82,7 +82,7 @@ def plan(
         resolved = registry.deployments_for(request.model)
         name, groups = resolved.model, [resolved.deployments, *_stand_ins(resolved, registry, policy)]
     if not any(groups):
-        raise NoProviderError(f"No credential is switched on for the model {request.model!r}.")
+        raise NoProviderError(f"No credential is switched on for the model {request.model!r}.", may_pass=False)
     if (allowed := policy.allowed_models) is not None:
         groups = [tuple(each for each in group if each.model.is_among(allowed)) for group in groups]
         if not any(groups):

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue, model_validator
 
-from sluice.chat import JsonObject
+from sluice.chat import JsonObject, whole_number
 from sluice.errors import InvalidRequestError
 
 type Inputs = dict[str, JsonValue]
@@ -129,11 +129,12 @@ class IntegerField(_Field):
 
     def check(self, value: JsonValue, where: str) -> JsonValue:
         """See _Field.check."""
-        if not isinstance(value, int) or isinstance(value, bool):
+        number = whole_number(value)
+        if not isinstance(number, int) or isinstance(number, bool):
             raise _wrong(where, "a whole number")
-        if not self.minimum <= value <= self.maximum:
+        if not self.minimum <= number <= self.maximum:
             raise _wrong(where, f"from {self.minimum} to {self.maximum}")
-        return value
+        return number
 
     def _bounds(self) -> JsonObject:
         return {"type": "integer", "minimum": self.minimum, "maximum": self.maximum}

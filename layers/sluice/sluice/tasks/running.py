@@ -12,7 +12,7 @@ from typing import Annotated, cast
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from sluice.chat import AUTO, ChatRequest, JsonObject, Labels, Message, Usage
+from sluice.chat import AUTO, ChatRequest, Count, JsonObject, Labels, Message, Usage
 from sluice.chat_stream import chunks_from_body
 from sluice.conversations.conversation import TaskCall
 from sluice.conversations.turns import OpenTurn, abandoned_on_failure
@@ -50,7 +50,7 @@ class TaskRequest(BaseModel):
     conversation_id: Annotated[str, Field(min_length=1, max_length=128)] | None = None
     user: Annotated[str, Field(min_length=1, max_length=128)] | None = None
     model: Annotated[str, Field(min_length=1, max_length=256)] = AUTO
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_tokens: Count | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     stream: bool = False
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, FailFast, Field
 from sluice.api.chat import QUESTION
 from sluice.api.labels import naming_headers
 from sluice.api.route import Call, Reply, Routes
-from sluice.chat import AUTO, MAX_MESSAGES, ChatRequest, ChatResponse, JsonObject, Message, Metadata
+from sluice.chat import AUTO, MAX_MESSAGES, ChatRequest, ChatResponse, Count, JsonObject, Message, Metadata
 from sluice.errors import SluiceError
 from sluice.tenants.tenant import Role
 
@@ -39,7 +39,7 @@ class LlmRequest(BaseModel, ABC):
     system_prompt: Annotated[str, Field(min_length=1)] | None = None
     user_id: _Name | None = None
     model: Annotated[str, Field(min_length=1, max_length=256)] = AUTO
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_tokens: Count | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     skip_cache: bool = False
     conversation_id: _Name | None = None

@@ -56,11 +56,13 @@ def answer(inputs: Inputs, call: Call) -> JsonValue:
     else:
         call.admit(inputs, _SOURCE)
     if not selection.is_enough:
-        raise InvalidAnswerError(
+        too_few = InvalidAnswerError(
             f"Only {selection.number} of {selection.wanted} questions were found. The model wrote no more that are "
             "valid and new; what it wrote is kept, so asking again may do.",
             code="too_few_questions",
         )
+        too_few.may_pass = True
+        raise too_few
     chosen = selection.chosen()
     found: dict[str, JsonValue] = {
         "questions": [_shown(question) for question in chosen],

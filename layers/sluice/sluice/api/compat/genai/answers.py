@@ -13,7 +13,7 @@ from sluice.api.compat.genai.sessions import SESSION_PATTERN, User, owner, sessi
 from sluice.api.compat.task_account import TaskAccount, TaskInputs, account, named
 from sluice.api.responses import Error, error_body, to_sluice_error
 from sluice.api.route import Call, Reply, Routes
-from sluice.chat import AUTO
+from sluice.chat import AUTO, Count
 from sluice.errors import InvalidRequestError
 from sluice.tasks.running import TaskRequest, TaskResult
 from sluice.tenants.tenant import Role
@@ -35,7 +35,7 @@ class Talk(BaseModel):
     session_id: Annotated[str, Field(pattern=SESSION_PATTERN)] | None = None
     user: User | None = None
     model: Annotated[str, Field(min_length=1, max_length=256)] = AUTO
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_tokens: Count | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
 
 
