@@ -26,8 +26,11 @@ _BLOCK = re.compile(r"(?s)(<!-- ([a-z]+) -->\n).*?(<!-- /\2 -->)")
 
 # Rules that count rather than match, so that no file in shared/guards can hold them.
 _COUNTING_RULES = {
-    PROMPT_EMPTY: "The last user message has no content",
-    PROMPT_OVERSIZED: "The messages have more characters than `PROMPT_MAX_CHARACTERS`",
+    PROMPT_EMPTY: "No message has content: a model answers to a system prompt or a history alone",
+    PROMPT_OVERSIZED: (
+        "The messages have more characters than `PROMPT_MAX_CHARACTERS`. The code is `context_length_exceeded`, by "
+        "which clients know to shorten them"
+    ),
 }
 
 _READ = {Direction.PROMPT: "prompt", Direction.OUTPUT: "answer"}

@@ -12,11 +12,13 @@ from sluice.api.route import Route
 from sluice.api.routes import ROUTES
 from sluice.composition import App, part
 from sluice.errors import AuthenticationError
+from sluice.gateway.counting import CallerCounter
 from sluice.settings import Settings
 from sluice.tenants.api_key_token import ApiKeyToken
 from sluice.tenants.tenant import ApiKey, Role, Tenant
 from sluice.tenants.verification import KeyVerifier, VerifiedKey
 from tests.rest_function import CONTEXT
+from tests.unlimited import UnlimitedCounter
 from tools import events, template
 from tools.processes import ROOT
 
@@ -44,6 +46,10 @@ class AppWithRoles(App):
     @part
     def verifier(self) -> KeyVerifier:
         return RoleVerifier()
+
+    @part
+    def caller_counter(self) -> CallerCounter:
+        return UnlimitedCounter()
 
 
 def status(route: Route, key_id: str | None) -> int:

@@ -73,8 +73,16 @@ class Api:
         route, parameters = route_of(matches, request.method, request.path)
         deadline = Deadline.of_request(self._app.settings.request_timeout_s, request.remaining_s)
         with within(deadline.over_s):
-            call = self._checked(route, request, parameters, request_id, deadline)
-            return _response(route, route.handler(call), request_id)
+            caller = self._caller(route, request)
+            if caller is None or not route.is_counted_at_the_door:
+                call = self._checked(route, request, caller, parameters, request_id, deadline)
+                return _response(route, route.handler(call), request_id)
+            counter = self._app.caller_counter
+            counted = counter.count(caller)
+            with counter.kept(counted):
+                call = self._checked(route, request, caller, parameters, request_id, deadline)
+                response = _response(route, route.handler(call), request_id)
+            return replace(response, headers={**counted.limit.headers(), **response.headers})
 
     def _options(self, methods: Collection[str], request: Request, request_id: str) -> Response:
         """What a path takes."""
@@ -83,13 +91,19 @@ class Api:
         return Response(204, {"allow": ", ".join(all_methods), **preflight, **request_id_headers(request_id)}, b"")
 
     def _checked(
-        self, route: Route, request: Request, parameters: Mapping[str, str], request_id: str, deadline: Deadline
+        self,
+        route: Route,
+        request: Request,
+        caller: Principal | None,
+        parameters: Mapping[str, str],
+        request_id: str,
+        deadline: Deadline,
     ) -> Call[Any, Any]:
-        """The request as the route's handler wants it: first who sent it, then what it says."""
+        """The request as the route's handler wants it."""
         directives = request.headers.get("cache-control", "").lower()
         return Call(
             app=self._app,
-            caller=self._caller(route, request),
+            caller=caller,
             path=parameters,
             query=None if route.query is None else _query(request.query, route.query),
             body=None if route.body is None else _body(request.body, route.body),

@@ -107,7 +107,8 @@ class Declared(TypedDict, total=False):
     `role` is the least that a key needs, None where no key is needed; a key of `fuller_for`, or of a role that includes
     it, is then told more. `example` is a body. With `task`, the body is the
     inputs of that task, which its file describes. `events` are what the events of a streamed answer may hold. `errors`
-    are statuses beside those that follow from the rest.
+    are statuses beside those that follow from the rest. `is_counted_inside`: a request is counted as what it asks for
+    is, as one that `asks_a_model` is by the gateway.
     """
 
     role: Required[Role | None]
@@ -118,6 +119,7 @@ class Declared(TypedDict, total=False):
     events: tuple[type, ...]
     status: HTTPStatus
     asks_a_model: bool
+    is_counted_inside: bool
     errors: Collection[int]
 
 
@@ -146,6 +148,7 @@ class Route:
     events: tuple[type, ...] = ()
     status: HTTPStatus = HTTPStatus.OK
     asks_a_model: bool = False
+    is_counted_inside: bool = False
     errors: Collection[int] = ()
 
     def match(self, path: str) -> dict[str, str] | None:
@@ -162,6 +165,14 @@ class Route:
             elif name != part:
                 return None
         return found if all(found.values()) else None
+
+    @property
+    def is_counted_at_the_door(self) -> bool:
+        """Whether each request counts against its API key's limits before anything else is done for it.
+
+        So do all that callers send, but for what the gateway counts. Operators' own routes are for a few.
+        """
+        return self.role is Role.CALLER and not self.asks_a_model and not self.is_counted_inside
 
     @property
     def takes_anything(self) -> bool:

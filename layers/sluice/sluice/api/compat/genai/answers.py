@@ -168,6 +168,7 @@ def genai_custom(call: Call[CustomPrompt]) -> Reply[Talked]:
             {"prompt": "FATAL: sorry, too many clients already", "prompt_type": "explanation", "max_tokens": 64},
         ]
     },
+    is_counted_inside=True,
 )
 def genai_batch(call: Call[Batch]) -> list[Talked | Error]:
     """Answer several messages and prompts at once.
