@@ -125,6 +125,15 @@ def _ask(inputs: Inputs, call: Call, selection: Selection) -> tuple[list[Questio
     return read_questions(found, selection.categories)
 
 
+# What the prompt asks for, where a server holds a model to it: a small one fills all the room that it is given.
+_POINTS: JsonObject = {
+    "type": "array",
+    "minItems": 1,
+    "maxItems": 5,
+    "items": {"type": "string", "minLength": 3, "maxLength": 160},
+}
+
+
 def output(schema: JsonObject) -> JsonObject:
     """See TaskCode."""
     number: JsonObject = {"type": "integer", "minimum": 0}
@@ -136,7 +145,7 @@ def narrowed(schema: JsonObject, number: int, categories: Sequence[str]) -> Json
     """The task's schema for just so many questions that are questions, of these categories if there are any."""
     questions = schema["properties"]["questions"]
     items = questions["items"]
-    changed: JsonObject = {"question": {"type": "string", "pattern": PATTERN}}
+    changed: JsonObject = {"question": {"type": "string", "pattern": PATTERN}, "expected_points": _POINTS}
     if categories:
         changed["category"] = {"type": "string", "enum": list(categories)}
     items = {**items, "properties": {**items["properties"], **changed}}
