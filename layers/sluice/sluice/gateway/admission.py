@@ -9,6 +9,7 @@ from sluice.cache.key import cache_key
 from sluice.cache.policy import CachePolicy
 from sluice.cache.store import CachedAnswer, CacheLookup, lifetime_s
 from sluice.catalog import Tier
+from sluice.chat import AUTO
 from sluice.conversations.conversation import Owner, TaskCall
 from sluice.conversations.turns import Conversations, OpenTurn, abandoned_on_failure
 from sluice.errors import GuardBlockedError
@@ -21,6 +22,7 @@ from sluice.guards.rules import Finding
 from sluice.guards.structured_output import check_schema
 from sluice.providers.registry import Registry
 from sluice.routing.plan import Plan, RoutingPolicy, has_images, plan
+from sluice.routing.shares import ModelShares
 from sluice.settings import Settings
 
 
@@ -52,6 +54,7 @@ class Admission:
         self._conversations = conversations
         self._settings = settings
         self._executor = executor
+        self._shares = ModelShares()
 
     def admit(self, incoming: Incoming) -> AdmittedRequest:
         """Admit a request. Raises SluiceError, and then no more is spent than the caller's request.
@@ -103,6 +106,11 @@ class Admission:
             self._plan(incoming)
         return counted
 
+    def note_answer(self, admitted: AdmittedRequest, model: str) -> None:
+        """Note which model has answered, for the shares of those that `auto` chooses from."""
+        if admitted.request.model == AUTO:
+            self._shares.note(model)
+
     def claim_turn(
         self, conversation_id: str, incoming: Incoming, made_of: TaskCall | None = None, chosen: Plan | None = None
     ) -> OpenTurn:
@@ -134,6 +142,7 @@ class Admission:
             allowed_models=tenant.allowed_models,
             chains=tenant.fallbacks,
             orders={Tier.FAST: settings.fast_models, Tier.SMART: settings.smart_models},
+            over_share=self._shares.above(settings.smart_model_max_percent / 100),
         )
         complexity = incoming.context.complexity
         return plan(incoming.request, self._registry(), policy, complexity, takes_images=takes_images)

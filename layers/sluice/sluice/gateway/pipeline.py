@@ -163,6 +163,7 @@ class Gateway:
             with attempt:
                 budget.wait()
                 reply = attempt.call(partial(call, registry.provider(deployment), request, deployment, deadline))
+                self._admission.note_answer(admitted, deployment.model.id)
                 return attempt.answered(reply)
             if attempt.may_have_cost:
                 # A provider may bill what failed as it was estimated; the next call is reserved anew.
