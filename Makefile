@@ -42,8 +42,9 @@ tasks: .venv/.installed ## Run all tasks' examples on the running stack, or thos
 	@$(python) -m tools.try_tasks $(TASK)
 
 .PHONY: bench
-bench: .venv/.installed .tools/sam/.installed .tools/ministack/.installed ## Measure it on this machine: QUICK=1, SECTION="times starts"
-	@$(python) -m benchmarks $(if $(filter-out 0 no off false,$(QUICK)),--quick) $(SECTION)
+bench: .venv/.installed .tools/sam/.installed .tools/ministack/.installed ## Measure it on this machine: QUICK=1, SECTION="times starts", VS=http://127.0.0.1:4000/v1
+	@$(python) -m benchmarks $(if $(filter-out 0 no off false,$(QUICK)),--quick) $(SECTION) \
+	  $(if $(VS),--vs '$(VS)') $(if $(VS_KEY),--vs-key '$(VS_KEY)') $(if $(PROVIDER_PORT),--provider-port $(PROVIDER_PORT))
 
 # ---- Checking ----
 
@@ -57,7 +58,7 @@ check: ## What needs no test to run: format, lint, types, imports
 
 .PHONY: unit
 unit: .venv/.installed ## Pure and in-process tests, with few examples of each property
-	@SLUICE_EXAMPLES=few $(python) -m pytest tests/unit --numprocesses 2 --quiet --durations 10 $(ARGS)
+	@SLUICE_EXAMPLES=few $(python) -m pytest tests/unit -m "not slow" --numprocesses 2 --quiet --durations 10 $(ARGS)
 
 .PHONY: lint
 lint: .venv/.installed ## Formatting and lint

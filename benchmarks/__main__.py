@@ -11,18 +11,21 @@ from tools.processes import ROOT
 SECTIONS = {
     "times": ("Requests", "request_times"),
     "dynamodb": ("DynamoDB", "dynamodb_requests"),
+    "cost": ("What AWS bills", "infrastructure_cost"),
     "starts": ("Cold start and size", "starts"),
     "guards": ("Guards", "guards"),
     "quota": ("Quotas", "quota"),
     "scale": ("Quotas at scale", "quota_scale"),
 }
+# With `--vs` alone.
+_VERSUS = ("Beside another gateway", "versus")
 # A window of a minute has to pass more than once, here or in a simulation of many requests.
 _SLOW = {"quota", "scale"}
 
 
-def _run(module: str, *, quick: bool) -> str:
+def _run(module: str, options: list[str]) -> str:
     """Run one section in a process of its own, so that nothing of another section weighs on it."""
-    command = [sys.executable, "-m", f"benchmarks.{module}", *(["--quick"] if quick else [])]
+    command = [sys.executable, "-m", f"benchmarks.{module}", *options]
     return subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
@@ -31,17 +34,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("sections", nargs="*", metavar="section", help=f"some of {', '.join(SECTIONS)}; all, if none")
     parser.add_argument("--quick", action="store_true", help="few rounds: shows that it runs, and no more")
+    parser.add_argument("--vs", metavar="URL", help="compare with the gateway there, on the same fake provider")
+    parser.add_argument("--vs-key", default="none", metavar="KEY", help="its API key")
+    parser.add_argument("--provider-port", default="9100", metavar="PORT", help="where it finds the fake provider")
     arguments = parser.parse_args()
     unknown = [name for name in arguments.sections if name not in SECTIONS]
     if unknown:
         parser.error(f"there is no section {unknown[0]!r}; there are {', '.join(SECTIONS)}")
+    quick = ["--quick"] if arguments.quick else []
+    if arguments.vs:
+        title, module = _VERSUS
+        versus = ["--vs", arguments.vs, "--vs-key", arguments.vs_key, "--provider-port", arguments.provider_port]
+        sys.stdout.write(f"{machine.description()}\n\n### {title}\n\n{_run(module, [*quick, *versus])}")
+        return
     chosen = arguments.sections or [name for name in SECTIONS if not (arguments.quick and name in _SLOW)]
     sys.stdout.write(f"{machine.description()}\n")
     sys.stdout.flush()
     for name in chosen:
         title, module = SECTIONS[name]
         sys.stderr.write(f"measuring {name}\n")
-        sys.stdout.write(f"\n### {title}\n\n{_run(module, quick=arguments.quick)}")
+        sys.stdout.write(f"\n### {title}\n\n{_run(module, quick)}")
         sys.stdout.flush()
 
 

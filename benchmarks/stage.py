@@ -75,8 +75,8 @@ class Stage:
 
 
 @contextmanager
-def staged() -> Iterator[Stage]:
-    """Start all of it, make this process use it, and stop it in the end."""
+def staged(provider_port: int = 0) -> Iterator[Stage]:
+    """Start all of it, make this process use it, and stop it in the end. At port 0 the provider chooses one."""
     before = dict(os.environ)
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
@@ -84,7 +84,7 @@ def staged() -> Iterator[Stage]:
         with (
             TemporaryDirectory(prefix="bench-") as directory,
             MiniStack(Path(directory)) as ministack,
-            FakeProcess(answer=ANSWER, limits=[PLENTY]) as provider,
+            FakeProcess(provider_port, answer=ANSWER, limits=[PLENTY]) as provider,
         ):
             variables = {**ministack.environment, "POWERTOOLS_SERVICE_NAME": "sluice"}
             os.environ.update(variables)

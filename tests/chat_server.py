@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,7 +122,8 @@ def logged() -> Iterator[Callable[[], list[dict[str, Any]]]]:
     buffer = io.StringIO()
     before = handler.setStream(buffer)
     try:
-        yield lambda: [json.loads(line) for line in buffer.getvalue().splitlines()]
+        with redirect_stdout(buffer):
+            yield lambda: [json.loads(line) for line in buffer.getvalue().splitlines()]
     finally:
         handler.setStream(before or sys.stdout)
 

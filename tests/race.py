@@ -1,30 +1,31 @@
 """Many processes spend one provider key as fast as they are let, and the provider watches.
 
-`run` starts the workers and says what the provider saw; `python -m tests.race` is one worker.
+`run` starts the workers and says what the provider saw; `python -m tests.race` is one worker. With `faults`, calls are
+refused, fail, hang and are cut off on the way, whole and streamed, and workers are killed while they work.
 """
 
 import argparse
 import bisect
+import random
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import TextIO, cast
 
 from sluice.chat import ChatRequest, Usage
 from sluice.composition import App
-from sluice.errors import QuotaExceededError
-from sluice.providers.base import ProviderResponse
+from sluice.errors import InvalidRequestError, QuotaExceededError
+from sluice.providers.base import Provider, RateLimitHeaders
 from sluice.providers.registry import Registry
 from sluice.quota.request_size import RequestSize
 from sluice.routing.deadline import Deadline
 from sluice.routing.deployment_quota import Answered
-from sluice.routing.plan import plan
-from sluice.routing.router import Router, Search
+from sluice.routing.router import AttemptState, Router, Search
 from sluice.routing.scoring import Weights
 from tests.fakes.client import FakeProviderClient
 
@@ -32,6 +33,13 @@ ROOT = Path(__file__).parent.parent
 # One slice of margin and one of rounding: what a saturated limit takes to come round.
 CYCLE_S = 62
 _LONGEST_NAP_S = 0.2
+_PATIENCE_S = 6.0
+# Of so many requests these meet a fault; few enough fail to keep the circuit closed, however they fall together.
+_FAULTS = {3: "400", 8: "cut", 15: "400", 23: "504", 31: "400", 39: "hang", 47: "400"}
+_ROUND = 53
+# Tokens of what a provider refuses go back, and this one counts them all the same.
+_FAULTS_OF_TOKENS = {number: fault for number, fault in _FAULTS.items() if fault != "400"}
+_KILLED_AFTER_S = (20, 45, 80)
 _THREADS = 4
 _PROMPTS = ("Hello.", "Tell me more about the weather in the mountains, please. " * 4, "x" * 900)
 
@@ -49,25 +57,87 @@ class Seen:
 
 
 def run(
-    environment: Mapping[str, str], provider: FakeProviderClient, models: Mapping[str, Mapping[str, int]], workers: int
+    environment: Mapping[str, str],
+    provider: FakeProviderClient,
+    models: Mapping[str, Mapping[str, int]],
+    workers: int,
+    *,
+    faults: bool = False,
 ) -> dict[str, Seen]:
     """Let `workers` processes of four threads each saturate `models` (name -> limits) for two cycles of a minute.
 
     Returns what the provider saw by model.
     """
-    seconds = 2 * CYCLE_S + 4
-    command = [sys.executable, "-m", "tests.race", "--seconds", str(seconds), *models]
-    processes = [subprocess.Popen(command, env=dict(environment), cwd=ROOT) for _ in range(workers)]
+    command = [sys.executable, "-m", "tests.race", *(["--faults"] if faults else []), *models]
+    fleet = _Fleet(command, environment)
     try:
-        for process in processes:
-            if process.wait(timeout=seconds + 60) != 0:
-                raise RuntimeError(f"a worker ended with {process.returncode}")
+        for _ in range(workers):
+            fleet.add()
+        end_s = time.monotonic() + 2 * CYCLE_S + 4
+        fleet.begin(end_s)
+        for after_s in _KILLED_AFTER_S if faults else ():
+            time.sleep(max(0.0, end_s - 2 * CYCLE_S + after_s - time.monotonic()))
+            fleet.kill_one()
+            fleet.add()
+            fleet.begin(end_s)
+        fleet.wait()
     finally:
-        for process in processes:
-            process.kill()
-            process.wait()
+        fleet.end()
     state = provider.state()
     return {model: _seen(state, model, limits) for model, limits in models.items()}
+
+
+class _Fleet:
+    """Worker processes, which begin together: who still imports has no time to send what it has counted."""
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        self._command = command
+        self._environment = environment
+        self._waiting: list[subprocess.Popen[str]] = []
+        self._working: list[subprocess.Popen[str]] = []
+
+    def add(self) -> None:
+        """Start a worker, which waits until it is told to begin."""
+        self._waiting.append(
+            subprocess.Popen(
+                self._command,
+                env=dict(self._environment),
+                cwd=ROOT,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        )
+
+    def begin(self, end_s: float) -> None:
+        """Let those who wait work until `end_s`, on the monotonic clock, which all processes share."""
+        for process in self._waiting:
+            if not cast("TextIO", process.stdout).readline():
+                raise RuntimeError("a worker did not get ready")
+        for process in self._waiting:
+            stdin = cast("TextIO", process.stdin)
+            stdin.write(f"{end_s}\n")
+            stdin.close()
+        self._working += self._waiting
+        self._waiting = []
+
+    def kill_one(self) -> None:
+        """Kill a worker in the midst of what it does."""
+        process = self._working.pop(0)
+        process.kill()
+        process.wait()
+
+    def wait(self) -> None:
+        """Wait until all have worked to their end."""
+        for process in self._working:
+            if process.wait(timeout=2 * CYCLE_S + 60) != 0:
+                raise RuntimeError(f"a worker ended with {process.returncode}")
+
+    def end(self) -> None:
+        """Leave none behind."""
+        for process in (*self._waiting, *self._working):
+            process.kill()
+            process.wait()
 
 
 def _seen(state: Mapping[str, list[dict[str, object]]], model: str, limits: Mapping[str, int]) -> Seen:
@@ -114,29 +184,50 @@ def _most_in_a_minute(moments: list[tuple[float, int]]) -> int:
     return most
 
 
-def _ask(router: Router, registry: Registry, request: ChatRequest) -> Answered[ProviderResponse]:
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    usage: Usage | None
+    rate_limits: RateLimitHeaders
+
+
+def _asked(router: Router, registry: Registry, request: ChatRequest, *, streamed: bool) -> Answered[_Reply] | None:
+    """What one call of the provider came to, None if it failed."""
     search = Search(
         request=request,
         size=RequestSize.of(request),
         tenant="race",
-        groups=plan(request, registry).groups,
+        # Nobody stands in.
+        groups=[[each for each in registry.deployments if each.model.id == request.model]],
         deadline=Deadline.after(10),
         prepare=lambda deployment: registry.provider(deployment).warm_up(),
     )
     for attempt in router.attempts(search):
         provider, model = registry.provider(attempt.deployment), attempt.deployment.model.id
         with attempt:
-            return attempt.answered(attempt.call(partial(provider.complete, request, model, 10)))
+            return attempt.answered(attempt.call(partial(_streamed if streamed else _whole, provider, request, model)))
+        if attempt.state is AttemptState.FAILED:
+            return None
     raise search.verdict()
 
 
-def _work(models: list[str], seconds: float) -> None:
-    app = App.from_environment()
-    registry = app.registry()
-    quota = app.deployment_quota
+def _whole(provider: Provider, request: ChatRequest, model: str) -> _Reply:
+    answer = provider.complete(request, model, _PATIENCE_S)
+    return _Reply(answer.chat.usage, answer.rate_limits)
+
+
+def _streamed(provider: Provider, request: ChatRequest, model: str) -> _Reply:
+    stream = provider.stream(request, model, _PATIENCE_S)
+    try:
+        return _Reply([chunk.usage for chunk in stream if chunk.usage][-1], stream.rate_limits)
+    finally:
+        stream.close()
+
+
+def _work(models: list[str], end_s: float, app: App, *, faults: bool) -> None:
+    registry, quota = app.registry(), app.deployment_quota
     router = Router(quota, Weights())
-    end_s = time.monotonic() + seconds
-    for number in range(sys.maxsize):
+    first = random.SystemRandom().randrange(_ROUND)
+    for number in range(first, sys.maxsize):
         if time.monotonic() > end_s:
             return
         naps_s = []
@@ -146,27 +237,41 @@ def _work(models: list[str], seconds: float) -> None:
                 "messages": [{"role": "user", "content": _PROMPTS[number % len(_PROMPTS)]}],
                 "max_tokens": 40 + number % 30,
             }
+            own_faults = _FAULTS if "requests" in model else _FAULTS_OF_TOKENS
+            if faults and (fault := own_faults.get(number % _ROUND)):
+                body["user"] = f"fault:{fault}"
             request = ChatRequest.model_validate(body)
             try:
-                answered = _ask(router, registry, request)
+                answered = _asked(router, registry, request, streamed=faults and number % 2 == 0)
             except QuotaExceededError as refused:
                 naps_s.append(float(refused.retry_after_s or 1))
-            else:
-                usage = cast("Usage", answered.answer.chat.usage)
-                quota.settle(answered, usage, 0, answered.answer.rate_limits)
-                naps_s.append(0.0)
+                continue
+            except InvalidRequestError:
+                answered = None  # what it was told to be
+            naps_s.append(0.0)
+            if answered is not None and answered.answer.usage is not None:
+                quota.settle(answered, answered.answer.usage, 0, answered.answer.rate_limits)
         time.sleep(min(*naps_s, _LONGEST_NAP_S))
 
 
 def main() -> None:
     """Be one worker process."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--seconds", type=float, required=True)
+    parser = argparse.ArgumentParser(prog="python -m tests.race")
     parser.add_argument("models", nargs="+")
+    parser.add_argument("--faults", action="store_true")
     arguments = parser.parse_args()
-    with ThreadPoolExecutor(_THREADS) as pool:
-        for done in [pool.submit(_work, arguments.models, arguments.seconds) for _ in range(_THREADS)]:
-            done.result()
+    # Each as alone as a process is.
+    apps = [App.from_environment() for _ in range(_THREADS)]
+    for app in apps:
+        app.prepare()
+        app.registry()
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    end_s = float(sys.stdin.readline())
+    with ThreadPoolExecutor(_THREADS) as executor:
+        working = [executor.submit(_work, arguments.models, end_s, app, faults=arguments.faults) for app in apps]
+        for each in working:
+            each.result()
 
 
 if __name__ == "__main__":

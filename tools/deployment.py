@@ -131,8 +131,13 @@ def _build(ministack: MiniStack) -> None:
 
 
 def _expand(parameters: Mapping[str, str] | None) -> None:
-    """Apply the language extensions, of which MiniStack leaves out what makes a new version of a changed parameter."""
+    """Apply the language extensions, of which MiniStack leaves out what makes a new version of a changed parameter.
+
+    Saved queries are left out, which it does not know.
+    """
     expanded = template.expand(template.read(LOCAL / "build" / "template.yaml"), _parameter_values(parameters))
+    resources = expanded["Resources"].items()
+    expanded["Resources"] = {name: each for name, each in resources if each["Type"] != "AWS::Logs::QueryDefinition"}
     (LOCAL / "build" / "deployed.json").write_text(json.dumps(expanded))
 
 

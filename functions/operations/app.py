@@ -1,10 +1,10 @@
-"""Quotas, health, caches and providers, for operators, behind API Gateway."""
+"""Quotas, health, caches, providers and how requests were answered, for operators, behind API Gateway."""
 
-from sluice.api import providers
+from sluice.api import providers, requests
 from sluice.api.compat import groq
 from sluice.api.rest import lambda_handler
 from sluice.composition import App
 
-ROUTES = (*groq.ROUTES, *providers.ROUTES)
+ROUTES = (*groq.ROUTES, *providers.ROUTES, *requests.ROUTES)
 
 handler = lambda_handler(ROUTES, App.from_environment())

@@ -132,9 +132,9 @@ class FakeProvider(FakeProviderClient):
 class FakeProcess(FakeProviderClient):
     """A fake provider in a process of its own, which dies with the thread that started it."""
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, port: int = 0, **settings: Any) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.fakes", "--settings", json.dumps(settings)],
+            [sys.executable, "-m", "tests.fakes", "--port", str(port), "--settings", json.dumps(settings)],
             stdout=subprocess.PIPE,
             cwd=REPOSITORY,
             text=True,

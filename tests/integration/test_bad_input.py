@@ -228,8 +228,8 @@ def test_a_blocked_prompt_is_refused_with_the_rule_and_touches_nothing(
     assert error["code"] == "prompt-injection"
     assert error["param"] == "messages"
     assert "Ignore" not in answer.text
-    [metric] = [json.loads(line) for line in capfd.readouterr().out.splitlines() if "GuardBlocked" in line]
-    assert metric["rule"] == "prompt-injection"
+    [line] = [json.loads(line) for line in capfd.readouterr().out.splitlines() if "GuardFindings" in line]
+    assert (line["rule"], line["reason"], line["Refusals"]) == ("prompt-injection", "guard", 1)
     untouched(chat, fake)
 
 

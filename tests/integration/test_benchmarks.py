@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tools.processes import ROOT
+from tools.processes import ROOT, free_port
 
 
 def _bench(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -63,6 +63,18 @@ def test_a_quick_run_measures_the_guards() -> None:
         "references that fan out 40 to 6",
         "filters in loops of a template",
     } <= rows.keys()
+
+
+def test_a_quick_run_puts_another_gateway_beside_this_one() -> None:
+    """The other is the provider itself, which speaks the same protocol."""
+    port = free_port()
+    run = _bench("--quick", "--vs", f"http://127.0.0.1:{port}/v1", "--provider-port", str(port))
+    assert run.returncode == 0, run.stderr
+    rows = _tables(run.stdout)["Beside another gateway"]
+    for name in ("Sluice", "the other"):
+        whole_cpu_ms, streamed_cpu_ms, requests_per_s = map(float, rows[name][-3:])
+        assert requests_per_s > 0
+        assert whole_cpu_ms + streamed_cpu_ms > 0
 
 
 @pytest.mark.parametrize("name", ["nonsense", "requests"])

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from functions.operations.app import ROUTES as FUNCTION_ROUTES
+from sluice.quota.item import BlockReason
 from tests.chat_server import ChatServer
 from tests.conftest import Aws
 from tests.credentials import gateway, model
@@ -178,6 +179,35 @@ def test_health_follows_what_happens(aws: Aws, chat: ChatServer, fake: FakeProvi
     assert (other["is_healthy"], other["circuit"], other["success_rate"]) == (True, "CLOSED", 1)
 
 
+def test_a_refused_key_is_named_with_the_reason_since_it_began(
+    aws: Aws, chat: ChatServer, fake: FakeProvider, operations: RestFunction
+) -> None:
+    aws.set_credentials(gateway(fake, "fake-1"), gateway(fake, "fake-2"))
+    chat.restart()
+    operations.restart()
+    fake.add_fault("401", api_key="key-fake-1", times=None)
+    began_s = int(time.time())
+    for question in ("one", "two"):
+        ask(chat, question)
+    rows = [operations.send(f"GET /api/groq/{route}").body["data"][0] for route in ("quota", "health")]
+    [provider] = operations.send("GET /v1/providers").body["data"]
+    rows.append(provider["credentials"][0]["models"][0])
+    for row in rows:
+        assert row["refused"]["reason"] == "credential refused"
+        assert began_s <= row["refused"]["since"] <= time.time() < row["refused"]["until"]
+    assert provider["credentials"][1]["models"][0]["refused"] is None
+    # A minute later it is tried, and refused, again: that is the same refusal still.
+    ledger = chat.app.ledger
+    scope = "deployment#fake-1#small"
+    until_ms = ledger.look_at([scope])[scope].item.blocked_until_ms + 60_000
+    before = ledger.look_at([scope])[scope].item.refused_since_ms
+    ledger.block(scope, until_ms, BlockReason.CREDENTIAL_REFUSED)
+    item = ledger.look_at([scope])[scope].item
+    assert (item.blocked_until_ms, item.refused_since_ms) == (until_ms, before)
+    ledger.unblock(scope)
+    assert operations.send("GET /api/groq/health").body["data"][0]["refused"] is None
+
+
 def test_providers_are_listed_without_their_keys(
     aws: Aws, chat: ChatServer, fake: FakeProvider, operations: RestFunction
 ) -> None:
@@ -257,8 +287,8 @@ def test_stats_do_not_scan_and_a_busy_process_counts_once_a_second(chat: ChatSer
     with counting() as sent:
         for number in range(20):
             ask(chat, f"question {number}")
-    # Six for each, and what was stored at most once a second; a few more where a slice of a limit ends.
-    assert 20 * 6 < len(sent) < 20 * 7
+    # Seven for each, and what was stored at most once a second; a few more where a slice of a limit ends.
+    assert 20 * 7 < len(sent) < 20 * 8
     stats(operations)
     with counting() as sent:
         stats(operations)

@@ -1,5 +1,8 @@
 """Ways in which a quota or a budget could be passed or lost, each once found and closed."""
 
+import base64
+import random
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -7,10 +10,13 @@ import openai
 import pytest
 
 from sluice.quota.ledger import Ledger
+from sluice.quota.limits import BUDGET, budget_limit
+from sluice.quota.scopes import tenant_scope
 from tests.chat_server import ChatServer, serving
 from tests.conftest import Aws
 from tests.fakes.client import FakeProvider
 
+WIDE = {"requests_per_minute": 100, "tokens_per_minute": 100_000}
 HELLO: list[Any] = [{"role": "user", "content": "Say hello."}]
 DEAR = {"tier": "fast", "price": {"prompt_usd": 1000.0, "completion_usd": 2000.0}}
 
@@ -102,3 +108,101 @@ def test_hex_digits_are_reserved_as_the_tokens_they_are(chat: ChatServer, fake: 
             timeout=1,
         )
     assert chat.counted()["deployment"]["tokens_per_minute"] >= 3_000
+
+
+def spent_usd(chat: ChatServer) -> float:
+    return chat.counted()["tenant"].get("nanousd_per_month", 0) / 1e9
+
+
+@pytest.mark.parametrize("field", ["max_tokens", "max_completion_tokens"])
+def test_no_budget_is_overrun_by_many_at_once_whose_prompts_cost_more_than_they_look(
+    aws: Aws, fake: FakeProvider, field: str
+) -> None:
+    """A provider that counts a token for each character, as nobody does."""
+    aws.set_credentials(credential(fake, "dear-1", price={"prompt_usd": 2.0, "completion_usd": 2.0}))
+    prompt = base64.b64encode(random.Random(3).randbytes(3_000)).decode()
+    fake.configure(usage={"prompt_tokens": len(prompt) + 30, "completion_tokens": 1}, latency_s=0.2)
+    with serving(aws) as chat:
+        key = chat.tenant("poor", budget_usd_per_month=0.1)
+
+        def ask(number: int) -> int:
+            body = {"model": "small", "messages": [{"role": "user", "content": f"{number} {prompt}"}], field: 1}
+            return chat.post(body, api_key=key).status_code
+
+        with ThreadPoolExecutor(20) as callers:
+            statuses = list(callers.map(ask, range(40)))
+        assert set(statuses) == {200, 429}
+        assert statuses.count(200) == len(fake.requests())
+        assert 0.08 < spent_usd(chat) <= 0.1
+
+
+def test_what_could_cost_more_than_is_left_is_refused_and_told_so(aws: Aws, fake: FakeProvider) -> None:
+    aws.set_credentials(credential(fake, "dear-1", price={"prompt_usd": 0.0, "completion_usd": 100.0}))
+    with serving(aws) as chat:
+        key = chat.tenant("poor", budget_usd_per_month=0.1)
+        body = {"model": "small", "messages": HELLO}
+        refused = chat.post(body, api_key=key)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (429, "insufficient_quota")
+        assert "The tenant has $0.1 left this month" in refused.json()["error"]["message"]
+        assert "lower max_tokens" in refused.json()["error"]["message"]
+        assert "retry-after" not in refused.headers
+        assert chat.post(body | {"max_tokens": 900}, api_key=key).status_code == 200
+        assert not any("dollars" in request["raw"] for request in fake.requests())
+
+
+def test_another_process_that_spent_a_budget_is_noticed(aws: Aws, fake: FakeProvider) -> None:
+    """What this process saw of the budget is old: it reserves by what the write answers."""
+    aws.set_credentials(credential(fake, "dear-1", price={"prompt_usd": 0.0, "completion_usd": 100.0}))
+    with serving(aws) as chat:
+        key = chat.tenant("shared", budget_usd_per_month=10)
+        body = {"model": "small", "messages": HELLO}
+        assert chat.post(body, api_key=key).status_code == 200
+        other = Ledger(aws.table("QUOTA_TABLE"))
+        left = 10_000_000_000 - chat.counted()["tenant"]["nanousd_per_month"]
+        other.reserve(tenant_scope("shared"), (budget_limit(10_000_000_000),), {BUDGET: left - 60_000_000})
+        refused = chat.post(body | {"seed": 1}, api_key=key)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (429, "insufficient_quota")
+        assert "may cost" in refused.json()["error"]["message"]
+        assert chat.counted()["tenant"]["nanousd_per_month"] == 10_000_000_000 - 60_000_000
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_a_provider_refuses_was_sent_and_stays_counted(aws: Aws, fake: FakeProvider, stream: bool) -> None:
+    aws.set_credentials(credential(fake, "strict-1", limits={"requests_per_minute": 10}))
+    fake.add_fault("400", times=None)
+    with serving(aws) as chat:
+        chat.tenant("school")
+        key = chat.key("school", limits={"requests_per_minute": 5})
+
+        def ask(number: int) -> int:
+            body = {"model": "small", "messages": HELLO, "seed": number, "stream": stream}
+            return chat.post(body, api_key=key).status_code
+
+        with ThreadPoolExecutor(20) as callers:
+            statuses = list(callers.map(ask, range(60)))
+        assert (statuses.count(400), statuses.count(429)) == (5, 55)
+        assert len(fake.requests()) == 5
+        assert chat.counted()["caller"]["requests_per_minute"] == 5
+        assert chat.counted()["deployment"]["requests_per_minute"] == 5
+
+
+def test_an_outage_of_three_deployments_is_counted_call_by_call_and_not_multiplied(
+    aws: Aws, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUEST_TIMEOUT_SECONDS", "4")
+    aws.set_credentials(*(credential(fake, f"down-{number}", limits=WIDE) for number in range(3)))
+    fake.add_fault("504", times=None)
+    with serving(aws) as chat:
+        key = chat.tenant("rich", budget_usd_per_month=1_000)
+        statuses = [
+            chat.post({"model": "small", "messages": HELLO, "seed": number, "max_tokens": 20}, api_key=key).status_code
+            for number in range(6)
+        ]
+        assert set(statuses) <= {503, 504}
+        deployments = [state.totals for scope, state in chat.quota().items() if scope.startswith("deployment#")]
+        asked = len(fake.requests())
+        assert 3 <= asked <= 15  # five each, then the circuits are open
+        assert sum(totals["requests_per_minute"] for totals in deployments) == asked
+        assert all(totals["tokens_per_minute"] > 20 * totals["requests_per_minute"] for totals in deployments)
+        # What may have been billed is paid for: 20 tokens of each call at least.
+        assert chat.counted()["tenant"]["nanousd_per_month"] >= asked * 20 * 2_000_000

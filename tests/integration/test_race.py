@@ -1,4 +1,4 @@
-"""The promise, under load: a key is spent up to its limits and never past them."""
+"""The promise, under load and in bad weather: a key is spent up to its limits and never past them."""
 
 from tests import race
 from tests.conftest import Aws
@@ -22,12 +22,13 @@ def test_processes_sharing_a_key_never_give_its_provider_cause_for_a_429_and_was
                 "models": {model: {"tier": "fast", "limits": capacities} for model, capacities in LIMITS.items()},
             }
         )
-        seen = race.run(aws.process_environment(), provider, LIMITS, workers=8)
+        seen = race.run(aws.process_environment(), provider, LIMITS, workers=8, faults=True)
     for model, capacities in LIMITS.items():
         assert seen[model].violations == 0, seen
         assert seen[model].refused == 0, seen
         for name, capacity in capacities.items():
             assert seen[model].most_in_any_minute[name] <= capacity, seen
-    assert seen["by-requests"].utilisation["requests_per_minute"] >= 0.96, seen
+    # Three processes died, and with them at most what each of their threads had taken and not sent.
+    assert seen["by-requests"].utilisation["requests_per_minute"] >= 0.90, seen
     # A tokens limit is left with what is too little for one more request.
     assert seen["by-tokens"].utilisation["tokens_per_minute"] >= 0.90, seen

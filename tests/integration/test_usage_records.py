@@ -25,6 +25,7 @@ ONE = UsageRecord(
     usage=Usage(100, 20),
     cost_nanousd=6_600,
     response_time_ms=250,
+    infra_nanousd=21_345,
 )
 
 
@@ -52,6 +53,7 @@ def test_a_record_is_an_hourly_sum(aws: Aws) -> None:
             "response_time_ms": 250,
             "cache_hits": 0,
             "errors": 0,
+            "infra_nanousd": 21_345,
             "expires_at": int((datetime(2026, 11, 21, 12, tzinfo=UTC) + timedelta(days=400)).timestamp()),
         }
     }
@@ -89,6 +91,7 @@ def test_the_sums_of_many_records_from_many_threads_equal_a_slow_reference(aws: 
             is_cache_hit=chance.random() < 0.3,
             is_error=chance.random() < 0.1,
             user=chance.choice(["", "pupil-1", "a#b%23"]),
+            infra_nanousd=chance.randrange(10**6),
         )
         at = NOON + timedelta(minutes=chance.randrange(24 * 60))
         added.append((made, at))
@@ -101,6 +104,7 @@ def test_the_sums_of_many_records_from_many_threads_equal_a_slow_reference(aws: 
         sums["response_time_ms"] += made.response_time_ms
         sums["cache_hits"] += made.is_cache_hit
         sums["errors"] += made.is_error
+        sums["infra_nanousd"] += made.infra_nanousd
         sums["expires_at"] = int((at.replace(minute=0) + timedelta(days=400)).timestamp())
     with ThreadPoolExecutor(8) as pool:
         for done in [pool.submit(records(aws).add, made, at) for made, at in added]:

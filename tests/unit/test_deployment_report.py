@@ -81,6 +81,17 @@ def test_a_block_and_its_reason_are_a_warning() -> None:
     assert quota(b=NOW_MS - 1)["blocked_for_seconds"] == 0
 
 
+def test_a_refused_key_says_since_when_and_why_everywhere() -> None:
+    attributes = {"b": NOW_MS + 40_000, "w": 111}
+    refused = {"reason": "credential refused", "since": NOW_S + 40 - 11 * 60, "until": NOW_S + 40}
+    assert quota(**attributes)["refused"] == health(**attributes)["refused"] == refused
+    [provider] = provider_report([DEPLOYMENT], seen(**attributes), NOW_MS)["data"]
+    assert provider["credentials"][0]["models"][0]["refused"] == refused
+    assert health(b=NOW_MS + 1)["refused"] == {"reason": "rate limited", "since": None, "until": NOW_S + 1}
+    for over in ({}, {"b": NOW_MS, "w": 111}):
+        assert quota(**over)["refused"] is health(**over)["refused"] is None
+
+
 def test_a_deployment_that_was_never_used_is_free_and_healthy() -> None:
     [row] = quota_report([DEPLOYMENT], {}, NOW_MS)["data"]
     limit = row["limits"]["rpm"]
@@ -136,6 +147,6 @@ def test_the_whole_is_healthy_degraded_or_unhealthy() -> None:
 )
 def test_nothing_secret_of_a_url_is_shown(base_url: str | None, shown: str | None) -> None:
     deployment = replace(DEPLOYMENT, provider=replace(DEPLOYMENT.provider, base_url=base_url))
-    report = provider_report([deployment])
+    report = provider_report([deployment], {}, NOW_MS)
     assert report["data"][0]["credentials"][0]["base_url"] == shown
     assert "secret-key" not in str(report)

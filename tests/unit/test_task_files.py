@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sluice.catalog import SHARED
 from sluice.tasks.spotlighting import boundary
 from sluice.tasks.task import Task, read_task
+from tests.examples import examples
 from tests.task_inputs import inputs_of
 
 FILES = sorted((SHARED / "tasks").glob("*.toml"))
@@ -18,7 +19,7 @@ FILES = sorted((SHARED / "tasks").glob("*.toml"))
 GUIDE = Path(__file__).parents[2] / "docs" / "tasks.md"
 
 few = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+    max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
 )
 
 

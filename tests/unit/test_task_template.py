@@ -17,6 +17,7 @@ from sluice.tasks.fields import Bare, InputField, Inputs, check_inputs
 from sluice.tasks.grammar import TemplateError
 from sluice.tasks.spotlighting import boundary, spotlighted, without_tags
 from sluice.tasks.template import MOST_PROMPT_CHARACTERS, MOST_STEPS, compile_template
+from tests.examples import examples
 from tests.task_inputs import inputs_of, texts
 
 FIELDS: dict[str, InputField] = {
@@ -279,7 +280,7 @@ def templates() -> SearchStrategy[str]:
 
 
 @given(templates(), inputs_of(FIELDS))
-@settings(max_examples=1000)
+@settings(max_examples=examples(1000))
 def test_what_is_accepted_renders(source: str, values: dict[str, Any]) -> None:
     try:
         render = compile_template(source, FIELDS)
@@ -312,7 +313,7 @@ def _by_jinja2(source: str) -> Callable[[Inputs], str]:
 
 
 @given(templates(), inputs_of(FIELDS))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_templates_come_out_as_jinja2_renders_them(source: str, values: dict[str, Any]) -> None:
     try:
         render = compile_template(source, FIELDS)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from sluice.providers.loader import RegistryLoader
     from sluice.providers.registry import Registry
     from sluice.quota.ledger import Ledger
+    from sluice.request_log.reader import RequestLogReader
+    from sluice.request_log.store import RequestLog
     from sluice.routing.deployment_quota import DeploymentQuota
     from sluice.storage.client import DynamoDB
     from sluice.storage.secrets import SecretReader, SecretsManager
@@ -237,6 +239,20 @@ class App:
         from sluice.usage.report import UsageReader
 
         return UsageReader(self.settings.usage_table, client=self.dynamodb)
+
+    @part
+    def request_log(self) -> "RequestLog":
+        """Writes how each request was answered."""
+        from sluice.request_log.store import RequestLog
+
+        return RequestLog(self.settings.request_log_table, client=self.dynamodb)
+
+    @part
+    def request_log_reader(self) -> "RequestLogReader":
+        """Reads how requests were answered."""
+        from sluice.request_log.reader import RequestLogReader
+
+        return RequestLogReader(self.settings.request_log_table, client=self.dynamodb)
 
     @part
     def overview(self) -> "Overview":

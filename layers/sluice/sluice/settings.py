@@ -14,6 +14,7 @@ class Settings:
     usage_table: str
     conversations_table: str
     questions_table: str
+    request_log_table: str
     admin_key_secret: str
     credentials_secret: str
     cache_ttl_s: int
@@ -66,6 +67,7 @@ class Settings:
             usage_table=environment.get("USAGE_TABLE", ""),
             conversations_table=environment.get("CONVERSATIONS_TABLE", ""),
             questions_table=environment.get("QUESTIONS_TABLE", ""),
+            request_log_table=environment.get("REQUEST_LOG_TABLE", ""),
             admin_key_secret=environment.get("ADMIN_KEY_SECRET", ""),
             credentials_secret=environment.get("CREDENTIALS_SECRET", ""),
             cache_ttl_s=int(number("CACHE_TTL_SECONDS", 3600)),

@@ -1,12 +1,17 @@
 """The alarms of template.yaml, and the log groups."""
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sluice import telemetry
+from sluice.request_log.line import fields_of, metrics_of
+from sluice.request_log.record import Attempted, RequestOutcome, RequestRecord
 from tests.transformed import FUNCTIONS, of_type, resources, variables
+from tools.processes import ROOT
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -55,11 +60,14 @@ def test_what_sluice_counts_alarms_as_it_is_counted(
         "CredentialsNotRefreshed",
         "BookkeepingFailed",
         "QuotaAlert",
+        "BrokenStreams",
+        "OwnTime",
     }
     package = Path(telemetry.__file__).parent
     source = "".join(path.read_text() for path in package.rglob("*.py"))
     for alarm in alarms:
-        assert f'emit_metric("{alarm["MetricName"]}"' in source
+        name = alarm["MetricName"]
+        assert f'emit_metric("{name}"' in source or f'Metric("{name}"' in source
         assert alarm["Dimensions"] == [{"Name": "service", "Value": {"Ref": "AWS::StackName"}}]
         monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "a-stack")
         telemetry.emit_metric(alarm["MetricName"], of="one")
@@ -68,6 +76,131 @@ def test_what_sluice_counts_alarms_as_it_is_counted(
         assert directive["Namespace"] == alarm["Namespace"]
         assert directive["Metrics"] == [{"Name": alarm["MetricName"], "Unit": "Count"}]
         assert directive["Dimensions"] == [["service"], ["service", "of"]]
-        assert (line["service"], line["of"], line[alarm["MetricName"]]) == ("a-stack", "one", [1.0])
+        assert (line["service"], line["of"], line[alarm["MetricName"]]) == ("a-stack", "one", 1)
     for function in FUNCTIONS:
         assert variables(function)["POWERTOOLS_SERVICE_NAME"] == {"Ref": "AWS::StackName"}
+
+
+def _anchors(page: str) -> set[str]:
+    headings = re.findall(r"(?m)^## (.+)$", (ROOT / page).read_text())
+    return {re.sub(r"[^\w\s-]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_alarm_names_its_runbook_and_every_runbook_says_what_to_do() -> None:
+    named = set()
+    for name, alarm in of_type("AWS::CloudWatch::Alarm").items():
+        found = re.search(r"Runbook: (docs/runbooks\.md)#([a-z0-9-]+)$", alarm["Properties"]["AlarmDescription"])
+        assert found, name
+        named.add(found[2])
+    assert named == _anchors("docs/runbooks.md")
+    for section in (ROOT / "docs" / "runbooks.md").read_text().split("\n## ")[1:]:
+        assert "**Means**" in section
+        assert "**Look**" in section
+        assert "**Do**" in section or "what to do" in section
+
+
+def _dashboard() -> dict[str, Any]:
+    [dashboard] = of_type("AWS::CloudWatch::Dashboard").values()
+    found: dict[str, Any] = json.loads(dashboard["Properties"]["DashboardBody"]["Fn::Sub"])
+    return found
+
+
+def _emitted() -> dict[str, set[tuple[str, ...]]]:
+    """The metrics of requests, with the dimensions beside the service by which they are counted."""
+    base = RequestRecord(
+        request_id="r",
+        tenant="t",
+        caller="c",
+        route="r",
+        outcome=RequestOutcome.ANSWERED,
+        status=200,
+        model="m",
+        deployment="d",
+        provider="p",
+        cache="miss",
+        error_code="conflict",
+        guard_rules=("g",),
+        attempts=(Attempted("d", "circuit open"),),
+        first_token_ms=1,
+    )
+    found: dict[str, set[tuple[str, ...]]] = {}
+    for outcome in RequestOutcome:
+        record = RequestRecord(
+            **{name: getattr(base, name) for name in base.__dataclass_fields__} | {"outcome": outcome}
+        )
+        said = fields_of(record, 0)
+        for metric in metrics_of(record, 0.5, 0.5):
+            found.setdefault(metric.name, set()).update({(), *metric.by})
+            assert {name for names in metric.by for name in names} <= said.keys()
+    return found
+
+
+def test_the_dashboard_shows_what_is_counted_as_it_is_counted() -> None:
+    emitted = _emitted()
+    shown = set()
+    for widget in _dashboard()["widgets"]:
+        for metric in widget["properties"].get("metrics", []):
+            if isinstance(metric[0], dict):
+                found = re.search(r"\{Sluice,service,(\w+)\} MetricName=\"([^\"]+)\"", metric[0]["expression"])
+                assert found, metric
+                assert (found[1],) in emitted[found[2]]
+                shown.add(found[2])
+            elif metric[0] == "Sluice":
+                assert metric[1] in emitted
+                assert metric[2] == "service"
+                shown.add(metric[1])
+    # Tokens in and out are shown together.
+    assert emitted.keys() - shown == {"gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens"}
+
+
+def test_the_dashboard_answers_five_questions_and_overlaps_nowhere() -> None:
+    widgets = _dashboard()["widgets"]
+    assert [each["properties"]["markdown"] for each in widgets if each["type"] == "text"] == [
+        "## Is it up?",
+        "## Who spends?",
+        "## What is slow?",
+        "## What is refused?",
+        "## What runs out?",
+    ]
+    cells = [
+        (column, row)
+        for each in widgets
+        for column in range(each["x"], each["x"] + each["width"])
+        for row in range(each["y"], each["y"] + each["height"])
+    ]
+    assert len(cells) == len(set(cells))
+    assert max(column for column, _ in cells) < 24
+
+
+def test_saved_queries_ask_for_what_lines_have_in_all_functions_logs() -> None:
+    groups = set(of_type("AWS::Logs::LogGroup"))
+    record = RequestRecord(
+        request_id="r",
+        api_request_id="a",
+        tenant="t",
+        caller="c",
+        route="r",
+        outcome=RequestOutcome.FAILED,
+        status=500,
+        error_code="x",
+        model="m",
+        deployment="d",
+        cache="miss",
+        attempts=(Attempted("d", "answered", 1),),
+    )
+    known = fields_of(record, 0).keys() | {"@timestamp", "level", "message", "action", "error", "raised"}
+    known |= {"requestId", "integrationStatus", "integrationError"}
+    queries = of_type("AWS::Logs::QueryDefinition")
+    assert len(queries) == 4
+    for query in queries.values():
+        assert {group["Ref"] for group in query["Properties"]["LogGroupNames"]} == groups
+        [fields] = re.findall(r"(?m)^fields (.+)$", query["Properties"]["QueryString"])
+        assert set(fields.split(", ")) <= known
+
+
+def test_the_access_log_says_how_the_integration_did_and_nothing_of_paths() -> None:
+    written = resources()["ApiliveStage"]["Properties"]["AccessLogSetting"]["Format"]
+    line = json.loads(written)
+    assert line["integrationStatus"] == "$context.integration.status"
+    assert line["integrationError"] == "$context.integration.error"
+    assert "$context.path" not in written

@@ -9,6 +9,8 @@ import pytest
 from tools.processes import ROOT
 
 # What only those load whose subject it is, or that is loaded when a request needs it.
+pytestmark = pytest.mark.slow
+
 TASKS = {"sluice.tasks", "sluice.api.tasks", "sluice.api.compat.genai", "jinja2"}
 GATEWAY = {"sluice.gateway.pipeline", "sluice.guards", "sluice.providers", "re2"}
 DESCRIPTION = {"sluice.api.openapi", "sluice.api.routes"}

@@ -11,6 +11,7 @@ from sluice.chat import ResponseFormat
 from sluice.guards.json_reader import JsonReader, Parted, enforce_json, read_json, read_unfinished
 from sluice.guards.lenient_json import LenientJson
 from sluice.guards.structured_output import InvalidJsonAnswerError
+from tests.examples import examples
 
 OBJECT = ResponseFormat(type="json_object")
 ANY_VALUE = ResponseFormat(type="json_schema", json_schema={"name": "any", "schema": {}})
@@ -57,7 +58,7 @@ def test_a_stream_of_valid_json_comes_out_byte_for_byte(value: object, indent: i
     assert streamed(text, where, ANY_VALUE) == Parted(text)
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(text=messy, where=places, is_object=st.booleans())
 def test_a_stream_and_a_whole_answer_agree(text: str, where: list[int], is_object: bool) -> None:
     response_format = OBJECT if is_object else ANY_VALUE
@@ -71,7 +72,7 @@ def test_a_stream_and_a_whole_answer_agree(text: str, where: list[int], is_objec
     json.loads(whole.content)
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(text=messy, where=places)
 def test_an_unfinished_stream_and_whole_answer_agree(text: str, where: list[int]) -> None:
     assert streamed(text, where, OBJECT, is_cut=True) == read_unfinished(text)
@@ -99,7 +100,7 @@ def test_any_text_becomes_json_or_a_typed_error(text: str) -> None:
     assert isinstance(json.loads(answer), dict)
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(text=messy)
 def test_a_repair_changes_no_letter_digit_sign_or_bracket(text: str) -> None:
     def said(part: str) -> str:

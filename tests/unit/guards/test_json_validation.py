@@ -16,6 +16,7 @@ from sluice.guards.json_schema.schema import MOST_PATTERN_INSTRUCTIONS, JsonSche
 from sluice.guards.json_schema.validation import Validation
 from sluice.guards.structured_output import MOST_VALIDATION_STEPS, InvalidJsonAnswerError, check_value
 from sluice.guards.work import WorkLimitError, WorkMeter
+from tests.examples import examples
 
 names = st.sampled_from(["a", "b", "ab", "x1"])
 numbers = st.sampled_from([0, 1, 2, 2.0, -1, 0.5, 1e300, 10**30])
@@ -83,7 +84,7 @@ def compiled_or_endless(schema: dict[str, Any]) -> JsonSchema | None:
         return None
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(schema=schemas().filter(lambda schema: isinstance(schema, dict)), definitions=definitions, value=values)
 def test_answers_are_judged_as_the_reference_implementation_judges_them(
     schema: dict[str, Any], definitions: dict[str, Any], value: Any
@@ -96,7 +97,7 @@ def test_answers_are_judged_as_the_reference_implementation_judges_them(
     assert validation.accepts(compiled.root, value) is Draft202012Validator(schema).is_valid(value)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(schema=schemas().filter(lambda schema: isinstance(schema, dict)), definitions=definitions, value=values)
 def test_what_is_not_accepted_has_a_reason(schema: dict[str, Any], definitions: dict[str, Any], value: Any) -> None:
     compiled = compiled_or_endless({**schema, "$defs": definitions})
@@ -110,7 +111,7 @@ def test_what_is_not_accepted_has_a_reason(schema: dict[str, Any], definitions: 
             found = found[step]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(schema=schemas().filter(lambda schema: isinstance(schema, dict)), definitions=definitions, value=values)
 @pytest.mark.parametrize("limit", [10, 100])
 def test_checking_stops_at_its_limit(

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from sluice.errors import GuardBlockedError
 from sluice.guards.output import WINDOW_CHARACTERS, StreamGuard, check_answer
 from sluice.guards.rules import Mode, rules
+from tests.examples import examples
 
 SECRETS = {
     "secret-api-key": "gsk_" + "9fK2mQx7Tb4ZpLs8Vn3Rj6Wd1Hy5Gc0AeUiOp2QwErT5",
@@ -60,7 +61,7 @@ def test_holding_back_loses_and_reorders_nothing(text: str, sizes: list[int]) ->
     assert released == text if not is_blocked else text.startswith(released)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(
     rule_id=st.sampled_from(sorted(SECRETS)),
     before=st.text(alphabet="the answer is, \n(:-", max_size=300),

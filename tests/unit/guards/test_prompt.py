@@ -10,6 +10,7 @@ from sluice.chat import Message
 from sluice.errors import GuardBlockedError
 from sluice.guards.prompt import check_prompt, raise_if_blocked
 from sluice.guards.rules import Mode
+from tests.examples import examples
 
 PROMPTS = Path(__file__).parents[2] / "data" / "guards" / "prompts.jsonl"
 ATTACK_RULES = {"prompt-injection", "prompt-leak", "jailbreak"}
@@ -178,7 +179,7 @@ def test_any_text_can_be_judged(texts: list[str]) -> None:
     found(*texts)
 
 
-@settings(max_examples=20, deadline=2000)
+@settings(max_examples=examples(20), deadline=2000)
 @given(
     st.sampled_from(
         [

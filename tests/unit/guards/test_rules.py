@@ -11,6 +11,7 @@ from sluice.guards.normalization import words
 from sluice.guards.rules import DIRECTORY, Direction, Mode, View, read_rules, rule_ids, rules
 from sluice.guards.scanner import scanner
 from sluice.guards.validators import VALIDATORS, is_iban, is_luhn, is_password, is_random, is_us_ssn
+from tests.examples import examples
 
 
 def test_rules_have_distinct_ids_and_say_what_they_do() -> None:
@@ -117,7 +118,7 @@ def _text_signals_of_blockable_rules() -> Any:
 
 
 @pytest.mark.parametrize(("pattern", "held"), _text_signals_of_blockable_rules())
-@settings(max_examples=12)
+@settings(max_examples=examples(12))
 @given(data=st.data())
 def test_every_beginning_of_a_secret_is_held(pattern: str, held: str, data: st.DataObject) -> None:
     text = data.draw(st.from_regex(_for_python(pattern), fullmatch=True))

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from sluice.chat import ChatRequest, Usage
 from sluice.quota.estimate import TokenHabits, estimate, least_tokens, needs_upper_bound, upper_bound
 from sluice.quota.request_size import ModelBounds, RequestSize
+from tests.examples import examples
 
 BOUNDS = ModelBounds(context_window=128_000, max_completion_tokens=8_000)
 ANY: dict[str, Any] = {
@@ -121,7 +122,7 @@ def test_what_the_caller_bounds_is_no_guess() -> None:
     assert completion(size_of(max_tokens=7_000), limit_tokens=6_000, room_tokens=10) == 7_000
 
 
-@hypothesis.settings(max_examples=15)
+@hypothesis.settings(max_examples=examples(15))
 @given(st.lists(st.integers(1, 3_000), min_size=200, max_size=400))
 def test_the_learned_completion_size_is_rarely_exceeded(sizes: list[int]) -> None:
     habits = TokenHabits()

@@ -8,6 +8,8 @@ from benchmarks.quota_fleet import Figures, Fleet, Load, Reshaping
 from benchmarks.quota_scale import CYCLE_S, budget, deployment, key
 from sluice.quota.windows import ROLLING_MINUTE
 
+pytestmark = pytest.mark.slow
+
 FULL = Load((deployment(),), 60, 5, warm_s=2, full_rate=60)
 BUSY = Load((key(600),), 12, CYCLE_S, warm_s=CYCLE_S, provider_s=(0.3, 0.6), instances=60)
 

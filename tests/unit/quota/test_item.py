@@ -69,7 +69,7 @@ def _everything_else(process: Process, reservation: Reservation, limits: tuple[L
     seen = QuotaItem(process.world.dynamodb.items[key])
     learned = (15_000, 59_900_000, 21_600_000, 86_400_000_000)
     yield from write(key, marks.learning(dict(zip(limits, learned, strict=False)), seen))
-    yield from write(key, marks.blocking(now_ms + 123_456, BlockReason.MODEL_NOT_SERVED))
+    yield from write(key, marks.blocking(now_ms + 123_456, BlockReason.MODEL_NOT_SERVED, QuotaItem(), now_ms))
     for limit in limits[2:]:
         period = month_at(now_ms) if limit.name.endswith("month") else now_ms // DAY_MS
         yield from write(key, marks.alerting(Alert(limit.name, limit.code, 90, period * 10 + 9), seen))
@@ -82,3 +82,31 @@ def _everything_else(process: Process, reservation: Reservation, limits: tuple[L
     for name, note in NOTES.items():
         rest.set(note_attribute(name), note_value(note))
     yield from write(key, rest)
+
+
+@pytest.mark.parametrize(
+    ("later_ms", "reason", "minutes"),
+    [
+        (60_000, BlockReason.CREDENTIAL_REFUSED, 2),
+        (599_000, BlockReason.CREDENTIAL_REFUSED, 11),
+        (660_000, BlockReason.CREDENTIAL_REFUSED, 1),
+        (60_000, BlockReason.MODEL_NOT_SERVED, 1),
+    ],
+)
+def test_a_refusal_that_goes_on_began_when_the_first_did(later_ms: int, reason: BlockReason, minutes: int) -> None:
+    world = World()
+    began_ms, key = world.now_ms, "deployment#a#b"
+    first = marks.blocking(began_ms + 60_000, BlockReason.CREDENTIAL_REFUSED, QuotaItem(), began_ms)
+    world.run(write(key, first))
+    seen = QuotaItem(world.dynamodb.items[key])
+    assert (seen.block_reason, seen.refused_since_ms) == (BlockReason.CREDENTIAL_REFUSED, began_ms)
+    now_ms = began_ms + later_ms
+    world.run(write(key, marks.blocking(now_ms + 60_000, reason, seen, now_ms)))
+    item = QuotaItem(world.dynamodb.items[key])
+    assert item.block_reason is reason
+    assert item.refused_since_ms == now_ms + 60_000 - minutes * 60_000
+
+
+def test_a_block_of_an_earlier_version_says_why_and_not_since_when() -> None:
+    item = QuotaItem({"b": {"N": "1800000000000"}, "w": {"N": "2"}})
+    assert (item.block_reason, item.refused_since_ms) == (BlockReason.MODEL_NOT_SERVED, None)

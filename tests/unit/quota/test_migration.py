@@ -14,6 +14,7 @@ from sluice.quota.reservation import Reservation
 from sluice.quota.steps import Written
 from sluice.quota.taking import Demand
 from sluice.quota.windows import MINUTE_MS, ROLLING_MINUTE, month_at
+from tests.examples import examples
 from tests.old_quota import DAY, MINUTE, OldProcess
 from tests.quota_processes import START_MS, Process, World, most_in_any_stretch
 
@@ -127,7 +128,7 @@ def test_old_processes_are_kept_from_a_scope_for_an_hour_and_then_forgotten() ->
     assert not {"version", "blocked_until_ms"} & world.dynamodb.items["s"].keys()
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.integers(0, 2**32))
 def test_old_and_new_processes_together_never_pass_a_limit(seed: int) -> None:
     random = Random(seed)

@@ -19,6 +19,7 @@ from sluice.quota.shards import Layout
 from sluice.quota.steps import Flow, Pause, Read, Write
 from sluice.quota.taking import Demand
 from sluice.quota.windows import DAY_MS, MINUTE_MS, ROLLING_MINUTE
+from tests.examples import examples
 from tests.quota_processes import Process, World, most_in_any_stretch
 
 NAMES = ("requests_per_minute", "tokens_per_minute", "requests_per_day", "tokens_per_day")
@@ -149,19 +150,19 @@ def check(schedule: Schedule) -> None:
         assert most_in_any_stretch(taken, DAY_MS) <= schedule.capacities[day]
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.integers(0, 2**32))
 def test_no_order_of_steps_lets_more_through_than_the_capacity(seed: int) -> None:
     check(Schedule(seed))
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.integers(0, 2**32), st.lists(st.sampled_from([1, 2, 3, 4, 8]), min_size=1, max_size=4))
 def test_changing_the_number_of_shards_lets_nothing_more_through(seed: int, counts: list[int]) -> None:
     check(Schedule(seed, reshapes=tuple(counts)))
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(st.integers(0, 2**32), st.lists(st.sampled_from([1, 2, 4]), max_size=3))
 def test_a_budget_is_never_passed(seed: int, counts: list[int]) -> None:
     schedule = Schedule(seed, reshapes=tuple(counts), budget=8_000)

@@ -17,6 +17,7 @@ from sluice.quota.windows import (
     month_at,
     month_start_ms,
 )
+from tests.examples import examples
 from tests.quota_processes import START_MS, Process, World, most_in_any_stretch
 
 REQUESTS = "requests_per_minute"
@@ -91,7 +92,8 @@ def test_a_refusal_says_to_the_millisecond_when_the_cost_will_fit(steps: list[tu
         assert isinstance(waited, Reservation)
 
 
-@settings(max_examples=10)
+@pytest.mark.slow
+@settings(max_examples=examples(10))
 @given(st.integers(20, 200))
 def test_a_saturated_minute_limit_is_used_to_at_least_96_percent(capacity: int) -> None:
     limit = deployment_limit(REQUESTS, capacity)

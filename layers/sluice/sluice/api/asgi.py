@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import time
 from collections.abc import Iterable
 from contextlib import aclosing
@@ -21,6 +22,8 @@ from sluice.api import sse
 from sluice.api.dispatch import Api, Request, StreamedResponse
 from sluice.api.route import Route
 from sluice.api.streaming import iterate_in_thread
+from sluice.storage.metering import counting
+from sluice.telemetry import RequestIds, logging_request
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -29,6 +32,9 @@ if TYPE_CHECKING:
 
 # The loggers of the layer are its children: without it their lines would not be structured, or not come out at all.
 logger = Logger()
+logger.registered_handler.addFilter(RequestIds())
+
+_API_ID = re.compile(r'"requestId" ?: ?"([A-Za-z0-9-]{1,64})"')
 
 
 class AsgiApp:
@@ -45,11 +51,13 @@ class AsgiApp:
             request = await _plain(AsgiRequest(scope, receive))
         except ClientDisconnect:
             return
-        response = await run_in_threadpool(self._api.respond, request)
-        if isinstance(response, StreamedResponse):
-            await _EventStream(response)(scope, receive, send)
-        else:
-            await AsgiResponse(response.body, response.status, dict(response.headers))(scope, receive, send)
+        # Threads take over the context.
+        with logging_request(request.id, request.api_id), counting(request.units):
+            response = await run_in_threadpool(self._api.respond, request)
+            if isinstance(response, StreamedResponse):
+                await _EventStream(response)(scope, receive, send)
+            else:
+                await AsgiResponse(response.body, response.status, dict(response.headers))(scope, receive, send)
 
 
 class _EventStream(StreamingResponse):
@@ -87,7 +95,14 @@ async def _plain(request: AsgiRequest) -> Request:
         query=dict(request.query_params),
         body=await request.body(),
         remaining_s=_remaining_s(request),
+        api_id=_api_id(request),
     )
+
+
+def _api_id(request: AsgiRequest) -> str:
+    """API Gateway's id of the request, as the web adapter says in a header; "" without one."""
+    found = _API_ID.search(request.headers.get("x-amzn-request-context", ""))
+    return found[1] if found else ""
 
 
 def _remaining_s(request: AsgiRequest) -> float:

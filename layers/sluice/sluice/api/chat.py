@@ -84,6 +84,7 @@ class ChatCompletionChunk(TypedDict):
     example={"model": "auto", "messages": QUESTION, "max_tokens": 64},
     events=(ChatCompletionChunk,),
     asks_a_model=True,
+    asks_once=True,
 )
 def create_chat_completion(call: Call[ChatRequest]) -> Reply[ChatCompletion] | EventStream:
     """Answer a chat.

@@ -1,6 +1,7 @@
 """Dispatch of requests to routes, whatever framework they came through: find the route, check, call its handler."""
 
 import math
+import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -13,8 +14,11 @@ from sluice.api.labels import labels_in
 from sluice.api.matching import route_of, routes_of_path
 from sluice.api.responses import Response, error_response, json_response
 from sluice.api.route import Call, EventStream, Reply, Route
+from sluice.api.tracing import TracedRequest
 from sluice.errors import InvalidRequestError
-from sluice.gateway.provenance import new_request_id, request_id_headers
+from sluice.gateway.provenance import request_id_headers
+from sluice.infrastructure import ConsumedUnits
+from sluice.request_log.request_id import new_request_id
 from sluice.routing.deadline import Deadline
 from sluice.storage.time_limit import within
 from sluice.tenants.principal import Principal, require_role
@@ -28,7 +32,8 @@ if TYPE_CHECKING:
 class Request:
     """A request as it came. `path` is percent-encoded; names of headers are in lower case.
 
-    `body` is None if it could not be decoded. `remaining_s` is how long the function has until it is ended.
+    `body` is None if it could not be decoded. `remaining_s` is how long the function has until it is ended. `id` is
+    Sluice's own, `api_id` API Gateway's; `units` are what it consumes.
     """
 
     method: str
@@ -37,6 +42,9 @@ class Request:
     query: Mapping[str, str] = field(default_factory=dict)
     body: bytes | str | None = b""
     remaining_s: float = math.inf
+    id: str = field(default_factory=lambda: new_request_id(time.time_ns() // 1_000_000))
+    api_id: str = ""
+    units: ConsumedUnits = field(default_factory=ConsumedUnits)
 
 
 @dataclass(frozen=True)
@@ -57,38 +65,44 @@ class Api:
 
     def respond(self, request: Request) -> Response | StreamedResponse:
         """Answer a request. Whatever happens, the answer has Sluice's form and the id of the request."""
-        request_id = new_request_id()
+        traced = TracedRequest(self._app, request)
         try:
-            response = self._answer(request, request_id)
+            response = self._answer(request, traced)
         except Exception as error:  # noqa: BLE001 -- the outermost edge; frameworks would log the message, perhaps a prompt
-            response = error_response(error, request_id)
+            response = error_response(error, request.id, is_traced=traced.is_traced)
+            traced.fail(error)
+        if isinstance(response, StreamedResponse):
+            response = replace(response, events=traced.to_the_end_of(response.events))
+        else:
+            traced.end()
+            response = replace(response, headers={**response.headers, **traced.headers()})
         readable = cors.answer_headers(self._app.settings.cors_origins, request.headers.get("origin"))
         return replace(response, headers={**response.headers, **readable})
 
-    def _answer(self, request: Request, request_id: str) -> Response | StreamedResponse:
+    def _answer(self, request: Request, traced: TracedRequest) -> Response | StreamedResponse:
         matches = routes_of_path(self._routes, request.method, request.path)
         if request.method == "OPTIONS":
-            return self._options({route.method for route, _ in matches}, request, request_id)
+            return self._options({route.method for route, _ in matches}, request)
         # Of what answers HEAD, whoever sends the answer leaves out the body.
         route, parameters = route_of(matches, request.method, request.path)
         deadline = Deadline.of_request(self._app.settings.request_timeout_s, request.remaining_s)
         with within(deadline.over_s):
-            caller = self._caller(route, request)
+            caller = self._caller(route, request, traced)
             if caller is None or not route.is_counted_at_the_door:
-                call = self._checked(route, request, caller, parameters, request_id, deadline)
-                return _response(route, route.handler(call), request_id)
+                call = self._checked(route, request, caller, parameters, traced, deadline)
+                return _response(route, route.handler(call), request.id)
             counter = self._app.caller_counter
             counted = counter.count(caller)
             with counter.kept(counted):
-                call = self._checked(route, request, caller, parameters, request_id, deadline)
-                response = _response(route, route.handler(call), request_id)
+                call = self._checked(route, request, caller, parameters, traced, deadline)
+                response = _response(route, route.handler(call), request.id)
             return replace(response, headers={**counted.limit.headers(), **response.headers})
 
-    def _options(self, methods: Collection[str], request: Request, request_id: str) -> Response:
+    def _options(self, methods: Collection[str], request: Request) -> Response:
         """What a path takes."""
         all_methods = sorted({*methods, "OPTIONS", *(["HEAD"] if "GET" in methods else [])})
         preflight = cors.preflight_headers(self._app.settings.cors_origins, all_methods, request.headers)
-        return Response(204, {"allow": ", ".join(all_methods), **preflight, **request_id_headers(request_id)}, b"")
+        return Response(204, {"allow": ", ".join(all_methods), **preflight, **request_id_headers(request.id)}, b"")
 
     def _checked(
         self,
@@ -96,7 +110,7 @@ class Api:
         request: Request,
         caller: Principal | None,
         parameters: Mapping[str, str],
-        request_id: str,
+        traced: TracedRequest,
         deadline: Deadline,
     ) -> Call[Any, Any]:
         """The request as the route's handler wants it."""
@@ -107,18 +121,20 @@ class Api:
             path=parameters,
             query=None if route.query is None else _query(request.query, route.query),
             body=None if route.body is None else _body(request.body, route.body),
-            request_id=request_id,
+            request_id=request.id,
             deadline=deadline,
             skips_cache="no-cache" in directives,
             no_store="no-store" in directives,
             labels=labels_in(request.headers),
+            trace=traced.trace,
         )
 
-    def _caller(self, route: Route, request: Request) -> Principal | None:
+    def _caller(self, route: Route, request: Request, traced: TracedRequest) -> Principal | None:
         authorization, api_key = request.headers.get("authorization"), request.headers.get("x-api-key")
         if route.role is None and (route.fuller_for is None or not (authorization or api_key)):
             return None
         principal = authenticate(authorization, self._app.verifier, api_key)
+        traced.begin(route, principal)
         if route.role is not None:
             require_role(principal, route.role)
         elif route.fuller_for is not None and not principal.role.includes(route.fuller_for):

@@ -10,9 +10,8 @@ from typing import Any, TypedDict
 from aws_lambda_powertools import Logger
 from pydantic import BaseModel, ValidationError
 
-from sluice.errors import GuardBlockedError, SluiceError
+from sluice.errors import InvalidRequestError, SluiceError
 from sluice.gateway.provenance import request_id_headers
-from sluice.telemetry import emit_metric
 from sluice.validation import invalid_request
 
 _OURS = 500
@@ -50,15 +49,25 @@ def json_response(value: Any, *, status: int = 200, headers: Mapping[str, str] |
     return Response(status, {"content-type": "application/json", **(headers or {})}, to_json(value))
 
 
-def error_response(error: Exception, request_id: str) -> Response:
-    """What the caller is told about `error`. It is one line in the log, and in detail if it is our fault."""
+def error_response(error: Exception, request_id: str, *, is_traced: bool = False) -> Response:
+    """What the caller is told about `error`. It is one line in the log, and in detail if it is our fault.
+
+    The trace of a request that is `is_traced` has the line.
+    """
     known = to_sluice_error(error, request_id)
-    if known.status < _OURS:
+    if known.status < _OURS and not is_traced:
         logger.info("refused", extra={"request_id": request_id, "status": known.status, "code": known.code})
     # What the SDKs of OpenAI and Groq, which else send a 429 or a 5xx again by themselves, go by.
     advice = {} if known.may_pass else {"x-should-retry": "false"}
     headers = {**request_id_headers(request_id), **advice, **known.headers}
     return json_response(error_body(known), status=known.status, headers=headers)
+
+
+def status_of(error: Exception) -> int:
+    """The HTTP status that `error` becomes."""
+    if isinstance(error, ValidationError):
+        return InvalidRequestError.status
+    return error.status if isinstance(error, SluiceError) else SluiceError.status
 
 
 def error_body(error: SluiceError) -> Error:
@@ -69,13 +78,11 @@ def error_body(error: SluiceError) -> Error:
 def to_sluice_error(error: Exception, request_id: str) -> SluiceError:
     """`error` as one that has an answer: an unexpected one becomes a 500 that says nothing of it.
 
-    A blocked prompt or answer is counted. What is our fault is logged with its type and where it was raised. Messages
+    What is our fault is logged with its type and where it was raised. Messages
     of unexpected errors are neither logged nor sent: they may hold a prompt.
     """
     if isinstance(error, ValidationError):
         return invalid_request(error)
-    if isinstance(error, GuardBlockedError):
-        emit_metric("GuardBlocked", rule=str(error.code))
     if isinstance(error, SluiceError):
         if error.status >= _OURS:
             _log("Answered with %s", error, request_id=request_id, reason=error.message, status=error.status)

@@ -11,6 +11,8 @@ from aws_lambda_powertools.logging import correlation_paths
 from sluice.api import sse
 from sluice.api.dispatch import Api, Request, StreamedResponse
 from sluice.api.route import Route
+from sluice.storage.metering import counting
+from sluice.telemetry import RequestIds, logging_request
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 # The loggers of the layer are its children: without it their lines would not be structured, or not come out at all.
 logger = Logger()
+logger.registered_handler.addFilter(RequestIds())
 
 type LambdaHandler = Callable[[dict[str, Any], "LambdaContext"], dict[str, Any]]
 
@@ -29,9 +32,11 @@ def lambda_handler(routes: Iterable[Route], app: "App") -> LambdaHandler:
 
     @logger.inject_lambda_context(correlation_id_path=correlation_paths.API_GATEWAY_REST, log_event=False)
     def handle(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
-        response = api.respond(_request(event, context))
-        if isinstance(response, StreamedResponse):
-            return _answer(200, {"content-type": sse.CONTENT_TYPE, **response.headers}, _whole(response))
+        request = _request(event, context)
+        with logging_request(request.id, request.api_id), counting(request.units):
+            response = api.respond(request)
+            if isinstance(response, StreamedResponse):
+                return _answer(200, {"content-type": sse.CONTENT_TYPE, **response.headers}, _whole(response))
         return _answer(response.status, response.headers, b"" if event["httpMethod"] == "HEAD" else response.body)
 
     return handle
@@ -47,6 +52,7 @@ def _request(event: Mapping[str, Any], context: "LambdaContext") -> Request:
         query=event.get("queryStringParameters") or {},
         body=_body(event),
         remaining_s=math.inf if remaining_ms is None else remaining_ms() / 1000,
+        api_id=str((event.get("requestContext") or {}).get("requestId") or ""),
     )
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Required, TypedDict, Union, Unpack, get_a
 from urllib.parse import unquote
 
 from sluice.chat import Labels
+from sluice.request_log.trace import RequestTrace
 from sluice.tenants.principal import Principal
 from sluice.tenants.tenant import Role
 
@@ -51,6 +52,7 @@ class Call[Body = None, Query = None]:
     skips_cache: bool
     no_store: bool = False
     labels: Labels = field(default_factory=Labels)
+    trace: RequestTrace = field(default_factory=RequestTrace)
 
     @property
     def principal(self) -> Principal:
@@ -64,7 +66,13 @@ class Call[Body = None, Query = None]:
         """What the gateway has to know of the request beside its body."""
         from sluice.gateway.request import RequestContext
 
-        return RequestContext(self.request_id, self.deadline, skip_cache=self.skips_cache, no_store=self.no_store)
+        return RequestContext(
+            self.request_id,
+            self.deadline,
+            skip_cache=self.skips_cache,
+            no_store=self.no_store,
+            trace=self.trace,
+        )
 
 
 @dataclass(frozen=True)
@@ -105,10 +113,10 @@ class Declared(TypedDict, total=False):
     """What a handler's own types and words do not say of its route.
 
     `role` is the least that a key needs, None where no key is needed; a key of `fuller_for`, or of a role that includes
-    it, is then told more. `example` is a body. With `task`, the body is the
-    inputs of that task, which its file describes. `events` are what the events of a streamed answer may hold. `errors`
-    are statuses beside those that follow from the rest. `is_counted_inside`: a request is counted as what it asks for
-    is, as one that `asks_a_model` is by the gateway.
+    it, is then told more. `example` is a body. With `task`, the body is the inputs of that task, which its file
+    describes. `events` are what the events of a streamed answer may hold. With `asks_once` one question to a model is
+    all that a request is. `is_counted_inside`: a request is counted as what it asks for is, as one that `asks_a_model`
+    is by the gateway. `errors` are statuses beside those that follow from the rest.
     """
 
     role: Required[Role | None]
@@ -120,6 +128,7 @@ class Declared(TypedDict, total=False):
     status: HTTPStatus
     asks_a_model: bool
     is_counted_inside: bool
+    asks_once: bool
     errors: Collection[int]
 
 
@@ -149,6 +158,7 @@ class Route:
     status: HTTPStatus = HTTPStatus.OK
     asks_a_model: bool = False
     is_counted_inside: bool = False
+    asks_once: bool = False
     errors: Collection[int] = ()
 
     def match(self, path: str) -> dict[str, str] | None:

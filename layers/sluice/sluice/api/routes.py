@@ -7,6 +7,7 @@ from sluice.api import (
     keys,
     models,
     providers,
+    requests,
     task_versions,
     tasks,
     tenants,
@@ -33,6 +34,7 @@ ROUTES: tuple[Route, ...] = (
     *usage.ROUTES,
     *groq.ROUTES,
     *providers.ROUTES,
+    *requests.ROUTES,
     *tenants.ROUTES,
     *keys.ROUTES,
 )

@@ -26,6 +26,9 @@ class Use(TypedDict):
     completion_tokens: int
     total_tokens: int
     cost_usd: float
+    infra_cost_usd: Annotated[
+        float, Field(description="An estimate of what AWS bills for it: functions, API, DynamoDB and logs.")
+    ]
     cache_hits: int
     errors: Annotated[
         int,
@@ -131,6 +134,7 @@ def _use(use: UseSum) -> Use:
         "completion_tokens": use.completion_tokens,
         "total_tokens": use.prompt_tokens + use.completion_tokens,
         "cost_usd": float(to_usd(use.cost_nanousd)),
+        "infra_cost_usd": float(to_usd(use.infra_nanousd)),
         "cache_hits": use.cache_hits,
         "errors": use.errors,
         "average_response_time_ms": round(use.response_time_ms / use.requests) if use.requests else None,

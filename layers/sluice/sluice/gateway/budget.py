@@ -75,6 +75,14 @@ class BudgetReservation:
         self._reserving: Future[Reservation] | None = executor.submit(reserve) if reserve else None
         self._charged_nanousd = 0
 
+    @property
+    def reservation(self) -> Reservation | None:
+        """What is reserved, None if nothing is or that is not known yet."""
+        reserving = self._reserving
+        if reserving is None or not reserving.done() or reserving.exception() is not None:
+            return None
+        return reserving.result()
+
     def wait(self) -> None:
         """Wait until there is budget for one more call: a call that failed may have cost what was reserved for it.
 

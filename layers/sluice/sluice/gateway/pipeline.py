@@ -25,6 +25,7 @@ from sluice.gateway.provenance import Provenance
 from sluice.gateway.request import AdmittedRequest, Incoming, RequestContext, user_of
 from sluice.gateway.settlement import Outcome, Result, Settlement
 from sluice.gateway.stream import GuardedStream
+from sluice.gateway.tracing import note_question, note_without_model
 from sluice.guards.answer import judge_answer
 from sluice.guards.rules import Finding
 from sluice.guards.structured_output import InvalidJsonAnswerError
@@ -68,6 +69,7 @@ class Gateway:
 
     def complete(self, request: ChatRequest, principal: Principal, context: RequestContext) -> Answer:
         """Answer whole. Raises SluiceError; what was reserved for a request that nobody answers is given back."""
+        note_question(context.trace, request)
         admitted = self._admission.admit(Incoming(request, principal, context))
         if admitted.cached is not None:
             return Answer(admitted.cached.body, self._settlement.settle_cached(admitted, admitted.cached))
@@ -82,19 +84,23 @@ class Gateway:
 
     def stream(self, request: ChatRequest, principal: Principal, context: RequestContext) -> StreamedAnswer:
         """Begin to answer; the first chunk has arrived when this returns. Raises SluiceError as `complete` does."""
+        note_question(context.trace, request)
         admitted = self._admission.admit(Incoming(request, principal, context))
         if admitted.cached is not None:
             provenance = self._settlement.settle_cached(admitted, admitted.cached)
             chunks = (chunk for chunk in chunks_from_body(admitted.cached.body, admitted.wants_usage))
             return StreamedAnswer(chunks, provenance)
         answered, budget = self._call(admitted, _open_stream, was_answered=False)
+        context.trace.streams()
         stream = GuardedStream(admitted, answered, budget, self._settlement)
         return StreamedAnswer(stream, admitted.provenance(answered))
 
     def admit(self, request: ChatRequest, principal: Principal, context: RequestContext, *, source: str) -> Provenance:
         """Count and record a request that `source` answers, without a model. Raises as `complete`."""
+        note_question(context.trace, request)
         counted = self._admission.count(Incoming(request, principal, context))
         self._settlement.record_without_model(principal.tenant.id, principal.caller_id, user_of(request), source)
+        note_without_model(context.trace, source)
         return Provenance(request_id=context.request_id, cache="hit", caller_limit=counted.limit)
 
     def claim_turn(
@@ -152,17 +158,21 @@ class Gateway:
         except BaseException:
             self._settlement.settle_refused(admitted, budget, was_asked=was_answered or search.was_asked)
             raise
+        finally:
+            admitted.context.trace.skipped(search.reasons)
 
     def _first_answer[Reply](
         self, admitted: AdmittedRequest, search: Search, budget: BudgetReservation, call: _CallProvider[Reply]
     ) -> Answered[Reply]:
         registry, deadline = self._registry(), admitted.context.deadline
         for attempt in self._router.attempts(search):
+            admitted.context.trace.skipped(search.reasons)
             deployment = attempt.deployment
             request = _fitted(admitted, deployment)
             with attempt:
                 budget.wait()
-                reply = attempt.call(partial(call, registry.provider(deployment), request, deployment, deadline))
+                ask = partial(call, registry.provider(deployment), request, deployment, deadline)
+                reply = attempt.call(admitted.context.trace.noting(deployment.id, ask))
                 self._admission.note_answer(admitted, deployment.model.id)
                 return attempt.answered(reply)
             if attempt.may_have_cost:

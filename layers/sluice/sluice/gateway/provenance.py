@@ -1,7 +1,6 @@
 """Provenance of an answer: who gave it, how, and at what cost. An object inside; headers once, at the edge."""
 
 import re
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -72,11 +71,6 @@ class Provenance:
             if text is not None:
                 # A line break would start a header of its own, and not every server refuses one.
                 yield f"x-sluice-{name.replace('_', '-')}", _NOT_PRINTABLE.sub("?", text)
-
-
-def new_request_id() -> str:
-    """A new id of a request, for headers, logs and feedback."""
-    return f"req_{uuid.uuid4().hex}"
 
 
 def request_id_headers(request_id: str) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Requests on their way through the pipeline: what came in, and what was admitted."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cached_property
 
@@ -13,6 +13,7 @@ from sluice.gateway.provenance import Provenance
 from sluice.guards.rules import Finding, Mode
 from sluice.money import to_usd
 from sluice.quota.request_size import RequestSize
+from sluice.request_log.trace import RequestTrace
 from sluice.routing.deadline import Deadline
 from sluice.routing.deployment_quota import Answered
 from sluice.routing.intent import Complexity
@@ -29,7 +30,8 @@ class RequestContext:
 
     The rest is what a task lays down: how hard its request is, how long its answer is cached (0: not at all), the
     format its answer is held against where that is more than all providers are asked for, the one that those are
-    asked for which take a JSON Schema, and the `turn` of a conversation that it has claimed for all it asks.
+    asked for which take a JSON Schema, and the `turn` of a conversation that it has claimed for all it asks. `trace`
+    is where it is noted how the answer comes about.
     """
 
     request_id: str
@@ -42,6 +44,7 @@ class RequestContext:
     answer_format: ResponseFormat | None = None
     preferred_format: ResponseFormat | None = None
     turn: OpenTurn | None = None
+    trace: RequestTrace = field(default_factory=RequestTrace)
 
 
 @dataclass(frozen=True, slots=True)

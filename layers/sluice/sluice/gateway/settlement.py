@@ -20,6 +20,7 @@ from sluice.gateway.counting import CallerCounter
 from sluice.gateway.provenance import Provenance
 from sluice.gateway.request import AdmittedRequest
 from sluice.gateway.shared_answers import SharedAnswers
+from sluice.gateway.tracing import WITHOUT_MODEL, Reserved, note_settled
 from sluice.guards.rules import Finding
 from sluice.providers.base import RateLimitHeaders
 from sluice.providers.registry import Deployment
@@ -27,8 +28,9 @@ from sluice.providers.verdict import may_be_cached
 from sluice.quota.estimate import TokenEstimate
 from sluice.quota.ledger import Ledger
 from sluice.quota.tokens import tokens
+from sluice.request_log.record import RequestOutcome
 from sluice.routing.deployment_quota import Answered, DeploymentQuota
-from sluice.telemetry import best_effort, emit_metric
+from sluice.telemetry import best_effort
 from sluice.usage.price import cost_nanousd
 from sluice.usage.records import UsageRecord, UsageRecords
 
@@ -51,6 +53,14 @@ class Result(StrEnum):
     """The caller hung up in the middle of a stream."""
     REFUSED = "refused"
     """Nobody answered; nothing was spent."""
+
+
+_OUTCOMES = {
+    Result.ANSWERED: RequestOutcome.ANSWERED,
+    Result.WITHHELD: RequestOutcome.WITHHELD,
+    Result.BROKE_OFF: RequestOutcome.INTERRUPTED,
+    Result.ABANDONED: RequestOutcome.ABANDONED,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,9 +136,11 @@ class Settlement:
         }
         if stored is not None:
             tasks["writing the cache"] = partial(self._answers.store, admitted, stored)
-        self._settle_all(tasks, admitted)
         provenance = admitted.provenance(answered, cost, outcome.findings)
-        _log(admitted, provenance, spent, outcome.result)
+        tasks |= note_settled(
+            admitted, provenance, spent, _OUTCOMES.get(outcome.result), Reserved(answered, outcome.budget)
+        )
+        self._settle_all(tasks, admitted)
         return provenance
 
     def settle_cached(self, admitted: AdmittedRequest, cached: CachedAnswer) -> Provenance:
@@ -143,11 +155,12 @@ class Settlement:
             response_time_ms=_elapsed_ms(admitted),
             is_cache_hit=True,
             user=admitted.user,
+            infra_nanousd=admitted.context.trace.take_infra_nanousd(),
         )
-        recording: dict[str, Task] = {"recording usage": partial(self._record, usage_record)}
-        self._settle_all(recording | _turn_ending(admitted, Result.ANSWERED, cached.body), admitted)
         provenance = admitted.provenance()
-        _log(admitted, provenance, _NO_USAGE, Result.ANSWERED)
+        noted = note_settled(admitted, provenance, _NO_USAGE, RequestOutcome.ANSWERED)
+        recording: dict[str, Task] = {"recording usage": partial(self._record, usage_record)}
+        self._settle_all(recording | _turn_ending(admitted, Result.ANSWERED, cached.body) | noted, admitted)
         return provenance
 
     def settle_refused(self, admitted: AdmittedRequest, budget: BudgetReservation | None, *, was_asked: bool) -> None:
@@ -162,7 +175,8 @@ class Settlement:
         if budget is not None:
             tasks["settling a budget"] = budget.close
         self._settle_all(tasks, admitted)
-        _log(admitted, admitted.provenance(), _NO_USAGE, Result.REFUSED)
+        provenance = admitted.provenance()
+        note_settled(admitted, provenance, _NO_USAGE, None)
 
     def record_without_model(self, tenant: str, caller: str, user: str, source: str) -> None:
         """Record a request that `source` answered and no model."""
@@ -170,7 +184,7 @@ class Settlement:
             UsageRecord(
                 tenant=tenant,
                 caller=caller,
-                provider="sluice",
+                provider=WITHOUT_MODEL,
                 model=source,
                 usage=_NO_USAGE,
                 cost_nanousd=0,
@@ -257,6 +271,7 @@ def _usage_record(
         response_time_ms=_elapsed_ms(admitted),
         is_error=result is not Result.ANSWERED,
         user=admitted.user,
+        infra_nanousd=admitted.context.trace.take_infra_nanousd(),
     )
 
 
@@ -270,21 +285,3 @@ def _turn_ending(admitted: AdmittedRequest, result: Result, body: JsonObject) ->
     if turn is None or result is Result.REPEATED:
         return {}
     return {"ending a turn": partial(turn.complete, body) if result is Result.ANSWERED else turn.abandon}
-
-
-def _log(admitted: AdmittedRequest, provenance: Provenance, usage: Usage, result: Result) -> None:
-    logger.info(
-        "request",
-        extra={
-            **provenance.fields(),
-            "outcome": str(result),
-            "tenant": admitted.principal.tenant.id,
-            "caller": admitted.principal.caller_id,
-            "task": admitted.request.labels.task,
-            "prompt_tokens": usage.prompt_tokens,
-            "completion_tokens": usage.completion_tokens,
-            "response_time_ms": _elapsed_ms(admitted),
-        },
-    )
-    for rule_id in provenance.flagged_rules:
-        emit_metric("GuardFlagged", rule=rule_id)

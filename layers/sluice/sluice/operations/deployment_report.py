@@ -10,6 +10,7 @@ from sluice.providers.credentials import BrokenCredential
 from sluice.providers.registry import Deployment as DeploymentRecord
 from sluice.providers.urls import shown_url
 from sluice.quota.circuit import CircuitState
+from sluice.quota.item import BlockReason
 from sluice.quota.limits import LimitStatus
 from sluice.quota.status import NEVER_USED, QuotaSnapshot, reached_percentage
 from sluice.routing.deployment_quota import health_from, limits_of, scope_of
@@ -36,6 +37,14 @@ class Deployment(TypedDict):
     is_enabled: bool
 
 
+class Refusal(TypedDict):
+    """Why nothing is sent to a deployment for now. It is asked again when `until` has come. Seconds since 1970."""
+
+    reason: Literal["rate limited", "credential refused", "model not served"]
+    since: Annotated[int | None, Field(description="When it began, if that is kept; of rate limits it is not.")]
+    until: int
+
+
 class LimitStanding(TypedDict):
     """How much of a limit is used."""
 
@@ -53,6 +62,7 @@ class DeploymentQuota(Deployment):
 
     limits: dict[str, LimitStanding | None]
     blocked_for_seconds: Annotated[int, Field(description="How long its provider wants to be left alone.")]
+    refused: Annotated[Refusal | None, Field(description="Why that is, and since when.")]
     warnings: list[str]
 
 
@@ -72,6 +82,7 @@ class DeploymentHealth(Deployment):
     success_rate: float
     consecutive_failures: int
     response_time_ms: float | None
+    refused: Annotated[Refusal | None, Field(description="Why nothing is sent to it for now, null if that is not so.")]
     circuit: Annotated[CircuitState, Field(description="CLOSED: calls go through; HALF_OPEN: one call, which tries.")]
 
 
@@ -98,6 +109,7 @@ class ServedModel(TypedDict):
     is_enabled: bool
     priority: int
     limits: dict[str, int]
+    refused: Annotated[Refusal | None, Field(description="Why nothing is sent to it for now, null if that is not so.")]
 
 
 class ListedCredential(TypedDict):
@@ -154,7 +166,11 @@ def health_report(deployments: Iterable[DeploymentRecord], seen: Mapping[str, Qu
 
 
 def provider_report(
-    deployments: Iterable[DeploymentRecord], broken: Iterable[BrokenCredential] = (), problem: str | None = None
+    deployments: Iterable[DeploymentRecord],
+    seen: Mapping[str, QuotaSnapshot],
+    now_ms: int,
+    broken: Iterable[BrokenCredential] = (),
+    problem: str | None = None,
 ) -> Providers:
     """The providers, their credentials by alias, and what each serves. API keys are not shown.
 
@@ -188,6 +204,7 @@ def provider_report(
                 "is_enabled": each.enabled,
                 "priority": each.priority,
                 "limits": {name: capacity for name, capacity, _ in each.limits},
+                "refused": _refusal(seen.get(scope_of(each), NEVER_USED), now_ms),
             }
         )
     return {
@@ -210,6 +227,7 @@ def _quota(deployment: DeploymentRecord, seen: QuotaSnapshot, now_ms: int) -> De
         **_named(deployment),
         "limits": {_SHORT_NAMES[name]: _limit(statuses[name]) if name in statuses else None for name in names},
         "blocked_for_seconds": -(-blocked_ms // 1000),
+        "refused": _refusal(seen, now_ms),
         "warnings": warnings,
     }
 
@@ -243,7 +261,27 @@ def _health(deployment: DeploymentRecord, seen: QuotaSnapshot, now_ms: int) -> D
         "success_rate": round(health.success_rate, 4),
         "consecutive_failures": health.consecutive_failures,
         "response_time_ms": None if known_ms is None else round(known_ms, 1),
+        "refused": _refusal(seen, now_ms),
         "circuit": seen.circuit.state(now_ms),
+    }
+
+
+_REFUSALS: Mapping[BlockReason, Literal["rate limited", "credential refused", "model not served"]] = {
+    BlockReason.RATE_LIMITED: "rate limited",
+    BlockReason.CREDENTIAL_REFUSED: "credential refused",
+    BlockReason.MODEL_NOT_SERVED: "model not served",
+}
+
+
+def _refusal(seen: QuotaSnapshot, now_ms: int) -> Refusal | None:
+    item = seen.item
+    if item.blocked_until_ms <= now_ms:
+        return None
+    since_ms = item.refused_since_ms
+    return {
+        "reason": _REFUSALS[item.block_reason],
+        "since": None if since_ms is None else since_ms // 1000,
+        "until": -(-item.blocked_until_ms // 1000),
     }
 
 

@@ -49,5 +49,8 @@ class Overview:
         try:
             registry = self._loader.get()
         except CredentialsError as error:
-            return provider_report((), error.broken, error.message)
-        return provider_report(registry.deployments, registry.broken, self._loader.problem)
+            return provider_report((), {}, 0, error.broken, error.message)
+        deployments = registry.deployments
+        seen = self._ledger.look_at(map(scope_of, deployments))
+        now_ms = self._ledger.now_ms()
+        return provider_report(deployments, seen, now_ms, registry.broken, self._loader.problem)

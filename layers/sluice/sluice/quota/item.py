@@ -6,7 +6,7 @@ r t R T D c u       totals: what counts now of each limit (`Limit.code`)
 m0 .. m-, d0 .. d-  slots: what was taken in a slice, by its number modulo 64, requests and tokens in one number
 g                   grows when capacities change;  cr ct cR cT cc  capacities that the provider's headers said
 eu ec               what an operator added to the month's limit
-b, w                blocked until (ms), and why if not for a rate limit
+b, w                blocked until (ms), and if not for a rate limit, why and for how many minutes by then
 f, o, p             circuit: failures in a row, closed to others until (s), present while a probe is under way
 q                   who was last refused the model, and until when that counts
 aR aT aD ac au      the last alert on a limit
@@ -52,6 +52,9 @@ _NOTES = {
 }
 _NOTE_NAMES = {attribute: name for name, attribute in _NOTES.items()}
 _OTHER_NOTE = "n."
+_REASONS = 10
+_MINUTE_MS = 60_000
+_LONGEST_REFUSAL_MINUTES = 9_999
 
 
 class BlockReason(IntEnum):
@@ -99,6 +102,12 @@ def note_value(value: float) -> int | float:
     """A note as it is kept: four digits of it."""
     short = float(f"{value:.4g}")
     return int(short) if short.is_integer() else short
+
+
+def refusal(reason: BlockReason, since_ms: int, until_ms: int) -> int:
+    """Why nothing is to be sent until `until_ms`, and since when, to the minute: in few digits, as items are small."""
+    minutes = -(-(until_ms - since_ms) // _MINUTE_MS)
+    return min(max(1, minutes), _LONGEST_REFUSAL_MINUTES) * _REASONS + reason
 
 
 class QuotaItem:
@@ -201,8 +210,14 @@ class QuotaItem:
     @property
     def block_reason(self) -> BlockReason:
         """Why nothing is to be sent."""
-        reason = self.number("w")
+        reason = (self.number("w") or 0) % _REASONS
         return BlockReason(reason) if reason in set(BlockReason) else BlockReason.RATE_LIMITED
+
+    @property
+    def refused_since_ms(self) -> int | None:
+        """Since when nothing is to be sent, if that is for another reason than a rate limit."""
+        minutes = (self.number("w") or 0) // _REASONS
+        return self.blocked_until_ms - minutes * _MINUTE_MS if minutes else None
 
     @property
     def circuit(self) -> Circuit:

@@ -145,7 +145,8 @@ class Ledger:
         All processes see it. Raises StorageUnavailableError.
         """
         # Where the condition fails, it is blocked for longer already.
-        self._everywhere(scope, lambda _: marks.blocking(until_ms, reason), tries=1)
+        now_ms = self.now_ms()
+        self._everywhere(scope, lambda item: marks.blocking(until_ms, reason, item, now_ms), tries=1)
 
     def suspect(self, scope: str, tenant: str) -> bool:
         """Note that a request of `tenant` was refused the model. Returns whether another tenant's was, too, lately.

@@ -4,7 +4,19 @@ import hashlib
 from collections.abc import Mapping
 
 from sluice.quota.circuit import FAILURES_TO_OPEN, open_until_s
-from sluice.quota.item import ALERT, CLOSED, EXTRA, HEADS, LEARNED, BlockReason, QuotaItem, head_name, packed, slot_name
+from sluice.quota.item import (
+    ALERT,
+    CLOSED,
+    EXTRA,
+    HEADS,
+    LEARNED,
+    BlockReason,
+    QuotaItem,
+    head_name,
+    packed,
+    refusal,
+    slot_name,
+)
 from sluice.quota.limits import Limit
 from sluice.quota.status import Alert
 from sluice.quota.windows import CalendarWindow, RollingWindow, Window
@@ -13,17 +25,24 @@ from sluice.storage.update import Update
 # For how long a second tenant that is refused the same confirms what the first was told.
 _SUSPICION_MS = 600_000
 _SUSPECTS = 100_000
+# How long after a block a refusal is the same one still: who is refused is asked again after a minute, if anybody asks.
+_REFUSAL_GOES_ON_MS = 600_000
 
 
-def blocking(until_ms: int, reason: BlockReason) -> Update:
-    """Admit nothing before `until_ms`; an earlier moment than is known already changes nothing."""
+def blocking(until_ms: int, reason: BlockReason, seen: QuotaItem, now_ms: int) -> Update:
+    """Admit nothing before `until_ms`; an earlier moment than is known already changes nothing.
+
+    A refusal for the same reason as not long before, as `seen` says, goes on with it: it began when the first did.
+    """
     update = _of_open_item()
     update.require_absent_or("b", "<", until_ms)
     update.set("b", until_ms)
     if reason is BlockReason.RATE_LIMITED:
         update.remove("w")
     else:
-        update.set("w", int(reason))
+        goes_on = seen.block_reason is reason and now_ms < seen.blocked_until_ms + _REFUSAL_GOES_ON_MS
+        since_ms = seen.refused_since_ms if goes_on else None
+        update.set("w", refusal(reason, now_ms if since_ms is None else since_ms, until_ms))
     return update
 
 

@@ -44,6 +44,9 @@ from sluice.telemetry import emit_metric
 logger = Logger(child=True)
 
 _MAX_RETRIES = 3
+RETRY_SHARE = 0.2
+"""What part of a deployment's recent requests may be retries."""
+
 # Less than this is not worth beginning a call with.
 _SHORTEST_CALL_S = 0.25
 _PAYMENT_REQUIRED = 402
@@ -94,6 +97,11 @@ class Search:
     def asked_wait_s(self) -> float:
         """The shortest wait that a provider which failed in passing asked for in this round."""
         return min(self._waits_s.values(), default=0.0)
+
+    @property
+    def reasons(self) -> Sequence[tuple[str, str]]:
+        """The deployments that did not answer, and why."""
+        return tuple(self._reasons.items())
 
     def begin_round(self) -> None:
         """Begin to go through all deployments: what was out of quota may have some again."""
@@ -173,7 +181,7 @@ class Search:
         )
 
 
-class _State(Enum):
+class AttemptState(Enum):
     """How an attempt ended."""
 
     OPEN = auto()
@@ -198,7 +206,7 @@ class Attempt:
         self.deployment = deployment
         self.may_have_cost = False
         self.is_repeated = False
-        self.state = _State.OPEN
+        self.state = AttemptState.OPEN
         self._router = router
         self._search = search
         self._tokens = tokens
@@ -215,7 +223,7 @@ class Attempt:
     ) -> bool:
         if error is None:
             return False
-        self.state = _State.FAILED
+        self.state = AttemptState.FAILED
         quota, deployment = self._router.quota, self.deployment
         if isinstance(error, ProviderError):
             self.may_have_cost = error.may_be_billed
@@ -226,7 +234,7 @@ class Attempt:
                 self._search.fail(deployment, error)
             return True
         if isinstance(error, _LateError):
-            self.state = _State.LATE
+            self.state = AttemptState.LATE
             quota.give_back(self._reservation)
             return True
         if isinstance(error, SluiceError):
@@ -252,7 +260,7 @@ class Attempt:
 
     def answered[Reply](self, reply: Reply) -> Answered[Reply]:
         """The deployment's answer, with the reservation that is still to be settled."""
-        self.state = _State.ANSWERED
+        self.state = AttemptState.ANSWERED
         return Answered(
             deployment=self.deployment,
             reservation=self._reservation,
@@ -274,15 +282,16 @@ class Router:
     def attempts(self, search: Search) -> Iterator[Attempt]:
         """Yield attempts at reserved deployments, best first, until one has answered.
 
-        When all failed and time is left, waits and tries them again, three times at most. In the end the search's
-        verdict says why nobody answered.
+        When all failed and time is left, waits and tries them again, three times at most, and each as often as its
+        retry budget lets. In the end the search's verdict says why nobody answered.
         """
         self.quota.prefetch(deployment for group in search.groups for deployment in group)
         for retry in range(_MAX_RETRIES + 1):
             search.begin_round()
             for group in search.groups:
                 for deployment in self._ranked(group):
-                    yield from self._attempts_at(deployment, search)
+                    if retry == 0 or self._may_retry(deployment):
+                        yield from self._attempts_at(deployment, search)
             pause_s = max(_jitter.uniform(0, 2**retry), search.asked_wait_s)
             if not search.may_recover or search.deadline.remaining_s < pause_s + _SHORTEST_CALL_S:
                 return
@@ -306,6 +315,15 @@ class Router:
         elif isinstance(error, ProviderModelError):
             self.quota.refuse(deployment, BlockReason.MODEL_NOT_SERVED, suspect)
 
+    def _may_retry(self, deployment: Deployment) -> bool:
+        """Whether one more call is within the deployment's retry budget.
+
+        Of its recent requests a fifth at most are to be retries, so that an outage is not multiplied. What part of them
+        fails is known of all processes together: of that part, so many are let that it comes to a fifth of all.
+        """
+        failing = 1 - self.quota.health(deployment).success_rate
+        return failing <= RETRY_SHARE or _jitter.random() < RETRY_SHARE / failing
+
     def _attempts_at(self, deployment: Deployment, search: Search) -> Iterator[Attempt]:
         """One attempt, and others on new reservations if it is late, or if its provider may answer when asked again."""
         if reason := _reason_to_skip(deployment, search):
@@ -317,7 +335,7 @@ class Router:
             for _ in range(_MAX_LATE_RESERVATIONS):
                 attempt = Attempt(self, search, deployment, tokens)
                 yield attempt
-                if attempt.state is not _State.LATE and not attempt.is_repeated:
+                if attempt.state is not AttemptState.LATE and not attempt.is_repeated:
                     return
         except QuotaDeniedError as refused:
             search.deny(deployment, refused.denial)

@@ -7,6 +7,7 @@ from typing import Any
 
 from sluice.chat import JsonObject
 from sluice.errors import StorageUnavailableError
+from sluice.storage import metering
 from sluice.storage.connections import Timeouts
 from sluice.storage.errors import (
     CONDITION_FAILED,
@@ -49,7 +50,14 @@ class DynamoDB(JsonService):
         if operation == _TRANSACTION and "ClientRequestToken" not in request:
             # By this DynamoDB knows a transaction that reaches it twice, and carries it out once.
             request = {**request, "ClientRequestToken": secrets.token_hex(16)}
-        return super().call(operation, request, attempts=attempts, timeout_s=timeout_s)
+        asked = metering.asking(operation, request)
+        try:
+            answer = super().call(operation, asked, attempts=attempts, timeout_s=timeout_s)
+        except (ConditionFailedError, TransactionCancelledError):
+            metering.refused(operation)
+            raise
+        metering.answered(operation, answer)
+        return answer
 
     def query(self, request: JsonObject) -> Iterator[TypedItem]:
         """All items that a Query finds, page after page, as they are taken. Raises StorageUnavailableError."""

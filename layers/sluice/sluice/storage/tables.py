@@ -46,6 +46,7 @@ CONVERSATIONS = TableSchema(
     indexes={CONVERSATIONS_BY_OWNER: KeySchema("listed_for", "expires_at")},
 )
 QUESTIONS = TableSchema("bank", "question")
+REQUEST_LOG = TableSchema("tenant_shard", "request", ttl="expires_at")
 
 TABLES = {
     "RESPONSE_CACHE_TABLE": RESPONSE_CACHE,
@@ -54,5 +55,6 @@ TABLES = {
     "USAGE_TABLE": USAGE,
     "CONVERSATIONS_TABLE": CONVERSATIONS,
     "QUESTIONS_TABLE": QUESTIONS,
+    "REQUEST_LOG_TABLE": REQUEST_LOG,
 }
 """All tables, by the environment variable that holds a table's name."""

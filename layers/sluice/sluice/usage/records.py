@@ -24,7 +24,10 @@ _KEPT = timedelta(days=400)
 
 @dataclass(frozen=True, slots=True)
 class UsageRecord:
-    """One request. `cost_nanousd` in billionths of a dollar; a cache hit and an error cost and use nothing."""
+    """One request. `cost_nanousd` in billionths of a dollar; a cache hit and an error cost and use nothing.
+
+    `infra_nanousd` is an estimate of what AWS bills for it.
+    """
 
     tenant: str
     caller: str
@@ -36,6 +39,7 @@ class UsageRecord:
     is_cache_hit: bool = False
     is_error: bool = False
     user: str = ""
+    infra_nanousd: int = 0
 
 
 def usage_key(record: UsageRecord, now: datetime) -> TypedItem:
@@ -78,6 +82,7 @@ class UsageRecords:
         update.add("response_time_ms", record.response_time_ms)
         update.add("cache_hits", int(record.is_cache_hit))
         update.add("errors", int(record.is_error))
+        update.add("infra_nanousd", record.infra_nanousd)
         update.set("expires_at", int((hour + _KEPT).timestamp()))
         request = {"TableName": self._table, "Key": usage_key(record, now), **update.arguments()}
         self._client.call("UpdateItem", request, attempts=1)

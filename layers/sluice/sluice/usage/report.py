@@ -25,6 +25,7 @@ class Use:
     cache_hits: int = 0
     errors: int = 0
     response_time_ms: int = 0
+    infra_nanousd: int = 0
 
     def __add__(self, other: "Use") -> "Use":
         return Use(*(mine + its for mine, its in zip(astuple(self), astuple(other), strict=True)))
@@ -85,5 +86,6 @@ class UsageReader:
 
 def _sum(day: date, item: Item) -> UsageSum:
     caller, user, _, provider, model = item["hour_route"].split("#", 4)
-    use = Use(*(item[name] for name in Use.__dataclass_fields__))
+    # What AWS bills was not counted from the beginning on.
+    use = Use(*(item.get(name, 0) for name in Use.__dataclass_fields__))
     return UsageSum(day, unquoted(caller), unquoted(user), provider, model, use)

@@ -130,6 +130,7 @@ class FlatAnswer(TypedDict):
     role=Role.CALLER,
     example={"prompt": "Why is the sky blue?", "max_tokens": 64, "user_id": "student-7"},
     asks_a_model=True,
+    asks_once=True,
 )
 def complete_prompt(call: Call[PromptRequest]) -> Reply[FlatAnswer]:
     """Answer a prompt."""
@@ -141,6 +142,7 @@ def complete_prompt(call: Call[PromptRequest]) -> Reply[FlatAnswer]:
     role=Role.CALLER,
     example={"messages": QUESTION, "max_tokens": 64, "user_id": "student-7"},
     asks_a_model=True,
+    asks_once=True,
 )
 def complete_messages(call: Call[MessagesRequest]) -> Reply[FlatAnswer]:
     """Answer messages."""

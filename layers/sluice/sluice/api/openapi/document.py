@@ -37,6 +37,10 @@ _HEADERS = {
     "x-sluice-cache": ("`hit` or `miss`, or `skipped` when a new answer was asked for.", "miss"),
     "x-sluice-attempts": ("How many deployments were tried.", "1"),
     "x-sluice-cost-usd": ("What the answer cost, in dollars.", "0.0000021"),
+    "x-sluice-infra-cost-usd": (
+        "An estimate of what AWS bills for the request, in dollars. Of a stream it is not known when headers are sent.",
+        "0.0000213",
+    ),
     "x-sluice-guard-flags": ("Guard rules that matched without blocking, separated by commas.", "personal-email"),
     "x-ratelimit-limit-requests": ("Requests that the caller has in a minute.", "100"),
     "x-ratelimit-remaining-requests": ("How many of them are left.", "99"),

@@ -1,0 +1,74 @@
+"""Records of requests: how each answer came about, or why there was none. Never what was asked or answered. Pure."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class RequestOutcome(StrEnum):
+    """What became of a request."""
+
+    ANSWERED = "answered"
+    WITHHELD = "withheld"
+    """The answer broke a rule."""
+    INTERRUPTED = "interrupted"
+    """The provider failed in the middle of a stream."""
+    ABANDONED = "abandoned"
+    """The caller hung up in the middle of a stream."""
+    REFUSED = "refused"
+    """The request could not be answered as it was, or not yet: 4xx."""
+    FAILED = "failed"
+    """Sluice or its providers could not answer: 5xx."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempted:
+    """A deployment that was considered: what came of it, and if its provider was called, for how long.
+
+    `status` is the provider's HTTP status, 0 if there was none.
+    """
+
+    deployment: str
+    result: str
+    time_ms: int = 0
+    status: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestRecord:
+    """How one request was answered. A text is empty and a number 0 where there is none.
+
+    `caller` is the id of the API key. `asked_model` is what was asked for, as the catalogue names it. `asks` is how
+    often models were asked or the cache was, `repeats` how many refusals like this one have none of their own.
+    `infra_nanousd` is an estimate of what AWS bills for it.
+    """
+
+    request_id: str
+    tenant: str
+    caller: str
+    route: str
+    outcome: RequestOutcome
+    status: int
+    api_request_id: str = ""
+    user: str = ""
+    task: str = ""
+    error_code: str = ""
+    reason: str = ""
+    asked_model: str = ""
+    model: str = ""
+    deployment: str = ""
+    provider: str = ""
+    complexity: str = ""
+    cache: str = ""
+    is_streamed: bool = False
+    attempts: tuple[Attempted, ...] = ()
+    guard_rules: tuple[str, ...] = ()
+    asks: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_nanousd: int = 0
+    total_ms: int = 0
+    first_token_ms: int = 0
+    provider_ms: int = 0
+    own_ms: int = 0
+    infra_nanousd: int = 0
+    repeats: int = 0
