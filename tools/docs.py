@@ -26,8 +26,11 @@ _BLOCK = re.compile(r"(?s)(<!-- ([a-z]+) -->\n).*?(<!-- /\2 -->)")
 
 # Rules that count rather than match, so that no file in shared/guards can hold them.
 _COUNTING_RULES = {
-    PROMPT_EMPTY: "The last user message has no content",
-    PROMPT_OVERSIZED: "The messages have more characters than `PROMPT_MAX_CHARACTERS`",
+    PROMPT_EMPTY: "No message has content: a model answers to a system prompt or a history alone",
+    PROMPT_OVERSIZED: (
+        "The messages have more characters than `PROMPT_MAX_CHARACTERS`. The code is `context_length_exceeded`, by "
+        "which clients know to shorten them"
+    ),
 }
 
 _READ = {Direction.PROMPT: "prompt", Direction.OUTPUT: "answer"}
@@ -56,9 +59,12 @@ def routes() -> str:
     rows: dict[str, list[tuple[str, str, str]]] = {tag["name"]: [] for tag in described["tags"]}
     for path, methods in described["paths"].items():
         for method, operation in methods.items():
-            needed = [scope for scheme in operation["security"] for scopes in scheme.values() for scope in scopes]
+            security = operation["security"]
+            roles = dict.fromkeys(scope for scheme in security for scopes in scheme.values() for scope in scopes)
+            needed = ", ".join(roles) or "anybody"
+            needed = f"anybody, {needed} for more" if {} in security else needed
             text = ". ".join(filter(None, (operation["summary"], operation.get("description"))))
-            rows[operation["tags"][0]].append((f"`{method.upper()} {path}`", ", ".join(needed) or "anybody", text))
+            rows[operation["tags"][0]].append((f"`{method.upper()} {path}`", needed, text))
     return "\n\n".join(
         f"**{tag['name']}.** {tag['description']}\n\n{_table(('route', 'role', 'what it does'), rows[tag['name']])}"
         for tag in described["tags"]

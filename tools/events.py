@@ -53,7 +53,7 @@ def _sample(route: Route) -> dict[str, Any]:
     path = route.path.replace("+}", "}").format_map(in_path)
     headers = {
         "Accept": "application/json",
-        **({"Authorization": "Bearer sl-<id>-<secret>"} if route.role else {}),
+        **({"Authorization": "Bearer sl-<id>-<secret>"} if route.role or route.fuller_for else {}),
         "Content-Type": "application/json",
         "Host": _HOST,
         "User-Agent": _AGENT,

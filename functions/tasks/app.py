@@ -1,7 +1,7 @@
 """Tasks, the operations assistant and interview questions, behind API Gateway."""
 
 from sluice.api import task_versions, tasks
-from sluice.api.compat import questions
+from sluice.api.compat import questions, teaching
 from sluice.api.compat.genai import answers, prompts, sessions, status
 from sluice.api.rest import lambda_handler
 from sluice.composition import App
@@ -14,6 +14,7 @@ ROUTES = (
     *prompts.ROUTES,
     *status.ROUTES,
     *questions.ROUTES,
+    *teaching.ROUTES,
 )
 
 handler = lambda_handler(ROUTES, App.from_environment())

@@ -333,6 +333,6 @@ def test_without_the_credentials_secret_nobody_is_asked(
         answer = chat.post(BODY)
         assert answer.status_code == 503
         assert error_of(answer)["code"] == "storage_unavailable"
-        assert chat.quota() == {}
+        assert chat.counted() == {}
         headers = {"authorization": f"Bearer {chat.api_key}"}
         assert httpx.get(chat.base_url + "/models", headers=headers).status_code == 503

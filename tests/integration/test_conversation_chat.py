@@ -52,6 +52,11 @@ def remembered(chat: ChatServer) -> list[dict[str, Any]]:
     return [message.model_dump(exclude_unset=True) for turn in turns for message in turn.messages]
 
 
+def others_than_caller(chat: ChatServer) -> dict[str, dict[str, int]]:
+    """What is counted, but for the requests of callers."""
+    return {scope: taken for scope, taken in chat.counted().items() if scope != "caller"}
+
+
 def noise(length: int) -> str:
     """Text that does not compress."""
     return "".join(map(chr, random.Random(1).choices(range(0x4E00, 0x9E00), k=length)))
@@ -80,6 +85,79 @@ def test_the_official_client_talks_in_a_conversation(chat: ChatServer, fake: Fak
     assert len(fake.last_body()["messages"]) == 3
 
 
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("has_system", [False, True])
+def test_a_client_that_sends_its_whole_history_too_has_its_turns_once(
+    chat: ChatServer, fake: FakeProvider, has_system: bool, stream: bool
+) -> None:
+    client = chat.openai()
+    system = [{"role": "system", "content": "Be brief."}] if has_system else []
+    history: list[Any] = [*system]
+    answers = [f"{number}." for number in range(8)]
+    fake.configure(answers=answers)
+    for number, answer in enumerate(answers):
+        history.append(user(f"{number}?"))
+        said = client.chat.completions.create(
+            model="small", messages=history, stream=stream, extra_headers={"x-sluice-conversation-id": "c-1"}
+        )
+        text = (
+            "".join(chunk.choices[0].delta.content or "" for chunk in said if chunk.choices)
+            if isinstance(said, openai.Stream)
+            else said.choices[0].message.content
+        )
+        assert text == answer
+        assert fake.last_body()["messages"] == history
+        history.append(assistant(answer))
+        if stream:
+            eventually(lambda due=2 * number + 2: len(remembered(chat)) == due)  # type: ignore[misc]
+    assert remembered(chat) == history[len(system) :]
+
+
+@pytest.mark.parametrize(
+    ("sent", "seen"),
+    [
+        # A part of it, another order, edited on either side, a new system prompt in front.
+        ([user("2?"), assistant("2."), user("3?")], None),
+        ([user("2?"), assistant("2."), user("1?"), assistant("1."), user("3?")], None),
+        ([user("1?"), assistant("one"), user("2?"), assistant("2."), user("3?")], None),
+        ([user("one?"), assistant("1."), user("two?"), assistant("2."), user("3?")], None),
+        ([{"role": "system", "content": "Be kind."}, user("1?"), assistant("1."), user("3?")], None),
+        # Only what is new, and examples: these have what was said in front.
+        ([user("3?")], [user("1?"), assistant("1."), user("2?"), assistant("2."), user("3?")]),
+        (
+            [user("ex?"), assistant("ex."), user("3?")],
+            [user("1?"), assistant("1."), user("2?"), assistant("2."), user("ex?"), assistant("ex."), user("3?")],
+        ),
+    ],
+)
+def test_what_a_client_sends_of_the_history_is_what_the_model_sees(
+    chat: ChatServer, fake: FakeProvider, sent: list[Any], seen: list[Any] | None
+) -> None:
+    fake.configure(answers=["1.", "2.", "3."])
+    ask(chat, "1?")
+    ask(chat, "2?")
+    assert chat.post(body(*sent)).status_code == 200
+    assert fake.last_body()["messages"] == (seen or sent)
+    assert remembered(chat)[-2:] == [user("3?"), assistant("3.")]
+    assert remembered(chat)[:4] == [user("1?"), assistant("1."), user("2?"), assistant("2.")]
+
+
+def test_a_history_that_is_too_large_to_be_kept_does_not_count_as_new(
+    aws: Aws, chat: ChatServer, fake: FakeProvider
+) -> None:
+    large = model("fast", limits={"requests_per_minute": 1_000, "tokens_per_minute": 10**9}, context_window=10**6)
+    aws.set_credentials(gateway(fake, "fake-1", models={"small": large}))
+    chat.restart()
+    ask(chat, "1?")
+    older = [user(noise(60_000)), assistant("Yes."), user(noise(60_000)), assistant("Yes.")]
+    sent = [*older, user("1?"), assistant("Hello there."), user("2?")]
+    assert chat.post(body(*sent)).status_code == 200
+    assert remembered(chat)[-2:] == [user("2?"), assistant("Hello there.")]
+    too_large = chat.post(body(*sent[:-1], user(noise(120_000))))
+    assert too_large.json()["error"]["code"] == "conversation_turn_too_large"
+    ask(chat, "3?")
+
+
 def test_the_system_prompt_is_kept_until_another_comes(chat: ChatServer, fake: FakeProvider) -> None:
     brief, long = {"role": "system", "content": "Be brief."}, {"role": "developer", "content": "Be long."}
     chat.post(body(brief, user("1?")))
@@ -103,7 +181,7 @@ def test_conversations_do_not_hear_each_other(chat: ChatServer, fake: FakeProvid
 
 def test_another_caller_s_conversation_is_not_there(chat: ChatServer, fake: FakeProvider) -> None:
     ask(chat, "1?")
-    spent = chat.counted()
+    spent = others_than_caller(chat)
     for key, named in ((chat.key("acme"), None), (chat.api_key, "ann")):
         foreign = body(user("2?"))
         foreign["metadata"]["sluice_user"] = named
@@ -111,19 +189,21 @@ def test_another_caller_s_conversation_is_not_there(chat: ChatServer, fake: Fake
         assert answer.status_code == 404
         assert answer.json()["error"]["code"] == "conversation_not_found"
     assert len(fake.requests()) == 1
-    assert chat.counted() == spent
+    assert others_than_caller(chat) == spent
     assert chat.post(body(user("2?")), api_key=chat.tenant("other")).status_code == 200
     assert fake.last_body()["messages"] == [user("2?")]
 
 
-def test_the_second_of_two_turns_at_once_gets_409_and_has_spent_nothing(chat: ChatServer, fake: FakeProvider) -> None:
+def test_the_second_of_two_turns_at_once_gets_409_and_has_spent_but_a_request(
+    chat: ChatServer, fake: FakeProvider
+) -> None:
     fake.configure(latency_s=3.0)
     ask(chat, "1?")
     answers: list[httpx.Response] = []
     first = threading.Thread(target=lambda: answers.append(chat.post(body(user("2?")))))
     first.start()
     eventually(lambda: len(fake.requests()) == 2)
-    spent, cached = chat.quota(), chat.count("RESPONSE_CACHE_TABLE")
+    spent, cached = others_than_caller(chat), chat.count("RESPONSE_CACHE_TABLE")
     for stream in (False, True):
         refused = chat.post(body(user("3?"), stream=stream))
         assert refused.status_code == 409
@@ -132,7 +212,8 @@ def test_the_second_of_two_turns_at_once_gets_409_and_has_spent_nothing(chat: Ch
         chat.openai().chat.completions.create(
             model="small", messages=[{"role": "user", "content": "3?"}], metadata={"sluice_conversation_id": "c-1"}
         )
-    assert chat.quota() == spent
+    assert others_than_caller(chat) == spent
+    assert chat.counted()["caller"]["requests_per_minute"] == 5
     assert chat.count("RESPONSE_CACHE_TABLE") == cached
     first.join()
     assert answers[0].status_code == 200
@@ -158,7 +239,7 @@ def test_of_many_turns_at_once_one_is_answered(chat: ChatServer, fake: FakeProvi
     assert sorted(statuses) == [200] + [409] * 5
     assert len(fake.requests()) == 1
     counted = chat.counted()
-    assert counted["caller"] == {"requests_per_minute": 1, "requests_per_day": 1}
+    assert counted["caller"] == {"requests_per_minute": 6, "requests_per_day": 6}
     assert counted["deployment"]["requests_per_minute"] == 1
 
 
@@ -250,7 +331,7 @@ def test_an_id_that_cannot_be_is_refused(chat: ChatServer, fake: FakeProvider, b
     assert answer.status_code == 400
     assert answer.json()["error"]["param"] == "metadata.sluice_conversation_id"
     assert fake.requests() == []
-    assert chat.counted() == {}
+    assert others_than_caller(chat) == {}
     assert chat.count(TABLE) == 0
 
 
@@ -268,7 +349,7 @@ def test_what_cannot_be_remembered_is_refused_before_anything_is_spent(
         assert answer.json()["error"]["code"] == code
         assert answer.json()["error"]["param"] == "messages"
     assert fake.requests() == []
-    assert chat.counted() == {}
+    assert others_than_caller(chat) == {}
     assert chat.count(TABLE) == 0
 
 

@@ -1,6 +1,7 @@
 """/api/v1/llm/completion and /api/v1/llm/chat, over a real socket, with a fake provider behind them."""
 
 import threading
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -20,6 +21,8 @@ FIELDS = [
     "model",
     "provider",
     "cached",
+    "timestamp",
+    "response_time_ms",
     "request_id",
 ]
 PROMPT = {"prompt": "Why is the sky blue?"}
@@ -35,6 +38,8 @@ def post(chat: ChatServer, route: str, body: Any, **headers: str) -> httpx.Respo
 def test_an_answer_is_flat_and_says_what_it_cost(
     chat: ChatServer, fake: FakeProvider, route: str, body: dict[str, Any]
 ) -> None:
+    # The answer's time has milliseconds.
+    before = datetime.now(UTC) - timedelta(milliseconds=1)
     answer = post(chat, route, body)
     shown = answer.json()
     assert (answer.status_code, list(shown)) == (200, FIELDS)
@@ -44,6 +49,11 @@ def test_an_answer_is_flat_and_says_what_it_cost(
     assert shown["cost_usd"] == pytest.approx((shown["prompt_tokens"] + 2 * shown["completion_tokens"]) / 1e6)
     assert (shown["model"], shown["provider"], shown["cached"]) == ("small", "gateway", False)
     assert shown["request_id"] == answer.headers["x-sluice-request-id"]
+    answered_at = datetime.fromisoformat(shown["timestamp"])
+    assert shown["timestamp"].endswith("Z")
+    assert before <= answered_at <= datetime.now(UTC)
+    assert isinstance(shown["response_time_ms"], int)
+    assert 0 <= shown["response_time_ms"] <= (datetime.now(UTC) - before).total_seconds() * 1000 + 1
     again = post(chat, route, body).json()
     assert (again["content"], again["cached"], again["cost_usd"]) == ("Hello there.", True, 0)
     assert again["tokens_used"] == shown["tokens_used"]
@@ -133,7 +143,8 @@ def test_a_wrong_field_is_named_and_nothing_is_spent(
     answer = post(chat, route, body)
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
     assert fake.requests() == []
-    assert chat.counted() == {}
+    # Only the caller's request is counted, and that once the body is a request.
+    assert chat.counted().keys() <= {"caller"}
 
 
 def test_an_unknown_model_is_not_found(chat: ChatServer) -> None:

@@ -53,7 +53,7 @@ def stats(operations: RestFunction, **query: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("route", [route for route in ROUTES if route != "GET /api/groq/health"])
 def test_only_operators_and_admins_are_let_in(chat: ChatServer, operations: RestFunction, route: str) -> None:
     for key, status in (("", 401), ("nonsense", 401), (chat.api_key, 403), (chat.aws.admin_key, 200)):
         assert operations.send(route, api_key=key).status == status
@@ -109,6 +109,46 @@ def test_all_deployments_are_read_in_one_request_each(
         assert len(answer["data"]) == 30
     used = {row["model"]: row["limits"]["rpm"]["used"] for row in operations.send("GET /api/groq/quota").body["data"]}
     assert {name for name, requests in used.items() if requests} == {"model-7"}
+
+
+@pytest.mark.parametrize("is_caller", [False, True])
+def test_health_without_an_operator_s_key_is_the_status_alone(
+    chat: ChatServer, fake: FakeProvider, operations: RestFunction, is_caller: bool
+) -> None:
+    key = chat.api_key if is_caller else ""
+    fresh = operations.send("GET /api/groq/health", api_key=key)
+    assert (fresh.status, fresh.body) == (200, {"status": "healthy"})
+    fake.add_fault("500", times=None)
+    with ThreadPoolExecutor(6) as pool:
+        body = {"model": "small", "messages": [{"role": "user", "content": "Hi"}]}
+        assert {answer.status_code for answer in pool.map(chat.post, [body] * 6)} == {503}
+    operations.restart()
+    seen = operations.send("GET /api/groq/health", api_key=key)
+    assert (seen.status, seen.body) == (200, {"status": "unhealthy"})
+    for word in ("fake-1", "small", "gateway", "acme", "credential"):
+        assert word not in seen.raw
+
+
+def test_health_of_no_deployment_is_unhealthy_to_everybody(aws: Aws, operations: RestFunction) -> None:
+    aws.set_credentials()
+    operations.restart()
+    assert operations.send("GET /api/groq/health", api_key="").body == {"status": "unhealthy"}
+
+
+@pytest.mark.parametrize("key", ["nonsense", "sl-unknown-" + "x" * 43])
+def test_health_refuses_a_key_that_is_none(operations: RestFunction, key: str) -> None:
+    refused = operations.send("GET /api/groq/health", api_key=key)
+    assert (refused.status, refused.error["code"]) == (401, "invalid_api_key")
+
+
+def test_health_asked_again_and_again_without_a_key_reads_nothing(chat: ChatServer, operations: RestFunction) -> None:
+    operations.send("GET /api/groq/health", api_key="")
+    ask(chat, "one")
+    operations.send("GET /api/groq/health", api_key="")
+    with counting() as sent:
+        for _ in range(10):
+            assert operations.send("GET /api/groq/health", api_key="").status == 200
+    assert sent == []
 
 
 def test_health_follows_what_happens(aws: Aws, chat: ChatServer, fake: FakeProvider, operations: RestFunction) -> None:

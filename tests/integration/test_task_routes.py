@@ -125,7 +125,7 @@ def test_a_stream_ends_with_the_result(tasks: Tasks, fake: FakeProvider) -> None
         ({"problem_statement": "short"}, {}, "inputs.problem_statement"),
         ({"problem_statement": 7}, {}, "inputs.problem_statement"),
         ({"problem_statement": "Add two numbers.", "num_cases": 0}, {}, "inputs.num_cases"),
-        ({"problem_statement": "Add two numbers.", "num_cases": 2.0}, {}, "inputs.num_cases"),
+        ({"problem_statement": "Add two numbers.", "num_cases": 2.5}, {}, "inputs.num_cases"),
         ({"problem_statement": "Add two numbers.", "num_cases": True}, {}, "inputs.num_cases"),
         ({"problem_statement": "Add two numbers.", "difficulty": "absurd"}, {}, "inputs.difficulty"),
         ({"problem_statement": "Add two numbers.", "nonsense": 1}, {}, "inputs.nonsense"),

@@ -206,3 +206,15 @@ def test_no_usage_says_less_than_any_of_its_numbers(usage: dict[str, Any]) -> No
         for name in ("completion_tokens", "total_tokens"):
             if isinstance(usage.get(name), int) and not isinstance(usage[name], bool):
                 assert found.total_tokens >= usage[name]
+
+
+@pytest.mark.parametrize("role", ["user", "User", "USER", " user"])
+def test_a_role_is_known_in_any_case_and_sent_in_lower_case(role: str) -> None:
+    messages = chat(messages=[{"role": role, "content": "Hi"}]).body_for("m")["messages"]
+    assert messages == [{"role": "user", "content": "Hi"}]
+
+
+@pytest.mark.parametrize("role", ["", "usr", "users", "user,system", None, 1, ["user"], {"user": 1}])
+def test_what_is_no_role_in_any_case_is_refused(role: object) -> None:
+    with pytest.raises(ValidationError):
+        chat(messages=[{"role": role, "content": "Hi"}])

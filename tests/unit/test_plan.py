@@ -194,3 +194,28 @@ def test_a_provider_that_cannot_take_a_field_is_left_out() -> None:
     assert groups(planned("small", groq, entry("one"), logprobs=True)) == [["one#small"]]
     assert groups(planned("small", groq, entry("one"), logprobs=None)) == [["g#small", "one#small"]]
     assert refused(InvalidRequestError, "small", groq, logprobs=True).param == "logprobs"
+
+
+def test_a_model_that_is_over_its_share_comes_after_the_others_of_its_tier() -> None:
+    models = {
+        "small": SMALL,
+        "scarce": {"tier": "smart", "context_window": 32_000},
+        "wide": {"tier": "smart", "context_window": 32_000},
+    }
+    long = [{"role": "user", "content": "word " * 3_000}]
+
+    def order(*over: str, model: str = "auto", **more: Any) -> list[list[str]]:
+        policy = RoutingPolicy(over_share=over, **more)
+        found = planned_by(policy, model, entry("one", models), messages=long)
+        return [[each.model.id for each in group] for group in found.groups]
+
+    assert order() == [["scarce", "wide"], ["small"]]
+    assert order("scarce") == [["wide"], ["scarce"], ["small"]]
+    # With all of them over it, or none beside it, it answers all the same, before a smaller one.
+    assert order("scarce", "wide") == [["scarce"], ["wide"], ["small"]]
+    assert order("wide", "scarce") == [["wide"], ["scarce"], ["small"]]
+    assert order("scarce", orders={Tier.SMART: ("scarce", "wide")}) == [["wide"], ["scarce"], ["small"]]
+    assert order("scarce", allowed_models=("scarce", "small")) == [["scarce"], ["small"]]
+    # The small tier has no share to keep to, and whoever names a model gets it.
+    assert order("small") == order()
+    assert order("scarce", model="scarce")[0] == ["scarce"]

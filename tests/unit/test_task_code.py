@@ -95,7 +95,8 @@ def test_a_model_held_to_a_schema_writes_the_questions_asked_for(categories: lis
     question = {"question": "What is an index?", "category": "Databases", "expected_points": ["Faster reads."]}
     assert [is_valid({"questions": [question] * number}) for number in (1, 2, 3)] == [False, True, False]
     assert is_valid({"questions": [question, question | {"category": "Cooking"}]}) == (not categories)
-    assert not is_valid({"questions": [question, question | {"expected_points": []}]})
+    for points in ([], ["It is fast."] * 6, ["x" * 161]):
+        assert not is_valid({"questions": [question, question | {"expected_points": points}]})
     assert own == _task("question_generation").schema
 
 

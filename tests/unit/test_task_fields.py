@@ -86,6 +86,25 @@ def test_only_the_author_s_words_are_bare() -> None:
     assert not isinstance(checked["tags"][0], Bare)
 
 
+@pytest.mark.parametrize("given", ["high", "High", "HIGH", "hIgH", " high", "High\n"])
+def test_a_word_of_an_enum_is_known_in_any_case_as_its_author_wrote_it(given: str) -> None:
+    level = check_inputs(FIELDS, {"title": "t", "level": given})["level"]
+    assert (level, type(level)) == ("high", Bare)
+
+
+@pytest.mark.parametrize("given", ["hi gh", "", " ", "highest", "low,high", "h\u0131gh", 1, None, ["high"], True])
+def test_what_is_not_a_word_of_an_enum_in_any_case_is_refused(given: Any) -> None:
+    with pytest.raises(InvalidRequestError, match=r"inputs\.level: must be one of low, high\."):
+        check_inputs(FIELDS, {"title": "t", "level": given})
+
+
+def test_two_cases_of_a_word_stay_two_words() -> None:
+    field = TypeAdapter[InputField](InputField).validate_python({"type": "enum", "values": ["C", "c", "Go", "C#"]})
+    assert [field.check(word, "language") for word in ("C", "c", "go", "c#")] == ["C", "c", "Go", "C#"]
+    with pytest.raises(InvalidRequestError):
+        field.check(" C", "language")
+
+
 def test_all_inputs_together_have_a_bound() -> None:
     fields: dict[str, InputField] = {
         f"text_{number}": TypeAdapter(InputField).validate_python({"type": "string", "max_length": 50_000})

@@ -1,15 +1,21 @@
 """How keys are written and held."""
 
+import json
 import re
+from collections.abc import Callable
 from threading import Thread
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sluice.api.keys import NewKey
+from sluice.api.tenants import NewTenant
+from sluice.errors import InvalidRequestError
 from sluice.storage.ttl_cache import TtlCache
 from sluice.tenants.api_key_token import ApiKeyToken
 from sluice.tenants.tenant import ApiKey, Role, Tenant
+from sluice.validation import parse_body
 
 
 def test_a_generated_key_is_read_back_and_only_its_own_secret_matches() -> None:
@@ -127,3 +133,18 @@ def test_threads_share_what_is_held() -> None:
         thread.join()
     assert not failures
     assert len(held) <= 20
+
+
+@pytest.mark.parametrize("write", [str.lower, str.upper, str.title])
+def test_words_of_tenants_and_keys_are_known_in_any_case(write: Callable[[str], str]) -> None:
+    tenant = {"id": "acme", "name": "ACME", "cache_policy": write("off"), "guard_modes": {"jailbreak": write("flag")}}
+    record = parse_body(json.dumps(tenant).encode(), NewTenant).to_record()
+    assert (record.cache_policy, record.guard_modes) == ("off", {"jailbreak": "flag"})
+    key = {"tenant": "acme", "name": "a key", "role": write("operator")}
+    assert parse_body(json.dumps(key).encode(), NewKey).role is Role.OPERATOR
+
+
+@pytest.mark.parametrize("role", ["boss", "", 1, ["admin"], "admin operator"])
+def test_what_is_no_role_of_a_key_is_refused(role: object) -> None:
+    with pytest.raises(InvalidRequestError):
+        parse_body(json.dumps({"tenant": "acme", "name": "a key", "role": role}).encode(), NewKey)

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, JsonValue
 
+from sluice.text import IN_ANY_CASE
+
 type JsonObject = dict[str, Any]
 """A decoded JSON object whose keys belong to somebody else's API."""
 
@@ -60,7 +62,8 @@ _PLAIN_FIELDS = frozenset({"model", "messages", "stream", "stream_options", "met
 
 # The names that labels had before they got a prefix.
 _OLD_LABELS = frozenset({"task", "user", "conversation_id"})
-_MAX_LABEL_CHARACTERS = 128
+MAX_LABEL_CHARACTERS = 128
+"""The longest that a label may be."""
 
 # A body of 6 MB holds millions of items, and each would become an object, or several errors: so lists also fail fast.
 MAX_MESSAGES = 2_048
@@ -83,7 +86,7 @@ class ContentPart(PassThrough):
 class Message(PassThrough):
     """One message of a chat."""
 
-    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    role: Annotated[Literal["system", "developer", "user", "assistant", "tool", "function"], IN_ANY_CASE]
     content: str | Annotated[list[ContentPart], Field(max_length=MAX_PARTS), FailFast()] | None = None
 
     @property
@@ -109,7 +112,7 @@ class ResponseFormat(PassThrough):
     json_schema: dict[str, JsonValue] | None = None
 
 
-type _Label = Annotated[str, Field(max_length=_MAX_LABEL_CHARACTERS)]
+type _Label = Annotated[str, Field(max_length=MAX_LABEL_CHARACTERS)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,16 +145,17 @@ class Metadata(PassThrough):
 
 
 def _is_label(value: object) -> bool:
-    return isinstance(value, str) and len(value) <= _MAX_LABEL_CHARACTERS
+    return isinstance(value, str) and len(value) <= MAX_LABEL_CHARACTERS
 
 
-def _whole_number(value: object) -> object:
+def whole_number(value: object) -> object:
     """JSON has one kind of number, and some clients write all of them with a point."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-type _Count = Annotated[int, Field(ge=1), BeforeValidator(_whole_number)]
-type _Choices = Annotated[int, Field(ge=1, le=16), BeforeValidator(_whole_number)]
+type Count = Annotated[int, Field(ge=1), BeforeValidator(whole_number)]
+"""A number of tokens that a request allows."""
+type _Choices = Annotated[int, Field(ge=1, le=16), BeforeValidator(whole_number)]
 
 
 class ChatRequest(PassThrough):
@@ -164,8 +168,8 @@ class ChatRequest(PassThrough):
     messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES), FailFast()]
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    max_tokens: _Count | None = None
-    max_completion_tokens: _Count | None = None
+    max_tokens: Count | None = None
+    max_completion_tokens: Count | None = None
     n: _Choices | None = None
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, ge=0, le=1)
@@ -304,7 +308,7 @@ def _details(usage: JsonObject, *names: str) -> JsonObject:
 def _count(counts: JsonObject, *names: str) -> int | None:
     """The first of `names` that is there, if it is a number of tokens."""
     value = next((counts[name] for name in names if counts.get(name) is not None), None)
-    value = _whole_number(value)
+    value = whole_number(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 

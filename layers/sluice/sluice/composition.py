@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from sluice.cache.store import ResponseCache
     from sluice.cache.sums import CacheSums
     from sluice.conversations.reader import ConversationReader
+    from sluice.gateway.background import RequestThreads
+    from sluice.gateway.counting import CallerCounter
     from sluice.gateway.pipeline import Gateway
     from sluice.operations.caches import Caches
     from sluice.operations.deployments import Overview
@@ -151,23 +153,33 @@ class App:
         return DeploymentQuota(self.ledger)
 
     @part
+    def request_threads(self) -> "RequestThreads":
+        """Threads for what can be done at once."""
+        from sluice.gateway.background import RequestThreads
+
+        return RequestThreads(_THREADS, thread_name_prefix="gateway")
+
+    @part
+    def caller_counter(self) -> "CallerCounter":
+        """Counts requests for their callers."""
+        from sluice.gateway.counting import CallerCounter
+
+        return CallerCounter(self.ledger, self.settings, self.request_threads)
+
+    @part
     def gateway(self) -> "Gateway":
         """Takes requests to an answer."""
         from sluice.conversations.store import ConversationStore
         from sluice.conversations.turns import Conversations
         from sluice.gateway.admission import Admission
-        from sluice.gateway.background import RequestThreads
-        from sluice.gateway.counting import CallerCounter
         from sluice.gateway.pipeline import Gateway
         from sluice.gateway.settlement import Settlement
         from sluice.gateway.shared_answers import SharedAnswers
         from sluice.routing.router import Router
         from sluice.routing.scoring import Weights
 
-        settings = self.settings
-        executor = RequestThreads(_THREADS, thread_name_prefix="gateway")
+        settings, executor, callers = self.settings, self.request_threads, self.caller_counter
         quota = self.deployment_quota
-        callers = CallerCounter(self.ledger, settings, executor)
         weights = Weights(settings.health_weight, settings.quota_weight, settings.speed_weight)
         answers = SharedAnswers(self.response_cache, self.cache_sums)
         turns = Conversations(ConversationStore(settings.conversations_table, client=self.dynamodb))

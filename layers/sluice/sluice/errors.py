@@ -12,6 +12,8 @@ class SluiceError(Exception):
     status = 500
     type = "server_error"
     code: str | None = "internal_error"
+    may_pass = True
+    """Whether the same request may fare better when a client sends it again by itself."""
 
     def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
         super().__init__(message)
@@ -111,6 +113,7 @@ class QuotaExceededError(SluiceError):
     def __init__(self, message: str, *, retry_after_s: int | None, code: str | None = None) -> None:
         super().__init__(message, code=code)
         self.retry_after_s = retry_after_s
+        self.may_pass = retry_after_s is not None
 
     @property
     def headers(self) -> dict[str, str]:
@@ -124,6 +127,8 @@ class InvalidAnswerError(SluiceError):
     status = 502
     type = "server_error"
     code = "invalid_answer"
+    # It was asked twice, and each answer was paid for.
+    may_pass = False
 
 
 class InterruptedAnswerError(SluiceError):
@@ -141,10 +146,13 @@ class NoProviderError(SluiceError):
     type = "server_error"
     code = "no_provider_available"
 
-    def __init__(self, message: str, *, tried: Sequence[str] = (), retry_after_s: int | None = None) -> None:
+    def __init__(
+        self, message: str, *, tried: Sequence[str] = (), retry_after_s: int | None = None, may_pass: bool = True
+    ) -> None:
         super().__init__(message)
         self.tried = tuple(tried)
         self.retry_after_s = retry_after_s
+        self.may_pass = may_pass
 
     @property
     def headers(self) -> dict[str, str]:

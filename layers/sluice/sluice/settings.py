@@ -31,6 +31,8 @@ class Settings:
     fast_models: tuple[str, ...]
     smart_models: tuple[str, ...]
     """Models that `auto` tries in this order, before the others of their tier."""
+    smart_model_max_percent: float
+    """Of what `auto` answers: a model of the tier smart that has more comes after its others. 100: no such bound."""
     request_timeout_s: float
     prompt_max_characters: int
     cors_origins: tuple[str, ...]
@@ -79,6 +81,7 @@ class Settings:
             speed_weight=number("ROUTING_SPEED_WEIGHT", 0.3),
             fast_models=names("FAST_MODELS"),
             smart_models=names("SMART_MODELS"),
+            smart_model_max_percent=number("SMART_MODEL_MAX_PERCENT", 100),
             request_timeout_s=number("REQUEST_TIMEOUT_SECONDS", 120),
             prompt_max_characters=int(number("PROMPT_MAX_CHARACTERS", 400_000)),
             cors_origins=names("CORS_ORIGINS"),

@@ -7,12 +7,22 @@ comes to it next. Halves that follow one another are joined; what stays half bec
 
 import re
 
+from pydantic import BeforeValidator
+
 _HALF = re.compile("[\ud800-\udfff]")
 _HIGH = re.compile("[\ud800-\udbff]\\Z")
 _MAY_BE_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 _ESCAPES = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
 )
+
+
+def _in_lower_case(value: object) -> object:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+IN_ANY_CASE = BeforeValidator(_in_lower_case)
+"""Of a field that takes some words in lower case: a caller may write them in any."""
 
 
 def whole_characters(text: str) -> str:

@@ -23,6 +23,7 @@ CHAT_ROUTES = [
 ASKING_ROUTES = [
     ("/v1/tasks/{name}", "post"),
     ("/api/v1/questions/generate", "post"),
+    ("/api/tasks/{task_id}/generate-test-cases", "post"),
     ("/api/v1/genai/chat", "post"),
     ("/api/v1/genai/remediation", "post"),
     ("/api/v1/genai/analysis", "post"),

@@ -34,6 +34,7 @@ OTHER = {
     "UserRequestsPerDay": "6",
     "FastModels": "llama-3.1-8b-instant,small",
     "SmartModels": "large",
+    "SmartModelMaxPercent": "15",
     "RoutingHealthWeight": "0.1",
     "RoutingQuotaWeight": "0.2",
     "RoutingSpeedWeight": "0.7",

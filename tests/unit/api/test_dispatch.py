@@ -10,9 +10,11 @@ from sluice.api.dispatch import Api, Request, StreamedResponse
 from sluice.api.responses import Response
 from sluice.api.route import Call, PathParameter, Routes
 from sluice.composition import App, part
+from sluice.gateway.counting import CallerCounter
 from sluice.settings import Settings
 from sluice.tenants.tenant import ApiKey, Role, Tenant
 from sluice.tenants.verification import KeyVerifier, VerifiedKey
+from tests.unlimited import UnlimitedCounter
 
 ROUTES = Routes("Things")
 KEY = f"sl-k-{'x' * 43}"
@@ -60,6 +62,10 @@ class AppWithOneKey(App):
     def verifier(self) -> KeyVerifier:
         verified = VerifiedKey(ApiKey("k", "acme", Role.CALLER, "n"), Tenant("acme", "ACME"))
         return Mock(verify=Mock(return_value=verified))
+
+    @part
+    def caller_counter(self) -> CallerCounter:
+        return UnlimitedCounter()
 
 
 def respond(request: str, headers: dict[str, str] | None = None, **environment: str) -> Response:

@@ -123,9 +123,17 @@ def test_modes_override_the_defaults() -> None:
 
 
 @pytest.mark.parametrize("content", [None, "", " \n\t", [{"type": "text", "text": " "}], []])
-def test_an_empty_prompt_is_found(content: Any) -> None:
-    messages = [Message(role="system", content="Be kind."), Message(role="user", content=content)]
-    assert [finding.rule_id for finding in check_prompt(messages, max_characters=100, modes={})] == ["prompt-empty"]
+def test_an_empty_prompt_is_found_and_one_that_is_not_all_empty_passes(content: Any) -> None:
+    def found_in(*messages: Message) -> list[str]:
+        return [finding.rule_id for finding in check_prompt(messages, max_characters=100, modes={})]
+
+    empty = Message(role="user", content=content)
+    assert found_in(empty) == found_in(Message(role="system", content=content), empty, empty) == ["prompt-empty"]
+    # A model may answer these.
+    assert found_in(Message(role="system", content="Be kind."), empty) == []
+    assert found_in(Message(role="user", content="Hi"), Message(role="assistant", content="Hello."), empty) == []
+    assert found_in(empty, Message(role="assistant", content="Once upon")) == []
+    assert found_in(Message(role="user", content="Hi"), Message(role="tool", content=content)) == []
 
 
 def test_an_image_is_not_empty() -> None:

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict, cast
 
 from pydantic import ConfigDict, Field, JsonValue, with_config
 
+from sluice.api.labels import naming_headers
 from sluice.api.route import Call, EventStream, Reply, Routes
 from sluice.chat import ChatRequest
 from sluice.tenants.tenant import Role
@@ -90,15 +91,17 @@ def create_chat_completion(call: Call[ChatRequest]) -> Reply[ChatCompletion] | E
 
     OpenAI's API: any OpenAI client works with `/v1` as its base URL. What OpenAI documents reaches the provider as it
     is; other fields do where an operator allows them, and are refused otherwise. `model` is a model's name or alias, or
-    `auto`, which lets the router choose. `metadata.sluice_conversation_id` continues a conversation,
-    `metadata.sluice_user` keeps usage apart; neither is passed on. `Cache-Control: no-cache` asks for a new answer.
+    `auto`, which lets the router choose. The header `x-sluice-conversation-id` continues a conversation,
+    `x-sluice-user` keeps usage apart, `x-sluice-task` names a task in logs and cache; `metadata.sluice_user` and so on
+    do the same in the body, and are not passed on. `Cache-Control: no-cache` asks for a new answer.
     With `stream` the answer is server-sent events; an error after the first one is an event of its own,
     `data: {"error": ...}`, and no `[DONE]` follows it.
     """
-    gateway = call.app.gateway
-    if call.body.stream:
-        streamed = gateway.stream(call.body, call.principal, call.context)
-        values = (chunk.body for chunk in streamed.chunks)
-        return EventStream(values, streamed.provenance, streamed.chunks.close)
-    answer = gateway.complete(call.body, call.principal, call.context)
+    gateway, asked = call.app.gateway, call.body.labelled(call.labels)
+    with naming_headers(call.labels):
+        if asked.stream:
+            streamed = gateway.stream(asked, call.principal, call.context)
+            values = (chunk.body for chunk in streamed.chunks)
+            return EventStream(values, streamed.provenance, streamed.chunks.close)
+        answer = gateway.complete(asked, call.principal, call.context)
     return Reply(cast("ChatCompletion", answer.body), answer.provenance)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from sluice.api import cors
 from sluice.api.authentication import authenticate
+from sluice.api.labels import labels_in
 from sluice.api.matching import route_of, routes_of_path
 from sluice.api.responses import Response, error_response, json_response
 from sluice.api.route import Call, EventStream, Reply, Route
@@ -86,8 +87,16 @@ class Api:
         route, parameters = route_of(matches, request.method, request.path)
         deadline = Deadline.of_request(self._app.settings.request_timeout_s, request.remaining_s)
         with within(deadline.over_s):
-            call = self._checked(route, request, parameters, traced, deadline)
-            return _response(route, route.handler(call), request.id)
+            caller = self._caller(route, request, traced)
+            if caller is None or not route.is_counted_at_the_door:
+                call = self._checked(route, request, caller, parameters, traced, deadline)
+                return _response(route, route.handler(call), request.id)
+            counter = self._app.caller_counter
+            counted = counter.count(caller)
+            with counter.kept(counted):
+                call = self._checked(route, request, caller, parameters, traced, deadline)
+                response = _response(route, route.handler(call), request.id)
+            return replace(response, headers={**counted.limit.headers(), **response.headers})
 
     def _options(self, methods: Collection[str], request: Request) -> Response:
         """What a path takes."""
@@ -99,15 +108,16 @@ class Api:
         self,
         route: Route,
         request: Request,
+        caller: Principal | None,
         parameters: Mapping[str, str],
         traced: TracedRequest,
         deadline: Deadline,
     ) -> Call[Any, Any]:
-        """The request as the route's handler wants it: first who sent it, then what it says."""
+        """The request as the route's handler wants it."""
         directives = request.headers.get("cache-control", "").lower()
         return Call(
             app=self._app,
-            caller=self._caller(route, request, traced),
+            caller=caller,
             path=parameters,
             query=None if route.query is None else _query(request.query, route.query),
             body=None if route.body is None else _body(request.body, route.body),
@@ -115,16 +125,20 @@ class Api:
             deadline=deadline,
             skips_cache="no-cache" in directives,
             no_store="no-store" in directives,
+            labels=labels_in(request.headers),
             trace=traced.trace,
         )
 
     def _caller(self, route: Route, request: Request, traced: TracedRequest) -> Principal | None:
-        if route.role is None:
+        authorization, api_key = request.headers.get("authorization"), request.headers.get("x-api-key")
+        if route.role is None and (route.fuller_for is None or not (authorization or api_key)):
             return None
-        given = request.headers
-        principal = authenticate(given.get("authorization"), self._app.verifier, given.get("x-api-key"))
+        principal = authenticate(authorization, self._app.verifier, api_key)
         traced.begin(route, principal)
-        require_role(principal, route.role)
+        if route.role is not None:
+            require_role(principal, route.role)
+        elif route.fuller_for is not None and not principal.role.includes(route.fuller_for):
+            return None
         return principal
 
 

@@ -57,7 +57,9 @@ def error_response(error: Exception, request_id: str, *, is_traced: bool = False
     known = to_sluice_error(error, request_id)
     if known.status < _OURS and not is_traced:
         logger.info("refused", extra={"request_id": request_id, "status": known.status, "code": known.code})
-    headers = {**request_id_headers(request_id), **known.headers}
+    # What the SDKs of OpenAI and Groq, which else send a 429 or a 5xx again by themselves, go by.
+    advice = {} if known.may_pass else {"x-should-retry": "false"}
+    headers = {**request_id_headers(request_id), **advice, **known.headers}
     return json_response(error_body(known), status=known.status, headers=headers)
 
 

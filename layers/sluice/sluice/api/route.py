@@ -18,6 +18,7 @@ from types import UnionType
 from typing import TYPE_CHECKING, Any, Required, TypedDict, Union, Unpack, get_args, get_origin
 from urllib.parse import unquote
 
+from sluice.chat import Labels
 from sluice.request_log.trace import RequestTrace
 from sluice.tenants.principal import Principal
 from sluice.tenants.tenant import Role
@@ -38,7 +39,7 @@ class Call[Body = None, Query = None]:
     """A request to a route, checked as the route declares: who sent it, and what it says.
 
     `path` holds the path's parameters, decoded. `skips_cache`: the caller wants a new answer; `no_store`:
-    none that is kept.
+    none that is kept. `labels` are those of its headers, and count more than those of its body.
     """
 
     app: "App"
@@ -50,11 +51,12 @@ class Call[Body = None, Query = None]:
     deadline: "Deadline"
     skips_cache: bool
     no_store: bool = False
+    labels: Labels = field(default_factory=Labels)
     trace: RequestTrace = field(default_factory=RequestTrace)
 
     @property
     def principal(self) -> Principal:
-        """Who sent the request. Only open routes have requests of nobody, and do not ask."""
+        """Who sent the request. Only open routes have requests of nobody, and look at `caller`."""
         if self.caller is None:
             raise RuntimeError("an open route knows no principal")
         return self.caller
@@ -110,19 +112,22 @@ type Handler = Callable[[Call[Any, Any]], Any]
 class Declared(TypedDict, total=False):
     """What a handler's own types and words do not say of its route.
 
-    `role` is the least that a key needs, None where no key is needed. `example` is a body. With `task`, the body is the
-    inputs of that task, which its file describes. `events` are what the events of a streamed answer may hold. With
-    `asks_once` one question to a model is all that a request is. `errors` are statuses beside those that follow from
-    the rest.
+    `role` is the least that a key needs, None where no key is needed; a key of `fuller_for`, or of a role that includes
+    it, is then told more. `example` is a body. With `task`, the body is the inputs of that task, which its file
+    describes. `events` are what the events of a streamed answer may hold. With `asks_once` one question to a model is
+    all that a request is. `is_counted_inside`: a request is counted as what it asks for is, as one that `asks_a_model`
+    is by the gateway. `errors` are statuses beside those that follow from the rest.
     """
 
     role: Required[Role | None]
+    fuller_for: Role
     parameters: Mapping[str, PathParameter]
     example: "JsonObject"
     task: str
     events: tuple[type, ...]
     status: HTTPStatus
     asks_a_model: bool
+    is_counted_inside: bool
     asks_once: bool
     errors: Collection[int]
 
@@ -145,12 +150,14 @@ class Route:
     query: Any
     answer: Any
     handler: Handler
+    fuller_for: Role | None = None
     parameters: Mapping[str, PathParameter] = field(default_factory=dict)
     example: "JsonObject | None" = None
     task: str | None = None
     events: tuple[type, ...] = ()
     status: HTTPStatus = HTTPStatus.OK
     asks_a_model: bool = False
+    is_counted_inside: bool = False
     asks_once: bool = False
     errors: Collection[int] = ()
 
@@ -170,6 +177,14 @@ class Route:
         return found if all(found.values()) else None
 
     @property
+    def is_counted_at_the_door(self) -> bool:
+        """Whether each request counts against its API key's limits before anything else is done for it.
+
+        So do all that callers send, but for what the gateway counts. Operators' own routes are for a few.
+        """
+        return self.role is Role.CALLER and not self.asks_a_model and not self.is_counted_inside
+
+    @property
     def takes_anything(self) -> bool:
         """Whether there is anything to say beside its method and path."""
         return bool(self.parameters or self.query or self.body)
@@ -178,7 +193,7 @@ class Route:
     def error_statuses(self) -> list[int]:
         """Every status of an error that it may answer."""
         found = {*_OF_EVERY_ROUTE, *self.errors}
-        if self.role is not None:
+        if self.role is not None or self.fuller_for is not None:
             found.add(401)
         if self.role in {Role.OPERATOR, Role.ADMIN}:
             found.add(403)

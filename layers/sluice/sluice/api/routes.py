@@ -13,7 +13,7 @@ from sluice.api import (
     tenants,
     usage,
 )
-from sluice.api.compat import groq, llm, questions
+from sluice.api.compat import groq, llm, questions, teaching
 from sluice.api.compat.genai import answers, prompts, sessions, status
 from sluice.api.route import Route
 
@@ -30,6 +30,7 @@ ROUTES: tuple[Route, ...] = (
     *prompts.ROUTES,
     *status.ROUTES,
     *questions.ROUTES,
+    *teaching.ROUTES,
     *usage.ROUTES,
     *groq.ROUTES,
     *providers.ROUTES,

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, TypedDict
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from sluice.api.chat import ChatCompletionChunk
+from sluice.api.labels import naming_headers
 from sluice.api.route import Call, EventStream, PathParameter, Reply, Routes
 from sluice.chat import JsonObject
 from sluice.tasks.answer import TaskResult
@@ -120,7 +121,9 @@ def run_task(call: Call[TaskRequest]) -> Reply[TaskResult] | EventStream:
     chat, then the result itself; all come at once, for the answer is judged whole before. `Cache-Control: no-cache`
     asks for a new answer.
     """
-    result = call.app.task_runner.run(call.path["name"], call.body, call.principal, call.context)
+    asked = call.body.labelled(call.labels)
+    with naming_headers(call.labels):
+        result = call.app.task_runner.run(call.path["name"], asked, call.principal, call.context)
     if call.body.stream:
         return EventStream(iter(result.events()), result.provenance)
     return Reply(result.body, result.provenance)

@@ -10,6 +10,7 @@ from sluice.api.route import Call, Routes
 from sluice.money import NANOUSD_PER_USD
 from sluice.tenants.tenant import CachePolicyName, GuardMode, Role
 from sluice.tenants.tenant import Tenant as TenantRecord
+from sluice.text import IN_ANY_CASE
 
 ROUTES = Routes("Tenants and keys")
 
@@ -30,10 +31,10 @@ class NewTenant(BaseModel):
     id: TenantId
     name: DisplayName
     budget_usd_per_month: Annotated[Decimal, Field(ge=0, le=10**9, decimal_places=9)] | None = None
-    guard_modes: Annotated[dict[_RuleId, GuardMode], Field(max_length=200)] = {}
+    guard_modes: Annotated[dict[_RuleId, Annotated[GuardMode, IN_ANY_CASE]], Field(max_length=200)] = {}
     allowed_models: Annotated[tuple[_ModelName, ...], Field(min_length=1, max_length=200)] | None = None
     cache_ttl_seconds: Annotated[int, Field(ge=0, le=_YEAR_S)] | None = None
-    cache_policy: CachePolicyName | None = None
+    cache_policy: Annotated[CachePolicyName, IN_ANY_CASE] | None = None
     fallbacks: Annotated[
         dict[_ModelName, Annotated[tuple[_ModelName, ...], Field(max_length=20)]], Field(max_length=200)
     ] = {}

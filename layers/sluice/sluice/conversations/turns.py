@@ -7,6 +7,7 @@ from aws_lambda_powertools import Logger
 
 from sluice.chat import ChatRequest, JsonObject, Message
 from sluice.conversations.conversation import Claim, Owner, TaskCall, Turn, check_id, pack, pack_call
+from sluice.conversations.repeated import brings_answers, told_apart
 from sluice.conversations.store import ConversationStore
 from sluice.conversations.window import WindowLimits, remembered, split_system
 from sluice.errors import InvalidRequestError
@@ -45,7 +46,9 @@ class Conversations:
         remaining_s: float,
         made_of: TaskCall | None = None,
     ) -> "OpenTurn":
-        """Claim the conversation's next turn for `request`, which says only what is new, and may be `made_of` a task.
+        """Claim the conversation's next turn for `request`, which may be `made_of` a task.
+
+        A request need only say what is new; see `repeated` for one that says more.
 
         `context_window` is that of the smallest model that may answer, `remaining_s` how long the request has. Raises
         InvalidRequestError for an id or a question that can't be, NotFoundError for another's conversation,
@@ -53,21 +56,27 @@ class Conversations:
         """
         check_id(conversation_id)
         system, asked = split_system(request.messages)
-        _check_size(system, asked, made_of)
+        if not asked:
+            reason = "A turn of a conversation needs a message beside the system prompt."
+            raise InvalidRequestError(reason, param="messages")
+        if not brings_answers(asked):
+            _check_size(system, asked, made_of)
         claim = self._store.claim(owner, conversation_id, request_id, remaining_s + _HOLD_AFTER_DEADLINE_S)
         try:
             # A turn has a question and an answer, if not more.
             history = self._store.history(claim, -(-self._limits.messages // 2))
             system = system or claim.system
             limits = self._limits.for_model(context_window, system, request.completion_limit)
-            past = remembered([message for turn in history for message in turn.messages], asked, limits)
+            said = told_apart(asked, history)
+            _check_size(system, said.new, made_of)
+            past = remembered(said.past, asked, limits)
         except BaseException:
             with best_effort("giving up a turn"):
                 self._store.abandon(claim)
             raise
         # What a task is told is for its run alone.
         kept = system if made_of is None else claim.system
-        return OpenTurn(self._store, claim, kept, past, asked, history, made_of)
+        return OpenTurn(self._store, claim, kept, past, said.new, history, made_of)
 
 
 @contextmanager
@@ -90,7 +99,7 @@ class OpenTurn:
         claim: Claim,
         system: Sequence[Message],
         past: Sequence[Message],
-        asked: Sequence[Message],
+        new: Sequence[Message],
         history: Sequence[Turn],
         made_of: TaskCall | None,
     ) -> None:
@@ -98,7 +107,7 @@ class OpenTurn:
         self._claim = claim
         self._system = system
         self._past = past
-        self._asked = asked
+        self._new = new
         self._history = history
         self._made_of = made_of
         self._is_over = False
@@ -113,13 +122,13 @@ class OpenTurn:
         if self._is_over:
             return
         answer = _answer(body)
-        if answer is None or len(pack([*self._asked, answer])) + _size(self._made_of) > _MOST_TURN_BYTES:
+        if answer is None or len(pack([*self._new, answer])) + _size(self._made_of) > _MOST_TURN_BYTES:
             self._forget("there is no answer" if answer is None else "the answer is too large")
             self.abandon()
             return
         self._is_over = True
         with best_effort("adding a turn"):
-            added = [*self._asked, answer]
+            added = [*self._new, answer]
             if not self._store.complete(self._claim, added, self._system, self._history, self._made_of):
                 self._forget("the claim was lost")
 
@@ -140,10 +149,6 @@ def _size(made_of: TaskCall | None) -> int:
 
 
 def _check_size(system: Sequence[Message], asked: Sequence[Message], made_of: TaskCall | None) -> None:
-    if not asked:
-        raise InvalidRequestError(
-            "A turn of a conversation needs a message beside the system prompt.", param="messages"
-        )
     for what, size, most in (
         ("What is said in one turn of a conversation", len(pack(asked)) + _size(made_of), _MOST_QUESTION_BYTES),
         ("The system prompt of a conversation", len(pack(system)), _MOST_SYSTEM_BYTES),

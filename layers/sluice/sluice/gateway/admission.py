@@ -1,14 +1,15 @@
-"""Admission of a request: judge its prompt, plan its route, claim its turn, count its caller, look in the cache."""
+"""Admission of a request: count its caller, judge its prompt, plan its route, claim its turn, look in the cache."""
 
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from sluice.cache.key import cache_key
 from sluice.cache.policy import CachePolicy
-from sluice.cache.store import CachedAnswer, lifetime_s
+from sluice.cache.store import CachedAnswer, CacheLookup, lifetime_s
 from sluice.catalog import Tier
+from sluice.chat import AUTO
 from sluice.conversations.conversation import Owner, TaskCall
 from sluice.conversations.turns import Conversations, OpenTurn, abandoned_on_failure
 from sluice.errors import GuardBlockedError
@@ -21,8 +22,18 @@ from sluice.guards.rules import Finding
 from sluice.guards.structured_output import check_schema
 from sluice.providers.registry import Registry
 from sluice.routing.plan import Plan, RoutingPolicy, has_images, plan
+from sluice.routing.shares import ModelShares
 from sluice.settings import Settings
-from sluice.tenants.principal import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class _LookedUp:
+    """What the cache has for a request. `is_covered`: its answer may be kept; `shares_answers`: one there may serve."""
+
+    key: str
+    is_covered: bool
+    shares_answers: bool
+    found: CacheLookup | None
 
 
 class Admission:
@@ -43,40 +54,71 @@ class Admission:
         self._conversations = conversations
         self._settings = settings
         self._executor = executor
+        self._shares = ModelShares()
 
     def admit(self, incoming: Incoming) -> AdmittedRequest:
-        """Admit a request. Raises SluiceError, and then nothing is spent.
+        """Admit a request. Raises SluiceError, and then no more is spent than the caller's request.
 
-        How hard a request is, and who may answer it, is found from what is new in it, not from what was said before;
-        only images in that need a model that can see.
+        The caller is counted first, so that nobody has the guards work for nothing: see `CallerCounter.kept`. How hard
+        a request is, and who may answer it, is found from what is new in it, not from what was said before; only
+        images in that need a model that can see.
         """
+        started_s = time.monotonic()
         incoming = self._bounded(incoming)
-        findings, chosen = self.judge(incoming)
-        own_turn = self._own_turn(incoming, chosen)
-        with abandoned_on_failure(own_turn):
-            turn = own_turn or incoming.context.turn
-            whole = turn.continued(incoming.request) if turn else incoming.request
-            if turn and has_images(whole):
-                chosen = self._plan(incoming, takes_images=True)
-            return self._count_and_look_up(replace(incoming, request=whole), chosen, findings, own_turn)
+        principal, user, turn = incoming.principal, user_of(incoming.request), incoming.context.turn
+        continues = turn is not None or incoming.request.labels.conversation_id is not None
+        self._callers.check(principal, user)
+        judging = self._executor.submit(self._judge_and_look_up, incoming, looks_up=not continues)
+        counted = self._callers.count(principal, user)
+        with self._callers.kept(counted):
+            findings, chosen, looked_up = judging.result()
+            own_turn = self._own_turn(incoming, chosen)
+            with abandoned_on_failure(own_turn):
+                if turn := own_turn or turn:
+                    incoming = replace(incoming, request=turn.continued(incoming.request))
+                    if has_images(incoming.request):
+                        chosen = self._plan(incoming, takes_images=True)
+                looked_up = looked_up or self._look_up(incoming, chosen)
+                admitted = AdmittedRequest(
+                    request=incoming.request,
+                    principal=principal,
+                    context=incoming.context,
+                    plan=chosen,
+                    findings=findings,
+                    cache_key=looked_up.key,
+                    shares_answers=looked_up.shares_answers,
+                    cached=None,
+                    cached_provider=None,
+                    cache_generation=looked_up.found.generation if looked_up.found else None,
+                    cache_ttl_s=self._lifetime_s(incoming) if looked_up.is_covered else 0,
+                    counted=counted,
+                    started_s=started_s,
+                    turn=own_turn,
+                )
+                admitted = self._with_cached(admitted, looked_up.found.answer if looked_up.found else None)
+                return admitted if admitted.cached else self._coalesced(admitted)
 
-    def judge(self, incoming: Incoming) -> tuple[tuple[Finding, ...], Plan]:
-        """What the guards find in the prompt, and who may answer it. Raises what refuses a request at once."""
-        request, modes = incoming.request, guard_modes(incoming.principal.tenant)
-        findings = check_request(request, max_characters=self._settings.prompt_max_characters, modes=modes)
-        raise_if_blocked(findings)
-        check_schema(request.response_format)
-        return findings, self._plan(incoming)
+    def count(self, incoming: Incoming) -> CountedRequest:
+        """Count a request that asks no model, and judge it. Raises as `admit`."""
+        counted = self._callers.count(incoming.principal, user_of(incoming.request))
+        with self._callers.kept(counted):
+            self._judge(incoming)
+            self._plan(incoming)
+        return counted
 
-    def count(self, principal: Principal, user: str) -> CountedRequest:
-        """Count one request for its caller. Raises QuotaExceededError, LedgerUnavailableError."""
-        return self._callers.count(principal, user)
+    def note_answer(self, admitted: AdmittedRequest, model: str) -> None:
+        """Note which model has answered, for the shares of those that `auto` chooses from."""
+        if admitted.request.model == AUTO:
+            self._shares.note(model)
 
     def claim_turn(
-        self, conversation_id: str, incoming: Incoming, chosen: Plan, made_of: TaskCall | None = None
+        self, conversation_id: str, incoming: Incoming, made_of: TaskCall | None = None, chosen: Plan | None = None
     ) -> OpenTurn:
-        """Claim the next turn of a conversation: another at the same time is refused."""
-        principal = incoming.principal
+        """Claim the next turn of a conversation: another at the same time is refused.
+
+        `chosen` is who may answer, found here if it is not known.
+        """
+        principal, chosen = incoming.principal, chosen or self._plan(incoming)
         return self._conversations.begin(
             incoming.request,
             # A user whose name is empty is not the same as none.
@@ -101,6 +143,7 @@ class Admission:
             chains=tenant.fallbacks,
             needs_price=tenant.budget_nanousd is not None,
             orders={Tier.FAST: settings.fast_models, Tier.SMART: settings.smart_models},
+            over_share=self._shares.above(settings.smart_model_max_percent / 100),
         )
         complexity = incoming.context.complexity
         return plan(incoming.request, self._registry(), policy, complexity, takes_images=takes_images)
@@ -109,40 +152,32 @@ class Admission:
         conversation_id = incoming.request.labels.conversation_id
         if conversation_id is None:
             return None
-        return self.claim_turn(conversation_id, incoming, chosen)
+        return self.claim_turn(conversation_id, incoming, chosen=chosen)
 
-    def _count_and_look_up(
-        self, incoming: Incoming, chosen: Plan, findings: tuple[Finding, ...], turn: OpenTurn | None
-    ) -> AdmittedRequest:
-        """Count the caller and look in the cache, both at once."""
-        started_s = time.monotonic()
+    def _judge_and_look_up(
+        self, incoming: Incoming, *, looks_up: bool
+    ) -> tuple[tuple[Finding, ...], Plan, _LookedUp | None]:
+        """What the guards find, who may answer, and with `looks_up` what the cache has."""
+        findings = self._judge(incoming)
+        chosen = self._plan(incoming)
+        return findings, chosen, self._look_up(incoming, chosen) if looks_up else None
+
+    def _judge(self, incoming: Incoming) -> tuple[Finding, ...]:
+        request, modes = incoming.request, guard_modes(incoming.principal.tenant)
+        findings = check_request(request, max_characters=self._settings.prompt_max_characters, modes=modes)
+        raise_if_blocked(findings)
+        check_schema(request.response_format)
+        return findings
+
+    def _look_up(self, incoming: Incoming, chosen: Plan) -> _LookedUp:
         context, tenant = incoming.context, incoming.principal.tenant
         answer_format = context.answer_format or incoming.request.response_format
         key = cache_key(incoming.request, tenant=tenant.id, model=chosen.model, answer_format=answer_format)
         policy = CachePolicy(tenant.cache_policy or self._settings.cache_policy)
         is_covered = policy.covers(incoming.request.temperature, is_prompt_fixed=context.is_prompt_fixed)
         shares_answers = is_covered and not context.skip_cache
-        looking = self._executor.submit(self._answers.look_up, tenant.id, key if shares_answers else None)
-        counted = self.count(incoming.principal, user_of(incoming.request))
-        found = looking.result()
-        admitted = AdmittedRequest(
-            request=incoming.request,
-            principal=incoming.principal,
-            context=context,
-            plan=chosen,
-            findings=findings,
-            cache_key=key,
-            shares_answers=shares_answers,
-            cached=None,
-            cached_provider=None,
-            cache_generation=found.generation if found else None,
-            cache_ttl_s=self._lifetime_s(incoming) if is_covered else 0,
-            counted=counted,
-            started_s=started_s,
-            turn=turn,
-        )
-        admitted = self._with_cached(admitted, found.answer if found else None)
-        return admitted if admitted.cached else self._coalesced(admitted)
+        found = self._answers.look_up(tenant.id, key if shares_answers else None)
+        return _LookedUp(key, is_covered, shares_answers, found)
 
     def _with_cached(self, admitted: AdmittedRequest, answer: CachedAnswer | None) -> AdmittedRequest:
         """The request with a cached answer, if the tenant's rules of today let it through, and what they flag in it."""

@@ -5,7 +5,7 @@ from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from sluice.errors import QuotaExceededError
+from sluice.errors import QuotaExceededError, SluiceError
 from sluice.gateway.provenance import RequestLimit
 from sluice.quota.ledger import Ledger, QuotaDeniedError
 from sluice.quota.limits import Limit, caller_limits
@@ -14,6 +14,8 @@ from sluice.quota.scopes import key_scope, user_scope
 from sluice.settings import Settings
 from sluice.telemetry import best_effort
 from sluice.tenants.principal import Principal
+
+_OURS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +47,20 @@ class CallerCounter:
         self._settings = settings
         self._executor = executor
 
-    def count(self, principal: Principal, user: str) -> CountedRequest:
+    def check(self, principal: Principal, user: str) -> None:
+        """Raise QuotaExceededError where this process knows that `count` would: who is refused again costs nothing."""
+        for each in self._scopes(principal, user):
+            with _refusals(each):
+                self._ledger.check(each.name, each.costs)
+
+    def count(self, principal: Principal, user: str = "") -> CountedRequest:
         """Count one request for its API key and, both at once, for the `user` of it, if it names one.
 
         Raises QuotaExceededError, LedgerUnavailableError; then it is counted for neither.
         """
-        key = self._key(principal)
-        scopes = [key]
-        if user and (limits := self._user_limits()):
-            scopes.append(_Scope("The user", user_scope(principal.tenant.id, principal.caller_id, user), limits))
-        for each in scopes:
-            # Who is refused again and again costs nothing.
-            with _refusals(each):
-                self._ledger.check(each.name, each.costs)
+        self.check(principal, user)
+        scopes = self._scopes(principal, user)
+        key = scopes[0]
         reserving = [self._executor.submit(self._reserve, each) for each in scopes[1:]]
         try:
             first = self._reserve(key)
@@ -77,6 +80,22 @@ class CallerCounter:
         for each in reservations:
             with best_effort("giving back a reservation"):
                 self._ledger.give_back(each)
+
+    @contextmanager
+    def kept(self, counted: CountedRequest) -> Iterator[None]:
+        """Keep what was counted whatever the caller did wrong, and give it back where the fault is not the caller's."""
+        try:
+            yield
+        except Exception as error:
+            if not isinstance(error, SluiceError) or error.status >= _OURS:
+                self.give_back(*counted.reservations)
+            raise
+
+    def _scopes(self, principal: Principal, user: str) -> list[_Scope]:
+        scopes = [self._key(principal)]
+        if user and (limits := self._user_limits()):
+            scopes.append(_Scope("The user", user_scope(principal.tenant.id, principal.caller_id, user), limits))
+        return scopes
 
     def _reserve(self, scope: _Scope) -> Reservation:
         with _refusals(scope):

@@ -1,6 +1,6 @@
 """Pipeline of a request: admit -> reserve -> call -> guard -> settle. Read this first.
 
-    admit     judge the prompt, plan the route, claim the conversation's turn, count the caller, look in the cache
+    admit     count the caller, judge the prompt, plan the route, claim the conversation's turn, look in the cache
     reserve   the tenant's budget and the best deployment's quota; when that fails, the next one's
     call      the deployment's provider
     guard     the answer, whole or as it arrives
@@ -98,8 +98,7 @@ class Gateway:
     def admit(self, request: ChatRequest, principal: Principal, context: RequestContext, *, source: str) -> Provenance:
         """Count and record a request that `source` answers, without a model. Raises as `complete`."""
         note_question(context.trace, request)
-        self._admission.judge(Incoming(request, principal, context))
-        counted = self._admission.count(principal, user_of(request))
+        counted = self._admission.count(Incoming(request, principal, context))
         self._settlement.record_without_model(principal.tenant.id, principal.caller_id, user_of(request), source)
         note_without_model(context.trace, source)
         return Provenance(request_id=context.request_id, cache="hit", caller_limit=counted.limit)
@@ -111,9 +110,7 @@ class Gateway:
 
         `request` is its first question. Raises as `complete`, and nothing is spent before.
         """
-        incoming = Incoming(request, principal, context)
-        _, chosen = self._admission.judge(incoming)
-        return self._admission.claim_turn(conversation_id, incoming, chosen, call)
+        return self._admission.claim_turn(conversation_id, Incoming(request, principal, context), call)
 
     def _answer(self, admitted: AdmittedRequest, *, was_answered: bool) -> Answer:
         """Get a whole answer, guard and settle it. `was_answered`: this is the second time, and the last.
@@ -176,6 +173,7 @@ class Gateway:
                 budget.wait()
                 ask = partial(call, registry.provider(deployment), request, deployment, deadline)
                 reply = attempt.call(admitted.context.trace.noting(deployment.id, ask))
+                self._admission.note_answer(admitted, deployment.model.id)
                 return attempt.answered(reply)
             if attempt.may_have_cost:
                 # A provider may bill what failed as it was estimated; the next call is reserved anew.

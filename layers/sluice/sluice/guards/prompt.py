@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sluice.chat import ChatRequest, JsonObject, Message
-from sluice.errors import GuardBlockedError
+from sluice.errors import ContextOverflowError, GuardBlockedError
 from sluice.guards.rules import PROMPT_EMPTY, PROMPT_OVERSIZED, Direction, Finding, Mode
 from sluice.guards.scanner import scanner
 from sluice.guards.strings import MOST_VALUES, Reading, read
@@ -50,8 +50,13 @@ def check_prompt(messages: Sequence[Message], *, max_characters: int, modes: Map
 
 
 def raise_if_blocked(findings: Sequence[Finding], *, param: str | None = "messages") -> None:
-    """Raise GuardBlockedError for the first finding in mode `block`; its code is the rule's id."""
+    """Raise GuardBlockedError for the first finding in mode `block`; its code is the rule's id.
+
+    A prompt that is too long is a ContextOverflowError, by whose code clients know to shorten it.
+    """
     for finding in findings:
+        if finding.mode is Mode.BLOCK and finding.rule_id == PROMPT_OVERSIZED:
+            raise ContextOverflowError(f"{finding.message} (guard rule {finding.rule_id})", param=param)
         if finding.mode is Mode.BLOCK:
             message = f"{finding.message} (guard rule {finding.rule_id})"
             raise GuardBlockedError(message, param=param, code=finding.rule_id)
@@ -67,8 +72,8 @@ def _check(
         if mode is not Mode.OFF and rule_id not in found:
             found[rule_id] = Finding(rule_id, mode, message)
 
-    if _is_empty(messages):
-        find(PROMPT_EMPTY, Mode.BLOCK, "The prompt is empty: the last user message must have content")
+    if all(_is_blank(message) for message in messages):
+        find(PROMPT_EMPTY, Mode.BLOCK, "The prompt is empty: a message must have content")
     try:
         passages = list(_passages(messages, fields))
     except WorkLimitError:
@@ -102,13 +107,6 @@ def _findings(passage: _Passage, modes: Mapping[str, Mode]) -> Iterator[Finding]
     shown = [rules.signals(text.said, reads_words=reads_words and not text.is_joined) for text in passage.reading.texts]
     for numbers in [set[int]().union(*shown)] if passage.adds_up else shown:
         yield from rules.findings(numbers, modes, passage.role)
-
-
-def _is_empty(messages: Sequence[Message]) -> bool:
-    for message in reversed(messages):
-        if message.role == "user":
-            return _is_blank(message)
-    return all(_is_blank(message) for message in messages)
 
 
 def _is_blank(message: Message) -> bool:

@@ -1,7 +1,7 @@
 """Reports on quotas, health and providers of the deployments, for operators. Pure."""
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Literal, TypedDict
+from typing import Annotated, Literal, NotRequired, TypedDict
 
 from pydantic import Field
 
@@ -86,12 +86,19 @@ class DeploymentHealth(Deployment):
     circuit: Annotated[CircuitState, Field(description="CLOSED: calls go through; HALF_OPEN: one call, which tries.")]
 
 
-class Healths(TypedDict):
-    """How the deployments have done lately, and whether all, some or none of those switched on are fit for requests."""
+type HealthStatus = Literal["healthy", "degraded", "unhealthy"]
+"""Whether all, some or none of the deployments that are switched on are fit for requests."""
 
-    object: Literal["list"]
-    status: Literal["healthy", "degraded", "unhealthy"]
-    data: list[DeploymentHealth]
+
+class Healths(TypedDict):
+    """Whether all, some or none of the deployments that are switched on are fit for requests.
+
+    For operators, also how each has done lately.
+    """
+
+    object: NotRequired[Literal["list"]]
+    status: HealthStatus
+    data: NotRequired[list[DeploymentHealth]]
 
 
 class ServedModel(TypedDict):
@@ -153,7 +160,7 @@ def health_report(deployments: Iterable[DeploymentRecord], seen: Mapping[str, Qu
     """How each deployment has done lately, and whether all, some or none of those switched on are fit for requests."""
     rows = [_health(deployment, seen.get(scope_of(deployment), NEVER_USED), now_ms) for deployment in deployments]
     fit = [row["is_healthy"] for row in rows if row["is_enabled"]]
-    status: Literal["healthy", "degraded", "unhealthy"]
+    status: HealthStatus
     status = "unhealthy" if not any(fit) else "healthy" if all(fit) else "degraded"
     return {"object": "list", "status": status, "data": rows}
 

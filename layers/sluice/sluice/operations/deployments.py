@@ -2,6 +2,7 @@
 
 from sluice.operations.deployment_report import (
     Healths,
+    HealthStatus,
     Providers,
     Quotas,
     health_report,
@@ -12,6 +13,8 @@ from sluice.providers.credentials import CredentialsError
 from sluice.providers.loader import RegistryLoader
 from sluice.quota.ledger import Ledger
 from sluice.routing.deployment_quota import scope_of
+
+_SECONDS_AGO_MS = 10_000
 
 
 class Overview:
@@ -32,6 +35,14 @@ class Overview:
         deployments = self._loader.get().deployments
         seen = self._ledger.look_at(map(scope_of, deployments))
         return health_report(deployments, seen, self._ledger.now_ms())
+
+    def status(self) -> HealthStatus:
+        """The status of health_report, some seconds old: whoever asks for it again and again costs nothing."""
+        deployments = self._loader.get().deployments
+        scopes = [scope_of(deployment) for deployment in deployments]
+        self._ledger.prefetch(scopes, _SECONDS_AGO_MS)
+        seen = {scope: snapshot for scope in scopes if (snapshot := self._ledger.seen(scope))}
+        return health_report(deployments, seen, self._ledger.now_ms())["status"]
 
     def providers(self) -> Providers:
         """See provider_report. It answers for a secret that nothing can be made of too."""

@@ -72,6 +72,7 @@ class CredentialsError(SluiceError):
     """The credentials secret is not what it should be. Its message names the field, and never holds a key."""
 
     code = "invalid_credentials"
+    may_pass = False
 
     def __init__(self, message: str, broken: Sequence[BrokenCredential] = ()) -> None:
         super().__init__(message)

@@ -23,7 +23,8 @@ class RoutingPolicy:
     """What a tenant, and the stack, lay down about routes. Models go by their ids or aliases.
 
     `allowed_models` is None where all are allowed. `chains` maps a model to those that stand in for it, best first, and
-    nobody else then does. `orders` maps a tier to models that `auto` tries in this order, before the others. With
+    nobody else then does. `orders` maps a tier to models that `auto` tries in this order, before the others; those that
+    are `over_share` have answered more than their share lately: they come after the others of the tier `smart`. With
     `needs_price`, whoever has no price is left out: what it costs could not be counted against a budget.
     """
 
@@ -31,6 +32,7 @@ class RoutingPolicy:
     chains: Mapping[str, Sequence[str]] = field(default_factory=dict)
     orders: Mapping[Tier, Sequence[str]] = field(default_factory=dict)
     needs_price: bool = False
+    over_share: Sequence[str] = ()
 
 
 _NO_POLICY = RoutingPolicy()
@@ -84,7 +86,7 @@ def plan(
         resolved = registry.deployments_for(request.model)
         name, groups = resolved.model, [resolved.deployments, *_stand_ins(resolved, registry, policy)]
     if not any(groups):
-        raise NoProviderError(f"No credential is switched on for the model {request.model!r}.")
+        raise NoProviderError(f"No credential is switched on for the model {request.model!r}.", may_pass=False)
     if (allowed := policy.allowed_models) is not None:
         groups = [tuple(each for each in group if each.model.is_among(allowed)) for group in groups]
         if not any(groups):
@@ -122,7 +124,12 @@ def _ordered(deployments: tuple[Deployment, ...], policy: RoutingPolicy, tier: T
     """The deployments of a tier: first those of each model that the order names, then the others."""
     order = policy.orders.get(tier, ())
     named = [tuple(each for each in deployments if each.model.is_among((name,))) for name in order]
-    return [*named, tuple(each for each in deployments if not each.model.is_among(order))]
+    groups = [*named, tuple(each for each in deployments if not each.model.is_among(order))]
+    if tier is not Tier.SMART or not policy.over_share:
+        return groups
+    # Better a model that is over its share than one of the smaller tier.
+    spared = [tuple(each for each in group if each.model.id not in policy.over_share) for group in groups]
+    return [*spared, *(tuple(each for each in deployments if each.model.id == name) for name in policy.over_share)]
 
 
 def _tiers(complexity: Complexity) -> tuple[Tier, Tier]:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue, model_validator
 
-from sluice.chat import JsonObject
+from sluice.chat import JsonObject, whole_number
 from sluice.errors import InvalidRequestError
 
 type Inputs = dict[str, JsonValue]
@@ -129,11 +129,12 @@ class IntegerField(_Field):
 
     def check(self, value: JsonValue, where: str) -> JsonValue:
         """See _Field.check."""
-        if not isinstance(value, int) or isinstance(value, bool):
+        number = whole_number(value)
+        if not isinstance(number, int) or isinstance(number, bool):
             raise _wrong(where, "a whole number")
-        if not self.minimum <= value <= self.maximum:
+        if not self.minimum <= number <= self.maximum:
             raise _wrong(where, f"from {self.minimum} to {self.maximum}")
-        return value
+        return number
 
     def _bounds(self) -> JsonObject:
         return {"type": "integer", "minimum": self.minimum, "maximum": self.maximum}
@@ -174,16 +175,24 @@ class BooleanField(_Field):
 
 
 class EnumField(_Field):
-    """One of the author's own words."""
+    """One of the author's own words, which a caller may write in any case: it is known as its author wrote it."""
 
     type: Literal["enum"]
     values: Annotated[list[_EnumValue], Field(min_length=1, max_length=100)]
 
     def check(self, value: JsonValue, where: str) -> JsonValue:
         """See _Field.check."""
-        if not isinstance(value, str) or value not in self.values:
+        word = self._word(value) if isinstance(value, str) else None
+        if word is None:
             raise _wrong(where, "one of " + ", ".join(self.values))
-        return Bare(value)
+        return Bare(word)
+
+    def _word(self, given: str) -> str | None:
+        if given in self.values:
+            return given
+        alike = [word for word in self.values if word.casefold() == given.strip().casefold()]
+        # An author may mean two things by two cases of a word.
+        return alike[0] if len(alike) == 1 else None
 
     def _bounds(self) -> JsonObject:
         return {"type": "string", "enum": list(self.values)}

@@ -12,7 +12,7 @@ from typing import Annotated, cast
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from sluice.chat import AUTO, ChatRequest, JsonObject, Message, Usage
+from sluice.chat import AUTO, ChatRequest, Count, JsonObject, Labels, Message, Usage
 from sluice.chat_stream import chunks_from_body
 from sluice.conversations.conversation import TaskCall
 from sluice.conversations.turns import OpenTurn, abandoned_on_failure
@@ -50,9 +50,16 @@ class TaskRequest(BaseModel):
     conversation_id: Annotated[str, Field(min_length=1, max_length=128)] | None = None
     user: Annotated[str, Field(min_length=1, max_length=128)] | None = None
     model: Annotated[str, Field(min_length=1, max_length=256)] = AUTO
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_tokens: Count | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     stream: bool = False
+
+    def labelled(self, labels: Labels) -> "TaskRequest":
+        """The request for the user and in the conversation of `labels`, as far as they say something."""
+        said = {
+            name: getattr(labels, name) for name in ("user", "conversation_id") if getattr(labels, name) is not None
+        }
+        return self.model_copy(update=said) if said else self
 
 
 @dataclass(frozen=True, slots=True)

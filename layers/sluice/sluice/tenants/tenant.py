@@ -22,6 +22,11 @@ class Role(StrEnum):
     ADMIN = "admin"
     """Also makes tenants and API keys."""
 
+    @classmethod
+    def _missing_(cls, value: object) -> "Role | None":
+        """The role that is written in another case."""
+        return next((role for role in cls if isinstance(value, str) and role == value.strip().lower()), None)
+
     def includes(self, other: "Role") -> bool:
         """Whether this role may do all that `other` may."""
         ranks = tuple(Role)

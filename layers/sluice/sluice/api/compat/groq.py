@@ -29,9 +29,15 @@ def show_quota(call: Call) -> Quotas:
     return call.app.overview.quota()
 
 
-@ROUTES.get("/api/groq/health", role=Role.OPERATOR)
+@ROUTES.get("/api/groq/health", role=None, fuller_for=Role.OPERATOR)
 def show_health(call: Call) -> Healths:
-    """Show how each deployment has done lately."""
+    """Say whether all, some or none of the deployments are fit for requests.
+
+    Without an API key, or with a caller's: the status alone, some seconds old. With an operator's, how each deployment
+    has done lately.
+    """
+    if call.caller is None:
+        return {"status": call.app.overview.status()}
     return call.app.overview.health()
 
 

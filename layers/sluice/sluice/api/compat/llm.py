@@ -1,16 +1,19 @@
 """/api/v1/llm: a prompt or messages in, a flat answer out, over the same path as /v1/chat/completions."""
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, TypedDict
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field
 
 from sluice.api.chat import QUESTION
+from sluice.api.labels import naming_headers
 from sluice.api.route import Call, Reply, Routes
-from sluice.chat import AUTO, MAX_MESSAGES, ChatRequest, ChatResponse, JsonObject, Message, Metadata
+from sluice.chat import AUTO, MAX_MESSAGES, ChatRequest, ChatResponse, Count, JsonObject, Message, Metadata
 from sluice.errors import SluiceError
 from sluice.tenants.tenant import Role
 
@@ -36,7 +39,7 @@ class LlmRequest(BaseModel, ABC):
     system_prompt: Annotated[str, Field(min_length=1)] | None = None
     user_id: _Name | None = None
     model: Annotated[str, Field(min_length=1, max_length=256)] = AUTO
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_tokens: Count | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     skip_cache: bool = False
     conversation_id: _Name | None = None
@@ -117,6 +120,8 @@ class FlatAnswer(TypedDict):
     model: str
     provider: Annotated[str | None, Field(description="null for a cached answer of a credential that is gone.")]
     cached: bool
+    timestamp: Annotated[str, Field(description="When it was answered: ISO 8601, UTC.")]
+    response_time_ms: Annotated[int, Field(description="From the request to the answer.")]
     request_id: str
 
 
@@ -147,12 +152,14 @@ def complete_messages(call: Call[MessagesRequest]) -> Reply[FlatAnswer]:
 def _complete[Asked: LlmRequest](call: Call[Asked]) -> Reply[FlatAnswer]:
     skip_cache = call.skips_cache or call.body.skip_cache
     context = replace(call.context, skip_cache=skip_cache, is_prompt_fixed=True)
-    with call.body.naming_its_fields():
-        answer = call.app.gateway.complete(call.body.to_chat(), call.principal, context)
-    return Reply(_flat(answer.body, answer.provenance), answer.provenance)
+    started_s = time.monotonic()
+    with naming_headers(call.labels), call.body.naming_its_fields():
+        asked = call.body.to_chat().labelled(call.labels)
+        answer = call.app.gateway.complete(asked, call.principal, context)
+    return Reply(_flat(answer.body, answer.provenance, time.monotonic() - started_s), answer.provenance)
 
 
-def _flat(body: JsonObject, provenance: "Provenance") -> FlatAnswer:
+def _flat(body: JsonObject, provenance: "Provenance", response_time_s: float) -> FlatAnswer:
     """A whole answer of the gateway; token counts are those of when it was made, null if its provider said none."""
     chat = ChatResponse(body)
     usage = chat.usage
@@ -165,5 +172,7 @@ def _flat(body: JsonObject, provenance: "Provenance") -> FlatAnswer:
         "model": provenance.model or "",
         "provider": provenance.provider,
         "cached": provenance.is_cached,
+        "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "response_time_ms": round(response_time_s * 1000),
         "request_id": provenance.request_id,
     }

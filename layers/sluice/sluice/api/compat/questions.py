@@ -38,7 +38,7 @@ class InterviewQuestions(TaskAccount, FoundQuestions):
 def generate_questions(call: Call[TaskInputs]) -> Reply[InterviewQuestions]:
     """Find or write interview questions."""
     with named("role"):
-        asked = TaskRequest(inputs=call.body.inputs)
+        asked = TaskRequest(inputs=call.body.inputs, user=call.labels.user)
         result = call.app.task_runner.run(_TASK, asked, call.principal, call.context)
     found = cast("FoundQuestions", result.body["output"])
     return Reply({**found, **account(result)}, result.provenance)

@@ -20,6 +20,7 @@ _TAGS = {
     "Tasks": "Ready-made prompts, a tenant's own versions of them, and how they do.",
     "Operations assistant": "Chats and prompts about infrastructure, in sessions.",
     "Interviews": "Questions for interviews, from a bank that grows.",
+    "Teaching": "Test cases for a platform's exercises.",
     "Usage": "Who used what.",
     "Operations": "How the deployments and the caches are doing. For operators.",
     "Tenants and keys": "Who may use this gateway, and how much. For admins.",
@@ -117,7 +118,7 @@ def _operation(route: Route, of_types: dict[Any, JsonObject], named: dict[str, J
         "operationId": route.id,
         "tags": [route.tag],
         "summary": route.summary,
-        "security": [{name: [str(route.role)]} for name in (_SECURITY, _SECURITY_IN_HEADER)] if route.role else [],
+        "security": _security(route),
         "responses": _responses(route, of_types),
     }
     if route.description:
@@ -128,6 +129,13 @@ def _operation(route: Route, of_types: dict[Any, JsonObject], named: dict[str, J
         content = {"schema": _body(route, of_types), "example": body_example(route)}
         described["requestBody"] = {"required": True, "content": {"application/json": content}}
     return described
+
+
+def _security(route: Route) -> list[JsonObject]:
+    role = route.role or route.fuller_for
+    keys: list[JsonObject] = [{name: [str(role)]} for name in (_SECURITY, _SECURITY_IN_HEADER)] if role else []
+    # An empty one says that a request without a key is answered too.
+    return [{}, *keys] if keys and route.role is None else keys
 
 
 def _body(route: Route, of_types: dict[Any, JsonObject]) -> JsonObject:

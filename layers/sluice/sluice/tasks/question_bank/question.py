@@ -39,7 +39,7 @@ _FILLERS = _set_of(
     "into is it its list me name of on or our say should so tell than that the their them then there these they this "
     "to us was we were what when where which who whom whose why will with would you your"
 )
-_PLAIN = r'[^"\\\n\r\t<>{}?]{10,400}'
+_PLAIN = r'[^"\\\n\r\t<>{}?]{10,300}'
 _REQUEST = "|".join(sorted(map(str.capitalize, _REQUESTS)))
 
 PATTERN = f"^({_PLAIN}[?\uff1f\u061f]|({_REQUEST}) {_PLAIN}[.])$"

@@ -13,7 +13,7 @@ from sluice.api.compat.genai.sessions import SESSION_PATTERN, User, owner, sessi
 from sluice.api.compat.task_account import TaskAccount, TaskInputs, account, named
 from sluice.api.responses import Error, error_body, to_sluice_error
 from sluice.api.route import Call, Reply, Routes
-from sluice.chat import AUTO
+from sluice.chat import AUTO, Count
 from sluice.errors import InvalidRequestError
 from sluice.tasks.running import TaskRequest, TaskResult
 from sluice.tenants.tenant import Role
@@ -35,7 +35,7 @@ class Talk(BaseModel):
     session_id: Annotated[str, Field(pattern=SESSION_PATTERN)] | None = None
     user: User | None = None
     model: Annotated[str, Field(min_length=1, max_length=256)] = AUTO
-    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_tokens: Count | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
 
 
@@ -168,6 +168,7 @@ def genai_custom(call: Call[CustomPrompt]) -> Reply[Talked]:
             {"prompt": "FATAL: sorry, too many clients already", "prompt_type": "explanation", "max_tokens": 64},
         ]
     },
+    is_counted_inside=True,
 )
 def genai_batch(call: Call[Batch]) -> list[Talked | Error]:
     """Answer several messages and prompts at once.
@@ -184,7 +185,8 @@ def genai_batch(call: Call[Batch]) -> list[Talked | Error]:
 def _run_task(call: Call[TaskInputs], task: str) -> TaskResult:
     main = main_input(call.app.task_library.find(call.principal.tenant.id, task)) or ""
     with named(main):
-        return call.app.task_runner.run(task, TaskRequest(inputs=call.body.inputs), call.principal, call.context)
+        asked = TaskRequest(inputs=call.body.inputs, user=call.labels.user)
+        return call.app.task_runner.run(task, asked, call.principal, call.context)
 
 
 def _batched(call: _AnyCall, place: int, item: JsonValue) -> Talked | Error:
@@ -219,7 +221,7 @@ def _talk(call: _AnyCall, task: str, inputs: dict[str, JsonValue], talk: Talk, s
     request = TaskRequest(
         inputs=inputs,
         conversation_id=session_id,
-        user=talk.user,
+        user=_user(call, talk),
         model=talk.model,
         max_tokens=talk.max_tokens,
         temperature=talk.temperature,
@@ -229,13 +231,17 @@ def _talk(call: _AnyCall, task: str, inputs: dict[str, JsonValue], talk: Talk, s
     return Reply(answer, result.provenance)
 
 
+def _user(call: _AnyCall, talk: Talk) -> str | None:
+    return talk.user if call.labels.user is None else call.labels.user
+
+
 def _session(call: _AnyCall, talk: Talk) -> str:
     """The session that is named, which has to be there, or a new one."""
     if talk.session_id is None:
         return f"session_{uuid.uuid4().hex}"
     with session_errors(talk.session_id):
         # Before the first turn there is none: only whether it is there is read.
-        call.app.conversations.read(owner(call.principal, talk.user), talk.session_id, before=1, limit=1)
+        call.app.conversations.read(owner(call.principal, _user(call, talk)), talk.session_id, before=1, limit=1)
     return talk.session_id
 
 

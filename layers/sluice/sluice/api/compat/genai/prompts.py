@@ -93,9 +93,10 @@ def main_input(task: Task) -> str | None:
 def prompt_type(library: Library, name: str) -> tuple[Task, str]:
     """The task that a prompt type is, and its main input; InvalidRequestError if there is no such type."""
     types = types_by_name(library)
-    if name not in types:
+    wanted = name.strip().lower()
+    if wanted not in types:
         raise InvalidRequestError(f"prompt_type: must be one of {', '.join(types)}.", param="prompt_type")
-    return types[name]
+    return types[wanted]
 
 
 def types_by_name(library: Library) -> dict[str, tuple[Task, str]]:

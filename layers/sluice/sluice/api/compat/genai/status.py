@@ -51,7 +51,9 @@ def genai_health(call: Call) -> Healthy:
     """
     enabled = [deployment for deployment in call.app.registry().deployments if deployment.enabled]
     if not enabled:
-        raise NoProviderError("There is no deployment: the credentials secret holds none that is enabled.")
+        raise NoProviderError(
+            "There is no deployment: the credentials secret holds none that is enabled.", may_pass=False
+        )
     if call.app.deployment_quota.are_left_alone(enabled):
         raise NoProviderError("Every deployment has failed too often lately and is left alone for a minute.")
     return {"status": "healthy"}
