@@ -475,3 +475,21 @@ def test_a_throttled_log_is_asked_once_and_costs_no_answer(
     # Its record is missing, and the next one's is not.
     assert operations.send(f"GET /v1/requests/{answer.headers['x-sluice-request-id']}").status == 404
     assert shown(operations, ask(chat))["cache"] == "hit"
+
+
+def test_what_a_request_does_at_once_is_one_record_and_all_its_lines_have_its_id(
+    tasks: Tasks, fake: FakeProvider
+) -> None:
+    fake.add_fault("500", times=2)
+    requests = [{"message": "one"}, {"message": "two"}]
+    with logged() as lines:
+        answer = tasks.send("POST /api/v1/genai/batch", {"requests": requests})
+        written = lines()
+    assert answer.status == 200, answer.body
+    [request_id] = answer.headers["x-sluice-request-id"]
+    assert {line["request_id"] for line in written} == {request_id}
+    assert {"provider call failed", "request"} <= {line["message"] for line in written if "message" in line}
+    [row] = listed(RestFunction(FUNCTION_ROUTES, tasks.key("acme", role="operator")))
+    assert (row["id"], row["asks"], row["route"]) == (request_id, 2, "genaiBatch")
+    # Quotas, usage and results of both, and the record: the answers' own units are more than one question's.
+    assert row["infra_cost_usd"] > 0.00001

@@ -185,6 +185,11 @@ class Route:
         return self.role is Role.CALLER and not self.asks_a_model and not self.is_counted_inside
 
     @property
+    def is_recorded(self) -> bool:
+        """Whether the request log has a record of each request to it: of all that ask models, once or several times."""
+        return self.asks_a_model or self.is_counted_inside
+
+    @property
     def takes_anything(self) -> bool:
         """Whether there is anything to say beside its method and path."""
         return bool(self.parameters or self.query or self.body)

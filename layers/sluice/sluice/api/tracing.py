@@ -39,7 +39,7 @@ class TracedRequest:
         trace.route, trace.tenant, trace.caller = route.id, principal.tenant.id, principal.caller_id
         trace.asks_once = route.asks_once
         self._fields = frozenset(getattr(route.body, "model_fields", ()))
-        self.is_traced = route.asks_a_model
+        self.is_traced = route.is_recorded
         if self.is_traced and self._app.settings.request_log_table:
             trace.write = self._app.request_log.write
 

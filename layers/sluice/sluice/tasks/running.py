@@ -4,7 +4,6 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -17,6 +16,7 @@ from sluice.chat_stream import chunks_from_body
 from sluice.conversations.conversation import TaskCall
 from sluice.conversations.turns import OpenTurn, abandoned_on_failure
 from sluice.errors import GuardBlockedError, InvalidAnswerError, SluiceError
+from sluice.gateway.background import RequestThreads
 from sluice.gateway.pipeline import Gateway
 from sluice.gateway.provenance import Provenance
 from sluice.gateway.request import RequestContext
@@ -89,7 +89,7 @@ class Runner:
         self._library = library
         self._results = results
         self._stores = stores
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="results")
+        self._pool = RequestThreads(_THREADS, thread_name_prefix="results")
 
     def run(self, name: str, request: TaskRequest, principal: Principal, context: RequestContext) -> TaskResult:
         """Run one task. Raises SluiceError: NotFoundError for the task, InvalidRequestError naming the input."""

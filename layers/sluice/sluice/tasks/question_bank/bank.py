@@ -11,11 +11,11 @@ twice at once is one item.
 import hashlib
 import time
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import repeat
 
+from sluice.gateway.background import RequestThreads
 from sluice.storage.client import DynamoDB, dynamodb
 from sluice.storage.errors import ConditionFailedError
 from sluice.storage.item_types import TypedItem, from_item, to_item, to_typed
@@ -69,7 +69,7 @@ class QuestionBank:
         self._table = table
         self._now = now
         self._client = client or dynamodb()
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="question-bank")
+        self._pool = RequestThreads(_THREADS, thread_name_prefix="question-bank")
 
     def read(
         self,

@@ -1,7 +1,6 @@
 """Answers to messages and prompts: in sessions, alone, and several at once."""
 
 import uuid
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any
@@ -15,6 +14,7 @@ from sluice.api.responses import Error, error_body, to_sluice_error
 from sluice.api.route import Call, Reply, Routes
 from sluice.chat import AUTO, Count
 from sluice.errors import InvalidRequestError
+from sluice.gateway.background import RequestThreads
 from sluice.tasks.running import TaskRequest, TaskResult
 from sluice.tenants.tenant import Role
 from sluice.validation import invalid_request
@@ -178,7 +178,7 @@ def genai_batch(call: Call[Batch]) -> list[Talked | Error]:
     """
     # Each counts as a request of the caller. One that names no session is in none.
     requests = call.body.requests
-    with ThreadPoolExecutor(len(requests), thread_name_prefix="batch") as pool:
+    with RequestThreads(len(requests), thread_name_prefix="batch") as pool:
         return list(pool.map(partial(_batched, call), range(len(requests)), requests))
 
 
