@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from sluice.tasks.results import Results
     from sluice.tasks.running import Runner
     from sluice.tenants.administration import Administration
+    from sluice.tenants.audit_log import AuditLog
     from sluice.tenants.directory import Directory
     from sluice.tenants.verification import KeyVerifier
     from sluice.usage.records import UsageRecords
@@ -107,10 +108,18 @@ class App:
 
     @part
     def administration(self) -> "Administration":
-        """Makes tenants and API keys."""
-        from sluice.tenants.administration import Administration
+        """Makes, changes and deletes tenants and API keys."""
+        from sluice.tenants.administration import Administration, DefaultLimits
 
-        return Administration(self.directory)
+        defaults = DefaultLimits(self.settings.requests_per_minute, self.settings.requests_per_day)
+        return Administration(self.directory, self.audit_log, defaults)
+
+    @part
+    def audit_log(self) -> "AuditLog":
+        """Who did what."""
+        from sluice.tenants.audit_log import AuditLog
+
+        return AuditLog(self.settings.directory_table, self.dynamodb)
 
     def registry(self) -> "Registry":
         """The deployments there are now. Raises StorageUnavailableError, CredentialsError."""

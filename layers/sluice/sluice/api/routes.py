@@ -1,6 +1,7 @@
 """All routes of the API. Functions import their own: this is for what speaks of all of them."""
 
 from sluice.api import (
+    audit,
     chat,
     conversations,
     description,
@@ -37,4 +38,5 @@ ROUTES: tuple[Route, ...] = (
     *requests.ROUTES,
     *tenants.ROUTES,
     *keys.ROUTES,
+    *audit.ROUTES,
 )

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sluice.errors import AuthenticationError, SluiceError, StorageUnavailableError
+from sluice.errors import AuthenticationError, StorageUnavailableError
 from sluice.storage.ttl_cache import TtlCache
 from sluice.tenants.api_key_token import ApiKeyToken, hash_secret
 from sluice.tenants.directory import Directory
 from sluice.tenants.tenant import ApiKey, Role, Tenant
 
-# A revoked key must stop working within 60 s everywhere: this, and what a slow DynamoDB adds.
+# What is revoked, changed or deleted must be so within 60 s everywhere: this, and what a slow DynamoDB adds.
 HELD_S = 50
 _HELD_KEYS = 10_000
 # Long enough to blunt a client that repeats itself, short enough that nobody waits for a new key.
@@ -92,9 +92,8 @@ class KeyVerifier:
         if key is None:
             return None
         tenant = self._directory.tenant(key.tenant_id)
-        if tenant is None:
-            raise SluiceError(f"The tenant {key.tenant_id!r} of the API key {key.id!r} is not in the directory.")
-        return VerifiedKey(key, tenant)
+        # A deleted tenant's keys are nobody's, before each of them is revoked.
+        return None if tenant is None else VerifiedKey(key, tenant)
 
     def _admin(self) -> VerifiedKey:
         try:

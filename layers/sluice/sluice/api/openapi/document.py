@@ -23,7 +23,7 @@ _TAGS = {
     "Teaching": "Test cases for a platform's exercises.",
     "Usage": "Who used what.",
     "Operations": "How the deployments and the caches are doing. For operators.",
-    "Tenants and keys": "Who may use this gateway, and how much. For admins.",
+    "Tenants and keys": "Who may use this gateway, how much, and who said so. For admins, and operators of a tenant.",
     "This document": "What you are reading.",
 }
 
