@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sluice.gateway.pipeline import Gateway
     from sluice.operations.caches import Caches
     from sluice.operations.deployments import Overview
+    from sluice.operations.interventions import Interventions
     from sluice.providers.loader import RegistryLoader
     from sluice.providers.registry import Registry
     from sluice.quota.ledger import Ledger
@@ -277,6 +278,13 @@ class App:
         from sluice.operations.deployments import Overview
 
         return Overview(self.registry_loader, self.ledger)
+
+    @part
+    def interventions(self) -> "Interventions":
+        """What admins do to the quotas by hand."""
+        from sluice.operations.interventions import Interventions
+
+        return Interventions(self.registry, self.ledger, self.directory, self.audit_log)
 
     @part
     def caches(self) -> "Caches":

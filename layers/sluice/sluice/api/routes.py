@@ -2,6 +2,7 @@
 
 from sluice.api import (
     audit,
+    budgets,
     chat,
     conversations,
     description,
@@ -37,6 +38,7 @@ ROUTES: tuple[Route, ...] = (
     *providers.ROUTES,
     *requests.ROUTES,
     *tenants.ROUTES,
+    *budgets.ROUTES,
     *keys.ROUTES,
     *audit.ROUTES,
 )

@@ -28,6 +28,9 @@ class Action(StrEnum):
     KEY_CREATED = "key.created"
     KEY_CHANGED = "key.changed"
     KEY_REVOKED = "key.revoked"
+    DEPLOYMENT_RESET = "deployment.reset"
+    BUDGET_RAISED = "budget.raised"
+    BUDGET_RESTARTED = "budget.restarted"
 
 
 @dataclass(frozen=True, slots=True)
