@@ -214,7 +214,7 @@ class App:
         from sluice.tasks.library import Library
         from sluice.tasks.versions import Versions
 
-        return Library(Versions(self.settings.directory_table, client=self.dynamodb))
+        return Library(Versions(self.settings.directory_table, self.audit_log, self.dynamodb))
 
     @part
     def task_results(self) -> "Results":

@@ -31,6 +31,8 @@ class Action(StrEnum):
     DEPLOYMENT_RESET = "deployment.reset"
     BUDGET_RAISED = "budget.raised"
     BUDGET_RESTARTED = "budget.restarted"
+    TASK_VERSION_STORED = "task_version.stored"
+    TASK_TRAFFIC_CHANGED = "task_traffic.changed"
 
 
 @dataclass(frozen=True, slots=True)
