@@ -265,7 +265,8 @@ def test_an_odd_id_is_refused_in_the_envelope(odd: str, caller: Caller) -> None:
     # A line break at the end of a path is none to the router of functions: /v1/tasks/%0A is /v1/tasks.
     methods = {"DELETE", "PATCH", "POST"} if odd == "%0A" else {"DELETE", "GET", "PATCH", "POST"}
     for operation in ROUTES:
-        if not operation.parameters or operation.method not in methods:
+        # Any text may be the name of a user.
+        if not operation.parameters or operation.method not in methods or operation.id == "deleteUser":
             continue
         path = operation.path.replace("+}", "}").format_map(dict.fromkeys(operation.parameters, odd))
         url = httpx.URL(caller.url).copy_with(raw_path=path.encode())

@@ -83,6 +83,8 @@ def test_a_function_answers_its_sample_event(route: Route, stack: RunningStack) 
         ("GET", "/v1/conversations"),
         ("GET", "/v1/conversations/abc"),
         ("DELETE", "/v1/conversations/abc"),
+        ("GET", "/v1/tenants/abc/conversations/abc"),
+        ("DELETE", "/v1/users/a/b"),
     ],
 )
 def test_every_route_answers_through_the_deployed_api(method: str, path: str, stack: RunningStack) -> None:

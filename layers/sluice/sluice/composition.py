@@ -14,6 +14,7 @@ from sluice.settings import Settings
 if TYPE_CHECKING:
     from sluice.cache.store import ResponseCache
     from sluice.cache.sums import CacheSums
+    from sluice.conversations.oversight import Oversight
     from sluice.conversations.reader import ConversationReader
     from sluice.gateway.background import RequestThreads
     from sluice.gateway.counting import CallerCounter
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from sluice.operations.caches import Caches
     from sluice.operations.deployments import Overview
     from sluice.operations.interventions import Interventions
+    from sluice.operations.user_deletion import UserDeletion
     from sluice.providers.loader import RegistryLoader
     from sluice.providers.registry import Registry
     from sluice.quota.ledger import Ledger
@@ -207,6 +209,23 @@ class App:
         from sluice.conversations.reader import ConversationReader
 
         return ConversationReader(self.settings.conversations_table, client=self.dynamodb)
+
+    @part
+    def oversight(self) -> "Oversight":
+        """A tenant's conversations, for its operators."""
+        from sluice.conversations.oversight import Oversight
+
+        return Oversight(self.settings.conversations_table, self.conversations, self.dynamodb)
+
+    @part
+    def user_deletion(self) -> "UserDeletion":
+        """Deletes the data of users."""
+        from sluice.operations.user_deletion import UserDeletion, UserStores
+        from sluice.usage.erasure import UsageErasure
+
+        erasure = UsageErasure(self.settings.usage_table, self.dynamodb)
+        stores = UserStores(self.conversations, erasure, self.task_results, self.task_library.names())
+        return UserDeletion(self.directory, stores, self.audit_log)
 
     @part
     def task_library(self) -> "Library":

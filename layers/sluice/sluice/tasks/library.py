@@ -29,6 +29,10 @@ class Library:
         """The tasks that come with Sluice, by name."""
         return [self._read(path) for path in self._paths.values()]
 
+    def names(self) -> list[str]:
+        """The names of the tasks that come with Sluice."""
+        return list(self._paths)
+
     def find(self, tenant: str, name: str, version: str = SHARED_VERSION) -> Task:
         """One version of a task; NotFoundError if there is no such task or version."""
         path = self._paths.get(name)

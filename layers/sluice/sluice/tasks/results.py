@@ -14,6 +14,7 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -145,6 +146,29 @@ class Results:
         if comment is not None or "comment" in rated:
             self._comment(tenant, request_id, rated, score, comment)
         return rated["task"], rated["version"]
+
+    def forget(self, tenant: str, user: str, task: str) -> int:
+        """Delete what was said of a task's answers to a user, and return how much that was; scores stay in the sums.
+
+        What is left of a comment after a crash is found by doing it again. Comments of Sluice 0.1 do not say whose they
+        are, and go after their 30 days.
+        """
+        wanted, forgotten = digest(tenant, user), 0
+        for item in list(self._query(tenant, task, _COMMENT, _COMMENT + "\U0010ffff")):
+            if item.get("user") != wanted:
+                continue
+            request_id = str(item["hour_route"]).removeprefix(_COMMENT)
+            update = Update()
+            update.require("user", "=", wanted)
+            update.remove("comment")
+            update.remove("user")
+            # It may have expired.
+            with suppress(ConditionFailedError):
+                self._update(_request_key(tenant, request_id), update)
+            key = _results_key(tenant, task, item["hour_route"])
+            self._client.call("DeleteItem", {"TableName": self._table, "Key": key})
+            forgotten += "comment" in item
+        return forgotten
 
     def by_version(self, tenant: str, task: str, days: int) -> list[TaskVersionResults]:
         """Sums of the last `days` days, today's included, one per version: a query of at most 24 items a day each."""

@@ -33,6 +33,9 @@ class Action(StrEnum):
     BUDGET_RESTARTED = "budget.restarted"
     TASK_VERSION_STORED = "task_version.stored"
     TASK_TRAFFIC_CHANGED = "task_traffic.changed"
+    CONVERSATION_READ = "conversation.read"
+    CONVERSATION_DELETED = "conversation.deleted"
+    USER_DELETED = "user.deleted"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sluice.chat import JsonObject
+from sluice.errors import StorageUnavailableError
 from sluice.storage.client import DynamoDB
 from sluice.storage.item_types import Item, from_item, to_item
 from sluice.storage.tables import DIRECTORY
@@ -66,6 +67,10 @@ class AuditLog:
         """The parts of a transaction that record an act which the same transaction carries out."""
         return self._creations(record_of(act, actor, self._now_ms()))
 
+    def record(self, act: Act, actor: Actor) -> None:
+        """Record an act that changes nothing: before its answer is given."""
+        self._write(record_of(act, actor, self._now_ms()))
+
     @contextmanager
     def recording(self, act: Act, actor: Actor) -> Iterator["OpenRecord"]:
         """Record an act that is done within this context, in another table: first that it began, then how it ended.
@@ -74,7 +79,7 @@ class AuditLog:
         `begun` what it goes on to say if this process dies, or the outcome can't be written.
         """
         record = record_of(act, actor, self._now_ms(), "begun")
-        write_together(self._client, self._creations(record))
+        self._write(record)
         opened = OpenRecord()
         try:
             yield opened
@@ -106,6 +111,10 @@ class AuditLog:
         if len(found) > limit:
             return AuditPage(shown, shown[-1].id)
         return AuditPage(shown, str(from_item(start)[DIRECTORY.sort]) if start else None)
+
+    def _write(self, record: AuditRecord) -> None:
+        if not write_together(self._client, self._creations(record)):
+            raise StorageUnavailableError("An audit record could not be written: there is one of its id.")
 
     def _creations(self, record: AuditRecord) -> list[JsonObject]:
         item = _item(record)
