@@ -100,8 +100,8 @@ def caller(stack: RunningStack, fake_provider: FakeProcess) -> Iterator[Caller]:
             for role in (Role.CALLER, Role.OPERATOR)
         }
         spare, other = (make("/v1/keys", tenant=TENANT, name=name) for name in ("spare", "other"))
-        for tenant in ("changed", "deleted"):
-            make("/v1/tenants", id=tenant, name=tenant)
+        for tenant in ("changed", "deleted", "budgeted"):
+            make("/v1/tenants", id=tenant, name=tenant, budget_usd_per_month=1)
         key = keys[Role.CALLER]
         for conversation in ("lesson-1", "lesson-2"):
             metadata = {"conversation_id": conversation}
@@ -114,6 +114,7 @@ def caller(stack: RunningStack, fake_provider: FakeProcess) -> Iterator[Caller]:
             "changeKey": {"id": other["id"]},
             "changeTenant": {"id": "changed"},
             "deleteTenant": {"id": "deleted"},
+            **{operation: {"id": "budgeted"} for operation in ("showBudget", "addToBudget", "resetBudget")},
             "readConversation": {"conversation_id": "lesson-1"},
             "deleteConversation": {"conversation_id": "lesson-2"},
             "genaiShowSession": {"session_id": sessions[0]},

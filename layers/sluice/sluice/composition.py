@@ -107,7 +107,8 @@ class App:
         """Verifies API keys, and keeps what it found for a while."""
         from sluice.tenants.verification import KeyVerifier
 
-        return KeyVerifier(self.directory, partial(self.secrets.read, self.settings.admin_key_secret))
+        secret = self.settings.admin_key_secret
+        return KeyVerifier(self.directory, partial(self.secrets.read, secret) if secret else None)
 
     @part
     def administration(self) -> "Administration":
