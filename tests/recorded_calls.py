@@ -149,7 +149,7 @@ def findings(*, is_whole: bool) -> list[str]:
         ]
         if is_whole:
             found += [
-                f"{function} may {call.action} on {call.resource}, and no test makes it do that"
+                f"{function} may {call.action} on {call.resource} {list(call.leading_keys)}, which no test makes it do"
                 for call in roles.unused(allowed, made)
             ]
     return found

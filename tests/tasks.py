@@ -31,7 +31,7 @@ class Tasks(RestFunction):
 
 @contextmanager
 def serving_tasks(aws: Aws, fake: FakeProvider) -> Iterator[Tasks]:
-    """The function with a model of each tier."""
+    """The function with a model of each tier, and an operator's key."""
     limits = {"requests_per_minute": 1000, "tokens_per_minute": 10_000_000}
     price = {"prompt_usd": 1.0, "completion_usd": 2.0}
     models = {name: {"tier": name, "price": price, "limits": limits} for name in ("fast", "smart")}
@@ -39,7 +39,8 @@ def serving_tasks(aws: Aws, fake: FakeProvider) -> Iterator[Tasks]:
         {"provider": "gateway", "alias": "fake-1", "api_key": "k", "base_url": fake.openai_url, "models": models}
     )
     tasks = Tasks(ROUTES)
-    tasks.api_key = tasks.tenant("acme")
+    tasks.tenant("acme")
+    tasks.api_key = tasks.key("acme", role="operator")
     yield tasks
 
 

@@ -5,16 +5,23 @@ from typing import Any
 from sluice.api.keys import NewKey
 from sluice.api.tenants import NewTenant
 from sluice.composition import App
+from sluice.tenants.audit import Actor
+from sluice.tenants.principal import Principal
+from sluice.tenants.tenant import ApiKey, Role, Tenant
+
+ADMIN = Actor(Principal(ApiKey("admin", "admin", Role.ADMIN, "test"), Tenant("admin", "test")), "req_test")
+"""Who makes them."""
 
 
 def make_tenant(app: App, name: str, **fields: Any) -> str:
     """Make a tenant, with fields as POST /v1/tenants takes them, and return an API key of it."""
-    app.administration.create_tenant(NewTenant.model_validate({"id": name, "name": name, **fields}).to_record())
+    new = NewTenant.model_validate({"id": name, "name": name, **fields})
+    app.administration.create_tenant(new.to_record(), ADMIN)
     return make_key(app, name)
 
 
 def make_key(app: App, tenant: str, **fields: Any) -> str:
     """Make an API key, with fields as POST /v1/keys takes them."""
     new = NewKey.model_validate({"tenant": tenant, "name": "test", **fields})
-    _, token = app.administration.create_key(new.to_terms())
+    _, token = app.administration.create_key(new.to_terms(), ADMIN)
     return token.text

@@ -39,7 +39,8 @@ def main() -> None:
     stack = Stack(**json.loads(stack_file.read_text()))
     event = Path(sys.argv[1]).read_text()
     function = _function_for(event)
-    key = stack.api_key if function == "ChatFunction" else stack.admin_key
+    # What answers prompts does not take the admin key.
+    key = stack.operator_key if function in {"ChatFunction", "TasksFunction"} else stack.admin_key
     invoked = deployment.LOCAL / "build" / "invoke.yaml"
     ports = _write_template(invoked, stack, function)
     command = [str(deployment.SAM), "local", "invoke", function, "--config-env", "local", "--template", str(invoked)]

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
+from itertools import product
 from typing import Any
 
 from tools import template
@@ -17,7 +18,8 @@ _TRANSACTION_PARTS = {
     "Get": "dynamodb:GetItem",
 }
 _EQUALS = re.compile(r"\s*(#?[\w.]+)\s*=\s*(:\w+)")
-_LEADING_KEYS = {"ForAllValues:StringLike": "dynamodb:LeadingKeys"}
+_LEADING_KEYS = "dynamodb:LeadingKeys"
+_LIKE, _NOT_LIKE = "ForAllValues:StringLike", "ForAllValues:StringNotLike"
 
 type Request = Mapping[str, Any]
 
@@ -40,15 +42,20 @@ class Permission:
 
     actions: Sequence[str]
     resources: Sequence[str]
-    key_patterns: Sequence[str] | None
+    key_patterns: Sequence[str] | None = None
     """What all partition keys have to be like, if it says so."""
+    other_patterns: Sequence[str] = ()
+    """What no partition key may be like."""
 
     def allows(self, call: Call) -> bool:
         """Whether IAM would let the call through."""
-        has_keys = self.key_patterns is None or all(
-            any(fnmatchcase(key, pattern) for pattern in self.key_patterns) for key in call.leading_keys
+        return (
+            call.action in self.actions and call.resource in self.resources and all(map(self._has, call.leading_keys))
         )
-        return call.action in self.actions and call.resource in self.resources and has_keys
+
+    def _has(self, key: str) -> bool:
+        is_like = self.key_patterns is None or any(fnmatchcase(key, pattern) for pattern in self.key_patterns)
+        return is_like and not any(fnmatchcase(key, pattern) for pattern in self.other_patterns)
 
 
 def permissions(transformed: Mapping[str, Any], function: str) -> list[Permission]:
@@ -58,7 +65,7 @@ def permissions(transformed: Mapping[str, Any], function: str) -> list[Permissio
         Permission(
             _listed(statement["Action"]),
             [_resource(each) for each in _listed(statement["Resource"])],
-            _key_patterns(statement.get("Condition")),
+            **_patterns(statement.get("Condition") or {}),
         )
         for policy in role.get("Policies", [])
         for statement in policy["PolicyDocument"]["Statement"]
@@ -98,15 +105,18 @@ def missing(allowed: Sequence[Permission], made: Iterable[Call]) -> list[Call]:
 
 
 def unused(allowed: Sequence[Permission], made: Iterable[Call]) -> list[Call]:
-    """The actions on resources that are allowed and were never called."""
-    called = {(call.action, call.resource) for call in made}
-    pairs = {
-        (action, resource)
-        for permission in allowed
-        for action in permission.actions
-        for resource in permission.resources
-    }
-    return sorted(Call(action, resource) for action, resource in pairs - called)
+    """What is allowed and was never called: actions on resources, and key patterns that no call's key was like."""
+    seen, found = list(made), set()
+    for permission in allowed:
+        calls = [call for call in seen if call.action in permission.actions and call.resource in permission.resources]
+        called = {(call.action, call.resource) for call in calls}
+        pairs = set(product(permission.actions, permission.resources))
+        found |= {Call(action, resource) for action, resource in pairs - called}
+        keys = {key for call in calls for key in call.leading_keys}
+        for pattern in permission.key_patterns or ():
+            if not any(fnmatchcase(key, pattern) for key in keys):
+                found.add(Call(permission.actions[0], permission.resources[0], (pattern,)))
+    return sorted(found)
 
 
 def _listed(value: Any) -> list[Any]:
@@ -119,11 +129,10 @@ def _resource(value: Mapping[str, Any]) -> str:
     return str(value["Ref"] if "Ref" in value else value["Fn::GetAtt"][0])
 
 
-def _key_patterns(condition: Mapping[str, Any] | None) -> list[str] | None:
-    if condition is None:
-        return None
-    [(test, wanted)] = condition.items()
-    return _listed(wanted[_LEADING_KEYS[test]])
+def _patterns(condition: Mapping[str, Any]) -> dict[str, list[str]]:
+    """What a condition says of partition keys. KeyError for one that is not known here."""
+    fields = {_LIKE: "key_patterns", _NOT_LIKE: "other_patterns"}
+    return {fields[test]: _listed(wanted[_LEADING_KEYS]) for test, wanted in condition.items()}
 
 
 def _batched(asked: Any) -> list[Mapping[str, Any]]:

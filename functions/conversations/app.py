@@ -1,7 +1,9 @@
-"""Conversations, for the callers who had them, behind API Gateway."""
+"""Conversations, for the callers who had them, and what operators do with them and users' data, behind API Gateway."""
 
-from sluice.api.conversations import ROUTES
+from sluice.api import conversations, oversight
 from sluice.api.rest import lambda_handler
 from sluice.composition import App
+
+ROUTES = (*conversations.ROUTES, *oversight.ROUTES)
 
 handler = lambda_handler(ROUTES, App.from_environment())

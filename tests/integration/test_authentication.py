@@ -163,6 +163,45 @@ def test_the_admin_key_is_the_secret_of_the_deployment(aws: "Aws") -> None:
         authenticate(f"Bearer {aws.admin_key[:-1]}X", verifier)
 
 
+def test_where_the_admin_key_is_not_taken_no_secret_is_read_and_other_keys_hold(
+    aws: "Aws", house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADMIN_KEY_SECRET", "")
+    app = App.from_environment()
+    with pytest.raises(AuthenticationError, match="not taken here"):
+        authenticate(f"Bearer {aws.admin_key}", app.verifier)
+    assert authenticate(f"Bearer {house.make_key(role=Role.ADMIN).text}", app.verifier).role is Role.ADMIN
+    assert "secrets" not in vars(app)
+
+
+def test_a_deleted_tenant_s_key_is_unknown_where_it_is_not_held_and_everywhere_within_a_minute(house: House) -> None:
+    key, other = house.make_key(), house.another_process()
+    house.enter(key)
+    tenant = house.directory.tenant("acme")
+    assert tenant is not None
+    assert house.directory.delete_tenant(tenant, int(NOON))
+    with pytest.raises(AuthenticationError, match="unknown"):
+        house.enter(key, other)
+    house.enter(key)
+    house.clock.time += HELD_S
+    with pytest.raises(AuthenticationError, match="unknown"):
+        house.enter(key)
+
+
+def test_a_changed_tenant_and_key_are_noticed_everywhere_within_a_minute(house: House) -> None:
+    key = house.make_key()
+    house.enter(key)
+    tenant, stored = house.directory.tenant("acme"), house.directory.key(key.id)
+    assert tenant is not None
+    assert stored is not None
+    assert house.directory.change_tenant(tenant, replace(tenant, allowed_models=None))
+    assert house.directory.change_key(stored, replace(stored, role=Role.OPERATOR))
+    assert house.enter(key).tenant.allowed_models == ("a", "b")
+    house.clock.time += HELD_S
+    assert house.enter(key).tenant.allowed_models is None
+    assert house.enter(key).role is Role.OPERATOR
+
+
 @pytest.mark.parametrize("secret", ["not json at all", "[]", "{}", '{"secret": 5}', "null"])
 def test_an_admin_secret_that_is_none_lets_nobody_in_and_is_not_shown(house: House, secret: str) -> None:
     verifier = KeyVerifier(house.directory, lambda: secret)

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from sluice.api import keys as keys_api
-from sluice.api import tenants as tenants_api
+from functions.keys.app import ROUTES
 from sluice.api.rest import lambda_handler
 from sluice.composition import App
 from sluice.tenants.tenant import Tenant
 from sluice.validation import MAX_BODY_BYTES
+from tests.tenants import ADMIN
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -51,7 +51,7 @@ class Keys:
     def __init__(self, admin_key: str) -> None:
         self.admin_key = admin_key
         self.app = App.from_environment()
-        self._handler = lambda_handler((*tenants_api.ROUTES, *keys_api.ROUTES), self.app)
+        self._handler = lambda_handler(ROUTES, self.app)
 
     def event(
         self,
@@ -152,7 +152,7 @@ def test_of_many_requests_to_make_a_tenant_at_once_one_is_answered_201(keys: Key
 
     def make(number: int) -> str:
         try:
-            admin.create_tenant(Tenant(id="zoo", name=f"n{number}"))
+            admin.create_tenant(Tenant(id="zoo", name=f"n{number}"), ADMIN)
         except Exception as error:  # noqa: BLE001 - the kind of error is what is counted
             return type(error).__name__
         return "made"
@@ -305,12 +305,23 @@ def test_a_key_for_an_unknown_tenant_is_not_found(keys: Keys) -> None:
 
 
 @pytest.mark.parametrize(
-    "route", ["POST /v1/keys", "GET /v1/keys", "DELETE /v1/keys/x", "POST /v1/tenants", "GET /v1/tenants"]
+    ("route", "role"),
+    [
+        ("POST /v1/keys", "operator"),
+        ("GET /v1/keys", "operator"),
+        ("PATCH /v1/keys/x", "operator"),
+        ("DELETE /v1/keys/x", "operator"),
+        ("GET /v1/audit", "operator"),
+        ("POST /v1/tenants", "admin"),
+        ("GET /v1/tenants", "admin"),
+        ("PATCH /v1/tenants/acme", "admin"),
+        ("DELETE /v1/tenants/acme", "admin"),
+    ],
 )
-def test_every_route_is_for_admins_alone_and_says_so_before_anything_else(keys: Keys, route: str) -> None:
+def test_a_route_is_for_its_role_alone_and_says_so_before_anything_else(keys: Keys, route: str, role: str) -> None:
     method, path = route.split()
-    operator = keys.make_key(role="operator")["api_key"]
-    for authorization, status in ((None, 401), ("Bearer nonsense", 401), (f"Bearer {operator}", 403)):
+    below = keys.make_key(role="caller" if role == "operator" else "operator")["api_key"]
+    for authorization, status in ((None, 401), ("Bearer nonsense", 401), (f"Bearer {below}", 403)):
         answer = keys.send(method, path, "{not json", authorization=authorization)
         assert answer.status == status
         assert set(answer.error) == {"message", "type", "param", "code"}
@@ -321,7 +332,7 @@ def test_routes_and_methods_that_are_not_there(keys: Keys) -> None:
     wrong = keys.send("PUT", "/v1/tenants")
     assert wrong.status == 405
     assert wrong.headers["allow"] == ["GET, POST"]
-    assert keys.send("GET", "/v1/keys/abc").headers["allow"] == ["DELETE"]
+    assert keys.send("GET", "/v1/keys/abc").headers["allow"] == ["DELETE, PATCH"]
     # A line break at the end of a path is a part of it.
     assert keys.send("DELETE", "/v1/tenants/\n").status == 404
 

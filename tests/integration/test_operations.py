@@ -343,7 +343,7 @@ def test_an_operator_reaches_its_own_tenant_s_cache_and_an_admin_all(
 
 
 def test_an_admin_s_own_answers_are_cleared_too(chat: ChatServer, operations: RestFunction) -> None:
-    admin = chat.aws.admin_key
+    admin = chat.key("acme", role="admin")
     assert [ask(chat, "one", api_key=admin), ask(chat, "one", api_key=admin)] == ["miss", "hit"]
     operations.send("POST /api/groq/cache/clear", api_key=admin)
     assert ask(chat, "one", api_key=admin) == "miss"

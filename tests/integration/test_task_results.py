@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import Aws
 from tests.fakes.client import FakeProvider
 from tests.tasks import CASE, QUESTIONS, SUM, Tasks, definition, example_of
 
@@ -50,6 +51,41 @@ def test_feedback_on_another_tenant_s_request_is_not_found(tasks: Tasks) -> None
     feedback = {"request_id": request_id, "score": 1}
     assert tasks.send("POST /v1/feedback", feedback, api_key=other).status == 404
     assert tasks.send("POST /v1/feedback", feedback).status == 200
+
+
+def test_feedback_is_given_by_who_asked_and_comments_are_read_by_operators(tasks: Tasks) -> None:
+    caller, other = tasks.key("acme"), tasks.key("acme")
+    inputs = example_of("explanation")
+    request_id = tasks.run("explanation", inputs, api_key=caller).body["request_id"]
+    feedback = {"request_id": request_id, "score": 1, "comment": "Not what I asked for."}
+    for key in (other, tasks.api_key):
+        refused = tasks.send("POST /v1/feedback", feedback, api_key=key)
+        assert (refused.status, refused.error["param"]) == (404, "request_id")
+    assert tasks.send("GET /v1/tasks/explanation/results").body["comments"] == []
+    assert tasks.send("POST /v1/feedback", feedback, api_key=caller).status == 200
+    assert [each["comment"] for each in tasks.send("GET /v1/tasks/explanation/results").body["comments"]] == [
+        "Not what I asked for."
+    ]
+    shown = tasks.send("GET /v1/tasks/explanation/results", api_key=caller).body
+    assert shown["comments"] is None
+    assert shown["data"][0]["feedback"] == {"count": 1, "mean_score": 1}
+
+
+def test_a_request_that_sluice_0_1_remembered_is_rated_by_its_tenant(tasks: Tasks, aws: Aws) -> None:
+    request_id = tasks.run("explanation", example_of("explanation")).body["request_id"]
+    key = {"tenant_day": {"S": f"task-request#acme#{request_id}"}, "hour_route": {"S": "request"}}
+    aws.dynamodb.update_item(TableName=aws.table("USAGE_TABLE"), Key=key, UpdateExpression="REMOVE caller")
+    feedback = {"request_id": request_id, "score": 1}
+    assert tasks.send("POST /v1/feedback", feedback, api_key=tasks.key("acme")).status == 200
+
+
+def test_a_user_s_name_is_kept_with_no_request_and_no_comment(tasks: Tasks, aws: Aws) -> None:
+    inputs = example_of("explanation")
+    request_id = tasks.run("explanation", inputs, user="ada@example.com").body["request_id"]
+    tasks.send("POST /v1/feedback", {"request_id": request_id, "score": 5, "comment": "Good."})
+    kept = [item for item in aws.items("USAGE_TABLE") if item["tenant_day"]["S"].startswith("task-")]
+    assert len({item["user"]["S"] for item in kept if "user" in item}) == 1
+    assert "ada" not in json.dumps(kept)
 
 
 def test_a_provider_that_is_down_is_a_503_and_counts_for_no_version(tasks: Tasks, fake: FakeProvider) -> None:

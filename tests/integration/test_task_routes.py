@@ -28,7 +28,8 @@ def test_all_tasks_are_listed_with_what_they_take(tasks: Tasks) -> None:
 
 def test_a_task_is_shown_with_what_it_says(tasks: Tasks) -> None:
     shown = tasks.send("GET /v1/tasks/test_case_generation").body
-    assert shown["traffic"] == {"active": "shared", "other": None, "percent": 0}
+    nobody = {"changed_by": None, "changed_at": None}
+    assert shown["traffic"] == {"active": "shared", "other": None, "percent": 0, **nobody}
     assert "problem_statement" in shown["definition"]["user"]
 
 

@@ -14,12 +14,15 @@ from sluice.settings import Settings
 if TYPE_CHECKING:
     from sluice.cache.store import ResponseCache
     from sluice.cache.sums import CacheSums
+    from sluice.conversations.oversight import Oversight
     from sluice.conversations.reader import ConversationReader
     from sluice.gateway.background import RequestThreads
     from sluice.gateway.counting import CallerCounter
     from sluice.gateway.pipeline import Gateway
     from sluice.operations.caches import Caches
     from sluice.operations.deployments import Overview
+    from sluice.operations.interventions import Interventions
+    from sluice.operations.user_deletion import UserDeletion
     from sluice.providers.loader import RegistryLoader
     from sluice.providers.registry import Registry
     from sluice.quota.ledger import Ledger
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from sluice.tasks.results import Results
     from sluice.tasks.running import Runner
     from sluice.tenants.administration import Administration
+    from sluice.tenants.audit_log import AuditLog
     from sluice.tenants.directory import Directory
     from sluice.tenants.verification import KeyVerifier
     from sluice.usage.records import UsageRecords
@@ -103,14 +107,23 @@ class App:
         """Verifies API keys, and keeps what it found for a while."""
         from sluice.tenants.verification import KeyVerifier
 
-        return KeyVerifier(self.directory, partial(self.secrets.read, self.settings.admin_key_secret))
+        secret = self.settings.admin_key_secret
+        return KeyVerifier(self.directory, partial(self.secrets.read, secret) if secret else None)
 
     @part
     def administration(self) -> "Administration":
-        """Makes tenants and API keys."""
-        from sluice.tenants.administration import Administration
+        """Makes, changes and deletes tenants and API keys."""
+        from sluice.tenants.administration import Administration, DefaultLimits
 
-        return Administration(self.directory)
+        defaults = DefaultLimits(self.settings.requests_per_minute, self.settings.requests_per_day)
+        return Administration(self.directory, self.audit_log, defaults)
+
+    @part
+    def audit_log(self) -> "AuditLog":
+        """Who did what."""
+        from sluice.tenants.audit_log import AuditLog
+
+        return AuditLog(self.settings.directory_table, self.dynamodb)
 
     def registry(self) -> "Registry":
         """The deployments there are now. Raises StorageUnavailableError, CredentialsError."""
@@ -199,12 +212,29 @@ class App:
         return ConversationReader(self.settings.conversations_table, client=self.dynamodb)
 
     @part
+    def oversight(self) -> "Oversight":
+        """A tenant's conversations, for its operators."""
+        from sluice.conversations.oversight import Oversight
+
+        return Oversight(self.settings.conversations_table, self.conversations, self.dynamodb)
+
+    @part
+    def user_deletion(self) -> "UserDeletion":
+        """Deletes the data of users."""
+        from sluice.operations.user_deletion import UserDeletion, UserStores
+        from sluice.usage.erasure import UsageErasure
+
+        erasure = UsageErasure(self.settings.usage_table, self.dynamodb)
+        stores = UserStores(self.conversations, erasure, self.task_results, self.task_library.names())
+        return UserDeletion(self.directory, stores, self.audit_log)
+
+    @part
     def task_library(self) -> "Library":
         """The tasks there are."""
         from sluice.tasks.library import Library
         from sluice.tasks.versions import Versions
 
-        return Library(Versions(self.settings.directory_table, client=self.dynamodb))
+        return Library(Versions(self.settings.directory_table, self.audit_log, self.dynamodb))
 
     @part
     def task_results(self) -> "Results":
@@ -268,6 +298,13 @@ class App:
         from sluice.operations.deployments import Overview
 
         return Overview(self.registry_loader, self.ledger)
+
+    @part
+    def interventions(self) -> "Interventions":
+        """What admins do to the quotas by hand."""
+        from sluice.operations.interventions import Interventions
+
+        return Interventions(self.registry, self.ledger, self.directory, self.audit_log)
 
     @part
     def caches(self) -> "Caches":

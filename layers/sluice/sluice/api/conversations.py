@@ -8,6 +8,7 @@ from sluice.api.answer_size import MOST_SHOWN_BYTES, latest_fitting, shown_bytes
 from sluice.api.route import Call, PathParameter, Routes
 from sluice.chat import JsonObject, Message
 from sluice.conversations.conversation import Owner, Summary, Turn, check_id
+from sluice.conversations.conversation import Transcript as TranscriptRecord
 from sluice.tenants.tenant import Role
 
 ROUTES = Routes("Conversations")
@@ -94,7 +95,7 @@ def list_conversations(call: Call[None, ListQuery]) -> Conversations:
     found = call.app.conversations.listing(_owner(call), page=call.query.page, limit=call.query.limit)
     return {
         "object": "list",
-        "data": [_summary(each) for each in found.conversations],
+        "data": [shown_summary(each) for each in found.conversations],
         "has_more": found.next_page is not None,
         "next_page": found.next_page,
     }
@@ -103,22 +104,10 @@ def list_conversations(call: Call[None, ListQuery]) -> Conversations:
 @ROUTES.get("/v1/conversations/{conversation_id}", role=Role.CALLER, parameters=_ID)
 def read_conversation(call: Call[None, ReadQuery]) -> Transcript:
     """Show what was said in a conversation."""
-    # Fewer turns than asked for where they are large; what alone is too large for an answer is null.
     conversation_id, query = call.path["conversation_id"], call.query
     check_id(conversation_id, param="conversation_id")
     found = call.app.conversations.read(_owner(call), conversation_id, before=query.before, limit=query.limit)
-    system: list[Message] | None = list(found.system)
-    left = MOST_SHOWN_BYTES - shown_bytes(found.system)
-    if left < 0:
-        system, left = None, MOST_SHOWN_BYTES
-    whole = [_turn(turn) for turn in found.turns]
-    turns = latest_fitting(whole, left) or [_too_large(turn) for turn in whole[-1:]]
-    return {
-        **_summary(found.summary),
-        "system": system,
-        "data": turns,
-        "has_more": found.has_more or len(turns) < len(found.turns),
-    }
+    return shown_transcript(found)
 
 
 @ROUTES.delete("/v1/conversations/{conversation_id}", role=Role.CALLER, parameters=_ID)
@@ -137,7 +126,27 @@ def _owner[Query: OwnerQuery](call: Call[None, Query]) -> Owner:
     return Owner(call.principal.tenant.id, call.principal.caller_id, call.query.user)
 
 
-def _summary(summary: Summary) -> Conversation:
+def shown_transcript(found: TranscriptRecord) -> Transcript:
+    """A conversation as the API shows it.
+
+    Fewer turns than there are where they are large; what alone is too large for an answer is null.
+    """
+    system: list[Message] | None = list(found.system)
+    left = MOST_SHOWN_BYTES - shown_bytes(found.system)
+    if left < 0:
+        system, left = None, MOST_SHOWN_BYTES
+    whole = [_turn(turn) for turn in found.turns]
+    turns = latest_fitting(whole, left) or [_too_large(turn) for turn in whole[-1:]]
+    return {
+        **shown_summary(found.summary),
+        "system": system,
+        "data": turns,
+        "has_more": found.has_more or len(turns) < len(found.turns),
+    }
+
+
+def shown_summary(summary: Summary) -> Conversation:
+    """A conversation in a list, as the API shows it."""
     return {
         "id": summary.id,
         "object": "conversation",

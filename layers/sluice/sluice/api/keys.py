@@ -1,10 +1,11 @@
-"""API keys, for admins: /v1/keys."""
+"""API keys, for admins and for operators of their tenant: /v1/keys."""
 
+from dataclasses import replace
 from datetime import datetime
 from http import HTTPStatus
-from typing import Annotated, Literal, TypedDict
+from typing import Annotated, Any, Literal, Self, TypedDict, cast
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from sluice.api.route import Call, PathParameter, Routes
 from sluice.api.tenants import DisplayName, TenantId
@@ -12,21 +13,27 @@ from sluice.settings import Settings
 from sluice.tenants.administration import KeyTerms
 from sluice.tenants.api_key_token import KEY_ID_PATTERN
 from sluice.tenants.tenant import ApiKey, Role
+from sluice.tenants.visibility import reached
 
 ROUTES = Routes("Tenants and keys")
+
+_ID = {"id": PathParameter("The id of a key: what stands in it after `sl-`.", "k0a1b2c3d4e5")}
 
 # The last second of the year 9999. A time in milliseconds is beyond it.
 _LAST_SECOND = 253_402_300_799
 
 
 class KeyLimits(BaseModel):
-    """`limits` of a new key; what is left out is the deployment's default."""
+    """`limits` of a key; null, or what is left out of a new key, is the deployment's default."""
 
     # A misspelt limit must not silently be no limit.
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     requests_per_minute: Annotated[int, Field(ge=1, le=10**6)] | None = None
     requests_per_day: Annotated[int, Field(ge=1, le=10**9)] | None = None
+
+
+type _Moment = AwareDatetime | Annotated[int, Field(ge=0, le=_LAST_SECOND)]
 
 
 class NewKey(BaseModel):
@@ -37,20 +44,50 @@ class NewKey(BaseModel):
     tenant: TenantId
     role: Role = Role.CALLER
     name: DisplayName
-    expires_at: AwareDatetime | Annotated[int, Field(ge=0, le=_LAST_SECOND)] | None = None
+    expires_at: _Moment | None = None
     limits: Annotated[KeyLimits, Field(default_factory=KeyLimits)]
 
     def to_terms(self) -> KeyTerms:
         """The key's terms."""
-        expires_at = self.expires_at
         return KeyTerms(
             tenant_id=self.tenant,
             role=self.role,
             name=self.name,
             requests_per_minute=self.limits.requests_per_minute,
             requests_per_day=self.limits.requests_per_day,
-            expires_at=int(expires_at.timestamp()) if isinstance(expires_at, datetime) else expires_at,
+            expires_at=_seconds(self.expires_at),
         )
+
+
+class KeyChange(BaseModel):
+    """The body of PATCH /v1/keys/{id}: the fields to change. null is the deployment's default, or no expiry."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True, json_schema_extra={"minProperties": 1})
+
+    # Left out is not null.
+    role: Role = Field(default=cast("Role", None))
+    name: DisplayName = Field(default=cast("str", None))
+    expires_at: _Moment | None = None
+    limits: KeyLimits = Field(default=cast("KeyLimits", None))
+
+    @model_validator(mode="after")
+    def _has_some(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError("Body should have at least one of the fields to change")
+        return self
+
+    def in_record(self, key: ApiKey) -> ApiKey:
+        """`key` with what was given."""
+        given: dict[str, Any] = {name: getattr(self, name) for name in self.model_fields_set - {"limits"}}
+        if "expires_at" in given:
+            given["expires_at"] = _seconds(self.expires_at)
+        if "limits" in self.model_fields_set:
+            given |= {name: getattr(self.limits, name) for name in self.limits.model_fields_set}
+        return replace(key, **given)
+
+
+def _seconds(moment: datetime | int | None) -> int | None:
+    return int(moment.timestamp()) if isinstance(moment, datetime) else moment
 
 
 class KeyQuery(BaseModel):
@@ -108,36 +145,56 @@ class RevokedKey(TypedDict):
 
 @ROUTES.post(
     "/v1/keys",
-    role=Role.ADMIN,
+    role=Role.OPERATOR,
     example={"tenant": "local", "name": "Tutor bot", "limits": {"requests_per_minute": 30}},
     errors={404, 409},
     status=HTTPStatus.CREATED,
 )
 def create_key(call: Call[NewKey]) -> CreatedKey:
-    """Make an API key."""
-    key, token = call.app.administration.create_key(call.body.to_terms())
+    """Make an API key.
+
+    An operator makes them for its own tenant, and gives them neither a role nor limits beyond its own.
+    """
+    key, token = call.app.administration.create_key(call.body.to_terms(), call.actor)
     return {**_shown(key, call.app.settings), "api_key": token.text}
 
 
-@ROUTES.get("/v1/keys", role=Role.ADMIN, errors={404})
+@ROUTES.get("/v1/keys", role=Role.OPERATOR, errors={404})
 def list_keys(call: Call[None, KeyQuery]) -> Keys:
-    """List a tenant's API keys."""
-    page = call.app.directory.keys(call.query.tenant, after=call.query.after, limit=call.query.limit)
+    """List a tenant's API keys.
+
+    An operator's own tenant's, or those of any for an admin.
+    """
+    tenant = reached(call.query.tenant, call.principal)
+    page = call.app.directory.keys(tenant, after=call.query.after, limit=call.query.limit)
     shown = [_shown(key, call.app.settings) for key in page.entries]
     return {"object": "list", "data": shown, "has_more": page.has_more}
 
 
-@ROUTES.delete(
+@ROUTES.patch(
     "/v1/keys/{id}",
-    role=Role.ADMIN,
-    parameters={"id": PathParameter("The id of a key: what stands in it after `sl-`.", "k0a1b2c3d4e5")},
+    role=Role.OPERATOR,
+    parameters=_ID,
+    example={"name": "Tutor bot, evenings", "limits": {"requests_per_minute": 10}},
+    errors={409},
 )
-def revoke_key(call: Call) -> RevokedKey:
-    """Revoke an API key.
+def change_key(call: Call[KeyChange]) -> Key:
+    """Change an API key, within 60 s everywhere.
 
-    Doing it again changes nothing.
+    A revoked one stays as it is. An operator changes keys of its own tenant, and gives them neither a role nor limits
+    beyond its own.
     """
-    key = call.app.administration.revoke_key(call.path["id"])
+    key = call.app.administration.change_key(call.path["id"], call.body.in_record, call.actor)
+    return _shown(key, call.app.settings)
+
+
+@ROUTES.delete("/v1/keys/{id}", role=Role.OPERATOR, parameters=_ID)
+def revoke_key(call: Call) -> RevokedKey:
+    """Revoke an API key, within 60 s everywhere.
+
+    Doing it again changes nothing. An operator revokes keys of its own tenant, but for an admin's.
+    """
+    key = call.app.administration.revoke_key(call.path["id"], call.actor)
     return {"id": key.id, "object": "key", "deleted": True}
 
 

@@ -20,6 +20,7 @@ from urllib.parse import unquote
 
 from sluice.chat import Labels
 from sluice.request_log.trace import RequestTrace
+from sluice.tenants.audit import Actor
 from sluice.tenants.principal import Principal
 from sluice.tenants.tenant import Role
 
@@ -60,6 +61,11 @@ class Call[Body = None, Query = None]:
         if self.caller is None:
             raise RuntimeError("an open route knows no principal")
         return self.caller
+
+    @property
+    def actor(self) -> Actor:
+        """Who acts, for an audit record."""
+        return Actor(self.principal, self.request_id)
 
     @property
     def context(self) -> "RequestContext":
@@ -231,6 +237,10 @@ class Routes:
     def post[H: Handler](self, path: str, **declared: Unpack[Declared]) -> Callable[[H], H]:
         """Declare what the decorated handler answers to POST."""
         return self._declare("POST", path, declared)
+
+    def patch[H: Handler](self, path: str, **declared: Unpack[Declared]) -> Callable[[H], H]:
+        """Declare what the decorated handler answers to PATCH."""
+        return self._declare("PATCH", path, declared)
 
     def delete[H: Handler](self, path: str, **declared: Unpack[Declared]) -> Callable[[H], H]:
         """Declare what the decorated handler answers to DELETE."""

@@ -1,11 +1,14 @@
 """All routes of the API. Functions import their own: this is for what speaks of all of them."""
 
 from sluice.api import (
+    audit,
+    budgets,
     chat,
     conversations,
     description,
     keys,
     models,
+    oversight,
     providers,
     requests,
     task_versions,
@@ -23,6 +26,7 @@ ROUTES: tuple[Route, ...] = (
     *llm.ROUTES,
     *description.ROUTES,
     *conversations.ROUTES,
+    *oversight.ROUTES,
     *tasks.ROUTES,
     *task_versions.ROUTES,
     *answers.ROUTES,
@@ -36,5 +40,7 @@ ROUTES: tuple[Route, ...] = (
     *providers.ROUTES,
     *requests.ROUTES,
     *tenants.ROUTES,
+    *budgets.ROUTES,
     *keys.ROUTES,
+    *audit.ROUTES,
 )

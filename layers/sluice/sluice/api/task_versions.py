@@ -57,6 +57,7 @@ class TaskVersion(TypedDict):
     version: str
     description: str
     created_at: Annotated[int, Field(description="Seconds since 1970.")]
+    created_by: Annotated[str | None, Field(description="The id of the API key that stored it; null of old ones.")]
 
 
 class TaskVersions(TypedDict):
@@ -89,12 +90,15 @@ class TaskResults(TypedDict):
     task: str
     days: int
     data: list[TaskVersionResults]
-    comments: Annotated[list[TaskComment], Field(description="Some of what was said in the last 30 days, in no order.")]
+    comments: Annotated[
+        list[TaskComment] | None,
+        Field(description="Some of what was said in the last 30 days, in no order; null for who is no operator."),
+    ]
 
 
 @ROUTES.post(
     "/v1/tasks/{name}/versions",
-    role=Role.CALLER,
+    role=Role.OPERATOR,
     parameters={"name": _NAME},
     example={
         "definition": {
@@ -121,7 +125,8 @@ def store_task_version(call: Call[NewVersion]) -> TaskVersion:
 
     It answers nobody until it is activated or compared.
     """
-    return _listed(call.app.task_library.store(call.principal.tenant.id, call.path["name"], call.body.definition))
+    tenant, name = call.principal.tenant.id, call.path["name"]
+    return _listed(call.app.task_library.store(tenant, name, call.body.definition, call.actor))
 
 
 @ROUTES.get("/v1/tasks/{name}/versions", role=Role.CALLER, parameters={"name": _NAME})
@@ -142,7 +147,10 @@ def get_task_version(call: Call) -> TaskVersionDetails:
 
 
 @ROUTES.post(
-    "/v1/tasks/{name}/versions/{version}/activate", role=Role.CALLER, parameters={"name": _NAME, "version": _VERSION}
+    "/v1/tasks/{name}/versions/{version}/activate",
+    role=Role.OPERATOR,
+    parameters={"name": _NAME, "version": _VERSION},
+    errors={409},
 )
 def activate_task_version(call: Call) -> DirectedTraffic:
     """Let a version answer all of the tenant's requests."""
@@ -151,9 +159,10 @@ def activate_task_version(call: Call) -> DirectedTraffic:
 
 @ROUTES.post(
     "/v1/tasks/{name}/compare",
-    role=Role.CALLER,
+    role=Role.OPERATOR,
     parameters={"name": _NAME},
     example={"active": "shared", "other": "1", "percent": 20},
+    errors={409},
 )
 def compare_task_versions(call: Call[Comparison]) -> DirectedTraffic:
     """Split the tenant's requests between two versions."""
@@ -165,7 +174,11 @@ def compare_task_versions(call: Call[Comparison]) -> DirectedTraffic:
 
 @ROUTES.get("/v1/tasks/{name}/results", role=Role.CALLER, parameters={"name": _NAME})
 def get_task_results(call: Call[None, ResultsQuery]) -> TaskResults:
-    """Show how each version did."""
+    """Show how each version did.
+
+    Comments are for operators.
+    """
+    sees_comments = call.principal.role.includes(Role.OPERATOR)
     tenant, name, days = call.principal.tenant.id, call.path["name"], call.query.days
     call.app.task_library.find(tenant, name)
     return {
@@ -173,14 +186,14 @@ def get_task_results(call: Call[None, ResultsQuery]) -> TaskResults:
         "task": name,
         "days": days,
         "data": call.app.task_results.by_version(tenant, name, days),
-        "comments": call.app.task_results.comments(tenant, name),
+        "comments": call.app.task_results.comments(tenant, name) if sees_comments else None,
     }
 
 
 def _direct[Body](call: Call[Body], traffic: Traffic) -> DirectedTraffic:
     name = call.path["name"]
-    call.app.task_library.direct(call.principal.tenant.id, name, traffic)
-    return {"object": "task.traffic", "task": name, **shown_traffic(traffic)}
+    directed = call.app.task_library.direct(call.principal.tenant.id, name, traffic, call.actor)
+    return {"object": "task.traffic", "task": name, **shown_traffic(directed)}
 
 
 def _listed(listed: Listed) -> TaskVersion:
@@ -189,4 +202,5 @@ def _listed(listed: Listed) -> TaskVersion:
         "version": listed.version,
         "description": listed.description,
         "created_at": listed.created_at,
+        "created_by": listed.created_by,
     }

@@ -11,6 +11,7 @@ from sluice.chat import JsonObject
 from sluice.tasks.answer import TaskResult
 from sluice.tasks.code import output_schema
 from sluice.tasks.fields import object_schema
+from sluice.tasks.results import RatedRequest
 from sluice.tasks.running import TaskRequest
 from sluice.tasks.task import Task as TaskRecord
 from sluice.tasks.versions import Traffic
@@ -72,6 +73,8 @@ class TaskTraffic(TypedDict):
     active: str
     other: str | None
     percent: int
+    changed_by: Annotated[str | None, Field(description="The id of the API key that said so; null if none has.")]
+    changed_at: Annotated[int | None, Field(description="Seconds since 1970.")]
 
 
 class TaskDetails(Task):
@@ -138,10 +141,11 @@ def run_task(call: Call[TaskRequest]) -> Reply[TaskResult] | EventStream:
 def give_feedback(call: Call[Feedback]) -> GivenFeedback:
     """Say what an answer of a task was worth.
 
-    Said again, it replaces what was said before.
+    By the API key that asked for it. Said again, it replaces what was said before.
     """
     given = call.body
-    task, version = call.app.task_results.rate(call.principal.tenant.id, given.request_id, given.score, given.comment)
+    request = RatedRequest(call.principal.tenant.id, call.principal.caller_id, given.request_id)
+    task, version = call.app.task_results.rate(request, given.score, given.comment)
     return {
         "object": "feedback",
         "request_id": given.request_id,
@@ -158,7 +162,13 @@ def definition(task: TaskRecord) -> Any:
 
 def shown_traffic(traffic: Traffic) -> TaskTraffic:
     """How requests are split, as the API shows it."""
-    return {"active": traffic.active, "other": traffic.other, "percent": traffic.percent}
+    return {
+        "active": traffic.active,
+        "other": traffic.other,
+        "percent": traffic.percent,
+        "changed_by": traffic.changed_by,
+        "changed_at": traffic.changed_at,
+    }
 
 
 def _summary(task: TaskRecord) -> Task:

@@ -1,57 +1,92 @@
 """Tenants, for admins: /v1/tenants."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from http import HTTPStatus
-from typing import Annotated, Literal, TypedDict
+from typing import Annotated, Any, Literal, Self, TypedDict, cast
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from sluice.api.route import Call, Routes
-from sluice.money import NANOUSD_PER_USD
-from sluice.tenants.tenant import CachePolicyName, GuardMode, Role
+from sluice.api.route import Call, PathParameter, Routes
+from sluice.money import to_nanousd
+from sluice.tenants.tenant import TENANT_ID_PATTERN, CachePolicyName, GuardMode, Role
 from sluice.tenants.tenant import Tenant as TenantRecord
 from sluice.text import IN_ANY_CASE
 
 ROUTES = Routes("Tenants and keys")
 
+_ID = {"id": PathParameter("The id of a tenant.", "school")}
 _YEAR_S = 366 * 86_400
 
-type TenantId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+type TenantId = Annotated[str, Field(pattern=f"^{TENANT_ID_PATTERN}$")]
 type DisplayName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=128)]
 type _RuleId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
 type _ModelName = Annotated[str, Field(min_length=1, max_length=256)]
 
 
-class NewTenant(BaseModel):
-    """The body of POST /v1/tenants."""
+class TenantPolicies(BaseModel):
+    """What a tenant may have of its own. null is none, or the deployment's default."""
 
     # A misspelt limit must not silently be no limit.
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
-    id: TenantId
-    name: DisplayName
     budget_usd_per_month: Annotated[Decimal, Field(ge=0, le=10**9, decimal_places=9)] | None = None
-    guard_modes: Annotated[dict[_RuleId, Annotated[GuardMode, IN_ANY_CASE]], Field(max_length=200)] = {}
+    guard_modes: Annotated[dict[_RuleId, Annotated[GuardMode, IN_ANY_CASE]], Field(max_length=200)] | None = None
     allowed_models: Annotated[tuple[_ModelName, ...], Field(min_length=1, max_length=200)] | None = None
     cache_ttl_seconds: Annotated[int, Field(ge=0, le=_YEAR_S)] | None = None
     cache_policy: Annotated[CachePolicyName, IN_ANY_CASE] | None = None
-    fallbacks: Annotated[
-        dict[_ModelName, Annotated[tuple[_ModelName, ...], Field(max_length=20)]], Field(max_length=200)
-    ] = {}
+    fallbacks: (
+        Annotated[dict[_ModelName, Annotated[tuple[_ModelName, ...], Field(max_length=20)]], Field(max_length=200)]
+        | None
+    ) = None
+
+    def in_record(self, tenant: TenantRecord) -> TenantRecord:
+        """`tenant` with what was given."""
+        given: dict[str, Any] = {name: getattr(self, name) for name in self.model_fields_set & _IN_RECORD.keys()}
+        given |= {name: {} for name in _MAPS if name in given and given[name] is None}
+        if given.get("budget_usd_per_month") is not None:
+            given["budget_usd_per_month"] = to_nanousd(given["budget_usd_per_month"])
+        return replace(tenant, **{_IN_RECORD[name]: value for name, value in given.items()})
+
+
+# The fields of a record by the API's names.
+_IN_RECORD = {
+    "name": "name",
+    "budget_usd_per_month": "budget_nanousd",
+    "guard_modes": "guard_modes",
+    "allowed_models": "allowed_models",
+    "cache_ttl_seconds": "cache_ttl_s",
+    "cache_policy": "cache_policy",
+    "fallbacks": "fallbacks",
+}
+_MAPS = ("guard_modes", "fallbacks")
+
+
+class NewTenant(TenantPolicies):
+    """The body of POST /v1/tenants."""
+
+    id: TenantId
+    name: DisplayName
 
     def to_record(self) -> TenantRecord:
         """The tenant as it is stored."""
-        budget = self.budget_usd_per_month
-        return TenantRecord(
-            id=self.id,
-            name=self.name,
-            budget_nanousd=None if budget is None else int(budget * NANOUSD_PER_USD),
-            guard_modes=self.guard_modes,
-            allowed_models=self.allowed_models,
-            cache_ttl_s=self.cache_ttl_seconds,
-            cache_policy=self.cache_policy,
-            fallbacks=self.fallbacks,
-        )
+        return self.in_record(TenantRecord(self.id, self.name))
+
+
+class TenantChange(TenantPolicies):
+    """The body of PATCH /v1/tenants/{id}: the fields to change, each as a whole."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
+    # Left out is not null.
+    name: DisplayName = Field(default=cast("str", None))
+
+    @model_validator(mode="after")
+    def _has_some(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError("Body should have at least one of the fields to change")
+        return self
 
 
 class TenantQuery(BaseModel):
@@ -88,6 +123,16 @@ class Tenants(TypedDict):
     has_more: bool
 
 
+class DeletedTenant(TypedDict):
+    """A tenant that is gone, whose keys are not accepted any more, within 60 s everywhere."""
+
+    id: str
+    object: Literal["tenant.deleted"]
+    deleted: Literal[True]
+    keys_revoked: Annotated[int, Field(description="How many keys this request revoked.")]
+    is_finished: Annotated[bool, Field(description="false: there was no time to revoke them all. Delete it again.")]
+
+
 @ROUTES.post(
     "/v1/tenants",
     role=Role.ADMIN,
@@ -97,12 +142,8 @@ class Tenants(TypedDict):
 )
 def create_tenant(call: Call[NewTenant]) -> Tenant:
     """Make a tenant."""
-    if call.body.guard_modes:
-        # Imported when a request gives one: no other route of this function needs the rules.
-        from sluice.guards.rules import check_rule_ids
-
-        check_rule_ids(call.body.guard_modes, "guard_modes")
-    return _shown(call.app.administration.create_tenant(call.body.to_record()))
+    _check_guard_modes(call.body.guard_modes)
+    return _shown(call.app.administration.create_tenant(call.body.to_record(), call.actor))
 
 
 @ROUTES.get("/v1/tenants", role=Role.ADMIN)
@@ -110,6 +151,49 @@ def list_tenants(call: Call[None, TenantQuery]) -> Tenants:
     """List the tenants."""
     page = call.app.directory.tenants(after=call.query.after, limit=call.query.limit)
     return {"object": "list", "data": [_shown(tenant) for tenant in page.entries], "has_more": page.has_more}
+
+
+@ROUTES.patch(
+    "/v1/tenants/{id}",
+    role=Role.ADMIN,
+    parameters=_ID,
+    example={"budget_usd_per_month": 40, "cache_policy": None},
+    errors={409},
+)
+def change_tenant(call: Call[TenantChange]) -> Tenant:
+    """Change a tenant.
+
+    A field that is given replaces the one there is; null takes it away. Within 60 s everywhere.
+    """
+    _check_guard_modes(call.body.guard_modes)
+    return _shown(call.app.administration.change_tenant(call.path["id"], call.body.in_record, call.actor))
+
+
+@ROUTES.delete("/v1/tenants/{id}", role=Role.ADMIN, parameters=_ID, errors={409})
+def delete_tenant(call: Call) -> DeletedTenant:
+    """Delete a tenant and revoke its keys, within 60 s everywhere.
+
+    Nobody gets its id again. What it used stays for 400 days, and its conversations for 30, for an admin to see; cached
+    answers, versions of tasks and questions are nobody's, and go when their time is over, if they have one. Doing it
+    again revokes what a first time left.
+    """
+    tenant_id = call.path["id"]
+    deletion = call.app.administration.delete_tenant(tenant_id, call.actor, lambda: call.deadline.remaining_s)
+    return {
+        "id": tenant_id,
+        "object": "tenant.deleted",
+        "deleted": True,
+        "keys_revoked": deletion.keys_revoked,
+        "is_finished": deletion.is_finished,
+    }
+
+
+def _check_guard_modes(modes: Mapping[str, GuardMode] | None) -> None:
+    if modes:
+        # Imported when a request gives one: no other route of this function needs the rules.
+        from sluice.guards.rules import check_rule_ids
+
+        check_rule_ids(modes, "guard_modes")
 
 
 def _shown(tenant: TenantRecord) -> Tenant:

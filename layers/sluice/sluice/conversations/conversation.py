@@ -32,6 +32,12 @@ class Owner:
         """As one string. Tenants and callers have no `#` in their ids."""
         return "#".join((self.tenant, self.caller) if self.user is None else (self.tenant, self.caller, self.user))
 
+    @classmethod
+    def parse(cls, owner_id: str) -> "Owner":
+        """The owner of that `id`."""
+        tenant, caller, *user = owner_id.split("#", 2)
+        return cls(tenant, caller, *user)
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:

@@ -5,7 +5,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sluice.conversations.conversation import Owner, Summary, Transcript, no_conversation, parse_page
-from sluice.conversations.schema import HEAD, Partitions, names, partition, place, to_summary, to_system
+from sluice.conversations.schema import (
+    HEAD,
+    Partitions,
+    condemned,
+    id_of,
+    names,
+    partition,
+    place,
+    to_summary,
+    to_system,
+)
 from sluice.storage.client import DynamoDB, dynamodb
 from sluice.storage.errors import ConditionFailedError
 from sluice.storage.item_types import Item, from_item, to_item
@@ -13,6 +23,8 @@ from sluice.storage.tables import CONVERSATIONS, CONVERSATIONS_BY_OWNER
 
 # Longer than any function runs: nobody begins anew while a deletion is still under way.
 _DELETION_S = 900
+# Longer than any turn is kept: who deletes a user's data finds what a deletion that broke off has left.
+_CONDEMNED_S = 32 * 86_400
 _BATCH = 25
 
 
@@ -72,6 +84,22 @@ class ConversationReader:
         found = self._partitions.turns(owner, conversation_id, last, limit + 1) if last > 0 else []
         return Transcript(to_summary(head), to_system(head), tuple(found[:limit][::-1]), len(found) > limit)
 
+    def ids(self, owner: Owner) -> Iterator[str]:
+        """The ids of all of an owner's conversations, also of those whose deletion broke off.
+
+        A conversation that was begun or ended a moment ago may be missing, or gone.
+        """
+        for listed_for in (owner.id, condemned(owner)):
+            request = {
+                "TableName": self._table,
+                "IndexName": CONVERSATIONS_BY_OWNER,
+                "KeyConditionExpression": "#listed_for = :owner",
+                "ExpressionAttributeNames": names("listed_for"),
+                "ExpressionAttributeValues": to_item({":owner": listed_for}),
+            }
+            for item in self._client.query(request):
+                yield id_of(from_item(item))
+
     def delete(self, owner: Owner, conversation_id: str) -> None:
         """Delete a conversation; NotFoundError if there is none. A turn under way is answered, and not remembered.
 
@@ -101,6 +129,8 @@ class ConversationReader:
             ":true": True,
             ":deletion": deletion,
             ":until": now + _DELETION_S,
+            ":expires_at": now + _CONDEMNED_S,
+            ":condemned": condemned(owner),
             ":owner": owner.id,
             ":now": now,
         }
@@ -109,7 +139,7 @@ class ConversationReader:
             "Key": place(owner, conversation_id, HEAD),
             "UpdateExpression": (
                 "SET #is_deleted = :true, #claimed_by = :deletion, #claimed_until = :until, "
-                "#expires_at = :until REMOVE #listed_for, #system"
+                "#expires_at = :expires_at, #listed_for = :condemned REMOVE #system"
             ),
             "ConditionExpression": "#owner = :owner AND #expires_at > :now",
             "ExpressionAttributeNames": names(

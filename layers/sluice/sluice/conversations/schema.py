@@ -1,7 +1,8 @@
 """Schema of conversations in DynamoDB: what each item holds.
 
 conversation            sequence    holds
-<tenant>#<id>           0           the head: owner, system prompt, `next` sequence, and who has claimed the next turn
+<tenant>#<id>           0           the head: owner, system prompt, `next` sequence, and who has claimed the next turn;
+                                    `listed_for` is the owner, or says whose it was while it is being deleted
 <tenant>#<id>           1, 2, ...   the messages of one turn, and the task's inputs that made them, compressed
 
 Of the turns, only those below `next` exist: whatever else lies in the partition is what a deletion or an expiry left.
@@ -81,6 +82,11 @@ def partition(owner: Owner, conversation_id: str) -> str:
     return f"{owner.tenant}#{conversation_id}"
 
 
+def condemned(owner: Owner) -> str:
+    """What conversations of an owner are listed for while they are being deleted. Tenants have no `!` in their ids."""
+    return f"!deleted#{owner.id}"
+
+
 def place(owner: Owner, conversation_id: str, sequence: int) -> TypedItem:
     """The key of an item."""
     return CONVERSATIONS.key(partition(owner, conversation_id), sequence)
@@ -89,6 +95,11 @@ def place(owner: Owner, conversation_id: str, sequence: int) -> TypedItem:
 def names(*attributes: str) -> dict[str, str]:
     """A placeholder for each attribute: many names are reserved words."""
     return {f"#{attribute}": attribute for attribute in attributes}
+
+
+def id_of(item: Item) -> str:
+    """The id of the conversation that an item is of."""
+    return str(item[CONVERSATIONS.partition]).split("#", 1)[1]
 
 
 def to_turn(item: Item) -> Turn:
@@ -105,8 +116,7 @@ def to_system(head: Item) -> tuple[Message, ...]:
 
 def to_summary(head: Item) -> Summary:
     """What a list shows of a conversation."""
-    conversation_id = head["conversation"].split("#", 1)[1]
-    return Summary(conversation_id, head["next"] - 1, head["created_at"], head["expires_at"])
+    return Summary(id_of(head), head["next"] - 1, head["created_at"], head["expires_at"])
 
 
 def _unpacked[T](item: Item, attribute: str, unpacking: Callable[[bytes], T]) -> T | None:

@@ -192,13 +192,14 @@ class ConversationStore:
         values: Item = {
             ":request": claim.request_id,
             ":owner": claim.owner.id,
+            ":tenant": claim.owner.tenant,
             ":expires_at": expires_at,
             ":now": now,
             ":next": claim.sequence + 1,
         }
-        set_names = ["claimed_by", "claimed_until", "expires_at", "listed_for", "created_at", "next"]
+        set_names = ["claimed_by", "claimed_until", "expires_at", "listed_for", "tenant", "created_at", "next"]
         setting = (
-            "SET #next = :next, #expires_at = :expires_at, #listed_for = :owner, "
+            "SET #next = :next, #expires_at = :expires_at, #listed_for = :owner, #tenant = :tenant, "
             "#created_at = if_not_exists(#created_at, :now)"
         )
         if tuple(system) != claim.system:

@@ -39,11 +39,15 @@ QUOTA = TableSchema("scope", ttl="expires_at")
 DIRECTORY = TableSchema("owner", "entry")
 USAGE = TableSchema("tenant_day", "hour_route", ttl="expires_at")
 CONVERSATIONS_BY_OWNER = "by-owner"
+CONVERSATIONS_BY_TENANT = "by-tenant"
 CONVERSATIONS = TableSchema(
     "conversation",
     "sequence",
     ttl="expires_at",
-    indexes={CONVERSATIONS_BY_OWNER: KeySchema("listed_for", "expires_at")},
+    indexes={
+        CONVERSATIONS_BY_OWNER: KeySchema("listed_for", "expires_at"),
+        CONVERSATIONS_BY_TENANT: KeySchema("tenant", "created_at"),
+    },
 )
 QUESTIONS = TableSchema("bank", "question")
 REQUEST_LOG = TableSchema("tenant_shard", "request", ttl="expires_at")

@@ -1,8 +1,12 @@
 """Builds the expressions of one UpdateItem, so that names are always placeholders and numbers always typed."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sluice.storage.item_types import to_typed
+
 type Number = int | float
+type Value = Number | str | bool | Sequence[Any] | Mapping[str, Any]
 
 
 class Update:
@@ -10,13 +14,13 @@ class Update:
 
     def __init__(self) -> None:
         self._names: dict[str, str] = {}
-        self._values: dict[str, dict[str, str]] = {}
+        self._values: dict[str, dict[str, Any]] = {}
         self._sets: list[str] = []
         self._adds: list[str] = []
         self._removes: list[str] = []
         self._conditions: list[str] = []
 
-    def set(self, attribute: str, value: Number | str) -> None:
+    def set(self, attribute: str, value: Value) -> None:
         """Give `attribute` this value."""
         self._sets.append(f"{self._name(attribute)} = {self._value(value)}")
 
@@ -61,7 +65,7 @@ class Update:
     def _name(self, attribute: str) -> str:
         return self._names.setdefault(attribute, f"#{len(self._names)}")
 
-    def _value(self, value: Number | str) -> str:
+    def _value(self, value: Value) -> str:
         placeholder = f":{len(self._values)}"
-        self._values[placeholder] = {"S": value} if isinstance(value, str) else {"N": str(value)}
+        self._values[placeholder] = to_typed(value)
         return placeholder

@@ -9,6 +9,7 @@ from sluice.errors import InvalidRequestError, NotFoundError
 from sluice.tasks.code import code_of
 from sluice.tasks.task import SHARED_VERSION, Task, TaskFile, read_task
 from sluice.tasks.versions import Listed, Traffic, Versions
+from sluice.tenants.audit import Actor
 
 _NUMBER = re.compile(r"[1-9][0-9]{0,5}", re.ASCII)
 # What a task's code relies on, and no version of such a task may change.
@@ -27,6 +28,10 @@ class Library:
     def shared(self) -> list[Task]:
         """The tasks that come with Sluice, by name."""
         return [self._read(path) for path in self._paths.values()]
+
+    def names(self) -> list[str]:
+        """The names of the tasks that come with Sluice."""
+        return list(self._paths)
 
     def find(self, tenant: str, name: str, version: str = SHARED_VERSION) -> Task:
         """One version of a task; NotFoundError if there is no such task or version."""
@@ -50,19 +55,22 @@ class Library:
         self.find(tenant, name)
         return self._versions.traffic(tenant, name)
 
-    def direct(self, tenant: str, name: str, traffic: Traffic) -> None:
-        """Split a tenant's requests; NotFoundError if there is no such task or version."""
+    def direct(self, tenant: str, name: str, traffic: Traffic, actor: Actor) -> Traffic:
+        """Split a tenant's requests; NotFoundError if there is no such task or version.
+
+        Returns how they are split, with who said so.
+        """
         for version in (traffic.active, traffic.other):
             if version is not None:
                 self.find(tenant, name, version)
-        self._versions.direct(tenant, name, traffic)
+        return self._versions.direct(tenant, name, traffic, actor)
 
     def versions(self, tenant: str, name: str) -> list[Listed]:
         """A tenant's versions of a task, oldest first; NotFoundError if there is no such task."""
         self.find(tenant, name)
         return self._versions.all(tenant, name)
 
-    def store(self, tenant: str, name: str, file: TaskFile) -> Listed:
+    def store(self, tenant: str, name: str, file: TaskFile, actor: Actor) -> Listed:
         """Keep a tenant's own version, after everything in it was checked; InvalidRequestError names what is wrong."""
         shared = self.find(tenant, name)
         try:
@@ -75,7 +83,7 @@ class Library:
                 if getattr(file, part) != getattr(shared.file, part):
                     message = f"definition.{part}: must be the shared version's, because {name} has code that reads it."
                     raise InvalidRequestError(message, param=f"definition.{part}")
-        return self._versions.create(tenant, name, file)
+        return self._versions.create(tenant, name, file, actor)
 
 
 def _fit_for_code(task: Task, shared: Task) -> Task:

@@ -3,14 +3,18 @@
 tenant_day                          hour_route              holds
 task-results#<tenant>#<task>        <day>T<hour>#<version>  sums of an hour; kept for 400 days
 task-results#<tenant>#<task>        comment#<request id>    what was said of an answer; kept for 30 days
-task-request#<tenant>#<request id>  request                 which sum a request is part of; kept for 30 days
+task-request#<tenant>#<request id>  request                 which sum a request is part of, and whose; kept for 30 days
+
+Whose a request is, is its API key's id and, where it named a user, a digest of that.
 
 Records are sent once, as in usage/records.py: one may be missed, none is counted twice.
 """
 
+import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -32,13 +36,16 @@ _COMMENT = "comment#"
 _AFTER_HOURS = ":"
 _MOST_COMMENTS = 100
 _PAGE = 500
+_DIGEST_BYTES = 12
 
 
 @dataclass(frozen=True, slots=True)
 class TaskRun:
-    """One run of a task, which began `started_s` seconds after the epoch."""
+    """One run of a task for a `caller` (an API key) and its `user`, begun `started_s` seconds after the epoch."""
 
     tenant: str
+    caller: str
+    user: str | None
     task: str
     version: str
     request_id: str
@@ -48,6 +55,15 @@ class TaskRun:
     def hour(self) -> str:
         """The hour whose sum it is part of, and the version."""
         return f"{datetime.fromtimestamp(self.started_s, UTC):%Y-%m-%dT%H}#{self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class RatedRequest:
+    """The request that feedback is about, and the API key that gives it."""
+
+    tenant: str
+    caller: str
+    request_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +107,20 @@ class Results:
             "task": run.task,
             "version": run.version,
             "hour": run.hour,
+            "caller": run.caller,
             "expires_at": int((self._time() + _REQUESTS_KEPT).timestamp()),
         }
+        if run.user is not None:
+            item["user"] = digest(run.tenant, run.user)
         stored = _request_key(run.tenant, run.request_id) | to_item(item)
         self._client.call("PutItem", {"TableName": self._table, "Item": stored}, attempts=1)
 
-    def rate(self, tenant: str, request_id: str, score: int, comment: str | None) -> tuple[str, str]:
-        """Add feedback to a request of the tenant's, or replace what was said; NotFoundError if there is none.
+    def rate(self, request: RatedRequest, score: int, comment: str | None) -> tuple[str, str]:
+        """Add feedback to a caller's own request, or replace what was said; NotFoundError if there is none.
 
         Returns the task and the version that the request was for.
         """
+        tenant, request_id = request.tenant, request.request_id
         update = Update()
         update.set("score", score)
         if comment is None:
@@ -108,24 +128,47 @@ class Results:
         else:
             update.set("comment", comment)
         update.require("expires_at", ">", int(self._now()))
+        # What Sluice 0.1 kept does not say whose it is.
+        update.require_absent_or("caller", "=", request.caller)
         try:
             answer = self._update(_request_key(tenant, request_id), update, attempts=1, ReturnValues="ALL_OLD")
         except ConditionFailedError:
             raise NotFoundError(
                 f"There is no task request {request_id[:64]!r} of the last 30 days.", param="request_id"
             ) from None
-        request = from_item(answer["Attributes"])
+        rated = from_item(answer["Attributes"])
         # What was there before comes back with the write itself, so two at once can't both count as the first.
-        before = request.get("score")
+        before = rated.get("score")
         sums = Update()
         sums.add("feedbacks", int(before is None))
         sums.add("feedback_score", score - (before or 0))
-        self._add(_results_key(tenant, request["task"], request["hour"]), sums)
-        if comment is not None or "comment" in request:
-            self._comment(
-                _results_key(tenant, request["task"], _COMMENT + request_id), request["version"], score, comment
-            )
-        return request["task"], request["version"]
+        self._add(_results_key(tenant, rated["task"], rated["hour"]), sums)
+        if comment is not None or "comment" in rated:
+            self._comment(tenant, request_id, rated, score, comment)
+        return rated["task"], rated["version"]
+
+    def forget(self, tenant: str, user: str, task: str) -> int:
+        """Delete what was said of a task's answers to a user, and return how much that was; scores stay in the sums.
+
+        What is left of a comment after a crash is found by doing it again. Comments of Sluice 0.1 do not say whose they
+        are, and go after their 30 days.
+        """
+        wanted, forgotten = digest(tenant, user), 0
+        for item in list(self._query(tenant, task, _COMMENT, _COMMENT + "\U0010ffff")):
+            if item.get("user") != wanted:
+                continue
+            request_id = str(item["hour_route"]).removeprefix(_COMMENT)
+            update = Update()
+            update.require("user", "=", wanted)
+            update.remove("comment")
+            update.remove("user")
+            # It may have expired.
+            with suppress(ConditionFailedError):
+                self._update(_request_key(tenant, request_id), update)
+            key = _results_key(tenant, task, item["hour_route"])
+            self._client.call("DeleteItem", {"TableName": self._table, "Key": key})
+            forgotten += "comment" in item
+        return forgotten
 
     def by_version(self, tenant: str, task: str, days: int) -> list[TaskVersionResults]:
         """Sums of the last `days` days, today's included, one per version: a query of at most 24 items a day each."""
@@ -152,16 +195,18 @@ class Results:
             for item in said
         ]
 
-    def _comment(self, key: TypedItem, version: str, score: int, comment: str | None) -> None:
+    def _comment(self, tenant: str, request_id: str, rated: Item, score: int, comment: str | None) -> None:
         update = Update()
-        update.set("version", version)
+        update.set("version", rated["version"])
         update.set("score", score)
         update.set("expires_at", int((self._time() + _REQUESTS_KEPT).timestamp()))
+        if "user" in rated:
+            update.set("user", rated["user"])
         if comment is None:
             update.remove("comment")
         else:
             update.set("comment", comment)
-        self._update(key, update)
+        self._update(_results_key(tenant, rated["task"], _COMMENT + request_id), update)
 
     def _query(self, tenant: str, task: str, first: str, last: str) -> Iterator[Item]:
         values = {":task": _results_of(tenant, task), ":first": first, ":last": last}
@@ -184,6 +229,11 @@ class Results:
 
     def _time(self) -> datetime:
         return datetime.fromtimestamp(self._now(), UTC)
+
+
+def digest(tenant: str, user: str) -> str:
+    """A user of a tenant, as results know it: its name may be somebody's address."""
+    return hashlib.blake2b(f"{tenant}#{user}".encode(errors="surrogatepass"), digest_size=_DIGEST_BYTES).hexdigest()
 
 
 def _shown(version: str, sums: Counter[str]) -> TaskVersionResults:

@@ -157,7 +157,13 @@ class _Run:
     def identity(self) -> TaskRun:
         """Which run this is."""
         return TaskRun(
-            self.principal.tenant.id, self.task.name, self.task.version, self.context.request_id, self.started_s
+            tenant=self.principal.tenant.id,
+            caller=self.principal.caller_id,
+            user=self.request.user,
+            task=self.task.name,
+            version=self.task.version,
+            request_id=self.context.request_id,
+            started_s=self.started_s,
         )
 
     @property

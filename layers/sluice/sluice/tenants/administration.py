@@ -1,17 +1,29 @@
-"""Administration of tenants and API keys: making them, and revoking keys."""
+"""Administration of tenants and API keys: making, changing and deleting them, each with its audit record.
+
+An admin looks after all tenants and keys, an operator after its own tenant's keys; it gives nobody more than it has,
+neither role nor limits. What is out of reach is not found.
+"""
 
 import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from sluice.errors import ConflictError, InvalidRequestError, NotFoundError
+from sluice.errors import ConflictError, InvalidRequestError, NotFoundError, PermissionDeniedError
 from sluice.tenants.api_key_token import KEY_ID_PATTERN, ApiKeyToken
-from sluice.tenants.directory import Directory
-from sluice.tenants.tenant import ApiKey, Role, Tenant
+from sluice.tenants.audit import Act, Action, Actor, differences
+from sluice.tenants.audit_log import AuditLog
+from sluice.tenants.directory import Directory, no_key, no_tenant
+from sluice.tenants.shown import key_fields, tenant_fields
+from sluice.tenants.tenant import TENANT_ID_PATTERN, ApiKey, Role, Tenant
 from sluice.tenants.verification import ADMIN_ID
 
+_TENANT_ID = re.compile(TENANT_ID_PATTERN, re.ASCII)
 _KEY_ID = re.compile(KEY_ID_PATTERN, re.ASCII)
+# How often a change that met another is made to what that one left.
+_ATTEMPTS = 5
+# A key's revocation takes a small part of it.
+_LEAST_S = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,26 +38,84 @@ class KeyTerms:
     expires_at: int | None = None
 
 
-class Administration:
-    """Makes tenants and API keys, and revokes keys. `now` is in seconds since 1970."""
+@dataclass(frozen=True, slots=True)
+class DefaultLimits:
+    """The limits of an API key that has none of its own."""
 
-    def __init__(self, directory: Directory, now: Callable[[], float] = time.time) -> None:
+    requests_per_minute: int
+    requests_per_day: int
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """What deleting a tenant did: how many keys were revoked, and whether that were all."""
+
+    keys_revoked: int
+    is_finished: bool
+
+
+class Administration:
+    """Makes, changes and deletes tenants and API keys. `now` is in seconds since 1970.
+
+    All methods raise StorageUnavailableError; then nothing was done, or it was and has its record.
+    """
+
+    def __init__(
+        self, directory: Directory, log: AuditLog, defaults: DefaultLimits, now: Callable[[], float] = time.time
+    ) -> None:
         self._directory = directory
+        self._log = log
+        self._defaults = defaults
         self._now = now
 
-    def create_tenant(self, tenant: Tenant) -> Tenant:
+    def create_tenant(self, tenant: Tenant, actor: Actor) -> Tenant:
         """Store a tenant, as made now; ConflictError if its id is taken."""
         if tenant.id == ADMIN_ID:
             raise ConflictError(f"The id {ADMIN_ID!r} is taken by the admin key's own tenant.", param="id")
-        made = replace(tenant, created_at=int(self._now()))
-        self._directory.create_tenant(made)
+        made = replace(tenant, created_at=self._now_s())
+        act = Act(Action.TENANT_CREATED, made.id, made.id, differences({}, tenant_fields(made)))
+        self._directory.create_tenant(made, self._log.writes(act, actor))
         return made
 
-    def create_key(self, terms: KeyTerms) -> tuple[ApiKey, ApiKeyToken]:
-        """Make a key: as it is stored, and the token that nobody sees again; NotFoundError without such a tenant."""
-        now = int(self._now())
-        if terms.expires_at is not None and terms.expires_at <= now:
-            raise InvalidRequestError("expires_at: must be in the future.", param="expires_at")
+    def change_tenant(self, tenant_id: str, change: Callable[[Tenant], Tenant], actor: Actor) -> Tenant:
+        """Change a tenant, as it is when it is written: what others change meanwhile stays.
+
+        Raises NotFoundError, and ConflictError if others change it all the time.
+        """
+        for _ in range(_ATTEMPTS):
+            before = self._tenant(tenant_id)
+            after = change(before)
+            changes = differences(tenant_fields(before), tenant_fields(after))
+            if not changes:
+                return before
+            act = Act(Action.TENANT_CHANGED, tenant_id, tenant_id, changes)
+            if self._directory.change_tenant(before, after, self._log.writes(act, actor)):
+                return after
+        raise _contended("tenant", tenant_id)
+
+    def delete_tenant(self, tenant_id: str, actor: Actor, remaining_s: Callable[[], float]) -> Deletion:
+        """Delete a tenant, whose keys belong to nobody then, and revoke them, for as long as there is time.
+
+        Doing it again revokes what is left. NotFoundError if there never was such a tenant.
+        """
+        self._take_tenant_away(tenant_id, actor)
+        revoked = 0
+        for key in self._directory.all_keys(tenant_id):
+            if key.revoked_at is not None:
+                continue
+            if remaining_s() < _LEAST_S:
+                return Deletion(revoked, is_finished=False)
+            self._revoke(key, actor)
+            revoked += 1
+        return Deletion(revoked, is_finished=True)
+
+    def create_key(self, terms: KeyTerms, actor: Actor) -> tuple[ApiKey, ApiKeyToken]:
+        """Make a key: as it is stored, and the token that nobody sees again.
+
+        NotFoundError without such a tenant, PermissionDeniedError for more than the actor has.
+        """
+        if actor.role is not Role.ADMIN and terms.tenant_id != actor.tenant:
+            raise no_tenant(terms.tenant_id)
         token = ApiKeyToken.generate()
         key = ApiKey(
             id=token.id,
@@ -56,16 +126,100 @@ class Administration:
             requests_per_minute=terms.requests_per_minute,
             requests_per_day=terms.requests_per_day,
             expires_at=terms.expires_at,
-            created_at=now,
+            created_at=self._now_s(),
         )
-        self._directory.create_key(key)
+        self._check_expiry(key)
+        self._check_grant(None, key, actor)
+        act = Act(Action.KEY_CREATED, key.id, key.tenant_id, differences({}, key_fields(key)))
+        self._directory.create_key(key, self._log.writes(act, actor))
         return key, token
 
-    def revoke_key(self, key_id: str) -> ApiKey:
+    def change_key(self, key_id: str, change: Callable[[ApiKey], ApiKey], actor: Actor) -> ApiKey:
+        """Change a key, as it is when it is written: what others change meanwhile stays.
+
+        Raises NotFoundError, PermissionDeniedError for more than the actor has, and ConflictError for a revoked key, or
+        if others change it all the time.
+        """
+        for _ in range(_ATTEMPTS):
+            before = self._key(key_id, actor)
+            if before.revoked_at is not None:
+                raise ConflictError(f"The API key {key_id!r} was revoked, and stays so.", param="id")
+            if self._directory.tenant(before.tenant_id) is None:
+                raise no_key(key_id)
+            after = change(before)
+            changes = differences(key_fields(before), key_fields(after))
+            if not changes:
+                return before
+            if "expires_at" in changes:
+                self._check_expiry(after)
+            self._check_grant(before, after, actor)
+            act = Act(Action.KEY_CHANGED, key_id, before.tenant_id, changes)
+            if self._directory.change_key(before, after, self._log.writes(act, actor)):
+                return after
+        raise _contended("API key", key_id)
+
+    def revoke_key(self, key_id: str, actor: Actor) -> ApiKey:
         """Revoke a key. Doing it again changes nothing and is no error: the first answer may have been lost.
 
-        NotFoundError if there never was such a key.
+        NotFoundError if there never was such a key, PermissionDeniedError if it may do more than the actor.
         """
+        return self._revoke(self._key(key_id, actor), actor)
+
+    def _take_tenant_away(self, tenant_id: str, actor: Actor) -> None:
+        for _ in range(_ATTEMPTS):
+            if _TENANT_ID.fullmatch(tenant_id) and self._directory.was_deleted(tenant_id):
+                return
+            tenant = self._tenant(tenant_id)
+            act = Act(Action.TENANT_DELETED, tenant_id, tenant_id, differences(tenant_fields(tenant), {}))
+            if self._directory.delete_tenant(tenant, self._now_s(), self._log.writes(act, actor)):
+                return
+        raise _contended("tenant", tenant_id)
+
+    def _revoke(self, key: ApiKey, actor: Actor) -> ApiKey:
+        act = Act(Action.KEY_REVOKED, key.id, key.tenant_id)
+        return self._directory.revoke_key(key.id, now=self._now_s(), also=self._log.writes(act, actor))
+
+    def _tenant(self, tenant_id: str) -> Tenant:
+        tenant = self._directory.tenant(tenant_id) if _TENANT_ID.fullmatch(tenant_id) else None
+        if tenant is None:
+            raise no_tenant(tenant_id)
+        return tenant
+
+    def _key(self, key_id: str, actor: Actor) -> ApiKey:
+        """A key within the actor's reach."""
         if not _KEY_ID.fullmatch(key_id):
             raise NotFoundError("There is no API key with this id.", param="id")
-        return self._directory.revoke_key(key_id, now=int(self._now()))
+        key = self._directory.key(key_id)
+        if key is None or (actor.role is not Role.ADMIN and key.tenant_id != actor.tenant):
+            raise no_key(key_id)
+        if not actor.role.includes(key.role):
+            raise PermissionDeniedError(f"The API key {key_id!r} has the role {key.role}; yours is {actor.role}.")
+        return key
+
+    def _check_expiry(self, key: ApiKey) -> None:
+        if key.is_expired(self._now()):
+            raise InvalidRequestError("expires_at: must be in the future.", param="expires_at")
+
+    def _check_grant(self, before: ApiKey | None, after: ApiKey, actor: Actor) -> None:
+        """PermissionDeniedError if `after` may do more than the actor, in what it has of it anew."""
+        if not actor.role.includes(after.role):
+            raise PermissionDeniedError(f"role: {after.role} is more than {actor.role}, your own.", param="role")
+        if actor.role is Role.ADMIN:
+            return
+        for name in ("requests_per_minute", "requests_per_day"):
+            own, wanted = self._limit(actor.principal.key, name), self._limit(after, name)
+            if wanted > own and (before is None or wanted > self._limit(before, name)):
+                reason = f"limits.{name}: {wanted} is more than {own}, your own."
+                raise PermissionDeniedError(reason, param=f"limits.{name}")
+
+    def _limit(self, key: ApiKey, name: str) -> int:
+        own: int | None = getattr(key, name)
+        default: int = getattr(self._defaults, name)
+        return default if own is None else own
+
+    def _now_s(self) -> int:
+        return int(self._now())
+
+
+def _contended(kind: str, entry_id: str) -> ConflictError:
+    return ConflictError(f"The {kind} {entry_id!r} is being changed by others; look at it and try again.", param="id")

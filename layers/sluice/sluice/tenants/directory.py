@@ -2,33 +2,39 @@
 
 owner           entry             holds
 key#<id>        key               an API key with the hash of its secret: what one GetItem finds
-tenant#<id>     tenant            a tenant
+tenant#<id>     tenant            a tenant; of one that was deleted, when that was, so that nobody gets its id
 tenant#<id>     key#<id>          an API key of the tenant, without the hash: what listing reads
 tenants         tenant#<id>       a tenant, once more, for listing
 
-What is written twice is written in one transaction. Tenants are never deleted.
+What is written twice is written in one transaction, and with it whatever `also` has: the audit record. Each change
+counts the `revision` up, and is made to the revision that was read and to no other.
 """
 
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import islice
 
 from sluice.chat import JsonObject
-from sluice.errors import ConflictError, NotFoundError, StorageUnavailableError
+from sluice.errors import ConflictError, NotFoundError
 from sluice.storage.client import DynamoDB, dynamodb
-from sluice.storage.errors import CONDITION_FAILED, TransactionCancelledError
-from sluice.storage.item_types import Item, from_item, to_item, to_typed
+from sluice.storage.item_types import Item, TypedItem, from_item, to_item
 from sluice.storage.tables import DIRECTORY
+from sluice.storage.transaction import change, creation, write_together
+from sluice.storage.update import Update
 from sluice.tenants.tenant import ApiKey, Role, Tenant
 
 _TENANT_LIST = "tenants"
 _TENANT = "tenant"
 _KEY = "key"
+_DELETED_AT = "deleted_at"
+_REVOKED_AT = "revoked_at"
+_REVISION = "revision"
+_PAGE = 100
 
-# Two transactions that touch one item at the same time: DynamoDB lets one win and tells the other to come back.
-_CONFLICT_RETRIES = 4
-_CONFLICT_PAUSE_S = 0.05
+type Entry = Tenant | ApiKey
+
+type Writes = Sequence[JsonObject]
+"""Parts of a transaction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,36 +52,56 @@ class Directory:
         self._table = table
         self._client = client or dynamodb()
 
-    def create_tenant(self, tenant: Tenant) -> None:
-        """Store a new tenant; ConflictError if there is one of that id."""
+    def create_tenant(self, tenant: Tenant, also: Writes = ()) -> None:
+        """Store a new tenant; ConflictError if there is one of that id, or was."""
         item = _without_none({**_fields(tenant), "guard_modes": dict(tenant.guard_modes)})
-        places = [(_tenant_owner(tenant.id), _TENANT), (_TENANT_LIST, _tenant_owner(tenant.id))]
-        if not self._write([self._put(owner, entry, item) for owner, entry in places]):
-            raise ConflictError(f"There is a tenant with the id {tenant.id!r} already.", param="id")
+        if not self._write([*(creation(self._table, key, item) for key in _tenant_keys(tenant.id)), *also]):
+            raise ConflictError(f"There is a tenant with the id {tenant.id!r} already, or was.", param="id")
 
     def tenant(self, tenant_id: str) -> Tenant | None:
-        """The tenant of that id."""
+        """The tenant of that id; None if it was deleted."""
         item = self._get(_tenant_owner(tenant_id), _TENANT)
-        return None if item is None else _to_tenant(item)
+        return None if item is None or _DELETED_AT in item else _to_tenant(item)
+
+    def was_deleted(self, tenant_id: str) -> bool:
+        """Whether there was a tenant of that id, and is none any more."""
+        return _DELETED_AT in (self._get(_tenant_owner(tenant_id), _TENANT) or {})
+
+    def change_tenant(self, before: Tenant, after: Tenant, also: Writes = ()) -> bool:
+        """Make `before`, as it was read, `after`; False if it was changed or deleted in the meantime."""
+        changed = [_revised(key, before, after, self._table, absent=_DELETED_AT) for key in _tenant_keys(before.id)]
+        return self._write([*changed, *also])
+
+    def delete_tenant(self, tenant: Tenant, now: int, also: Writes = ()) -> bool:
+        """Delete a tenant, as it was read, as of `now`, in seconds since 1970: none of its keys belongs to any now.
+
+        Returns False if it was changed or deleted in the meantime. The keys are there still: see `all_keys`.
+        """
+        kept, listed = _tenant_keys(tenant.id)
+        gone = Update()
+        gone.require_absent(_DELETED_AT)
+        _require_revision(gone, tenant.revision)
+        gone.set(_DELETED_AT, now)
+        for name in _fields(tenant):
+            if name != "id":
+                gone.remove(name)
+        deletion = {"Delete": {"TableName": self._table, "Key": listed}}
+        return self._write([change(self._table, kept, gone), deletion, *also])
 
     def tenants(self, *, after: str | None, limit: int) -> Page[Tenant]:
         """At most `limit` tenants, those whose ids follow `after`."""
         items, has_more = self._query(_TENANT_LIST, prefix=_tenant_owner(""), after=after, limit=limit)
         return Page(tuple(_to_tenant(item) for item in items), has_more)
 
-    def create_key(self, key: ApiKey) -> None:
+    def create_key(self, key: ApiKey, also: Writes = ()) -> None:
         """Store a new key; NotFoundError if its tenant does not exist, ConflictError if its id is taken."""
-        if self.tenant(key.tenant_id) is None:
-            raise _no_tenant(key.tenant_id)
         item = _without_none(_fields(key))
         listed = {name: value for name, value in item.items() if name != "secret_hash"}
-        written = self._write(
-            [
-                self._put(_key_owner(key.id), _KEY, item),
-                self._put(_tenant_owner(key.tenant_id), _key_owner(key.id), listed),
-            ]
-        )
-        if not written:
+        stored, shown = _key_keys(key)
+        puts = [creation(self._table, stored, item), creation(self._table, shown, listed)]
+        if not self._write([*puts, self._tenant_exists(key.tenant_id), *also]):
+            if self.tenant(key.tenant_id) is None:
+                raise no_tenant(key.tenant_id)
             raise ConflictError(f"There is an API key with the id {key.id!r} already.")
 
     def key(self, key_id: str) -> ApiKey | None:
@@ -87,21 +113,38 @@ class Directory:
         """At most `limit` keys of a tenant, those whose ids follow `after`; NotFoundError if it does not exist."""
         items, has_more = self._query(_tenant_owner(tenant_id), prefix=_key_owner(""), after=after, limit=limit)
         if not items and self.tenant(tenant_id) is None:
-            raise _no_tenant(tenant_id)
+            raise no_tenant(tenant_id)
         return Page(tuple(_to_key(item) for item in items), has_more)
 
-    def revoke_key(self, key_id: str, *, now: int) -> ApiKey:
+    def all_keys(self, tenant_id: str) -> Iterator[ApiKey]:
+        """All keys of a tenant, also of one that was deleted, as they are taken."""
+        after, has_more = None, True
+        while has_more:
+            items, has_more = self._query(_tenant_owner(tenant_id), prefix=_key_owner(""), after=after, limit=_PAGE)
+            yield from map(_to_key, items)
+            after = items[-1]["id"] if items else None
+
+    def change_key(self, before: ApiKey, after: ApiKey, also: Writes = ()) -> bool:
+        """Make `before`, as it was read, `after`; False if it was changed or revoked, or its tenant deleted, since."""
+        changed = [_revised(key, before, after, self._table, absent=_REVOKED_AT) for key in _key_keys(before)]
+        return self._write([*changed, self._tenant_exists(before.tenant_id), *also])
+
+    def revoke_key(self, key_id: str, *, now: int, also: Writes = ()) -> ApiKey:
         """Revoke a key as of `now`, in seconds since 1970, and return it; a revoked one keeps its time.
 
         NotFoundError if there is no such key.
         """
         key = self.key(key_id)
         if key is None:
-            raise NotFoundError(f"There is no API key with the id {key_id!r}.", param="id")
+            raise no_key(key_id)
         if key.revoked_at is not None:
             return key
-        places = [(_key_owner(key.id), _KEY), (_tenant_owner(key.tenant_id), _key_owner(key.id))]
-        if not self._write([self._revoke(owner, entry, now) for owner, entry in places]):
+        revoked = Update()
+        revoked.require_exists(DIRECTORY.partition)
+        revoked.require_absent(_REVOKED_AT)
+        revoked.set(_REVOKED_AT, now)
+        revoked.add(_REVISION, 1)
+        if not self._write([*(change(self._table, each, revoked) for each in _key_keys(key)), *also]):
             # Somebody else revoked it in the meantime, and that stands.
             return self.key(key_id) or key
         return replace(key, revoked_at=now)
@@ -131,45 +174,67 @@ class Directory:
         found = [from_item(item) for item in islice(self._client.query(request), limit + 1)]
         return found[:limit], len(found) > limit
 
-    def _put(self, owner: str, entry: str, values: Item) -> JsonObject:
+    def _tenant_exists(self, tenant_id: str) -> JsonObject:
+        """The part of a transaction that is only carried out while there is the tenant."""
         return {
-            "Put": {
+            "ConditionCheck": {
                 "TableName": self._table,
-                "Item": DIRECTORY.key(owner, entry) | to_item(values),
-                "ConditionExpression": "attribute_not_exists(#owner)",
-                "ExpressionAttributeNames": {"#owner": DIRECTORY.partition},
+                "Key": _tenant_keys(tenant_id)[0],
+                "ConditionExpression": "attribute_exists(#owner) AND attribute_not_exists(#deleted_at)",
+                "ExpressionAttributeNames": {"#owner": DIRECTORY.partition, "#deleted_at": _DELETED_AT},
             }
         }
 
-    def _revoke(self, owner: str, entry: str, now: int) -> JsonObject:
-        return {
-            "Update": {
-                "TableName": self._table,
-                "Key": DIRECTORY.key(owner, entry),
-                "UpdateExpression": "SET #revoked_at = :now",
-                "ConditionExpression": "attribute_exists(#owner) AND attribute_not_exists(#revoked_at)",
-                "ExpressionAttributeNames": {"#owner": DIRECTORY.partition, "#revoked_at": "revoked_at"},
-                "ExpressionAttributeValues": {":now": to_typed(now)},
-            }
-        }
-
-    def _write(self, writes: Sequence[JsonObject]) -> bool:
-        """Write all or nothing; False if a condition does not hold."""
-        for attempt in range(_CONFLICT_RETRIES + 1):
-            if attempt:
-                time.sleep(_CONFLICT_PAUSE_S * 2**attempt)
-            try:
-                self._client.call("TransactWriteItems", {"TransactItems": writes})
-            except TransactionCancelledError as error:
-                if CONDITION_FAILED in error.codes:
-                    return False
-            else:
-                return True
-        raise StorageUnavailableError("Writing the directory failed: others are writing the same entry, try again.")
+    def _write(self, writes: Writes) -> bool:
+        return write_together(self._client, writes)
 
 
-def _no_tenant(tenant_id: str) -> NotFoundError:
+def no_tenant(tenant_id: str | None) -> NotFoundError:
+    """There is no such tenant, or not for who asks."""
     return NotFoundError(f"There is no tenant with the id {tenant_id!r}.", param="tenant")
+
+
+def no_key(key_id: str) -> NotFoundError:
+    """There is no such API key, or not for who asks."""
+    return NotFoundError(f"There is no API key with the id {key_id!r}.", param="id")
+
+
+def _revised(key: TypedItem, before: Entry, after: Entry, table: str, *, absent: str) -> JsonObject:
+    """The part of a transaction that makes `before` `after` in one of its places, while it has no `absent`."""
+    update = Update()
+    update.require_exists(DIRECTORY.partition)
+    update.require_absent(absent)
+    _require_revision(update, before.revision)
+    update.set(_REVISION, before.revision + 1)
+    old, new = _fields(before), _fields(after)
+    for name, value in new.items():
+        if name == _REVISION or value == old[name]:
+            continue
+        if value is None:
+            update.remove(name)
+        else:
+            update.set(name, value)
+    return change(table, key, update)
+
+
+def _require_revision(update: Update, revision: int) -> None:
+    # What an older version wrote has none.
+    if revision:
+        update.require(_REVISION, "=", revision)
+    else:
+        update.require_absent_or(_REVISION, "=", 0)
+
+
+def _tenant_keys(tenant_id: str) -> tuple[TypedItem, TypedItem]:
+    """Where a tenant is, and where it is listed."""
+    owner = _tenant_owner(tenant_id)
+    return DIRECTORY.key(owner, _TENANT), DIRECTORY.key(_TENANT_LIST, owner)
+
+
+def _key_keys(key: ApiKey) -> tuple[TypedItem, TypedItem]:
+    """Where an API key is, and where it is listed."""
+    owner = _key_owner(key.id)
+    return DIRECTORY.key(owner, _KEY), DIRECTORY.key(_tenant_owner(key.tenant_id), owner)
 
 
 def _tenant_owner(tenant_id: str) -> str:
@@ -180,7 +245,7 @@ def _key_owner(key_id: str) -> str:
     return f"key#{key_id}"
 
 
-def _fields(entry: Tenant | ApiKey) -> Item:
+def _fields(entry: Entry) -> Item:
     return {each.name: getattr(entry, each.name) for each in fields(entry)}
 
 
@@ -200,6 +265,7 @@ def _to_tenant(item: Item) -> Tenant:
         created_at=item["created_at"],
         cache_policy=item.get("cache_policy"),
         fallbacks={model: tuple(names) for model, names in item.get("fallbacks", {}).items()},
+        revision=item.get("revision", 0),
     )
 
 
@@ -215,4 +281,5 @@ def _to_key(item: Item) -> ApiKey:
         expires_at=item.get("expires_at"),
         revoked_at=item.get("revoked_at"),
         created_at=item["created_at"],
+        revision=item.get("revision", 0),
     )

@@ -8,6 +8,9 @@ from typing import Literal
 
 from sluice.money import to_usd
 
+TENANT_ID_PATTERN = "[a-z0-9][a-z0-9_-]{0,62}"
+"""What a tenant's id is, from its beginning to its end."""
+
 type GuardMode = Literal["block", "flag", "off"]
 type CachePolicyName = Literal["unsampled", "all", "off"]
 
@@ -18,9 +21,9 @@ class Role(StrEnum):
     CALLER = "caller"
     """Asks models, and sees its own tenant's work."""
     OPERATOR = "operator"
-    """Also sees how the whole deployment is doing, and clears its caches."""
+    """Also sees how the whole deployment is doing, and looks after what is its tenant's."""
     ADMIN = "admin"
-    """Also makes tenants and API keys."""
+    """Also makes tenants, and looks after what is everybody's."""
 
     @classmethod
     def _missing_(cls, value: object) -> "Role | None":
@@ -39,7 +42,7 @@ class Tenant:
 
     `budget_nanousd` is for a month, in billionths of a dollar; `guard_modes` maps rule ids to modes and leaves the
     others at their defaults; `fallbacks` maps a model to those that stand in for it; `created_at` is in seconds since
-    1970.
+    1970; `revision` counts its changes.
     """
 
     id: str
@@ -51,6 +54,7 @@ class Tenant:
     created_at: int = 0
     cache_policy: CachePolicyName | None = None
     fallbacks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    revision: int = 0
 
     @property
     def budget_usd_per_month(self) -> Decimal | None:
@@ -63,7 +67,7 @@ class ApiKey:
     """An API key as it is stored: the secret itself is nowhere. Times are in seconds since 1970.
 
     `requests_per_minute` and `requests_per_day` are None where the deployment's defaults hold. `secret_hash` is empty
-    where keys are listed.
+    where keys are listed; `revision` counts the key's changes.
     """
 
     id: str
@@ -76,6 +80,7 @@ class ApiKey:
     expires_at: int | None = None
     revoked_at: int | None = None
     created_at: int = 0
+    revision: int = 0
 
     def is_expired(self, now: float) -> bool:
         """Whether the key no longer holds at `now`, in seconds since 1970."""

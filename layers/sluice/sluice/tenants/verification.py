@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sluice.errors import AuthenticationError, SluiceError, StorageUnavailableError
+from sluice.errors import AuthenticationError, StorageUnavailableError
 from sluice.storage.ttl_cache import TtlCache
 from sluice.tenants.api_key_token import ApiKeyToken, hash_secret
 from sluice.tenants.directory import Directory
 from sluice.tenants.tenant import ApiKey, Role, Tenant
 
-# A revoked key must stop working within 60 s everywhere: this, and what a slow DynamoDB adds.
+# What is revoked, changed or deleted must be so within 60 s everywhere: this, and what a slow DynamoDB adds.
 HELD_S = 50
 _HELD_KEYS = 10_000
 # Long enough to blunt a client that repeats itself, short enough that nobody waits for a new key.
@@ -37,14 +37,15 @@ class VerifiedKey:
 class KeyVerifier:
     """Verifies API keys against a Directory table and the admin key's secret.
 
-    `read_admin_secret` returns the JSON `{"id": "admin", "secret": "<letters and digits>"}`; `clock` is monotonic and
-    measures how long something is held; `now` is in seconds since 1970 and decides what has expired.
+    `read_admin_secret` returns the JSON `{"id": "admin", "secret": "<letters and digits>"}`; it is None where the admin
+    key is not taken, so that what answers prompts need not be able to read it. `clock` is monotonic and measures how
+    long something is held; `now` is in seconds since 1970 and decides what has expired.
     """
 
     def __init__(
         self,
         directory: Directory,
-        read_admin_secret: Callable[[], str],
+        read_admin_secret: Callable[[], str] | None,
         *,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
@@ -74,8 +75,10 @@ class KeyVerifier:
 
     def _find(self, key_id: str) -> VerifiedKey | None:
         if key_id == ADMIN_ID:
+            if self._read_admin_secret is None:
+                raise AuthenticationError("The admin key is not taken here: send a tenant's key, which it can make.")
             # Whoever reads the secret holds it already; held twice, an exchanged admin key would live twice as long.
-            return self._admin()
+            return _admin(self._read_admin_secret)
         found = self._known.get(key_id)
         if found is not None or self._unknown.get(key_id):
             return found
@@ -92,18 +95,18 @@ class KeyVerifier:
         if key is None:
             return None
         tenant = self._directory.tenant(key.tenant_id)
-        if tenant is None:
-            raise SluiceError(f"The tenant {key.tenant_id!r} of the API key {key.id!r} is not in the directory.")
-        return VerifiedKey(key, tenant)
+        # A deleted tenant's keys are nobody's, before each of them is revoked.
+        return None if tenant is None else VerifiedKey(key, tenant)
 
-    def _admin(self) -> VerifiedKey:
-        try:
-            secret = json.loads(self._read_admin_secret())["secret"]
-            key = ApiKey(ADMIN_ID, ADMIN_ID, Role.ADMIN, ADMIN_TENANT.name, hash_secret(secret))
-        except (ValueError, TypeError, KeyError, AttributeError):
-            # Without the cause: a message about malformed JSON may show some of it.
-            raise StorageUnavailableError("The admin key's secret is not JSON with a text 'secret'.") from None
-        return VerifiedKey(key, ADMIN_TENANT)
+
+def _admin(read_secret: Callable[[], str]) -> VerifiedKey:
+    try:
+        secret = json.loads(read_secret())["secret"]
+        key = ApiKey(ADMIN_ID, ADMIN_ID, Role.ADMIN, ADMIN_TENANT.name, hash_secret(secret))
+    except (ValueError, TypeError, KeyError, AttributeError):
+        # Without the cause: a message about malformed JSON may show some of it.
+        raise StorageUnavailableError("The admin key's secret is not JSON with a text 'secret'.") from None
+    return VerifiedKey(key, ADMIN_TENANT)
 
 
 def _utc(seconds: int) -> str:

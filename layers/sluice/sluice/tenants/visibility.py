@@ -4,9 +4,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sluice.errors import NotFoundError
 from sluice.tenants.api_key_token import KEY_ID_PATTERN
-from sluice.tenants.directory import Directory
+from sluice.tenants.directory import Directory, no_tenant
 from sluice.tenants.principal import Principal
 from sluice.tenants.tenant import Role
 
@@ -48,6 +47,13 @@ def subject(name: str, principal: Principal, tenant: str | None, directory: Dire
     return Subject(within or own, None, name)
 
 
+def reached(tenant: str, principal: Principal) -> str:
+    """`tenant`, if it is the principal's own or the principal is an admin; else NotFoundError."""
+    if principal.role is not Role.ADMIN and tenant != principal.tenant.id:
+        raise no_tenant(tenant)
+    return tenant
+
+
 def tenants(principal: Principal, tenant: str | None, directory: Directory) -> Iterator[str]:
     """The ids of tenants whose cache `principal` may see and clear: its own; an admin's are the one it names, or all.
 
@@ -62,11 +68,6 @@ def tenants(principal: Principal, tenant: str | None, directory: Directory) -> I
         yield str(tenant)
     else:
         raise no_tenant(tenant)
-
-
-def no_tenant(tenant: str | None) -> NotFoundError:
-    """There is no such tenant, or not for who asks."""
-    return NotFoundError(f"There is no tenant with the id {tenant!r}.", param="tenant")
 
 
 def _others(directory: Directory, own: str) -> Iterator[str]:

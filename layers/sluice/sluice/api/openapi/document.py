@@ -17,13 +17,14 @@ from sluice.tasks.task import read_task
 _TAGS = {
     "Chat": "Ask a model, and see which there are.",
     "Conversations": "What was said under a `conversation_id`, for who said it.",
+    "Oversight": "Conversations and users' data of a whole tenant. For its operators.",
     "Tasks": "Ready-made prompts, a tenant's own versions of them, and how they do.",
     "Operations assistant": "Chats and prompts about infrastructure, in sessions.",
     "Interviews": "Questions for interviews, from a bank that grows.",
     "Teaching": "Test cases for a platform's exercises.",
     "Usage": "Who used what.",
     "Operations": "How the deployments and the caches are doing. For operators.",
-    "Tenants and keys": "Who may use this gateway, and how much. For admins.",
+    "Tenants and keys": "Who may use this gateway, how much, and who said so. For admins, and operators of a tenant.",
     "This document": "What you are reading.",
 }
 

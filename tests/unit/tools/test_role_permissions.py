@@ -1,0 +1,97 @@
+"""What roles allow: actions on resources, and the partition keys that they are for."""
+
+import pytest
+
+from tests.transformed import FUNCTIONS, transformed
+from tools.roles import Call, Permission, missing, permissions, unused
+
+TABLE = "DirectoryTable"
+WRITES = ("dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:BatchWriteItem")
+
+
+def put(*keys: str) -> Call:
+    return Call("dynamodb:PutItem", TABLE, keys)
+
+
+@pytest.mark.parametrize(
+    ("permission", "allowed", "refused"),
+    [
+        (Permission(["dynamodb:PutItem"], [TABLE]), [put("a"), put()], [Call("dynamodb:GetItem", TABLE, ("a",))]),
+        (
+            Permission(["dynamodb:PutItem"], [TABLE], ["a", "a#*"]),
+            [put("a"), put("a", "a#b")],
+            [put("a", "b"), put("ab")],
+        ),
+        (Permission(["dynamodb:PutItem"], [TABLE], None, ["g#*"]), [put("a")], [put("g#a"), put("a", "g#a")]),
+    ],
+)
+def test_every_key_of_a_call_has_to_be_one_that_is_allowed(
+    permission: Permission, allowed: list[Call], refused: list[Call]
+) -> None:
+    assert missing([permission], allowed) == []
+    assert missing([permission], refused) == sorted(refused)
+
+
+def test_an_action_a_resource_or_a_pattern_that_no_call_needs_is_told() -> None:
+    permission = Permission(["dynamodb:PutItem", "dynamodb:GetItem"], [TABLE], ["a#*", "b#*"])
+    assert unused([permission], [put("a#1")]) == [
+        Call("dynamodb:GetItem", TABLE),
+        put("b#*"),
+    ]
+    assert unused([permission], [put("a#1", "b#1"), Call("dynamodb:GetItem", TABLE, ("a#1",))]) == []
+
+
+def writers(table: str, key: str) -> set[str]:
+    """The functions that may write an item of this partition key."""
+    return {
+        function
+        for function in FUNCTIONS
+        for action in WRITES
+        if not missing(permissions(transformed(), function), [Call(action, table, (key,))])
+    }
+
+
+@pytest.mark.parametrize(
+    ("table", "key", "owners"),
+    [
+        ("DirectoryTable", "key#k1", {"Keys"}),
+        ("DirectoryTable", "tenant#acme", {"Keys"}),
+        ("DirectoryTable", "tenants", {"Keys"}),
+        ("DirectoryTable", "tasks#acme", {"Tasks"}),
+        ("DirectoryTable", "audit", {"Keys", "Tasks", "Operations", "Conversations"}),
+        ("DirectoryTable", "audit#acme", {"Keys", "Tasks", "Operations", "Conversations"}),
+        ("DirectoryTable", "anything else", set()),
+        ("QuotaTable", "deployment#groq-1#llama", {"Chat", "Tasks", "Operations"}),
+        ("QuotaTable", "tenant#acme", {"Chat", "Tasks", "Operations"}),
+        ("QuotaTable", "caller#acme#k1", {"Chat", "Tasks", "Usage", "Conversations"}),
+        ("ResponseCacheTable", "generation#acme", {"Operations"}),
+        ("ResponseCacheTable", "0" * 64, {"Chat", "Tasks"}),
+        ("UsageTable", "acme#2026-11-26", {"Chat", "Tasks", "Conversations"}),
+        ("UsageTable", "acme#cached", {"Chat", "Tasks"}),
+        ("UsageTable", "task-results#acme#explanation", {"Tasks", "Conversations"}),
+        ("UsageTable", "task-request#acme#req_1", {"Tasks", "Conversations"}),
+        ("ConversationsTable", "acme#c1", {"Chat", "Tasks", "Conversations"}),
+        ("QuestionsTable", "acme", {"Tasks"}),
+    ],
+)
+def test_a_function_writes_just_the_items_that_it_owns(table: str, key: str, owners: set[str]) -> None:
+    assert writers(table, key) == {f"{name}Function" for name in owners}
+
+
+def test_no_function_may_change_a_record_of_another_s_acts_but_those_that_note_how_theirs_ended() -> None:
+    changing = {
+        function
+        for function in FUNCTIONS
+        if not missing(
+            permissions(transformed(), function), [Call("dynamodb:UpdateItem", "DirectoryTable", ("audit",))]
+        )
+    }
+    assert changing == {"OperationsFunction", "ConversationsFunction"}
+    deletion = Call("dynamodb:DeleteItem", "DirectoryTable", ("audit",))
+    assert all(missing(permissions(transformed(), function), [deletion]) for function in FUNCTIONS)
+
+
+def test_the_admin_key_s_secret_is_read_by_what_administers_and_by_nothing_that_answers_prompts() -> None:
+    reading = Call("secretsmanager:GetSecretValue", "AdminKeySecret")
+    readers = {each for each in FUNCTIONS if not missing(permissions(transformed(), each), [reading])}
+    assert readers == {"KeysFunction", "OperationsFunction", "UsageFunction", "ConversationsFunction"}
