@@ -56,6 +56,24 @@ def said(characters: int) -> list[dict[str, Any]]:
     return [{"role": "user", "content": "x" * characters}]
 
 
+def test_a_budget_is_spent_on_nothing_without_a_price() -> None:
+    models = {
+        "dear": {"tier": "fast", "price": {"prompt_usd": 1.0, "completion_usd": 2.0}},
+        "free": {"tier": "fast", "price": "free"},
+        "unknown": {"tier": "fast"},
+    }
+    by = RoutingPolicy(needs_price=True)
+    found = planned_by(by, "auto", entry("one", models))
+    assert {each.model.id for each in found.deployments} == {"dear", "free"}
+    found = planned_by(RoutingPolicy(), "auto", entry("one", models))
+    assert {each.model.id for each in found.deployments} == set(models)
+    with pytest.raises(PermissionDeniedError, match='"price": "free"') as raised:
+        planned_by(by, "unknown", entry("one", models))
+    assert (raised.value.code, raised.value.param) == ("model_without_price", "model")
+    free = {"unknown": {"tier": "fast", "price": "free"}}
+    assert groups(planned_by(by, "unknown", entry("one", models), entry("two", free)))[0] == ["two#unknown"]
+
+
 def test_a_name_or_alias_pins_the_model_and_its_fallbacks_follow() -> None:
     one, two = entry("one"), entry("two")
     assert groups(planned("small", one, two)) == [["one#small", "two#small"]]

@@ -46,9 +46,13 @@ class TokenPrice:
 
 @dataclass(frozen=True, slots=True)
 class Price(TokenPrice):
-    """US dollars per million tokens, and what they are in the service tiers that have other prices."""
+    """US dollars per million tokens, and what they are in the service tiers that have other prices.
+
+    Where nobody has said what a model costs, `is_known` is False, and it counts as nothing.
+    """
 
     service_tiers: Mapping[str, TokenPrice] = field(default_factory=dict, hash=False)
+    is_known: bool = True
 
     def of_tier(self, tier: object) -> TokenPrice:
         """The price in a service tier; one that has none of its own is served at the usual price."""
@@ -56,6 +60,9 @@ class Price(TokenPrice):
 
 
 FREE = Price(0.0, 0.0)
+UNKNOWN_PRICE = Price(0.0, 0.0, is_known=False)
+FREE_WORD = "free"
+"""What a row or a credential says in place of a price."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,7 +313,7 @@ def _read_model(row: _Row, providers: Mapping[str, ProviderRow]) -> Model:
         max_completion_tokens=row.count("max_completion_tokens")
         if row.has("max_completion_tokens")
         else context_window,
-        price=_read_price(row.row("price")) if row.has("price") else FREE,
+        price=_read_price(row),
         limits=_read_limits(row.row("limits")) if row.has("limits") else {},
         aliases=row.texts("aliases"),
         fallbacks=row.texts("fallbacks"),
@@ -324,7 +331,13 @@ def _read_model(row: _Row, providers: Mapping[str, ProviderRow]) -> Model:
     return model
 
 
-def _read_price(row: _Row) -> Price:
+def _read_price(model: _Row) -> Price:
+    if not model.has("price"):
+        return UNKNOWN_PRICE
+    if model.fields["price"] == FREE_WORD:
+        model.text("price")
+        return FREE
+    row = model.row("price")
     tiers = row.row("service_tiers") if row.has("service_tiers") else _Row(row.where, {})
     usual = _read_token_price(row)
     priced = {name: _read_token_price(tiers.row(name)) for name in tiers.fields}

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sluice.providers.loader import RegistryLoader
     from sluice.providers.registry import Registry
     from sluice.quota.ledger import Ledger
+    from sluice.request_log.export import SpanExporter
     from sluice.request_log.reader import RequestLogReader
     from sluice.request_log.store import RequestLog
     from sluice.routing.deployment_quota import DeploymentQuota
@@ -246,6 +247,13 @@ class App:
         from sluice.request_log.store import RequestLog
 
         return RequestLog(self.settings.request_log_table, client=self.dynamodb)
+
+    @part
+    def span_exporter(self) -> "SpanExporter":
+        """Sends spans of requests to a collector."""
+        from sluice.request_log.export import SpanExporter
+
+        return SpanExporter(self.settings.otlp_endpoint)
 
     @part
     def request_log_reader(self) -> "RequestLogReader":

@@ -1,7 +1,10 @@
 """Settings of a deployment: environment variables, typed. Names are template.yaml's."""
 
 import os
+import re
 from dataclasses import dataclass
+
+_URL = re.compile(r"https?://[A-Za-z0-9._-]+(:\d{1,5})?(/[^\s?#]*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,8 @@ class Settings:
     prompt_max_characters: int
     cors_origins: tuple[str, ...]
     """Origins whose pages may read answers; `*` is all of them."""
+    otlp_endpoint: str
+    """Where spans are sent; empty: nowhere."""
     default_max_tokens: int
     """What bounds an answer whose request does not; 0: nothing does."""
 
@@ -55,6 +60,13 @@ class Settings:
             text = environment.get(name, "") or choices[0]
             if text not in choices:
                 raise ValueError(f"{name} must be one of {', '.join(choices)}, got {text!r}")
+            return text
+
+        def url(name: str) -> str:
+            text = environment.get(name, "")
+            if text and not _URL.fullmatch(text):
+                # Without the value: some hold a password.
+                raise ValueError(f"{name} must be a URL of http or https")
             return text
 
         def names(name: str) -> tuple[str, ...]:
@@ -85,5 +97,6 @@ class Settings:
             request_timeout_s=number("REQUEST_TIMEOUT_SECONDS", 120),
             prompt_max_characters=int(number("PROMPT_MAX_CHARACTERS", 400_000)),
             cors_origins=names("CORS_ORIGINS"),
+            otlp_endpoint=url("OTEL_EXPORTER_OTLP_ENDPOINT"),
             default_max_tokens=int(number("DEFAULT_MAX_TOKENS", 0)),
         )

@@ -45,6 +45,7 @@ OTHER = {
     "DomainName": "llm.example.com",
     "CertificateArn": "arn:aws:acm:us-east-1:123456789012:certificate/0a1b",
     "HostedZoneId": "Z123",
+    "TraceEndpoint": "http://localhost:4318",
     "LogRetentionDays": "7",
     "DeletionProtection": "false",
     "RecoveryDays": "7",

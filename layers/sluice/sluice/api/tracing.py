@@ -28,6 +28,7 @@ class TracedRequest:
     def __init__(self, app: "App", request: "Request") -> None:
         self.trace = RequestTrace(request_id=request.id, api_request_id=request.api_id, units=request.units)
         self._app = app
+        self._headers = request.headers
         self._fields: frozenset[str] = frozenset()
         self.is_traced = False
         self._is_ended = False
@@ -57,6 +58,8 @@ class TracedRequest:
         self.trace.write_once()
         record = self.trace.record()
         write_line(fields_of(record, time.time()), metrics_of(record, *self.trace.used()))
+        if self._app.settings.otlp_endpoint:
+            self._app.span_exporter.send(record, self._headers)
 
     def headers(self) -> dict[str, str]:
         """What the answer's headers say of its cost to the operator. Of a stream it is not known when they are sent."""

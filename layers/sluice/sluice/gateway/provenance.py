@@ -50,7 +50,7 @@ class Provenance:
         return self.cache == "hit"
 
     def fields(self) -> dict[str, str | None]:
-        """By name, as a log line has them."""
+        """By name, as text."""
         return {
             "request_id": self.request_id,
             "deployment": self.deployment,

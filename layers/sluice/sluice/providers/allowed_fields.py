@@ -9,7 +9,7 @@ other models, its `plugins` search for a price of their own. So it is with tools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sluice.catalog import FREE, Price
+from sluice.catalog import Price
 from sluice.chat import DOCUMENTED_FIELDS, ChatRequest
 from sluice.providers.base import ProviderConfig
 
@@ -33,7 +33,7 @@ def refused_field(request: ChatRequest, config: ProviderConfig, price: Price | N
     `price` is the model's: a service tier is refused that it has no price of. None leaves tiers alone.
     """
     found = _refused(request, config)
-    if price is not None and price != FREE:
+    if price is not None and (price.prompt_usd or price.completion_usd):
         tier = (request.model_extra or {}).get("service_tier")
         is_priced = isinstance(tier, str) and (
             tier in _STANDARD_TIERS or tier in config.standard_service_tiers or tier in price.service_tiers

@@ -105,7 +105,7 @@ class CredentialModel(_Strict):
 
     tier: Tier | None = None
     limits: dict[LimitName, Capacity | None] = Field(default_factory=dict)
-    price: CredentialPrice | None = None
+    price: CredentialPrice | Literal["free"] | None = None
     context_window: Tokens | None = None
     max_completion_tokens: Tokens | None = None
     aliases: tuple[Name, ...] | None = None

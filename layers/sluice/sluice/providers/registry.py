@@ -3,9 +3,9 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from threading import Lock
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-from sluice.catalog import ADAPTERS, FREE, Catalog, Model, Price, ProviderRow, Tier, TokenPrice
+from sluice.catalog import ADAPTERS, FREE, UNKNOWN_PRICE, Catalog, Model, Price, ProviderRow, Tier, TokenPrice
 from sluice.errors import NotFoundError
 from sluice.providers.base import Provider, ProviderConfig
 from sluice.providers.credentials import (
@@ -269,7 +269,9 @@ def _limit_fields(credential: Credential, known: Mapping[str, Model]) -> frozens
     return frozenset(found.items())
 
 
-def _price(price: CredentialPrice) -> Price:
+def _price(price: CredentialPrice | Literal["free"]) -> Price:
+    if isinstance(price, str):
+        return FREE
     tiers = {
         name: TokenPrice(tier.prompt_usd, tier.completion_usd, tier.cached_prompt_usd)
         for name, tier in price.service_tiers.items()
@@ -285,7 +287,7 @@ def _model(name: str, row: ProviderRow, known: Model | None, entry: CredentialMo
                 f"models.{name}.tier", f"missing, and the catalogue does not know this model of {row.name}"
             )
         window = entry.context_window or _UNKNOWN_CONTEXT_WINDOW
-        known = Model(name, row.name, entry.tier, window, window, FREE, {})
+        known = Model(name, row.name, entry.tier, window, window, UNKNOWN_PRICE, {})
     window = entry.context_window or known.context_window
     completion = entry.max_completion_tokens or min(known.max_completion_tokens, window)
     if completion > window:

@@ -24,6 +24,7 @@ REASONS = frozenset(
         "request_too_large",
         "model_not_found",
         "model_not_allowed",
+        "model_without_price",
         "insufficient_role",
         "not_found",
         "conflict",

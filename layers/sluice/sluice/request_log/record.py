@@ -24,13 +24,15 @@ class RequestOutcome(StrEnum):
 class Attempted:
     """A deployment that was considered: what came of it, and if its provider was called, for how long.
 
-    `status` is the provider's HTTP status, 0 if there was none.
+    `status` is the provider's HTTP status, 0 if there was none. `began_ms` is how long after the request the call
+    began, which is for spans and is not stored.
     """
 
     deployment: str
     result: str
     time_ms: int = 0
     status: int = 0
+    began_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

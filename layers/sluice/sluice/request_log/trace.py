@@ -88,7 +88,8 @@ class RequestTrace:
             with self._lock:
                 self._provider_s += took_s
                 # A call takes some time, and 0 stands for no call.
-                self._attempts.append(Attempted(deployment, result, max(1, round(took_s * 1000)), status))
+                began_ms = round((started_s - self._started_s) * 1000)
+                self._attempts.append(Attempted(deployment, result, max(1, round(took_s * 1000)), status, began_ms))
 
     def noting[Reply](self, deployment: str, ask: Callable[[], Reply]) -> Callable[[], Reply]:
         """`ask`, a call of a deployment's provider, noting what comes of it."""

@@ -24,12 +24,14 @@ class RoutingPolicy:
 
     `allowed_models` is None where all are allowed. `chains` maps a model to those that stand in for it, best first, and
     nobody else then does. `orders` maps a tier to models that `auto` tries in this order, before the others; those that
-    are `over_share` have answered more than their share lately: they come after the others of the tier `smart`.
+    are `over_share` have answered more than their share lately: they come after the others of the tier `smart`. With
+    `needs_price`, whoever has no price is left out: what it costs could not be counted against a budget.
     """
 
     allowed_models: tuple[str, ...] | None = None
     chains: Mapping[str, Sequence[str]] = field(default_factory=dict)
     orders: Mapping[Tier, Sequence[str]] = field(default_factory=dict)
+    needs_price: bool = False
     over_share: Sequence[str] = ()
 
 
@@ -90,6 +92,8 @@ def plan(
         if not any(groups):
             whom = "any model that auto chooses from" if request.model == AUTO else f"the model {request.model!r}"
             raise PermissionDeniedError(f"The tenant may not use {whom}.", param="model", code="model_not_allowed")
+    if policy.needs_price:
+        groups = _priced(groups, request.model)
     fitting = _fitting(request, _supporting(request, _distinct(groups), takes_images or has_images(request)))
     if request.model == AUTO and complexity.tier is Tier.FAST:
         # Easy work has no part in the scarce model's quota, unless no small one can take it at all.
@@ -142,6 +146,20 @@ def _distinct(groups: Iterable[tuple[Deployment, ...]]) -> list[tuple[Deployment
         if fresh:
             distinct.append(fresh)
     return distinct
+
+
+def _priced(groups: list[tuple[Deployment, ...]], name: str) -> list[tuple[Deployment, ...]]:
+    kept = [tuple(each for each in group if each.model.price.is_known) for group in groups]
+    # Who names a model is told about it, rather than answered by another.
+    if not any(kept if name == AUTO else kept[:1]):
+        named = min(each.model.id for group in groups for each in group) if name == AUTO else name
+        raise PermissionDeniedError(
+            f"The model {named!r} has no price, so a tenant with a budget may not use it: an operator can give its "
+            'credential one, or `"price": "free"`.',
+            param="model",
+            code="model_without_price",
+        )
+    return kept
 
 
 def _supporting(
