@@ -4,7 +4,7 @@ tenant_shard    acme#5, of 8 shards: which one is in the request's id
 request         req_0193..., sorted by when the request began
 
 What has no value is left out of an item, so that most take one write unit. Why the key is this one:
-docs/decisions/0045-a-record-of-each-request-is-kept-for-a-week.md.
+docs/decisions/0041-a-record-of-each-request-is-kept-for-a-week.md.
 """
 
 from collections.abc import Mapping
