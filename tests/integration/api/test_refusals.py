@@ -199,3 +199,14 @@ def test_tasks_take_whole_numbers_with_a_point(tasks: RestFunction, fake: FakePr
     tasks.send("POST /v1/tasks/test_case_generation", body)
     assert "Number of test cases: 3\n" in fake.last_body()["messages"][1]["content"]
     assert fake.last_body()["max_tokens"] == 900
+
+
+def test_keys_that_their_providers_refuse_are_not_asked_for_again_by_the_client(
+    chat: ChatServer, fake: FakeProvider
+) -> None:
+    fake.configure(api_keys=["another"])
+    # Refused by the provider, and then left alone for it.
+    for seed in range(2):
+        answer = chat.post({"model": "small", "messages": HELLO, "seed": seed})
+        assert (answer.status_code, answer.headers["x-should-retry"]) == (503, "false")
+    assert len(fake.requests()) <= 1

@@ -62,6 +62,8 @@ _REASONS = {
     BlockReason.MODEL_NOT_SERVED.denial: _NOT_SERVED,
 }
 _TIMEOUT = "Timeout"
+# What a client's own retry does not change.
+_LASTING = {"Authentication", _REASONS[BlockReason.CREDENTIAL_REFUSED.denial], _NOT_SERVED, _UNSUITED}
 
 # From the operating system: functions restored from one snapshot would all draw the same numbers from a seeded one.
 _jitter = random.SystemRandom()
@@ -178,6 +180,7 @@ class Search:
             f"No provider could answer. Tried: {', '.join(tried) or 'none is configured'}.",
             tried=tried,
             retry_after_s=_shortest_wait_s(self._denials.values(), self._waits_s.values()),
+            may_pass=not set(self._reasons.values()) <= _LASTING,
         )
 
 
