@@ -15,6 +15,7 @@ from sluice.storage.client import DynamoDB
 from sluice.tasks.results import RatedRequest, Results, TaskRun
 from sluice.tenants.audit_log import AuditQuery
 from sluice.usage.records import UsageRecord, UsageRecords
+from sluice.usage.report import Use
 from tests.conftest import ON_BOTH_EMULATORS, Aws
 from tests.conversations import turn
 from tests.rest_function import RestFunction
@@ -90,9 +91,11 @@ class House(RestFunction):
         return json.dumps([item for item in kept if f"{tenant}#" in json.dumps(item)])
 
     def totals(self, tenant: str) -> list[int]:
-        """Requests, tokens and dollars of all sums."""
-        names = ("requests", "prompt_tokens", "completion_tokens", "cost_nanousd", "response_time_ms")
+        """What all sums add up to, the requests first."""
+        names = Use.__dataclass_fields__
         sums = [item for item in self.aws.items("USAGE_TABLE") if item["tenant_day"]["S"].startswith(f"{tenant}#")]
+        numbers = {name for item in sums for name, value in item.items() if "N" in value}
+        assert numbers == {*names, "expires_at"}, "a sum that merging would lose"
         return [sum(int(item[name]["N"]) for item in sums) for name in names]
 
 
