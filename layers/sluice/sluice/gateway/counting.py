@@ -11,6 +11,7 @@ from sluice.quota.ledger import Ledger, QuotaDeniedError
 from sluice.quota.limits import Limit, caller_limits
 from sluice.quota.reservation import Reservation
 from sluice.quota.scopes import key_scope, user_scope
+from sluice.quota.wait_words import in_words
 from sluice.settings import Settings
 from sluice.telemetry import best_effort
 from sluice.tenants.principal import Principal
@@ -133,4 +134,6 @@ def denied(refused: QuotaDeniedError, whose: str, code: str) -> QuotaExceededErr
     if wait_ms is None:
         return QuotaExceededError(f"{whose} has too small a limit of {limit} for this.", retry_after_s=None, code=code)
     wait_s = -(-wait_ms // 1000)
-    return QuotaExceededError(f"{whose} is out of {limit}. Try again in {wait_s} s.", retry_after_s=wait_s, code=code)
+    return QuotaExceededError(
+        f"{whose} is out of {limit}. Try again in {in_words(wait_s)}.", retry_after_s=wait_s, code=code
+    )

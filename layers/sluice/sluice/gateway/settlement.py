@@ -116,16 +116,19 @@ class Settlement:
         Without a usage, or with one that can't be, what was reserved counts as used, or what was seen if that is more.
         """
         deployment, answered = outcome.deployment, outcome.answered
-        spent = Usage(answered.estimate.prompt_tokens, answered.estimate.completion_tokens)
+        # Whatever an answer looks like, it is settled.
+        spent, characters = Usage(answered.estimate.prompt_tokens, answered.estimate.completion_tokens), 0
         with best_effort("counting an answer"):
             spent = _believed(outcome, admitted.request) or _at_least(answered, outcome.body)
+            characters = sum(len(text) for text in _texts(outcome.body))
         tier = outcome.body.get("service_tier") or _service_tier(admitted.request)
         cost = price_nanousd(deployment, spent, tier)
-        stored = _to_store(admitted, outcome)
+        stored = None
+        with best_effort("choosing what is cached"):
+            stored = _to_store(admitted, outcome)
         if outcome.result is not Result.REPEATED:
             self._answers.finish(admitted, stored)
         outcome.budget.charge(cost)
-        characters = sum(len(text) for text in _texts(outcome.body))
         tasks: dict[str, Task] = {
             "settling a deployment": lambda: self._deployments.settle(
                 answered, spent, characters, outcome.rate_limits, outcome.error
@@ -137,9 +140,10 @@ class Settlement:
         if stored is not None:
             tasks["writing the cache"] = partial(self._answers.store, admitted, stored)
         provenance = admitted.provenance(answered, cost, outcome.findings)
-        tasks |= note_settled(
-            admitted, provenance, spent, _OUTCOMES.get(outcome.result), Reserved(answered, outcome.budget)
-        )
+        with best_effort("noting a request"):
+            tasks |= note_settled(
+                admitted, provenance, spent, _OUTCOMES.get(outcome.result), Reserved(answered, outcome.budget)
+            )
         self._settle_all(tasks, admitted)
         return provenance
 

@@ -36,6 +36,7 @@ from sluice.quota.ledger import QuotaDeniedError
 from sluice.quota.limits import CIRCUIT_OPEN, Denial
 from sluice.quota.request_size import RequestSize
 from sluice.quota.reservation import Reservation
+from sluice.quota.wait_words import in_words
 from sluice.routing.deadline import Deadline
 from sluice.routing.deployment_quota import Answered, DeploymentQuota, block_ms
 from sluice.routing.scoring import Weights, rank, score
@@ -382,7 +383,8 @@ def _shortest_wait_s(denials: Iterable[Denial], asked_s: Iterable[float] = ()) -
 def _out_of_quota(denials: Sequence[Denial]) -> SluiceError:
     wait_s = _shortest_wait_s(denials)
     if wait_s is not None:
-        return QuotaExceededError(f"All providers are out of quota. Try again in {wait_s} s.", retry_after_s=wait_s)
+        message = f"All providers are out of quota. Try again in {in_words(wait_s)}."
+        return QuotaExceededError(message, retry_after_s=wait_s)
     names = ", ".join(sorted({denial.limit for denial in denials}))
     return InvalidRequestError(
         f"The request needs more than any deployment's limit of {names}: shorten it or lower max_tokens.",
