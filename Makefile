@@ -99,6 +99,11 @@ build: .venv/.installed .tools/sam/.installed ## Build for AWS
 deploy: .venv/.installed .tools/sam/.installed ## Build and deploy to AWS: REGION=eu-central-1 PARAMS="Name=value"
 	@$(python) -m tools.deploy --region "$(REGION)" --stack "$(STACK)" --params '$(PARAMS)' --tags '$(TAGS)'
 
+.PHONY: smoke
+smoke: .venv/.installed ## Ask a deployed stack what only it can answer: URL=https://... KEY=sl-... ADMIN_KEY=sl-admin-...
+	@$(python) -m tools.smoke --url '$(URL)' --key '$(KEY)' $(if $(MODEL),--model '$(MODEL)') \
+	  $(if $(ADMIN_KEY),--admin-key '$(ADMIN_KEY)') $(if $(REDEPLOY),--redeploy '$(REDEPLOY)')
+
 .PHONY: destroy
 destroy: .venv/.installed .tools/sam/.installed ## Remove the stack from AWS, but for its data: REGION=eu-central-1
 	@$(python) -m tools.destroy --region "$(REGION)" --stack "$(STACK)" $(if $(YES),--yes)
