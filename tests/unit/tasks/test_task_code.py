@@ -17,7 +17,7 @@ from sluice.tasks.code.test_case_generation import sift
 from sluice.tasks.complexity import USUAL, Thresholds
 from sluice.tasks.task import Task, TaskFile, read_task
 from sluice.tasks.versions import Traffic
-from tests.unit.test_task_files import FILES
+from tests.unit.tasks.test_task_files import FILES
 
 results = st.lists(st.fixed_dictionaries({"passed": st.booleans(), "points": st.floats(0, 1000)}), max_size=20)
 cases = st.lists(

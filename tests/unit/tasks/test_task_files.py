@@ -16,7 +16,7 @@ from tests.task_inputs import inputs_of
 
 FILES = sorted((SHARED / "tasks").glob("*.toml"))
 
-GUIDE = Path(__file__).parents[2] / "docs" / "tasks.md"
+GUIDE = Path(__file__).parents[3] / "docs" / "tasks.md"
 
 few = settings(
     max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]

@@ -404,7 +404,7 @@ def test_adapters_import_their_sdk_when_first_called() -> None:
         "heavy = {'groq', 'huggingface_hub', 'httpx', 'httpx2', 'httpcore', 'openai'} & sys.modules.keys()\n"
         "sys.exit(f'imported {sorted(heavy)}' if heavy else 0)\n"
     )
-    layer = Path(__file__).parents[2] / "layers" / "sluice"
+    layer = Path(__file__).parents[3] / "layers" / "sluice"
     ended = subprocess.run(
         [sys.executable, "-c", code], cwd=layer, capture_output=True, text=True, timeout=30, check=False
     )
