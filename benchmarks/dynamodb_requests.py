@@ -96,10 +96,10 @@ def _cases(caller: Caller, keys: _Keys, restart: Callable[[], None]) -> list[_Ca
     caller.chat(keys.usual, model, _ASKED_BEFORE)
     return [
         _Case("first request of a process", cold, 200),
-        _Case("cache hit", lambda: caller.chat(keys.usual, model, _ASKED_BEFORE).status, 200, "3 requests, 1 + 1"),
-        _Case("cache miss", lambda: caller.chat(keys.usual, model).status, 200, "7 requests, 2 + 1"),
+        _Case("cache hit", lambda: caller.chat(keys.usual, model, _ASKED_BEFORE).status, 200, "4 requests, 1 + 1"),
+        _Case("cache miss", lambda: caller.chat(keys.usual, model).status, 200, "8 requests, 2 + 1"),
         _Case(
-            "cache miss, streamed", lambda: caller.chat(keys.usual, model, stream=True).status, 200, "7 requests, 2 + 1"
+            "cache miss, streamed", lambda: caller.chat(keys.usual, model, stream=True).status, 200, "8 requests, 2 + 1"
         ),
         _Case("cache miss, tenant's budget", lambda: caller.chat(keys.with_budget, model).status, 200),
         _Case("caller out of requests", lambda: caller.chat(keys.spent, model).status, 429, spend=True),

@@ -9,6 +9,7 @@ import bisect
 import random
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,7 @@ from typing import TextIO, cast
 
 from sluice.chat import ChatRequest, Usage
 from sluice.composition import App
-from sluice.errors import InvalidRequestError, QuotaExceededError
+from sluice.errors import InvalidRequestError, NoProviderError, QuotaExceededError
 from sluice.providers.base import Provider, RateLimitHeaders
 from sluice.providers.registry import Registry
 from sluice.quota.request_size import RequestSize
@@ -34,9 +35,10 @@ ROOT = Path(__file__).parent.parent
 CYCLE_S = 62
 _LONGEST_NAP_S = 0.2
 _PATIENCE_S = 6.0
-# Of so many requests these meet a fault; few enough fail to keep the circuit closed, however they fall together.
-_FAULTS = {3: "400", 8: "cut", 15: "400", 23: "504", 31: "400", 39: "hang", 47: "400"}
-_ROUND = 53
+# Of so many requests these meet a fault. Few fail: a minute's limit is spent in a second, and what hangs is all that is
+# left to be settled then; five failures in a row would open the circuit.
+_ROUND = 160
+_FAULTS = dict.fromkeys(range(3, _ROUND, 12), "400") | {20: "cut", 50: "504", 80: "hang", 110: "cut", 140: "504"}
 # Tokens of what a provider refuses go back, and this one counts them all the same.
 _FAULTS_OF_TOKENS = {number: fault for number, fault in _FAULTS.items() if fault != "400"}
 _KILLED_AFTER_S = (20, 45, 80)
@@ -112,8 +114,11 @@ class _Fleet:
     def begin(self, end_s: float) -> None:
         """Let those who wait work until `end_s`, on the monotonic clock, which all processes share."""
         for process in self._waiting:
-            if not cast("TextIO", process.stdout).readline():
+            stdout = cast("TextIO", process.stdout)
+            if not stdout.readline():
                 raise RuntimeError("a worker did not get ready")
+            # Whoever logs more than a pipe holds would stand still.
+            threading.Thread(target=stdout.read, daemon=True).start()
         for process in self._waiting:
             stdin = cast("TextIO", process.stdin)
             stdin.write(f"{end_s}\n")
@@ -248,6 +253,9 @@ def _work(models: list[str], end_s: float, app: App, *, faults: bool) -> None:
                 continue
             except InvalidRequestError:
                 answered = None  # what it was told to be
+            except NoProviderError:
+                naps_s.append(_LONGEST_NAP_S)  # the circuit is open, and the limit will not be used up
+                continue
             naps_s.append(0.0)
             if answered is not None and answered.answer.usage is not None:
                 quota.settle(answered, answered.answer.usage, 0, answered.answer.rate_limits)

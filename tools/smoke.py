@@ -138,7 +138,7 @@ def _stream(client: httpx.Client, target: Target) -> str:
 def _cached(client: httpx.Client, target: Target) -> str:
     """The same question twice is asked once."""
     question = [_question("Name a colour.")]
-    first, second = (_expect(_asked(client, target, messages=question), 200) for _ in range(2))
+    first, second = (_expect(_asked(client, target, messages=question, max_tokens=200), 200) for _ in range(2))
     found = [answer.headers.get("x-sluice-cache") for answer in (first, second)]
     if found == ["skipped", "skipped"]:
         raise _SkippedError("the cache is off")

@@ -101,7 +101,7 @@ def test_the_tour_shows_what_it_says(reader: Reader) -> None:
     assert tour.reason is None
     ran = reader.run(tour)
     assert [status for status in ran.statuses if status >= 400] == tour.announced_errors == [400]
-    task, named, recalled, conversation, first, second, usage, refused, quota = ran.objects
+    task, named, recalled, conversation, first, second, usage, refused, quota, requests = ran.objects
     assert task["output"]
     assert task["quality"]
     assert task["version"]
@@ -115,3 +115,4 @@ def test_the_tour_shows_what_it_says(reader: Reader) -> None:
     assert usage["totals"]["requests"] == 2
     assert refused["error"]["code"] == "prompt-injection"
     assert quota["data"]
+    assert [each["outcome"] for each in requests["data"]] == ["refused", "answered"]

@@ -33,7 +33,7 @@ def test_a_quick_run_measures_requests_and_dynamodb() -> None:
     tables = _tables(run.stdout)
     assert {"cache hit, whole", "cache miss, streamed", "floor: one GetItem of boto3"} <= tables["Requests"].keys()
     dynamodb = tables["DynamoDB"]
-    assert dynamodb["cache hit"][0].startswith("3 ")
+    assert dynamodb["cache hit"][0].startswith("4 ")
     assert dynamodb["cache hit"][2] == "2"
     assert dynamodb["cache miss"][2] == "2 + 1"
     assert "A saturated deployment's item (77 slots of 4 limits)" in run.stdout
@@ -71,10 +71,10 @@ def test_a_quick_run_puts_another_gateway_beside_this_one() -> None:
     run = _bench("--quick", "--vs", f"http://127.0.0.1:{port}/v1", "--provider-port", str(port))
     assert run.returncode == 0, run.stderr
     rows = _tables(run.stdout)["Beside another gateway"]
-    for name in ("Sluice", "the other"):
-        whole_cpu_ms, streamed_cpu_ms, requests_per_s = map(float, rows[name][-3:])
-        assert requests_per_s > 0
-        assert whole_cpu_ms + streamed_cpu_ms > 0
+    assert all(float(rows[name][-1]) > 0 for name in ("Sluice", "the other"))
+    # Linux counts it in hundredths of a second: too coarse for ten requests of the other.
+    assert float(rows["Sluice"][-3]) + float(rows["Sluice"][-2]) > 0
+    assert [float(each) >= 0 for each in rows["the other"][-3:-1]] == [True, True]
 
 
 @pytest.mark.parametrize("name", ["nonsense", "requests"])

@@ -261,7 +261,7 @@ def test_a_wait_that_an_overloaded_provider_asks_for_is_passed_on(
         ({"response_format": {"type": "regex", "value": "a"}}, "response_format.type"),
     ],
 )
-def test_what_nobody_allowed_is_refused_by_name_and_costs_nothing(
+def test_what_nobody_allowed_is_refused_by_name_and_costs_a_request(
     chat: ChatServer, fake: FakeProvider, fields: Json, param: str
 ) -> None:
     answer = chat.post(BODY | fields)
@@ -269,7 +269,7 @@ def test_what_nobody_allowed_is_refused_by_name_and_costs_nothing(
     assert error_of(answer)["param"] == param
     assert "operator" in error_of(answer)["message"]
     assert fake.requests() == []
-    assert chat.quota() == {}
+    assert chat.counted() == {"caller": {"requests_per_minute": 1, "requests_per_day": 1}}
 
 
 def test_what_a_credential_allows_is_sent_by_it_alone(aws: Aws, fake: FakeProvider) -> None:
