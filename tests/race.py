@@ -42,7 +42,6 @@ _FAULTS = dict.fromkeys(range(3, _ROUND, 12), "400") | {20: "cut", 50: "504", 80
 # Tokens of what a provider refuses go back, and this one counts them all the same.
 _FAULTS_OF_TOKENS = {number: fault for number, fault in _FAULTS.items() if fault != "400"}
 _KILLED_AFTER_S = (20, 45, 80)
-_THREADS = 4
 _PROMPTS = ("Hello.", "Tell me more about the weather in the mountains, please. " * 4, "x" * 900)
 
 
@@ -64,13 +63,25 @@ def run(
     models: Mapping[str, Mapping[str, int]],
     workers: int,
     *,
+    threads: int = 4,
     faults: bool = False,
 ) -> dict[str, Seen]:
-    """Let `workers` processes of four threads each saturate `models` (name -> limits) for two cycles of a minute.
+    """Let `workers` processes of some threads each saturate `models` (name -> limits) for two cycles of a minute.
+
+    As many send at once as there are threads, all on this machine: with so many that one waits for a processor for a
+    second after it was counted, this machine is what is tested.
 
     Returns what the provider saw by model.
     """
-    command = [sys.executable, "-m", "tests.race", *(["--faults"] if faults else []), *models]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.race",
+        "--threads",
+        str(threads),
+        *(["--faults"] if faults else []),
+        *models,
+    ]
     fleet = _Fleet(command, environment)
     try:
         for _ in range(workers):
@@ -266,17 +277,18 @@ def main() -> None:
     """Be one worker process."""
     parser = argparse.ArgumentParser(prog="python -m tests.race")
     parser.add_argument("models", nargs="+")
+    parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--faults", action="store_true")
     arguments = parser.parse_args()
     # Each as alone as a process is.
-    apps = [App.from_environment() for _ in range(_THREADS)]
+    apps = [App.from_environment() for _ in range(arguments.threads)]
     for app in apps:
         app.prepare()
         app.registry()
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     end_s = float(sys.stdin.readline())
-    with ThreadPoolExecutor(_THREADS) as executor:
+    with ThreadPoolExecutor(arguments.threads) as executor:
         working = [executor.submit(_work, arguments.models, end_s, app, faults=arguments.faults) for app in apps]
         for each in working:
             each.result()

@@ -22,7 +22,7 @@ def test_processes_sharing_a_key_never_give_its_provider_cause_for_a_429_and_was
                 "models": {model: {"tier": "fast", "limits": capacities} for model, capacities in LIMITS.items()},
             }
         )
-        seen = race.run(aws.process_environment(), provider, LIMITS, workers=8, faults=True)
+        seen = race.run(aws.process_environment(), provider, LIMITS, workers=6, threads=2, faults=True)
     for model, capacities in LIMITS.items():
         assert seen[model].violations == 0, seen
         assert seen[model].refused == 0, seen

@@ -11,6 +11,7 @@ from sluice.errors import QuotaExceededError
 from sluice.gateway.pipeline import Gateway
 from sluice.gateway.request import RequestContext
 from sluice.quota.ledger import Ledger
+from sluice.quota.wait_words import in_words
 from sluice.routing.deadline import Deadline
 from sluice.storage.client import dynamodb
 from sluice.tenants.principal import Principal
@@ -155,7 +156,7 @@ def test_retry_after_is_right_to_the_second_and_a_refusal_consumes_nothing(
         wait_s = refused.value.retry_after_s
         assert refused.value.code == code
         assert wait_s is not None
-        assert f"{wait_s} s" in refused.value.message
+        assert f"Try again in {in_words(wait_s).split(',')[0]}" in refused.value.message
         assert all_counted(chat) == before
         assert len(fake.requests()) == admitted
         assert not caller.is_let_in_after(wait_s - 1)
