@@ -38,9 +38,9 @@ _PATIENCE_S = 6.0
 # Of so many requests these meet a fault. Few fail: a minute's limit is spent in a second, and what hangs is all that is
 # left to be settled then; five failures in a row would open the circuit.
 _ROUND = 160
-_FAULTS = dict.fromkeys(range(3, _ROUND, 12), "400") | {20: "cut", 50: "504", 80: "hang", 110: "cut", 140: "504"}
+_FAULTS = dict.fromkeys(range(3, _ROUND, 12), "400") | {20: "cut", 50: "504", 80: "hang", 110: "cut", 140: "500"}
 # Tokens of what a provider refuses go back, and this one counts them all the same.
-_FAULTS_OF_TOKENS = {number: fault for number, fault in _FAULTS.items() if fault != "400"}
+_FAULTS_OF_TOKENS = {number: fault for number, fault in _FAULTS.items() if fault not in {"400", "500"}}
 _KILLED_AFTER_S = (20, 45, 80)
 _PROMPTS = ("Hello.", "Tell me more about the weather in the mountains, please. " * 4, "x" * 900)
 
