@@ -161,7 +161,7 @@ class Fleet:
         load = self._load
         self._push(self._random.expovariate(load.rate), self._arrive)
         for each in load.reshapings:
-            self._push(each.at_s, lambda each=each: self._go_on(self._reshape(each), None))  # type: ignore[misc]
+            self._push(each.at_s, partial(self._begin_reshaping, each))
         is_measuring = False
         while self._queue:
             self._now_s, _, what = heapq.heappop(self._queue)
@@ -292,6 +292,9 @@ class Fleet:
             for name, (_, reserved) in reservation.taken.items():
                 used[name] = int(reserved * share) if name in scope.settled else reserved
         return used
+
+    def _begin_reshaping(self, change: Reshaping) -> None:
+        self._go_on(self._reshape(change), None)
 
     def _reshape(self, change: Reshaping) -> _Process:
         flow = self._instance().reserver.reshape(self._load.scopes[0].name, change.shards)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ PLENTY = {
 }
 ANSWER = " ".join(["Reserve", "from", "every", "limit", "before", "the", "call", "and", "settle", "after", "it."] * 4)
 ANSWER_WORDS = len(ANSWER.split())
-_ADMIN_SECRET = "0123456789abcdefghijABCDEFGHIJ0123456789"  # noqa: S105  of a MiniStack that nobody else reaches
+_ADMIN_SECRET = secrets.token_hex(20)
 
 
 @dataclass(frozen=True, slots=True)

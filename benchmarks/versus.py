@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -38,6 +37,7 @@ class _Gateway:
     base_url: str
     api_key: str
     pid: int | None
+    client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=60))
     times_s: dict[str, list[float]] = field(default_factory=dict)
     first_s: list[float] = field(default_factory=list)
     cpu_s: dict[str, float] = field(default_factory=dict)
@@ -100,11 +100,10 @@ def _sluice(stage: Stage) -> Iterator[_Gateway]:
         yield _Gateway("Sluice", f"http://127.0.0.1:{port}/v1", stage.key(), process.pid)
 
 
-def _measure(gateway: _Gateway, name: str, ask: Callable[[_Gateway, httpx.Client], float], *, counts: bool) -> None:
-    client = _CLIENTS.setdefault(gateway.base_url, httpx.Client(timeout=60))
+def _measure(gateway: _Gateway, name: str, ask: Callable[[_Gateway], float], *, counts: bool) -> None:
     before_s = cpu_s(gateway.pid) if gateway.pid else 0.0
     begin_s = time.perf_counter()
-    first_s = ask(gateway, client) - begin_s
+    first_s = ask(gateway) - begin_s
     end_s = time.perf_counter()
     if not counts:
         return
@@ -113,9 +112,6 @@ def _measure(gateway: _Gateway, name: str, ask: Callable[[_Gateway, httpx.Client
         gateway.first_s.append(first_s)
     if gateway.pid:
         gateway.cpu_s[name] = gateway.cpu_s.get(name, 0.0) + cpu_s(gateway.pid) - before_s
-
-
-_CLIENTS: dict[str, httpx.Client] = {}
 
 
 def _body(*, stream: bool) -> dict[str, object]:
@@ -127,17 +123,17 @@ def _headers(gateway: _Gateway) -> dict[str, str]:
     return {"authorization": f"Bearer {gateway.api_key}"}
 
 
-def _ask(gateway: _Gateway, client: httpx.Client) -> float:
+def _ask(gateway: _Gateway) -> float:
     url = f"{gateway.base_url}/chat/completions"
-    answer = client.post(url, json=_body(stream=False), headers=_headers(gateway))
+    answer = gateway.client.post(url, json=_body(stream=False), headers=_headers(gateway))
     if answer.status_code != 200:
         raise RuntimeError(f"{gateway.name} answered {answer.status_code}: {answer.text}")
     return time.perf_counter()
 
 
-def _ask_for_stream(gateway: _Gateway, client: httpx.Client) -> float:
+def _ask_for_stream(gateway: _Gateway) -> float:
     url = f"{gateway.base_url}/chat/completions"
-    with client.stream("POST", url, json=_body(stream=True), headers=_headers(gateway)) as answer:
+    with gateway.client.stream("POST", url, json=_body(stream=True), headers=_headers(gateway)) as answer:
         if answer.status_code != 200:
             raise RuntimeError(f"{gateway.name} answered {answer.status_code}: {answer.read().decode()}")
         lines = answer.iter_lines()
@@ -150,9 +146,9 @@ def _ask_for_stream(gateway: _Gateway, client: httpx.Client) -> float:
 
 
 def _requests_per_s(gateway: _Gateway, requests: int) -> float:
-    with httpx.Client(timeout=60) as client, ThreadPoolExecutor(_AT_ONCE) as callers:
+    with ThreadPoolExecutor(_AT_ONCE) as callers:
         begin_s = time.perf_counter()
-        list(callers.map(lambda _: partial(_ask, gateway, client)(), range(requests)))
+        list(callers.map(_ask, [gateway] * requests))
         return requests / (time.perf_counter() - begin_s)
 
 

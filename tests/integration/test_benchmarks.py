@@ -72,9 +72,9 @@ def test_a_quick_run_puts_another_gateway_beside_this_one() -> None:
     assert run.returncode == 0, run.stderr
     rows = _tables(run.stdout)["Beside another gateway"]
     assert all(float(rows[name][-1]) > 0 for name in ("Sluice", "the other"))
-    # Linux counts it in hundredths of a second: too coarse for ten requests of the other.
     assert float(rows["Sluice"][-3]) + float(rows["Sluice"][-2]) > 0
-    assert [float(each) >= 0 for each in rows["the other"][-3:-1]] == [True, True]
+    # It was found by its port; what it took is too little to be seen in ten requests.
+    assert "not on this machine" not in rows["the other"]
 
 
 @pytest.mark.parametrize("name", ["nonsense", "requests"])

@@ -17,7 +17,7 @@ class NoPauses(Random):
     """Draws as any other, but for the pauses, which take no time."""
 
     def uniform(self, a: float, b: float) -> float:
-        return 0.0 * (a + b)
+        return min(a, b)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -125,9 +126,7 @@ def _emitted() -> dict[str, set[tuple[str, ...]]]:
     )
     found: dict[str, set[tuple[str, ...]]] = {}
     for outcome in RequestOutcome:
-        record = RequestRecord(
-            **{name: getattr(base, name) for name in base.__dataclass_fields__} | {"outcome": outcome}
-        )
+        record = replace(base, outcome=outcome)
         said = fields_of(record, 0)
         for metric in metrics_of(record, 0.5, 0.5):
             found.setdefault(metric.name, set()).update({(), *metric.by})

@@ -122,8 +122,6 @@ class QuotaItem:
         """Whether both hold the same."""
         return isinstance(other, QuotaItem) and self._typed == other._typed
 
-    __hash__ = None  # type: ignore[assignment]  # as of all that is compared by what it holds
-
     @property
     def exists(self) -> bool:
         """Whether there is such an item."""

@@ -86,18 +86,16 @@ class Ledger:
         found = self._table.run(view(tuple(dict.fromkeys(scopes))))
         return {scope: QuotaSnapshot(item) for scope, item in found.items()}
 
-    def reserve(
-        self, scope: str, limits: tuple[Limit, ...], costs: Mapping[str, int], *, timeout_s: float | None = None
-    ) -> Reservation:
+    def reserve(self, scope: str, limits: tuple[Limit, ...], costs: Mapping[str, int]) -> Reservation:
         """Take `costs` (limit name -> units) from all `limits` of `scope`, or nothing at all.
 
         Raises QuotaDeniedError, and LedgerUnavailableError when DynamoDB can't tell.
         """
         demand = Demand(limits, costs)
         with best_effort("changing the number of shards"):
-            self._table.run(self._reserver.spread(scope, demand), timeout_s)
+            self._table.run(self._reserver.spread(scope, demand))
         try:
-            outcome = self._table.run(self._reserver.reserve(scope, demand), timeout_s)
+            outcome = self._table.run(self._reserver.reserve(scope, demand))
         except (StorageUnavailableError, UndecidedError) as error:
             raise LedgerUnavailableError(f"no reservation could be made: {error}") from error
         if isinstance(outcome, Denial):
@@ -122,18 +120,17 @@ class Ledger:
         notes: Mapping[str, float] | None = None,
         *,
         verdict: Verdict | None = None,
-        timeout_s: float | None = None,
     ) -> None:
         """Correct `reservation` to what was `actual`ly used (limit name -> units); limits not named stay as reserved.
 
         `notes` are kept beside the limits, and `verdict` is for the circuit breaker. Settling twice does nothing the
         second time. Raises StorageUnavailableError; what was reserved then stays counted.
         """
-        self._table.run(self._settler.settle(reservation, Usage(actual, notes or {}, verdict)), timeout_s)
+        self._table.run(self._settler.settle(reservation, Usage(actual, notes or {}, verdict)))
 
-    def give_back(self, reservation: Reservation, *, timeout_s: float | None = None) -> None:
+    def give_back(self, reservation: Reservation) -> None:
         """Undo `reservation` entirely. Raises StorageUnavailableError."""
-        self.settle(reservation, dict.fromkeys(reservation.taken, 0), timeout_s=timeout_s)
+        self.settle(reservation, dict.fromkeys(reservation.taken, 0))
 
     def report_success(self, reservation: Reservation) -> None:
         """Close the circuit at once if `reservation` was its probe. Raises StorageUnavailableError."""

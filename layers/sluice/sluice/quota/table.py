@@ -44,9 +44,7 @@ class Client(Protocol):
     def clock(self) -> ServerClock:
         """DynamoDB's clock, by its answers."""
 
-    def call(
-        self, operation: str, request: dict[str, Any], *, attempts: int = 3, timeout_s: float | None = None
-    ) -> dict[str, Any]:
+    def call(self, operation: str, request: dict[str, Any], *, attempts: int = 3) -> dict[str, Any]:
         """What DynamoDB answers. Raises ConditionFailedError, StorageUnavailableError."""
 
 
@@ -57,19 +55,17 @@ class QuotaTable:
         self._client = client
         self._name = name
 
-    def run[T](self, flow: Flow[T], timeout_s: float | None = None) -> T:
-        """Carry out `flow`, within `timeout_s` if that is given. Raises StorageUnavailableError, and what it raises."""
-        until_s = None if timeout_s is None else time.monotonic() + timeout_s
+    def run[T](self, flow: Flow[T]) -> T:
+        """Carry out `flow`. Raises StorageUnavailableError, and what it raises."""
         answer: object = None
         try:
             while True:
                 step = flow.send(answer)
-                left_s = None if until_s is None else max(0.0, until_s - time.monotonic())
                 match step:
                     case Read():
-                        answer = self._read(step, left_s)
+                        answer = self._read(step)
                     case Write():
-                        answer = self._write(step, left_s)
+                        answer = self._write(step)
                     case Pause():
                         time.sleep(_random.uniform(0, step.longest_s))
                         answer = None
@@ -79,17 +75,17 @@ class QuotaTable:
         finally:
             flow.close()
 
-    def _read(self, step: Read, timeout_s: float | None) -> list[QuotaItem]:
+    def _read(self, step: Read) -> list[QuotaItem]:
         if len(step.keys) == 1:
             request = {"TableName": self._name, "Key": _key(step.keys[0]), "ConsistentRead": step.is_consistent}
-            answer = self._client.call("GetItem", request, timeout_s=timeout_s)
+            answer = self._client.call("GetItem", request)
             return [QuotaItem(answer.get("Item"))]
         found: dict[str, Mapping[str, Any]] = {}
         waiting = [_key(key) for key in dict.fromkeys(step.keys)]
         attempt = 0
         while waiting:
             asked = {"Keys": waiting[:_BATCH_SIZE], "ConsistentRead": step.is_consistent}
-            answer = self._client.call("BatchGetItem", {"RequestItems": {self._name: asked}}, timeout_s=timeout_s)
+            answer = self._client.call("BatchGetItem", {"RequestItems": {self._name: asked}})
             found.update({item[_KEY]["S"]: item for item in answer["Responses"].get(self._name, [])})
             left = answer.get("UnprocessedKeys", {}).get(self._name, {}).get("Keys", [])
             waiting = waiting[_BATCH_SIZE:] + left
@@ -100,7 +96,7 @@ class QuotaTable:
                 time.sleep(_random.uniform(0, _LONGEST_PAUSE_S * 2**attempt))
         return [QuotaItem(found.get(key)) for key in step.keys]
 
-    def _write(self, step: Write, timeout_s: float | None) -> Written:
+    def _write(self, step: Write) -> Written:
         request = {
             "TableName": self._name,
             "Key": _key(step.key),
@@ -111,7 +107,7 @@ class QuotaTable:
         attempts = _ATTEMPTS if step.may_repeat else 1
         for attempt in range(_ATTEMPTS):
             try:
-                answer = self._client.call("UpdateItem", request, attempts=attempts, timeout_s=timeout_s)
+                answer = self._client.call("UpdateItem", request, attempts=attempts)
                 return Written(is_done=True, item=QuotaItem(answer["Attributes"]))
             except ConditionFailedError as failed:
                 return Written(is_done=False, item=QuotaItem(failed.item))
