@@ -23,21 +23,6 @@ pytestmark = ON_BOTH_EMULATORS
 DAY_S = 86_400
 
 
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def store(aws: Aws, clock: Clock) -> ConversationStore:
-    return ConversationStore(aws.table("CONVERSATIONS_TABLE"), clock)
-
-
-@pytest.fixture
-def reader(aws: Aws, clock: Clock) -> ConversationReader:
-    return ConversationReader(aws.table("CONVERSATIONS_TABLE"), clock)
-
-
 def test_a_turn_hears_those_before_it_in_their_order(store: ConversationStore) -> None:
     for text in ("one", "two", "three"):
         add(store, text)

@@ -18,21 +18,6 @@ pytestmark = ON_BOTH_EMULATORS
 BOB = Owner("acme", "key2")
 
 
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def store(aws: Aws, clock: Clock) -> ConversationStore:
-    return ConversationStore(aws.table("CONVERSATIONS_TABLE"), clock)
-
-
-@pytest.fixture
-def reader(aws: Aws, clock: Clock) -> ConversationReader:
-    return ConversationReader(aws.table("CONVERSATIONS_TABLE"), clock)
-
-
 def test_a_list_has_the_latest_first_and_only_the_owner_s(
     clock: Clock, store: ConversationStore, reader: ConversationReader
 ) -> None:
