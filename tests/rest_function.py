@@ -42,6 +42,40 @@ class RestAnswer:
         return self.body["error"]
 
 
+def rest_event(
+    method: str,
+    path: str,
+    headers: Mapping[str, str],
+    *,
+    query: Mapping[str, str] | None = None,
+    body: str | None = None,
+    is_base64: bool = False,
+) -> dict[str, Any]:
+    """An event as API Gateway's REST APIs send it."""
+    return {
+        "resource": path,
+        "path": path,
+        "httpMethod": method,
+        "headers": headers,
+        "multiValueHeaders": {name: [value] for name, value in headers.items()},
+        "queryStringParameters": query,
+        "multiValueQueryStringParameters": {name: [value] for name, value in query.items()} if query else None,
+        "pathParameters": None,
+        "stageVariables": None,
+        "requestContext": {
+            "apiId": "abc",
+            "httpMethod": method,
+            "path": f"/live{path}",
+            "requestId": "c6af9ac6-7b61-11e6-9a41-93e8deadbeef",
+            "resourcePath": path,
+            "stage": "live",
+            "identity": {"sourceIp": "192.0.2.1"},
+        },
+        "body": body,
+        "isBase64Encoded": is_base64,
+    }
+
+
 class RestFunction:
     """A function that answers some routes, and the API key that is sent unless another is."""
 
@@ -76,26 +110,6 @@ class RestFunction:
         method, path = route.split(maxsplit=1)
         key = self.api_key if api_key is None else api_key
         sent = {**({"Authorization": f"Bearer {key}"} if key else {}), **(headers or {})}
-        event = {
-            "resource": path,
-            "path": path,
-            "httpMethod": method,
-            "headers": sent,
-            "multiValueHeaders": {name: [value] for name, value in sent.items()},
-            "queryStringParameters": query,
-            "multiValueQueryStringParameters": {name: [value] for name, value in query.items()} if query else None,
-            "pathParameters": None,
-            "stageVariables": None,
-            "requestContext": {
-                "httpMethod": method,
-                "path": f"/live{path}",
-                "requestId": "c6af9ac6-7b61-11e6-9a41-93e8deadbeef",
-                "resourcePath": path,
-                "stage": "live",
-                "identity": {"sourceIp": "192.0.2.1"},
-            },
-            "body": None if body is None else json.dumps(body),
-            "isBase64Encoded": False,
-        }
+        event = rest_event(method, path, sent, query=query, body=None if body is None else json.dumps(body))
         answer = self._handler(event, cast("LambdaContext", CONTEXT))
         return RestAnswer(answer["statusCode"], answer["multiValueHeaders"], answer["body"])

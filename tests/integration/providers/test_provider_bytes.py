@@ -3,7 +3,6 @@
 import gzip
 import json
 import zlib
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -37,12 +36,6 @@ ADAPTERS: dict[str, type[Provider]] = {
     "openai": OpenAICompatibleProvider,
 }
 BROKEN, UNAVAILABLE = ProviderProtocolError, ProviderUnavailableError
-
-
-@pytest.fixture(scope="module")
-def shared_fake() -> Iterator[FakeProvider]:
-    with FakeProvider() as fake:
-        yield fake
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -90,12 +90,6 @@ EXTRA: dict[str, Json] = {
     "message": {"X-Message": {"Reasoning-Text": None}, "reasoning_content": "because", "annotations": []},
     "usage": {"X-Usage": 1.5, "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": None}},
 }
-
-
-@pytest.fixture(scope="module")
-def shared_fake() -> Iterator[FakeProvider]:
-    with FakeProvider() as fake:
-        yield fake
 
 
 @pytest.fixture

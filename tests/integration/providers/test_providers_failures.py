@@ -4,7 +4,6 @@ import socket
 import threading
 import time
 import traceback
-from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -93,12 +92,6 @@ WRONG_MESSAGES = [
 ]
 WRONG_FIELDS = ['"index": -1', '"index": true', '"index": 0.5', '"index": "one"']
 SLOW_ANSWERS = ["hang", "hang_midway", "drip", "drip_headers", "slow"]
-
-
-@pytest.fixture(scope="module")
-def shared_fake() -> Iterator[FakeProvider]:
-    with FakeProvider() as fake:
-        yield fake
 
 
 @pytest.fixture

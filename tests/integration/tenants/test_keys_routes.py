@@ -18,6 +18,7 @@ from sluice.api.rest import lambda_handler
 from sluice.composition import App
 from sluice.tenants.tenant import Tenant
 from sluice.validation import MAX_BODY_BYTES
+from tests.rest_function import rest_event
 from tests.tenants import ADMIN
 
 if TYPE_CHECKING:
@@ -66,28 +67,8 @@ class Keys:
         headers = {"Content-Type": "application/json", "Host": "abc.execute-api.us-east-1.amazonaws.com"}
         if authorization is not None:
             headers["Authorization"] = authorization or f"Bearer {self.admin_key}"
-        return {
-            "resource": path,
-            "path": path,
-            "httpMethod": method,
-            "headers": headers,
-            "multiValueHeaders": {name: [value] for name, value in headers.items()},
-            "queryStringParameters": query,
-            "multiValueQueryStringParameters": {name: [value] for name, value in query.items()} if query else None,
-            "pathParameters": None,
-            "stageVariables": None,
-            "requestContext": {
-                "apiId": "abc",
-                "httpMethod": method,
-                "path": f"/live{path}",
-                "requestId": "c6af9ac6-7b61-11e6-9a41-93e8deadbeef",
-                "resourcePath": path,
-                "stage": "live",
-                "identity": {"sourceIp": "192.0.2.1"},
-            },
-            "body": body if body is None or isinstance(body, str) else json.dumps(body),
-            "isBase64Encoded": is_base64,
-        }
+        said = body if body is None or isinstance(body, str) else json.dumps(body)
+        return rest_event(method, path, headers, query=query, body=said, is_base64=is_base64)
 
     def send(
         self,
