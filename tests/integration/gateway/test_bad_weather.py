@@ -308,6 +308,23 @@ def test_an_answer_is_given_though_the_books_cannot_be_closed(
     assert chat.post(BODY | {"seed": 2, "stream": streamed}).status_code == 200
 
 
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+def test_a_failure_is_told_in_time_though_nothing_can_be_written(
+    proxied: tuple[ChatServer, TcpProxy], fake: FakeProvider, streamed: bool
+) -> None:
+    chat, proxy = proxied
+    fake.configure(latency_s=0.5)
+    fake.add_fault("500", times=None)
+    with ThreadPoolExecutor(1) as caller:
+        asked = caller.submit(chat.post, BODY | {"stream": streamed})
+        while not fake.requests():
+            time.sleep(0.01)
+        asked_s, proxy.mode = time.monotonic(), "silent"
+        answer = asked.result()
+        assert time.monotonic() - asked_s < REQUEST_TIMEOUT_S
+    assert answer.status_code in (503, 504)
+
+
 @pytest.mark.parametrize(
     ("variable", "code"), [("QUOTA_TABLE", "quota_unavailable"), ("DIRECTORY_TABLE", "storage_unavailable")]
 )

@@ -65,9 +65,10 @@ class Api:
 
     def respond(self, request: Request) -> Response | StreamedResponse:
         """Answer a request. Whatever happens, the answer has Sluice's form and the id of the request."""
-        traced = TracedRequest(self._app, request)
+        deadline = Deadline.of_request(self._app.settings.request_timeout_s, request.remaining_s)
+        traced = TracedRequest(self._app, request, deadline)
         try:
-            response = self._answer(request, traced)
+            response = self._answer(request, traced, deadline)
         except Exception as error:  # noqa: BLE001 -- the outermost edge; frameworks would log the message, perhaps a prompt
             response = error_response(error, request.id, is_traced=traced.is_traced)
             traced.fail(error)
@@ -79,13 +80,12 @@ class Api:
         readable = cors.answer_headers(self._app.settings.cors_origins, request.headers.get("origin"))
         return replace(response, headers={**response.headers, **readable})
 
-    def _answer(self, request: Request, traced: TracedRequest) -> Response | StreamedResponse:
+    def _answer(self, request: Request, traced: TracedRequest, deadline: Deadline) -> Response | StreamedResponse:
         matches = routes_of_path(self._routes, request.method, request.path)
         if request.method == "OPTIONS":
             return self._options({route.method for route, _ in matches}, request)
         # Of what answers HEAD, whoever sends the answer leaves out the body.
         route, parameters = route_of(matches, request.method, request.path)
-        deadline = Deadline.of_request(self._app.settings.request_timeout_s, request.remaining_s)
         with within(deadline.over_s):
             caller = self._caller(route, request, traced)
             if caller is None or not route.is_counted_at_the_door:

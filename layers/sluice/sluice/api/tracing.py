@@ -12,6 +12,8 @@ from sluice.money import to_usd
 from sluice.request_log.line import fields_of, metrics_of
 from sluice.request_log.reasons import code_of, reason_of
 from sluice.request_log.trace import RequestTrace
+from sluice.routing.deadline import Deadline
+from sluice.storage.time_limit import within
 from sluice.telemetry import write_line
 from sluice.tenants.principal import Principal
 
@@ -25,9 +27,10 @@ if TYPE_CHECKING:
 class TracedRequest:
     """One request and its trace. Only what asks a model, or would have, has a record in the end."""
 
-    def __init__(self, app: "App", request: "Request") -> None:
+    def __init__(self, app: "App", request: "Request", deadline: Deadline) -> None:
         self.trace = RequestTrace(request_id=request.id, api_request_id=request.api_id, units=request.units)
         self._app = app
+        self._deadline = deadline
         self._headers = request.headers
         self._fields: frozenset[str] = frozenset()
         self.is_traced = False
@@ -55,7 +58,8 @@ class TracedRequest:
             return
         self._is_ended = True
         self.trace.end_settling()
-        self.trace.write_once()
+        with within(self._deadline.settled_at_s()):
+            self.trace.write_once()
         record = self.trace.record()
         write_line(fields_of(record, time.time()), metrics_of(record, *self.trace.used()))
         if self._app.settings.otlp_endpoint:
