@@ -163,6 +163,7 @@ compile = $(uv) pip compile --quiet --upgrade --universal --python-version 3.13 
 .PHONY: requirements
 requirements: $(uv) ## Bring the pinned packages up to date
 	$(compile) layers/dependencies/requirements.in --output-file layers/dependencies/requirements.txt
+	$(compile) layers/jwt/requirements.in --output-file layers/jwt/requirements.txt
 	$(compile) requirements/uv.in --output-file requirements/uv.txt
 	$(compile) requirements/dev.in --output-file requirements/dev.txt
 	$(compile) requirements/sam.in --output-file requirements/sam.txt

@@ -37,6 +37,9 @@ _OPTIONAL = {
     "MaxReadRequestUnits": "50",
     "MaxWriteRequestUnits": "50",
     "AlarmTopicArn": "arn:aws:sns:us-east-1:123456789012:on-call",
+    "JwtIssuer": "https://login.example.com",
+    "JwtAudience": "llm",
+    "JwtDefaultTenant": "school",
 }
 _IN_AWS = {"SnapStart": "true"}
 _ELSEWHERE = {"ResponseStreaming": "false"}

@@ -16,16 +16,27 @@ from tools.stack import RunningStack
 BUILD = deployment.LOCAL / "build"
 LAYERS = [BUILD / "DependenciesLayer" / "python", BUILD / "SluiceLayer" / "python"]
 LAYERS_BUDGET_BYTES = 60 * 10**6
+JWT_LAYER = BUILD / "JwtLayer" / "python"
+JWT_LAYER_BUDGET_BYTES = 20 * 10**6
 
 pytestmark = pytest.mark.usefixtures("stack")
 
 
+def _bytes(layer: Path) -> int:
+    return sum(path.stat().st_size for path in layer.rglob("*") if path.is_file())
+
+
 def test_both_layers_together_are_within_their_budget() -> None:
-    size = sum(path.stat().st_size for layer in LAYERS for path in layer.rglob("*") if path.is_file())
-    assert size <= LAYERS_BUDGET_BYTES
+    assert sum(map(_bytes, LAYERS)) <= LAYERS_BUDGET_BYTES
 
 
-@pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: layer.parent.name)
+def test_what_verifies_logins_is_within_its_own_budget_and_in_no_other_layer() -> None:
+    assert _bytes(JWT_LAYER) <= JWT_LAYER_BUDGET_BYTES
+    assert (JWT_LAYER / "jwt").is_dir()
+    assert not [layer for layer in LAYERS if (layer / "jwt").exists() or (layer / "cryptography").exists()]
+
+
+@pytest.mark.parametrize("layer", [*LAYERS, JWT_LAYER], ids=lambda layer: layer.parent.name)
 def test_every_module_of_a_layer_is_compiled(layer: Path) -> None:
     modules = list(layer.rglob("*.py"))
     cached = [path.parent / "__pycache__" / f"{path.stem}.{sys.implementation.cache_tag}.pyc" for path in modules]
@@ -73,13 +84,14 @@ def test_the_script_that_streaming_starts_serves_the_chat_app(stack: RunningStac
     assert answer.json()["object"] == "list"
 
 
-def test_the_dependencies_resolve_for_aws(tmp_path: Path) -> None:
+@pytest.mark.parametrize("layer", ["dependencies", "jwt"])
+def test_the_packages_of_a_layer_resolve_for_aws(layer: str, tmp_path: Path) -> None:
     """The wheels of the production platform exist, fit the hashes, and fit the budget."""
     command = [
         *(ROOT / ".tools/uv/bin/uv", "pip", "install", "--quiet", "--python", sys.executable),
         *("--python-platform", "aarch64-manylinux_2_34", "--only-binary", ":all:", "--no-deps", "--require-hashes"),
         *("--target", tmp_path / "python"),
-        *("--requirements", ROOT / "layers/dependencies/requirements.txt"),
+        *("--requirements", ROOT / "layers" / layer / "requirements.txt"),
     ]
     subprocess.run(list(map(str, command)), check=True)
     machine_code = list((tmp_path / "python").rglob("*.so"))

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from sluice.tenants.administration import Administration
     from sluice.tenants.audit_log import AuditLog
     from sluice.tenants.directory import Directory
+    from sluice.tenants.login.verification import LoginVerifier
+    from sluice.tenants.principal import Principal
     from sluice.tenants.verification import KeyVerifier
     from sluice.usage.records import UsageRecords
     from sluice.usage.report import UsageReader
@@ -109,6 +111,23 @@ class App:
 
         secret = self.settings.admin_key_secret
         return KeyVerifier(self.directory, partial(self.secrets.read, secret) if secret else None)
+
+    def verify_login(self, token: str) -> "Principal":
+        """Who a JSON Web Token is of: see LoginVerifier.verify."""
+        return self.login_verifier.verify(token)
+
+    @part
+    def login_verifier(self) -> "LoginVerifier":
+        """Verifies logins, for which PyJWT is loaded: where they are taken, and when the first one comes."""
+        from sluice.tenants.login.issuer import Issuer
+        from sluice.tenants.login.signing_keys import SigningKeys
+        from sluice.tenants.login.verification import LoginVerifier
+
+        settings = self.settings.jwt
+        if settings is None:
+            raise RuntimeError("no issuer of logins is set")
+        keys = SigningKeys(Issuer(settings.issuer, settings.jwks_url).key_set)
+        return LoginVerifier(settings, keys, self.directory)
 
     @part
     def administration(self) -> "Administration":
@@ -324,6 +343,8 @@ class App:
         from sluice.providers.registry import load_adapters
 
         _ = self.gateway, self.verifier
+        if self.settings.jwt:
+            _ = self.login_verifier
         for direction in Direction:
             scanner(direction)
         catalog()

@@ -61,6 +61,22 @@ class AuthenticationError(SluiceError):
     type = "authentication_error"
     code = "invalid_api_key"
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """`www-authenticate`, which HTTP wants with this status (RFC 9110, section 15.5.2)."""
+        return {"www-authenticate": "Bearer"}
+
+
+class InvalidTokenError(AuthenticationError):
+    """The JSON Web Token of a login is not one that is taken here, or says too little."""
+
+    code = "invalid_token"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """`www-authenticate`, with the error that RFC 6750 has for it."""
+        return {"www-authenticate": 'Bearer error="invalid_token"'}
+
 
 class PermissionDeniedError(SluiceError):
     """The API key is valid, but its role does not allow this."""
@@ -174,6 +190,14 @@ class StorageUnavailableError(SluiceError):
     status = 503
     type = "server_error"
     code = "storage_unavailable"
+
+
+class IssuerUnavailableError(SluiceError):
+    """The issuer of logins does not hand out its keys, and none are known."""
+
+    status = 503
+    type = "server_error"
+    code = "issuer_unavailable"
 
 
 class DeadlineExceededError(SluiceError):

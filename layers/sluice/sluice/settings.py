@@ -2,9 +2,85 @@
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 _URL = re.compile(r"https?://[A-Za-z0-9._-]+(:\d{1,5})?(/[^\s?#]*)?")
+# Whoever could change what is fetched from there could make tokens: plain HTTP is for an issuer on this machine alone.
+_ISSUER_URL = re.compile(r"(https://[A-Za-z0-9._-]+(:\d{1,5})?|http://(localhost|127\.0\.0\.1):\d{1,5})(/[^\s#]*)?")
+ROLES = ("caller", "operator", "admin")
+"""The names of roles that a claim may be mapped to."""
+
+
+def is_issuer_url(url: str) -> bool:
+    """Whether keys of an issuer may be fetched from there: by HTTPS, or by HTTP from this machine."""
+    return _ISSUER_URL.fullmatch(url) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class JwtSettings:
+    """Whose JSON Web Tokens are taken in place of an API key, and what their claims say. Empty: nothing of the kind."""
+
+    issuer: str
+    audiences: tuple[str, ...]
+    jwks_url: str
+    """Where the issuer publishes its keys; empty: where its OpenID discovery document says."""
+    tenant_claim: str
+    tenants: Mapping[str, str]
+    """Ids of tenants by values of the claim; empty: the value is the id."""
+    default_tenant: str
+    """Whose a token is that lacks the claim; empty: such a token is refused."""
+    user_claim: str
+    """What names the user; empty: requests do, as those with an API key."""
+    role_claim: str
+    roles: Mapping[str, str]
+    """Names of roles by values of the claim. A token with none of them is a caller's."""
+
+    @classmethod
+    def from_environment(cls, environment: "Mapping[str, str]") -> "JwtSettings | None":
+        """Read the variables; None without an issuer. ValueError names a variable that can't be what it is."""
+
+        def text(name: str, default: str = "") -> str:
+            return environment.get(name, default).strip()
+
+        def url(name: str) -> str:
+            found = text(name)
+            if found and not is_issuer_url(found):
+                raise ValueError(f"{name} must be a URL of https, or of http with a port on localhost")
+            return found
+
+        def pairs(name: str) -> dict[str, str]:
+            parts = [part.strip().partition("=") for part in text(name).split(",") if part.strip()]
+            if not all(value and result for value, _, result in parts):
+                raise ValueError(f"{name} must be value=result, value=result, got {text(name)!r}")
+            return {value.strip(): result.strip() for value, _, result in parts}
+
+        if not text("JWT_ISSUER"):
+            return None
+        found = cls(
+            issuer=url("JWT_ISSUER"),
+            audiences=tuple(part.strip() for part in text("JWT_AUDIENCE").split(",") if part.strip()),
+            jwks_url=url("JWT_JWKS_URL"),
+            tenant_claim=text("JWT_TENANT_CLAIM"),
+            tenants=pairs("JWT_TENANTS"),
+            default_tenant=text("JWT_DEFAULT_TENANT"),
+            user_claim=text("JWT_USER_CLAIM", "sub"),
+            role_claim=text("JWT_ROLE_CLAIM"),
+            roles=pairs("JWT_ROLES"),
+        )
+        if "?" in found.issuer:
+            raise ValueError("JWT_ISSUER must be an issuer as tokens name it, which has no query")
+        if not found.audiences:
+            raise ValueError("JWT_ISSUER takes a JWT_AUDIENCE: a token for another application must not be taken here")
+        if not found.tenant_claim and not found.default_tenant:
+            raise ValueError("JWT_ISSUER takes a JWT_TENANT_CLAIM or a JWT_DEFAULT_TENANT")
+        if found.tenants and not found.tenant_claim:
+            raise ValueError("JWT_TENANTS takes a JWT_TENANT_CLAIM")
+        if found.roles and not found.role_claim:
+            raise ValueError("JWT_ROLES takes a JWT_ROLE_CLAIM")
+        if unknown := sorted({*found.roles.values()} - {*ROLES}):
+            raise ValueError(f"JWT_ROLES must map to {', '.join(ROLES)}, got {', '.join(unknown)}")
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +120,8 @@ class Settings:
     """Where spans are sent; empty: nowhere."""
     default_max_tokens: int
     """What bounds an answer whose request does not; 0: nothing does."""
+    jwt: JwtSettings | None = None
+    """None: API keys alone are taken."""
 
     @classmethod
     def from_environment(cls, environment: "os._Environ[str] | dict[str, str]" = os.environ) -> "Settings":
@@ -99,4 +177,5 @@ class Settings:
             cors_origins=names("CORS_ORIGINS"),
             otlp_endpoint=url("OTEL_EXPORTER_OTLP_ENDPOINT"),
             default_max_tokens=int(number("DEFAULT_MAX_TOKENS", 0)),
+            jwt=JwtSettings.from_environment(environment),
         )

@@ -14,6 +14,13 @@ from sluice.request_log.record import Attempted, RequestOutcome, RequestRecord
 from tests.transformed import FUNCTIONS, of_type, resources, variables
 from tools.processes import ROOT
 
+LOGINS = {"JwtIssuer": "https://login.example.com", "JwtAudience": "llm", "JwtDefaultTenant": "school"}
+
+
+def test_the_issuer_of_logins_has_an_alarm_where_there_is_one() -> None:
+    assert "SigningKeysNotRefreshedAlarm" in resources(**LOGINS)
+    assert "SigningKeysNotRefreshedAlarm" not in resources()
+
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_function_s_logs_end_and_its_errors_and_throttles_alarm(function: str) -> None:
@@ -52,7 +59,7 @@ def test_what_sluice_counts_alarms_as_it_is_counted(
 ) -> None:
     alarms = [
         alarm["Properties"]
-        for alarm in of_type("AWS::CloudWatch::Alarm").values()
+        for alarm in of_type("AWS::CloudWatch::Alarm", **LOGINS).values()
         if alarm["Properties"]["Namespace"] == "Sluice"
     ]
     assert {alarm["MetricName"] for alarm in alarms} == {
@@ -62,6 +69,7 @@ def test_what_sluice_counts_alarms_as_it_is_counted(
         "BookkeepingFailed",
         "QuotaAlert",
         "BrokenStreams",
+        "SigningKeysNotRefreshed",
         "OwnTime",
     }
     package = Path(telemetry.__file__).parent
@@ -89,7 +97,7 @@ def _anchors(page: str) -> set[str]:
 
 def test_every_alarm_names_its_runbook_and_every_runbook_says_what_to_do() -> None:
     named = set()
-    for name, alarm in of_type("AWS::CloudWatch::Alarm").items():
+    for name, alarm in of_type("AWS::CloudWatch::Alarm", **LOGINS).items():
         found = re.search(r"Runbook: (docs/runbooks\.md)#([a-z0-9-]+)$", alarm["Properties"]["AlarmDescription"])
         assert found, name
         named.add(found[2])

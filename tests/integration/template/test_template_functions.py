@@ -21,6 +21,7 @@ from tests.transformed import (
 from tools import template
 from tools.template import Run
 
+LOGINS = {"JwtIssuer": "https://login.example.com", "JwtAudience": "llm", "JwtDefaultTenant": "school"}
 CANARY = {"DeploymentPreference": "Canary10Percent5Minutes"}
 
 
@@ -58,8 +59,16 @@ def test_a_changed_layer_publishes_a_new_version_of_every_function(layer: str) -
 
 
 def test_layers_are_a_stack_s_own() -> None:
-    names = [layer["Properties"]["LayerName"] for layer in of_type("AWS::Lambda::LayerVersion").values()]
-    assert names == [{"Fn::Sub": "${AWS::StackName}-dependencies"}, {"Fn::Sub": "${AWS::StackName}-sluice"}]
+    names = [layer["Properties"]["LayerName"] for layer in of_type("AWS::Lambda::LayerVersion", **LOGINS).values()]
+    assert names == [{"Fn::Sub": f"${{AWS::StackName}}-{name}"} for name in ("dependencies", "sluice", "jwt")]
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_what_verifies_logins_is_a_layer_of_stacks_that_take_them(function: str) -> None:
+    [layer] = [name for name in of_type("AWS::Lambda::LayerVersion", **LOGINS) if name.startswith("JwtLayer")]
+    assert {"Ref": layer} in resources(**LOGINS)[function]["Properties"]["Layers"]
+    assert "JwtLayer" not in json.dumps(resources()[function]["Properties"]["Layers"])
+    assert not [name for name in of_type("AWS::Lambda::LayerVersion") if name.startswith("JwtLayer")]
 
 
 def test_chat_starts_from_a_snapshot_only_if_asked_to() -> None:

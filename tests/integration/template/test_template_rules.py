@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation.type_defs import ParameterTypeDef
 
 pytestmark = pytest.mark.usefixtures("ministack")
+ISSUER = "https://login.example.com"
 CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/0a1b"
 REFUSED = [
     ("cn-north-1", {}, "ResponseStreaming=false"),
@@ -23,10 +24,16 @@ REFUSED = [
     ("us-east-1", {"DomainName": "llm.example.com"}, "DomainName takes a CertificateArn"),
     ("us-east-1", {"CertificateArn": CERTIFICATE}, "take a DomainName"),
     ("us-east-1", {"HostedZoneId": "Z123"}, "take a DomainName"),
+    ("us-east-1", {"JwtIssuer": ISSUER, "JwtDefaultTenant": "school"}, "JwtIssuer takes a JwtAudience"),
+    ("us-east-1", {"JwtIssuer": ISSUER, "JwtAudience": "llm"}, "takes a JwtTenantClaim or a JwtDefaultTenant"),
+    ("us-east-1", {"JwtTenants": "a=b"}, "JwtTenants takes a JwtTenantClaim"),
+    ("us-east-1", {"JwtRoles": "teachers=operator"}, "JwtRoles takes a JwtRoleClaim"),
 ]
 TAKEN = [
     ("us-east-1", {}),
     ("eu-central-1", {"SnapStart": "true", "DomainName": "llm.example.com", "CertificateArn": CERTIFICATE}),
+    ("us-east-1", {"JwtIssuer": ISSUER, "JwtAudience": "llm", "JwtDefaultTenant": "school"}),
+    ("us-east-1", {"JwtIssuer": ISSUER, "JwtAudience": "llm", "JwtTenantClaim": "org", "JwtTenants": "x.org=x"}),
     ("cn-north-1", {"ResponseStreaming": "false"}),
     ("us-gov-west-1", {"ResponseStreaming": "false"}),
 ]

@@ -15,7 +15,16 @@ TASKS = {"sluice.tasks", "sluice.api.tasks", "sluice.api.compat.genai", "jinja2"
 GATEWAY = {"sluice.gateway.pipeline", "sluice.guards", "sluice.providers", "re2"}
 DESCRIPTION = {"sluice.api.openapi", "sluice.api.routes"}
 OPERATIONS = {"sluice.operations"}
-HEAVY = {"aws_lambda_powertools.event_handler", "mangum", "groq", "huggingface_hub", "httpx", "jsonschema"}
+HEAVY = {
+    "aws_lambda_powertools.event_handler",
+    "mangum",
+    "groq",
+    "huggingface_hub",
+    "httpx",
+    "jsonschema",
+    "jwt",
+    "cryptography",
+}
 NEVER = DESCRIPTION | HEAVY
 
 

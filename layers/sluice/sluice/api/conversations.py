@@ -123,7 +123,7 @@ def delete_conversation(call: Call[None, OwnerQuery]) -> DeletedConversation:
 
 
 def _owner[Query: OwnerQuery](call: Call[None, Query]) -> Owner:
-    return Owner(call.principal.tenant.id, call.principal.caller_id, call.query.user)
+    return Owner(call.principal.tenant.id, call.principal.caller_id, call.principal.user_of(call.query.user))
 
 
 def shown_transcript(found: TranscriptRecord) -> Transcript:

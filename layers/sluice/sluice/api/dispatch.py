@@ -133,7 +133,9 @@ class Api:
         authorization, api_key = request.headers.get("authorization"), request.headers.get("x-api-key")
         if route.role is None and (route.fuller_for is None or not (authorization or api_key)):
             return None
-        principal = authenticate(authorization, self._app.verifier, api_key)
+        app = self._app
+        verify_login = app.verify_login if app.settings.jwt else None
+        principal = authenticate(authorization, app.verifier, api_key, verify_login)
         traced.begin(route, principal)
         if route.role is not None:
             require_role(principal, route.role)

@@ -65,7 +65,8 @@ class Admission:
         """
         started_s = time.monotonic()
         incoming = self._bounded(incoming)
-        principal, user, turn = incoming.principal, user_of(incoming.request), incoming.context.turn
+        principal, turn = incoming.principal, incoming.context.turn
+        user = user_of(incoming.request, principal)
         continues = turn is not None or incoming.request.labels.conversation_id is not None
         self._callers.check(principal, user)
         judging = self._executor.submit(self._judge_and_look_up, incoming, looks_up=not continues)
@@ -100,7 +101,7 @@ class Admission:
 
     def count(self, incoming: Incoming) -> CountedRequest:
         """Count a request that asks no model, and judge it. Raises as `admit`."""
-        counted = self._callers.count(incoming.principal, user_of(incoming.request))
+        counted = self._callers.count(incoming.principal, user_of(incoming.request, incoming.principal))
         with self._callers.kept(counted):
             self._judge(incoming)
             self._plan(incoming)
@@ -122,7 +123,7 @@ class Admission:
         return self._conversations.begin(
             incoming.request,
             # A user whose name is empty is not the same as none.
-            Owner(principal.tenant.id, principal.caller_id, incoming.request.labels.user),
+            Owner(principal.tenant.id, principal.caller_id, principal.user_of(incoming.request.labels.user)),
             conversation_id,
             incoming.context.request_id,
             context_window=min(each.model.context_window for each in chosen.deployments),

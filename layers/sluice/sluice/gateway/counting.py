@@ -94,7 +94,8 @@ class CallerCounter:
 
     def _scopes(self, principal: Principal, user: str) -> list[_Scope]:
         scopes = [self._key(principal)]
-        if user and (limits := self._user_limits()):
+        # The user that a login is has the login's limits.
+        if user and principal.user is None and (limits := self._user_limits()):
             scopes.append(_Scope("The user", user_scope(principal.tenant.id, principal.caller_id, user), limits))
         return scopes
 
@@ -112,7 +113,8 @@ class CallerCounter:
         per_minute = defaults.requests_per_minute if key.requests_per_minute is None else key.requests_per_minute
         per_day = defaults.requests_per_day if key.requests_per_day is None else key.requests_per_day
         limits = caller_limits(per_minute, per_day)
-        return _Scope("The API key", key_scope(principal.tenant.id, principal.caller_id), limits)
+        whose = "The login" if principal.is_login else "The API key"
+        return _Scope(whose, key_scope(principal.tenant.id, principal.caller_id), limits)
 
     def _user_limits(self) -> tuple[Limit, ...]:
         per_minute, per_day = self._settings.user_requests_per_minute, self._settings.user_requests_per_day

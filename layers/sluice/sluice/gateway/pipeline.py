@@ -69,7 +69,7 @@ class Gateway:
 
     def complete(self, request: ChatRequest, principal: Principal, context: RequestContext) -> Answer:
         """Answer whole. Raises SluiceError; what was reserved for a request that nobody answers is given back."""
-        note_question(context.trace, request)
+        note_question(context.trace, request, principal)
         admitted = self._admission.admit(Incoming(request, principal, context))
         if admitted.cached is not None:
             return Answer(admitted.cached.body, self._settlement.settle_cached(admitted, admitted.cached))
@@ -84,7 +84,7 @@ class Gateway:
 
     def stream(self, request: ChatRequest, principal: Principal, context: RequestContext) -> StreamedAnswer:
         """Begin to answer; the first chunk has arrived when this returns. Raises SluiceError as `complete` does."""
-        note_question(context.trace, request)
+        note_question(context.trace, request, principal)
         admitted = self._admission.admit(Incoming(request, principal, context))
         if admitted.cached is not None:
             provenance = self._settlement.settle_cached(admitted, admitted.cached)
@@ -97,9 +97,11 @@ class Gateway:
 
     def admit(self, request: ChatRequest, principal: Principal, context: RequestContext, *, source: str) -> Provenance:
         """Count and record a request that `source` answers, without a model. Raises as `complete`."""
-        note_question(context.trace, request)
+        note_question(context.trace, request, principal)
         counted = self._admission.count(Incoming(request, principal, context))
-        self._settlement.record_without_model(principal.tenant.id, principal.caller_id, user_of(request), source)
+        self._settlement.record_without_model(
+            principal.tenant.id, principal.caller_id, user_of(request, principal), source
+        )
         note_without_model(context.trace, source)
         return Provenance(request_id=context.request_id, cache="hit", caller_limit=counted.limit)
 

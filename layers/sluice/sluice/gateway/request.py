@@ -104,8 +104,8 @@ class AdmittedRequest:
 
     @property
     def user(self) -> str:
-        """The user that the caller names, "" if it names none."""
-        return user_of(self.request)
+        """The user that the request is for, "" if nobody says."""
+        return user_of(self.request, self.principal)
 
     @property
     def wants_usage(self) -> bool:
@@ -151,6 +151,6 @@ def guard_modes(tenant: Tenant) -> Mapping[str, Mode]:
     return {rule_id: Mode(mode) for rule_id, mode in tenant.guard_modes.items()}
 
 
-def user_of(request: ChatRequest) -> str:
-    """The user that a request names, "" if it names none."""
-    return request.labels.user or ""
+def user_of(request: ChatRequest, principal: Principal) -> str:
+    """The user that a request is for, "" if nobody says."""
+    return principal.user_of(request.labels.user) or ""

@@ -13,14 +13,15 @@ from sluice.quota.status import free_share
 from sluice.request_log.record import RequestOutcome
 from sluice.request_log.trace import RequestTrace, Settled
 from sluice.routing.deployment_quota import Answered, limits_of
+from sluice.tenants.principal import Principal
 
 WITHOUT_MODEL = "sluice"
 """In the place of a provider where no model was asked."""
 
 
-def note_question(trace: RequestTrace, request: ChatRequest) -> None:
+def note_question(trace: RequestTrace, request: ChatRequest, principal: Principal) -> None:
     """Note who asks, before anything can refuse it."""
-    trace.user = user_of(request)
+    trace.user = user_of(request, principal)
     trace.task = request.labels.task or ""
     trace.is_streamed = bool(request.stream)
 

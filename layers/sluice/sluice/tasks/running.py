@@ -93,6 +93,7 @@ class Runner:
 
     def run(self, name: str, request: TaskRequest, principal: Principal, context: RequestContext) -> TaskResult:
         """Run one task. Raises SluiceError: NotFoundError for the task, InvalidRequestError naming the input."""
+        request = request.model_copy(update={"user": principal.user_of(request.user)})
         # The same request goes to the same version, which the cache needs; so does one conversation, or one user.
         subject = request.conversation_id or request.user
         subject = f"{principal.caller_id}#{subject or canonical(request.inputs).decode()}"

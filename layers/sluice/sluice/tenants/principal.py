@@ -1,4 +1,4 @@
-"""The principal of a request: the API key that it was sent with, and the key's tenant."""
+"""The principal of a request: the API key, or the login, that it was sent with, and its tenant."""
 
 from dataclasses import dataclass
 
@@ -8,20 +8,30 @@ from sluice.tenants.tenant import ApiKey, Role, Tenant
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who a request comes from."""
+    """Who a request comes from.
+
+    A login has no key in the directory: `key` is then made of its token, with an id that is the same for each token of
+    one person. `user` is who a login says that it is, None where requests name their users.
+    """
 
     key: ApiKey
     tenant: Tenant
+    is_login: bool = False
+    user: str | None = None
 
     @property
     def role(self) -> Role:
-        """What the API key may do."""
+        """What the API key or the login may do."""
         return self.key.role
 
     @property
     def caller_id(self) -> str:
         """Whose limits a request counts against."""
         return self.key.id
+
+    def user_of(self, named: str | None) -> str | None:
+        """The user that a request is for, which may have `named` one: a login speaks for itself alone."""
+        return named if self.user is None else self.user
 
 
 def require_role(principal: Principal, *roles: Role) -> None:
@@ -31,4 +41,5 @@ def require_role(principal: Principal, *roles: Role) -> None:
     """
     if not any(principal.role.includes(role) for role in roles):
         needed = " or ".join(roles)
-        raise PermissionDeniedError(f"This needs the role {needed}; the API key has the role {principal.role}.")
+        whose = "the login" if principal.is_login else "the API key"
+        raise PermissionDeniedError(f"This needs the role {needed}; {whose} has the role {principal.role}.")

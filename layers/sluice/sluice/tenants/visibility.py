@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sluice.tenants.api_key_token import KEY_ID_PATTERN
 from sluice.tenants.directory import Directory, no_tenant
+from sluice.tenants.login.claims import is_login_id
 from sluice.tenants.principal import Principal
 from sluice.tenants.tenant import Role
 
@@ -15,7 +16,7 @@ _KEY_ID = re.compile(KEY_ID_PATTERN, re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Whose usage is asked for: a `caller` (an API key), a `user` of that caller's, or a user of any caller's."""
+    """Whose usage is asked for: a `caller` (an API key or a login), a `user` of that caller's, or of any caller's."""
 
     tenant: str
     caller: str | None
@@ -23,12 +24,12 @@ class Subject:
 
     @property
     def is_key(self) -> bool:
-        """Whether it is an API key, which exists whether it was used or not."""
+        """Whether it is a caller, which exists whether it was used or not."""
         return self.user is None
 
 
 def subject(name: str, principal: Principal, tenant: str | None, directory: Directory) -> Subject:
-    """Who `name` is to `principal`: the id of an API key, or a user that requests named in `metadata.sluice_user`.
+    """Who `name` is to `principal`: the id of an API key or a login, or a user that requests or a login named.
 
     A caller reaches itself and its own users, an operator all of its tenant, an admin all of the `tenant` it names and
     any API key. NotFoundError for a tenant out of reach.
@@ -40,8 +41,11 @@ def subject(name: str, principal: Principal, tenant: str | None, directory: Dire
         return Subject(own, name, None)
     if principal.role is Role.CALLER:
         return Subject(own, principal.key.id, name)
-    key = directory.key(name) if _KEY_ID.fullmatch(name) else None
     within = tenant or (own if principal.role is not Role.ADMIN else None)
+    if is_login_id(name):
+        # It is no tenant's: the same person may have used several.
+        return Subject(within or own, name, None)
+    key = directory.key(name) if _KEY_ID.fullmatch(name) else None
     if key is not None and within in {None, key.tenant_id}:
         return Subject(key.tenant_id, key.id, None)
     return Subject(within or own, None, name)

@@ -86,7 +86,8 @@ def document() -> JsonObject:
                     "scheme": "bearer",
                     "bearerFormat": "sl-<id>-<secret>",
                     "description": (
-                        "An API key. Its role is caller, operator or admin; each may do all that those before it may. "
+                        "An API key; or, where the stack takes logins, a JSON Web Token of their issuer. "
+                        "Its role is caller, operator or admin; each may do all that those before it may. "
                         "The least that a route needs stands with it."
                     ),
                 },

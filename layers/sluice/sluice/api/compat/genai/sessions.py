@@ -91,7 +91,7 @@ def genai_delete_session(call: Call[None, SessionQuery]) -> DeletedSession:
 
 def owner(principal: Principal, user: str | None) -> Owner:
     """Whose sessions a request is about."""
-    return Owner(principal.tenant.id, principal.caller_id, user)
+    return Owner(principal.tenant.id, principal.caller_id, principal.user_of(user))
 
 
 @contextmanager
