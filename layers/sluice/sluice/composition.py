@@ -244,7 +244,8 @@ class App:
         from sluice.usage.erasure import UsageErasure
 
         erasure = UsageErasure(self.settings.usage_table, self.dynamodb)
-        stores = UserStores(self.conversations, erasure, self.task_results, self.task_library.names())
+        tasks = self.task_library.names()
+        stores = UserStores(self.conversations, self.oversight, erasure, self.task_results, tasks)
         return UserDeletion(self.directory, stores, self.audit_log)
 
     @part

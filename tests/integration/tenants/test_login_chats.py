@@ -177,10 +177,23 @@ def test_usage_is_kept_by_person_and_by_name(school: ChatServer, issuer: TokenIs
     assert usage.send(f"GET /api/v1/llm/usage/{own}", api_key=issuer.token(sub="ben-2")).status == 404
 
 
-def test_records_know_logins(school: ChatServer, issuer: TokenIssuer) -> None:
+def test_records_and_deletion_of_a_user_know_logins(school: ChatServer, issuer: TokenIssuer) -> None:
     ada, teacher = issuer.token(), issuer.token(sub="teacher", groups=["teachers"])
     assert ask(school, ada, sluice_conversation_id="c-1", sluice_user="somebody").status_code == 200
     operations = RestFunction(OPERATIONS_ROUTES, teacher)
     for query in ({"user": "ada-1"}, {"key": login_id(issuer.url, "ada-1")}):
         [record] = operations.send("GET /v1/requests", query=query).body["data"]
         assert (record["key"], record["user"], record["tenant"]) == (login_id(issuer.url, "ada-1"), "ada-1", "acme")
+    conversations, usage = RestFunction(CONVERSATIONS_ROUTES, teacher), RestFunction(USAGE_ROUTES, teacher)
+    assert ask(school, issuer.token(sub="ben-2"), sluice_conversation_id="c-2").status_code == 200
+    assert ask(school, issuer.token(org="other"), sluice_conversation_id="c-1").status_code == 200
+    deleted = conversations.send("DELETE /v1/users/ada-1").body
+    assert (deleted["conversations_deleted"], deleted["usage_sums_merged"], deleted["is_finished"]) == (1, 1, True)
+    assert turns_of(ada) == 0
+    assert usage.send("GET /api/v1/llm/usage/ada-1").status == 404
+    # What was used stays counted, of nobody by name; others' stays as it was.
+    assert usage.send(f"GET /api/v1/llm/usage/{login_id(issuer.url, 'ada-1')}").body["totals"]["requests"] == 1
+    assert usage.send("GET /api/v1/llm/usage/ben-2").body["totals"]["requests"] == 1
+    assert (turns_of(issuer.token(sub="ben-2"), "c-2"), turns_of(issuer.token(org="other"))) == (1, 1)
+    again = conversations.send("DELETE /v1/users/ada-1").body
+    assert (again["conversations_deleted"], again["usage_sums_merged"]) == (0, 0)

@@ -1,7 +1,7 @@
 """A tenant's conversations, for its operators to find, read and delete, whosever they are."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from sluice.chat import JsonObject
@@ -78,6 +78,21 @@ class Oversight:
         if "Item" not in answer:
             raise no_conversation(conversation_id)
         return Owner.parse(from_item(answer["Item"])["owner"])
+
+    def of_user(self, tenant: str, user: str) -> Iterator[tuple[Owner, str]]:
+        """Owners and ids of all conversations of a user, whichever caller named it, as `ConversationReader.ids`.
+
+        All of the tenant's are read for it, a page at a time.
+        """
+        start, has_more = None, True
+        while has_more:
+            answer = self._query(tenant, start)
+            for item in map(from_item, answer["Items"]):
+                owner = Owner.parse(item["owner"])
+                if owner.user == user:
+                    yield owner, id_of(item)
+            start = answer.get("LastEvaluatedKey")
+            has_more = start is not None
 
     def read(self, owner: Owner, conversation_id: str, *, before: int | None, limit: int) -> Transcript:
         """See ConversationReader.read."""

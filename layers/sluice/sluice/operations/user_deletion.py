@@ -5,18 +5,20 @@ user's requests add meanwhile is not found by it.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import batched
 
 from sluice.conversations.conversation import Owner
+from sluice.conversations.oversight import Oversight
 from sluice.conversations.reader import ConversationReader
 from sluice.errors import NotFoundError
 from sluice.tasks.results import Results, digest
 from sluice.tenants.audit import Act, Action, Actor, Change
 from sluice.tenants.audit_log import AuditLog
 from sluice.tenants.directory import Directory
+from sluice.tenants.login.claims import LOGIN_ID_PREFIX, is_login_id
 from sluice.tenants.tenant import ApiKey, Role
 from sluice.tenants.verification import ADMIN_ID
 from sluice.usage.erasure import UsageErasure
@@ -39,6 +41,7 @@ class UserStores:
     """Where a user's data is; `tasks` are the names of the tasks there are."""
 
     conversations: ConversationReader
+    oversight: Oversight
     usage: UsageErasure
     results: Results
     tasks: Sequence[str]
@@ -81,16 +84,14 @@ class UserDeletion:
         return deleted
 
     def _delete(self, tenant: str, user: str, resume_at: date | None, remaining_s: Callable[[], float]) -> DeletedData:
-        keys = self._keys(tenant)
+        keys, logins_since = self._keys(tenant), self._begun(tenant)
         today = datetime.fromtimestamp(self._now(), UTC).date()
         first = min(resume_at or today, today)
         done = DeletedData(is_finished=False, resumes_at=first)
-        for key in keys:
-            owner = Owner(tenant, key.id, user)
-            for conversation_id in self._stores.conversations.ids(owner):
-                if remaining_s() < _LEAST_S:
-                    return done
-                done = replace(done, conversations=done.conversations + self._forget(owner, conversation_id))
+        for owner, conversation_id in self._conversations(tenant, user, keys):
+            if remaining_s() < _LEAST_S:
+                return done
+            done = replace(done, conversations=done.conversations + self._forget(owner, conversation_id))
         for task in self._stores.tasks:
             if remaining_s() < _LEAST_S:
                 return done
@@ -100,10 +101,34 @@ class UserDeletion:
         for batch in batched(days, _BATCH, strict=False):
             if remaining_s() < _LEAST_S:
                 return replace(done, resumes_at=batch[0])
-            used = {day: [key.id for key in keys if _may_have_used(key, day)] for day in batch}
+            logins = self._stores.usage.callers(
+                tenant, user, (day for day in batch if day >= logins_since), LOGIN_ID_PREFIX
+            )
+            used = {
+                day: [
+                    *(key.id for key in keys if _may_have_used(key, day)),
+                    *filter(is_login_id, logins.get(day, ())),
+                ]
+                for day in batch
+            }
             merged = self._stores.usage.erase(tenant, user, used)
             done = replace(done, usage_sums=done.usage_sums + merged)
         return replace(done, is_finished=True, resumes_at=None)
+
+    def _conversations(self, tenant: str, user: str, keys: Sequence[ApiKey]) -> Iterator[tuple[Owner, str]]:
+        """All conversations of a user: below each key, and those of logins, which no list has."""
+        for key in keys:
+            owner = Owner(tenant, key.id, user)
+            for conversation_id in self._stores.conversations.ids(owner):
+                yield owner, conversation_id
+        for owner, conversation_id in self._stores.oversight.of_user(tenant, user):
+            if is_login_id(owner.caller):
+                yield owner, conversation_id
+
+    def _begun(self, tenant: str) -> date:
+        """Since when there can be logins of a tenant."""
+        found = self._directory.tenant(tenant)
+        return date.min if found is None else datetime.fromtimestamp(found.created_at, UTC).date()
 
     def _forget(self, owner: Owner, conversation_id: str) -> int:
         try:

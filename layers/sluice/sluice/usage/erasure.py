@@ -11,7 +11,7 @@ from sluice.storage.tables import USAGE
 from sluice.storage.transaction import change, write_together
 from sluice.storage.update import Update
 from sluice.usage.records import partition, prefix
-from sluice.usage.report import Use
+from sluice.usage.report import Use, caller_and_user
 
 # A Query waits for DynamoDB most of the time.
 _THREADS = 8
@@ -42,6 +42,14 @@ class UsageErasure:
                 self._merge(item, prefix(caller, user), prefix(caller, ""))
                 erased += 1
         return erased
+
+    def callers(self, tenant: str, user: str, days: Iterable[date], begin_with: str) -> dict[date, set[str]]:
+        """The callers that used anything for a user, by day: those whose ids begin with `begin_with`."""
+        wanted = list(days)
+        with ThreadPoolExecutor(_THREADS, thread_name_prefix="erasure") as pool:
+            found = list(pool.map(lambda day: self._items(tenant, day, begin_with), wanted))
+        sums = {day: map(caller_and_user, items) for day, items in zip(wanted, found, strict=True)}
+        return {day: {caller for caller, name in named if name == user} for day, named in sums.items()}
 
     def _items(self, tenant: str, day: date, begins_with: str) -> list[Item]:
         request = {

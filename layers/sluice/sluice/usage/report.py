@@ -84,8 +84,15 @@ class UsageReader:
         return [from_item(item) for item in self._client.query(request)]
 
 
+def caller_and_user(item: Item) -> tuple[str, str]:
+    """Whose an hour's sum is, and the user that it was for, "" if nobody said."""
+    caller, user, _ = item["hour_route"].split("#", 2)
+    return unquoted(caller), unquoted(user)
+
+
 def _sum(day: date, item: Item) -> UsageSum:
-    caller, user, _, provider, model = item["hour_route"].split("#", 4)
+    *_, provider, model = item["hour_route"].split("#", 4)
+    caller, user = caller_and_user(item)
     # What AWS bills was not counted from the beginning on.
     use = Use(*(item.get(name, 0) for name in Use.__dataclass_fields__))
-    return UsageSum(day, unquoted(caller), unquoted(user), provider, model, use)
+    return UsageSum(day, caller, user, provider, model, use)
