@@ -27,10 +27,10 @@ help: ## Show this list
 # HOST is taken from the command line alone: some shells set a variable of that name, and nobody is to serve the network
 # without having asked for it.
 run_options = $(if $(PORT),--port '$(PORT)') $(if $(filter command,$(origin HOST)),--host '$(HOST)') \
-	$(if $(filter-out 0 no off false,$(KEEP)),--keep)
+	$(if $(filter-out 0 no off false,$(KEEP)),--keep) $(if $(PARAMS),--params '$(PARAMS)')
 
 .PHONY: run
-run: .venv/.installed .tools/sam/.installed .tools/ministack/.installed .tools/model/.installed ## Start Sluice at http://localhost:8080/v1: KEEP=1, PORT=8081, HOST=0.0.0.0
+run: .venv/.installed .tools/sam/.installed .tools/ministack/.installed .tools/model/.installed ## Start Sluice at http://localhost:8080/v1: KEEP=1, PORT=8081, HOST=0.0.0.0, PARAMS="Name=value"
 	@exec $(python) -m tools.run $(run_options)
 
 .PHONY: invoke

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import platform
+import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -92,7 +93,7 @@ def all_variables(ministack: MiniStack, outputs: Mapping[str, str]) -> dict[str,
 def parameter_overrides(parameters: Mapping[str, str] | None = None) -> list[str]:
     """SAM's options for a stack on this machine, with some of the template's parameters set otherwise."""
     values = _parameter_values(parameters)
-    return ["--parameter-overrides", *(f"{name}={value}" for name, value in values.items())]
+    return ["--parameter-overrides", *(f"{name}={shlex.quote(value)}" for name, value in values.items())]
 
 
 def _parameter_values(parameters: Mapping[str, str] | None) -> dict[str, str]:

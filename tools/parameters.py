@@ -30,6 +30,28 @@ def parse(text: str, declared: Mapping[str, Any]) -> dict[str, str]:
     return given
 
 
+def parse_for_this_machine(text: str, source: Mapping[str, Any]) -> dict[str, str]:
+    """Read what `parse` reads, of what functions are told, and of nothing that makes another stack of it.
+
+    Raises ParameterError, also for what the template's rules have against it.
+    """
+    given = parse(text, source["Parameters"])
+    read = {
+        value["Ref"]
+        for resource in source["Resources"].values()
+        if resource["Type"] == "AWS::Serverless::Function"
+        for value in resource["Properties"]["Environment"]["Variables"].values()
+        if isinstance(value, Mapping) and "Ref" in value
+    }
+    if others := [name for name in given if name not in read]:
+        raise ParameterError(f"{', '.join(others)} means nothing on this machine: functions are not told of it")
+    defaults = {name: str(parameter["Default"]) for name, parameter in source["Parameters"].items()}
+    # In a region that the rules have nothing against.
+    if refused := refusals(source, defaults | given, "us-east-1"):
+        raise ParameterError(" ".join(refused))
+    return given
+
+
 def _check(name: str, value: str, parameter: Mapping[str, Any]) -> None:
     allowed = [str(each) for each in parameter.get("AllowedValues", [])]
     if allowed and value not in allowed:

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tools import credentials, deployment
+from tools import credentials, deployment, parameters, template
 from tools.accounts import AccountsError
 from tools.credentials import FoundCredentials
 from tools.door import Door, DoorError, door_at, network_address
@@ -66,6 +66,7 @@ def _settings(arguments: Sequence[str] | None, directory: Path) -> Settings:
     parser.add_argument("--port", type=_port, help="where to serve it")
     parser.add_argument("--host", help="serve the network too, as this address or name of this machine")
     parser.add_argument("--keep", action="store_true", help="keep tables and keys from one run to the next")
+    parser.add_argument("--params", default="", help='parameters of the stack: "Name=value Other=value"')
     options = parser.parse_args(arguments)
     port, former = options.port, os.environ.get("SLUICE_PORT")
     if port is None and former:
@@ -74,12 +75,17 @@ def _settings(arguments: Sequence[str] | None, directory: Path) -> Settings:
             port = _port(former)
         except argparse.ArgumentTypeError as error:
             parser.error(f"SLUICE_PORT {error}")
+    try:
+        given = parameters.parse_for_this_machine(options.params, template.load())
+    except parameters.ParameterError as error:
+        parser.error(str(error))
     return Settings(
         port=port or _DEFAULT_PORT,
         directory=directory,
         host=options.host or None,
         with_model=os.environ.get("SLUICE_MODEL") != "off",
         keeps_state=options.keep,
+        parameters=given,
     )
 
 

@@ -4,9 +4,9 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tools import accounts, credentials, deployment
@@ -33,6 +33,8 @@ class Settings:
     with_model: bool = True
     keeps_state: bool = False
     """Whether tables and secrets are those of the last run that kept them."""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    """The template's, where they are not to have their defaults."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ def running_stack(settings: Settings, more_credentials: Sequence[Credential] = (
             ministack.kill()  # its state is not worth saving
             raise kept.unreadable(missing)
         say("building and deploying template.yaml")
-        deployed = deployment.deploy(ministack)
+        deployed = deployment.deploy(ministack, settings.parameters)
         found = list(more_credentials)
         if model:
             say("starting the local model")

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.fakes import FakeProcess
+from tests.token_issuer import AUDIENCE, TokenIssuer
 from tools.processes import free_port
 from tools.stack import RunningStack, Settings, running_stack
 
@@ -19,7 +20,16 @@ def fake_provider() -> Iterator[FakeProcess]:
 
 
 @pytest.fixture(scope="session")
-def stack(fake_provider: FakeProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStack]:
+def issuer() -> Iterator[TokenIssuer]:
+    """An issuer whose logins the stack takes, as the tenant `local`'s."""
+    with TokenIssuer() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def stack(
+    fake_provider: FakeProcess, issuer: TokenIssuer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningStack]:
     """The stack, with keys to it in `stack.stack`."""
     credential = {
         "provider": "gateway",
@@ -28,6 +38,13 @@ def stack(fake_provider: FakeProcess, tmp_path_factory: pytest.TempPathFactory) 
         "base_url": fake_provider.openai_url,
         "models": {FAKE_MODEL: {"tier": "fast"}},
     }
-    settings = Settings(port=free_port(), directory=tmp_path_factory.mktemp("stack"))
+    logins = {
+        "JwtIssuer": issuer.url,
+        "JwtAudience": AUDIENCE,
+        "JwtDefaultTenant": "local",
+        "JwtRoleClaim": "realm_access.roles",
+        "JwtRoles": "Head teachers=operator,platform=admin",
+    }
+    settings = Settings(port=free_port(), directory=tmp_path_factory.mktemp("stack"), parameters=logins)
     with running_stack(settings, [credential]) as running:
         yield running

@@ -16,7 +16,7 @@ def make(folder: Path, *arguments: str, **variables: str) -> subprocess.Complete
     shutil.copytree(ROOT / "requirements", folder / "requirements")
     command = [shutil.which("make") or "make", *arguments]
     # Of the make that may be running these tests, too.
-    unset = {"PORT", "HOST", "KEEP", "MAKEFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "MFLAGS"}
+    unset = {"PORT", "HOST", "KEEP", "PARAMS", "MAKEFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "MFLAGS"}
     env = {name: value for name, value in os.environ.items() if name not in unset} | variables
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
 
@@ -43,6 +43,8 @@ def test_without_python_3_13_the_way_to_it_is_said(tmp_path: Path) -> None:
         ([], {"HOST": "a-name-that-some-shells-set"}, ""),
         (["KEEP=1"], {}, "--keep"),
         (["KEEP=0"], {}, ""),
+        (["PARAMS=CacheTtlSeconds=60 CachePolicy=all"], {}, "--params 'CacheTtlSeconds=60 CachePolicy=all'"),
+        ([], {"PARAMS": "JwtIssuer=http://localhost:8081"}, "--params 'JwtIssuer=http://localhost:8081'"),
         (["PORT=8081", "HOST=192.168.1.20", "KEEP=1"], {}, "--port '8081' --host '192.168.1.20' --keep"),
     ],
 )

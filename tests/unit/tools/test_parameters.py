@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from tools import parameters, template
+from tools import deployment, parameters, template
 from tools.parameters import ParameterError
 
 DECLARED = template.load()["Parameters"]
@@ -51,3 +51,33 @@ def test_the_template_s_rules_are_known_before_anything_is_built(
     refused = parameters.refusals(template.load(), values, region)
     assert len(refused) == len(reasons)
     assert all(reason in text for reason, text in zip(reasons, refused, strict=True))
+
+
+LOGINS = "JwtIssuer=http://localhost:8090/realms/school JwtAudience=llm JwtTenantClaim=org JwtRoleClaim=groups"
+
+
+def test_what_functions_are_told_can_be_tried_on_this_machine() -> None:
+    text = f"{LOGINS} JwtRoles='Head teachers=operator,platform=admin' CacheTtlSeconds=60"
+    given = parameters.parse_for_this_machine(text, template.load())
+    assert given["JwtRoles"] == "Head teachers=operator,platform=admin"
+    assert given["CacheTtlSeconds"] == "60"
+    assert deployment.parameter_overrides(given)[-2:] == [
+        "JwtRoles='Head teachers=operator,platform=admin'",
+        "CacheTtlSeconds=60",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("ResponseStreaming=true", "ResponseStreaming means nothing on this machine"),
+        ("DomainName=llm.example.com AlarmTopicArn=", "DomainName, AlarmTopicArn means nothing"),
+        ("CacheTtl=60", "did you mean CacheTtlSeconds?"),
+        ("JwtIssuer=http://login.example.com", "JwtIssuer must match"),
+        ("JwtIssuer=https://login.example.com", "JwtIssuer takes a JwtAudience"),
+        (f"{LOGINS} JwtRoles=teachers=owner", "JwtRoles must match"),
+    ],
+)
+def test_what_can_t_be_tried_on_this_machine_is_refused_before_anything_is_built(text: str, message: str) -> None:
+    with pytest.raises(ParameterError, match=re.escape(message)):
+        parameters.parse_for_this_machine(text, template.load())
