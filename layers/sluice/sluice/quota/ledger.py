@@ -17,6 +17,7 @@ from sluice.quota.circuit import Verdict
 from sluice.quota.clock import REPORTED_MS, Moment, moment
 from sluice.quota.item import BlockReason, QuotaItem
 from sluice.quota.learning import Lesson, learn, suspect
+from sluice.quota.leftover import kept_free_percent
 from sluice.quota.limits import Denial, Limit
 from sluice.quota.memory import Memory
 from sluice.quota.reservation import Reservation
@@ -89,9 +90,10 @@ class Ledger:
     def reserve(self, scope: str, limits: tuple[Limit, ...], costs: Mapping[str, int]) -> Reservation:
         """Take `costs` (limit name -> units) from all `limits` of `scope`, or nothing at all.
 
-        Raises QuotaDeniedError, and LedgerUnavailableError when DynamoDB can't tell.
+        Within `leaving_free`, only what leaves that much free. Raises QuotaDeniedError, and LedgerUnavailableError when
+        DynamoDB can't tell.
         """
-        demand = Demand(limits, costs)
+        demand = Demand(limits, costs, kept_free_percent())
         with best_effort("changing the number of shards"):
             self._table.run(self._reserver.spread(scope, demand))
         try:
@@ -105,7 +107,7 @@ class Ledger:
 
     def check(self, scope: str, costs: Mapping[str, int]) -> None:
         """Refuse, without asking DynamoDB, what this process has just seen refused. Raises QuotaDeniedError."""
-        denial = self._reserver.denial(scope, costs)
+        denial = self._reserver.denial(scope, costs, kept_free_percent())
         if denial is not None:
             raise QuotaDeniedError(scope, denial)
 

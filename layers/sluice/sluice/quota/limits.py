@@ -78,6 +78,11 @@ def budget_limit(nanousd: int) -> Limit:
     return Limit(BUDGET, nanousd, CALENDAR_MONTH, is_fixed=True)
 
 
+def kept_free(capacity: int, percent: int) -> int:
+    """How many units of a `capacity` are `percent` of it, rounded up; one is always left to be taken."""
+    return max(0, min(-(-capacity * percent // 100), capacity - 1))
+
+
 def share(limit: Limit, capacity: int, shard: int, shards: int) -> int:
     """What shard number `shard` of `shards` has of a `capacity`; all shares together are no more than that.
 

@@ -80,7 +80,8 @@ class ScopeMemory:
     layout: Layout = field(default_factory=Layout)
     layout_since_ms: int = 0
     seen: dict[int, Seen] = field(default_factory=dict)
-    refusals: dict[int, Refusal] = field(default_factory=dict)
+    refusals: dict[tuple[int, int], Refusal] = field(default_factory=dict)
+    """By number of the shard, and by how much of the limits was to be kept free."""
     counted: dict[int, Counted] = field(default_factory=dict)
     own: dict[int, OwnTakes] = field(default_factory=dict)
     takes_per_s: float = 0.0
@@ -98,9 +99,10 @@ class ScopeMemory:
         """What was last seen of any of its items."""
         return max(list(self.seen.values()), key=lambda seen: seen.at_ms, default=None)
 
-    def refused(self, numbers: Iterable[int]) -> list[Refusal]:
-        """What some of its shards refused last."""
-        return [refusal for number in numbers if (refusal := self.refusals.get(number)) is not None]
+    def refused(self, numbers: Iterable[int], kept_free_percent: int) -> list[Refusal]:
+        """What some of its shards refused last of what was to leave so much free."""
+        found = [self.refusals.get((number, kept_free_percent)) for number in numbers]
+        return [refusal for refusal in found if refusal is not None]
 
     def item(self, shard: Shard) -> QuotaItem:
         """An item as last seen, an empty one if it never was."""

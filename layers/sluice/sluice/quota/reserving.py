@@ -59,14 +59,15 @@ class Reserver:
             known.move(layout, self._now_ms())
         raise UndecidedError("its counters are being moved again and again")
 
-    def denial(self, scope: str, costs: Mapping[str, int]) -> Denial | None:
+    def denial(self, scope: str, costs: Mapping[str, int], kept_free_percent: int = 0) -> Denial | None:
         """Why `costs` would be refused, if that is known without asking."""
         known = self._memory.find(scope)
         if known is None:
             return None
         now_ms = self._now_ms()
         count = known.layout.count
-        believed = [refusal for refusal in known.refused(range(count)) if refusal.is_believed(costs, now_ms)]
+        refused = known.refused(range(count), kept_free_percent)
+        believed = [refusal for refusal in refused if refusal.is_believed(costs, now_ms)]
         if len(believed) < count:
             return None
         return shortest([refusal.denial_at(now_ms) for refusal in believed])
@@ -99,7 +100,7 @@ class Reserver:
             outcome = yield from self._find_room(scope, known, demand, unknown)
             if not isinstance(outcome, Denial):
                 return outcome
-        refusals = known.refused(range(known.layout.count))
+        refusals = known.refused(range(known.layout.count), demand.kept_free_percent)
         if not refusals:
             return _Moved()  # another thread has taken meanwhile: look again
         return shortest([refusal.denial_at(self._now_ms()) for refusal in refusals])
@@ -150,7 +151,7 @@ class Reserver:
                 take = take_from(demand, item, shard, now)
             if isinstance(take, Denial):
                 free = free_units(demand, item or QuotaItem(), shard, now).get(take.limit)
-                known.refusals[shard.number] = Refusal(take, free, now.likely_ms)
+                known.refusals[shard.number, demand.kept_free_percent] = Refusal(take, free, now.likely_ms)
                 return take
             written = yield from write(key, take.update)
             known.see(shard, written.item, self._now_ms())
@@ -158,7 +159,7 @@ class Reserver:
                 return _Moved()
             if written.is_done:
                 known.was_refused = False
-                known.refusals.pop(shard.number, None)
+                known.refusals.pop((shard.number, demand.kept_free_percent), None)
                 count_takes(known, shard, written.item, self._now_ms())
                 _count_own(known, shard, demand, take)
                 return _reservation(scope, shard, demand, take, written.item)
@@ -185,7 +186,7 @@ class Reserver:
         return item
 
     def _is_refused(self, known: ScopeMemory, shard: Shard, demand: Demand) -> bool:
-        refusal = known.refusals.get(shard.number)
+        refusal = known.refusals.get((shard.number, demand.kept_free_percent))
         return refusal is not None and refusal.is_believed(demand.costs, self._now_ms())
 
     def _now_ms(self) -> int:

@@ -13,7 +13,7 @@ from functools import cached_property
 from sluice.quota.circuit import FAILURES_TO_OPEN, probe_until_s
 from sluice.quota.clock import Moment
 from sluice.quota.item import EXTRA, ITEM_LIFETIME_S, QuotaItem, head_name, packed, slot_name, unpacked
-from sluice.quota.limits import CIRCUIT_OPEN, Denial, Limit, longest, share
+from sluice.quota.limits import CIRCUIT_OPEN, Denial, Limit, kept_free, longest, share
 from sluice.quota.migration import guard_new_item, unguard
 from sluice.quota.shards import Shard
 from sluice.quota.windows import CalendarWindow, RollingWindow, Window
@@ -25,10 +25,14 @@ _ASK_AGAIN_MS = 1_000
 
 @dataclass(frozen=True)
 class Demand:
-    """What is to be taken: units by limit name; a limit that is not named costs nothing."""
+    """What is to be taken: units by limit name; a limit that is not named costs nothing.
+
+    `kept_free_percent` of every limit is left for others: only what fits beside that is taken.
+    """
 
     limits: tuple[Limit, ...]
     costs: Mapping[str, int]
+    kept_free_percent: int = 0
 
     @cached_property
     def by_window(self) -> dict[Window, dict[Limit, int]]:
@@ -39,6 +43,11 @@ class Demand:
             if cost > 0:
                 found.setdefault(limit.window, {})[limit] = cost
         return found
+
+    def share(self, limit: Limit, capacity: int, shard: Shard) -> int:
+        """How much of a `capacity` of the scope may be taken from the shard."""
+        usable = capacity - kept_free(capacity, self.kept_free_percent)
+        return share(limit, usable, shard.number, shard.count)
 
     @cached_property
     def is_counted_by_requests(self) -> bool:
@@ -75,9 +84,9 @@ class _Turned:
             return 0
         return self.item.total(code) - self.gone.get(code, 0)
 
-    def room(self, limit: Limit, shard: Shard) -> int:
-        """The shard's share of the capacity."""
-        return share(limit, self.item.capacity(limit, self.index), shard.number, shard.count)
+    def room(self, demand: Demand, limit: Limit, shard: Shard) -> int:
+        """How much the shard may hold after the demand was taken."""
+        return demand.share(limit, self.item.capacity(limit, self.index), shard)
 
 
 def take_blindly(demand: Demand, seen: QuotaItem, shard: Shard, now: Moment) -> Take | None:
@@ -91,7 +100,7 @@ def take_blindly(demand: Demand, seen: QuotaItem, shard: Shard, now: Moment) -> 
         index = max(window.slice_at(now.likely_ms), seen.head(window) or 0)
         update.require(head_name(window), "=", index)
         for limit, cost in costs.items():
-            left = share(limit, seen.capacity(limit, index), shard.number, shard.count) - cost
+            left = demand.share(limit, seen.capacity(limit, index), shard) - cost
             if left < 0:
                 return None
             update.require(limit.code, "<=", left)
@@ -122,9 +131,9 @@ def take_from(demand: Demand, item: QuotaItem, shard: Shard, now: Moment) -> Tak
         if turn.head is None:
             _begin(update, turn, costs)
         elif isinstance(window, RollingWindow):
-            _take_rolling(update, turn, costs, shard)
+            _take_rolling(update, turn, demand, shard)
         else:
-            _take_calendar(update, turn, costs, shard)
+            _take_calendar(update, turn, demand, shard)
     _require_capacities(update, item, now)
     probe_s = _require_circuit(update, item, now)
     if not slices or any(turn.has_moved for turn in turned.values()):
@@ -149,7 +158,7 @@ def free_units(demand: Demand, item: QuotaItem, shard: Shard, now: Moment) -> di
     for window, costs in demand.by_window.items():
         turn = _turned(window, item, now)
         for limit in costs:
-            free[limit.name] = turn.room(limit, shard) - turn.counted(limit.code)
+            free[limit.name] = turn.room(demand, limit, shard) - turn.counted(limit.code)
     return free
 
 
@@ -185,7 +194,7 @@ def _denial(
     for window, costs in demand.by_window.items():
         turn = turned[window]
         for limit, cost in costs.items():
-            room = turn.room(limit, shard)
+            room = turn.room(demand, limit, shard)
             if turn.counted(limit.code) + cost > room:
                 denials.append(Denial(limit.name, _wait_ms(turn, limit.code, cost, room, now_ms)))
     return longest(denials) if denials else None
@@ -216,13 +225,13 @@ def _begin(update: Update, turn: _Turned, costs: Mapping[Limit, int]) -> None:
         update.set(slot_name(turn.window, turn.index), packed(turn.window, _by_code(costs)))
 
 
-def _take_rolling(update: Update, turn: _Turned, costs: Mapping[Limit, int], shard: Shard) -> None:
-    window = turn.window
+def _take_rolling(update: Update, turn: _Turned, demand: Demand, shard: Shard) -> None:
+    window, costs = turn.window, demand.by_window[turn.window]
     if not isinstance(window, RollingWindow) or turn.head is None:
         raise TypeError("only a rolling window that has begun is taken from like this")
     _require_head(update, turn, turn.head)
     for limit, cost in costs.items():
-        _require_room(update, turn, limit, turn.room(limit, shard) - cost + turn.gone.get(limit.code, 0))
+        _require_room(update, turn, limit, turn.room(demand, limit, shard) - cost + turn.gone.get(limit.code, 0))
     taken = _by_code(costs)
     for code in unpacked(window, 0):
         # Slots hold requests and tokens together, so what leaves, leaves both totals.
@@ -241,16 +250,16 @@ def _take_rolling(update: Update, turn: _Turned, costs: Mapping[Limit, int], sha
         update.add(current, packed(window, taken))
 
 
-def _take_calendar(update: Update, turn: _Turned, costs: Mapping[Limit, int], shard: Shard) -> None:
+def _take_calendar(update: Update, turn: _Turned, demand: Demand, shard: Shard) -> None:
     if turn.head is None:
         raise TypeError("only a window that has begun is taken from like this")
     _require_head(update, turn, turn.head)
-    for limit, cost in costs.items():
+    for limit, cost in demand.by_window[turn.window].items():
         if turn.has_moved:
             update.set(limit.code, cost)
             update.remove(EXTRA + limit.code)
         else:
-            _require_room(update, turn, limit, turn.room(limit, shard) - cost)
+            _require_room(update, turn, limit, turn.room(demand, limit, shard) - cost)
             update.add(limit.code, cost)
 
 
