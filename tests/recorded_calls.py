@@ -5,8 +5,9 @@ AWS for is nobody's.
 """
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from functools import cache, wraps
 from typing import Any
@@ -36,6 +37,15 @@ def _routes() -> list[tuple[template.Route, str]]:
     source = template.load()
     functions = [name for name, resource in source["Resources"].items() if resource["Type"].endswith("::Function")]
     return [(route, function) for function in functions for route in template.routes(source, function)]
+
+
+@cache
+def _functions() -> list[str]:
+    """All that have a trigger."""
+    resources = template.load()["Resources"].items()
+    return sorted(
+        name for name, each in resources if each["Type"].endswith("::Function") and each["Properties"]["Events"]
+    )
 
 
 def _function(method: str, path: str) -> str | None:
@@ -79,6 +89,16 @@ def install() -> None:
         return submit(self, copy_context().run, work, *arguments, **named)
 
     ThreadPoolExecutor.submit = submit_in_context  # type: ignore[method-assign]
+
+
+@contextmanager
+def asked_as(function: str) -> Iterator[None]:
+    """Note what is called meanwhile as a function's, which something else than a route asks."""
+    token = _asked.set(function)
+    try:
+        yield
+    finally:
+        _asked.reset(token)
 
 
 def _attributing(make_handler: Callable[..., Any]) -> Callable[..., Any]:
@@ -140,7 +160,7 @@ def findings(*, is_whole: bool) -> list[str]:
         return []
     [transformed] = template.transform(template.read(), [Run()])
     found = []
-    for function in sorted({function for _, function in _routes()}):
+    for function in _functions():
         allowed = roles.permissions(transformed, function)
         made = [call for name, call in _found if name == function]
         found += [

@@ -4,11 +4,13 @@ Writes a file in events/ for each route, out of what its declaration says, and r
 Samples for other triggers are written by hand.
 """
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
 
-from sluice.api.openapi.document import document
+from sluice.api.form import SentFile
+from sluice.api.openapi.document import body_example, document
 from sluice.api.route import Route
 from sluice.api.routes import ROUTES
 from tools.processes import ROOT
@@ -17,6 +19,7 @@ EVENTS = ROOT / "events"
 
 _HOST = "example.execute-api.us-east-1.amazonaws.com"
 _AGENT = "sample"
+_BOUNDARY = "sample-boundary"
 
 
 def main() -> None:
@@ -51,14 +54,14 @@ def _sample(route: Route) -> dict[str, Any]:
         each["name"]: each["schema"]["examples"][0] for each in parameters if each["in"] == "query" and each["required"]
     }
     path = route.path.replace("+}", "}").format_map(in_path)
+    content_type, body = _body(route)
     headers = {
         "Accept": "application/json",
         **({"Authorization": "Bearer sl-<id>-<secret>"} if route.role or route.fuller_for else {}),
-        "Content-Type": "application/json",
+        "Content-Type": content_type,
         "Host": _HOST,
         "User-Agent": _AGENT,
     }
-    body = described["requestBody"]["content"]["application/json"]["example"] if route.body else None
     return {
         "resource": route.path,
         "path": path,
@@ -86,9 +89,21 @@ def _sample(route: Route) -> dict[str, Any]:
             "resourcePath": route.path,
             "stage": "live",
         },
-        "body": None if body is None else json.dumps(body, ensure_ascii=False),
-        "isBase64Encoded": False,
+        "body": body if body is None or not route.is_form else base64.b64encode(body.encode()).decode(),
+        "isBase64Encoded": route.is_form,
     }
+
+
+def _body(route: Route) -> tuple[str, str | None]:
+    """The type and text of the example that a route has for its body."""
+    example = body_example(route)
+    if route.body is None or not route.is_form:
+        return "application/json", None if example is None else json.dumps(example, ensure_ascii=False)
+    parts = []
+    for name, value in (example or {}).items():
+        filename = f'; filename="{name}.jsonl"' if route.body.model_fields[name].annotation is SentFile else ""
+        parts.append(f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"{filename}\r\n\r\n{value}\r\n')
+    return f"multipart/form-data; boundary={_BOUNDARY}", "".join(parts) + f"--{_BOUNDARY}--\r\n"
 
 
 def _lists(values: dict[str, str]) -> dict[str, list[str]]:

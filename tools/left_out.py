@@ -7,9 +7,10 @@ from tools.ministack import MiniStack
 
 
 def complete(ministack: MiniStack, api_id: str, table_names: Mapping[str, str]) -> None:
-    """Set time to live and API Gateway's own answers; `table_names` is by variable."""
+    """Set time to live, API Gateway's own answers, and the concurrency of queues; `table_names` is by variable."""
     _expire_items(ministack, table_names)
     _answer_in_openai_s_envelope(ministack, api_id)
+    _bound_concurrency(ministack)
 
 
 def _expire_items(ministack: MiniStack, table_names: Mapping[str, str]) -> None:
@@ -36,3 +37,11 @@ def _answer_in_openai_s_envelope(ministack: MiniStack, api_id: str) -> None:
             **more,
         )
     gateway.create_deployment(restApiId=api_id, stageName="live")
+
+
+def _bound_concurrency(ministack: MiniStack) -> None:
+    # It takes a parameter's value for a text, and then cannot compare with it.
+    functions = ministack.aws.session().client("lambda", endpoint_url=ministack.endpoint_url)
+    for mapping in functions.list_event_source_mappings()["EventSourceMappings"]:
+        if most := mapping.get("ScalingConfig", {}).get("MaximumConcurrency"):
+            functions.update_event_source_mapping(UUID=mapping["UUID"], ScalingConfig={"MaximumConcurrency": int(most)})

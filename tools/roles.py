@@ -17,6 +17,13 @@ _TRANSACTION_PARTS = {
     "ConditionCheck": "dynamodb:ConditionCheckItem",
     "Get": "dynamodb:GetItem",
 }
+# What IAM calls operations of S3 that have no action of their own.
+_OBJECT_ACTIONS = {
+    "HeadObject": "GetObject",
+    "CreateMultipartUpload": "PutObject",
+    "UploadPart": "PutObject",
+    "CompleteMultipartUpload": "PutObject",
+}
 _EQUALS = re.compile(r"\s*(#?[\w.]+)\s*=\s*(:\w+)")
 _LEADING_KEYS = "dynamodb:LeadingKeys"
 _LIKE, _NOT_LIKE = "ForAllValues:StringLike", "ForAllValues:StringNotLike"
@@ -74,7 +81,11 @@ def permissions(transformed: Mapping[str, Any], function: str) -> list[Permissio
 
 def calls(service: str, operation: str, request: Request) -> Iterator[Call]:
     """What IAM is asked about an operation. Tables and secrets are named in `request` as `logical_id` understands."""
-    if service != "dynamodb":
+    if service == "sqs":
+        yield Call(f"sqs:{operation}", logical_id(str(request["QueueUrl"]).rpartition("/")[2]))
+    elif service == "s3":
+        yield Call(f"s3:{_OBJECT_ACTIONS.get(operation, operation)}", f"{logical_id(str(request['Bucket']))}/*")
+    elif service != "dynamodb":
         yield Call(f"{service}:{operation}", logical_id(str(request.get("SecretId", ""))))
     elif "TransactItems" in request:
         for part in request["TransactItems"]:
@@ -94,8 +105,8 @@ def calls(service: str, operation: str, request: Request) -> Iterator[Call]:
 
 
 def logical_id(name: str) -> str:
-    """The logical id that the name of a test's table or secret stands for: QuotaTable of `quota_table-1f`."""
-    words = name.rpartition(":")[2].partition("-")[0].lower().split("_")
+    """The logical id that a name of a test's resource stands for: QuotaTable of `quota_table-1f`."""
+    words = re.split(r"[_.]", name.rpartition(":")[2].partition("-")[0].lower())
     return "".join(word.capitalize() for word in words)
 
 

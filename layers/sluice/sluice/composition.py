@@ -12,10 +12,15 @@ from typing import TYPE_CHECKING, Self
 from sluice.settings import Settings
 
 if TYPE_CHECKING:
+    from sluice.batches.batch import Batch
+    from sluice.batches.intake import BatchIntake
+    from sluice.batches.store import BatchStore
+    from sluice.batches.worker import BatchStores
     from sluice.cache.store import ResponseCache
     from sluice.cache.sums import CacheSums
     from sluice.conversations.oversight import Oversight
     from sluice.conversations.reader import ConversationReader
+    from sluice.files.store import FileStore
     from sluice.gateway.background import RequestThreads
     from sluice.gateway.counting import CallerCounter
     from sluice.gateway.pipeline import Gateway
@@ -31,6 +36,8 @@ if TYPE_CHECKING:
     from sluice.request_log.store import RequestLog
     from sluice.routing.deployment_quota import DeploymentQuota
     from sluice.storage.client import DynamoDB
+    from sluice.storage.objects import ObjectStore
+    from sluice.storage.queues import Queue, Sqs
     from sluice.storage.secrets import SecretReader, SecretsManager
     from sluice.tasks.library import Library
     from sluice.tasks.question_bank.bank import QuestionBank
@@ -128,6 +135,22 @@ class App:
             raise RuntimeError("no issuer of logins is set")
         keys = SigningKeys(Issuer(settings.issuer, settings.jwks_url).key_set)
         return LoginVerifier(settings, keys, self.directory)
+
+    def principal_of(self, batch: "Batch") -> "Principal":
+        """Whose a batch is, with the rights of now. Raises AuthenticationError, StorageUnavailableError."""
+        from sluice.errors import AuthenticationError
+        from sluice.tenants.principal import Principal
+        from sluice.tenants.tenant import ApiKey, Role
+
+        if not batch.is_login:
+            found = self.verifier.known(batch.tenant, batch.caller)
+            return Principal(found.key, found.tenant)
+        tenant = self.directory.tenant(batch.tenant)
+        if tenant is None or self.settings.jwt is None:
+            raise AuthenticationError("The login that asked for this is not taken any more.")
+        # Nothing that batches ask takes more than a caller.
+        key = ApiKey(batch.caller, batch.tenant, Role.CALLER, "a login")
+        return Principal(key, tenant, is_login=True, user=batch.user)
 
     @part
     def administration(self) -> "Administration":
@@ -332,6 +355,66 @@ class App:
         from sluice.operations.caches import Caches
 
         return Caches(self.response_cache, self.cache_sums, self.usage_reader)
+
+    @part
+    def objects(self) -> "ObjectStore":
+        """The bucket of files."""
+        from sluice.storage.objects import ObjectStore
+
+        return ObjectStore(self.settings.files_bucket)
+
+    @part
+    def sqs(self) -> "Sqs":
+        """The client that messages are sent through."""
+        from sluice.storage.queues import sqs
+
+        return sqs()
+
+    @part
+    def batch_jobs_queue(self) -> "Queue":
+        """Where jobs of batches are sent."""
+        from sluice.storage.queues import Queue
+
+        return Queue(self.sqs, self.settings.batch_jobs_queue)
+
+    @part
+    def files(self) -> "FileStore":
+        """Files of callers."""
+        from sluice.files.store import FileStore
+
+        return FileStore(self.settings.batches_table, self.objects, self.dynamodb)
+
+    @part
+    def batches(self) -> "BatchStore":
+        """Batches, and how far they are."""
+        from sluice.batches.store import BatchStore
+
+        return BatchStore(self.settings.batches_table, self.dynamodb)
+
+    @part
+    def batch_intake(self) -> "BatchIntake":
+        """Takes batches in."""
+        from sluice.batches.intake import BatchIntake
+
+        return BatchIntake(self.batches, self.files, self.batch_jobs_queue)
+
+    @part
+    def batch_stores(self) -> "BatchStores":
+        """What answers batches works with."""
+        from sluice.batches.lines import LineStore
+        from sluice.batches.work import WorkStore
+        from sluice.batches.worker import BatchStores
+        from sluice.storage.queues import Queue
+
+        table, lines = self.settings.batches_table, Queue(self.sqs, self.settings.batch_lines_queue)
+        return BatchStores(
+            batches=self.batches,
+            lines=LineStore(table, self.objects, self.dynamodb),
+            files=self.files,
+            work=WorkStore(table, self.dynamodb, lines),
+            line_queue=lines,
+            job_queue=self.batch_jobs_queue,
+        )
 
     def prepare(self) -> None:
         """Make now what chats need and no service is asked for, so that a snapshot of this process holds it.

@@ -94,6 +94,11 @@ class Settings:
     conversations_table: str
     questions_table: str
     request_log_table: str
+    batches_table: str
+    files_bucket: str
+    batch_lines_queue: str
+    batch_jobs_queue: str
+    """URLs of queues."""
     admin_key_secret: str
     credentials_secret: str
     cache_ttl_s: int
@@ -118,6 +123,8 @@ class Settings:
     """Origins whose pages may read answers; `*` is all of them."""
     otlp_endpoint: str
     """Where spans are sent; empty: nowhere."""
+    interactive_share_percent: int
+    """How much of every limit batches leave free for callers who wait."""
     default_max_tokens: int
     """What bounds an answer whose request does not; 0: nothing does."""
     jwt: JwtSettings | None = None
@@ -158,6 +165,10 @@ class Settings:
             conversations_table=environment.get("CONVERSATIONS_TABLE", ""),
             questions_table=environment.get("QUESTIONS_TABLE", ""),
             request_log_table=environment.get("REQUEST_LOG_TABLE", ""),
+            batches_table=environment.get("BATCHES_TABLE", ""),
+            files_bucket=environment.get("FILES_BUCKET", ""),
+            batch_lines_queue=environment.get("BATCH_LINES_QUEUE", ""),
+            batch_jobs_queue=environment.get("BATCH_JOBS_QUEUE", ""),
             admin_key_secret=environment.get("ADMIN_KEY_SECRET", ""),
             credentials_secret=environment.get("CREDENTIALS_SECRET", ""),
             cache_ttl_s=int(number("CACHE_TTL_SECONDS", 3600)),
@@ -176,6 +187,7 @@ class Settings:
             prompt_max_characters=int(number("PROMPT_MAX_CHARACTERS", 400_000)),
             cors_origins=names("CORS_ORIGINS"),
             otlp_endpoint=url("OTEL_EXPORTER_OTLP_ENDPOINT"),
+            interactive_share_percent=int(number("INTERACTIVE_SHARE_PERCENT", 20)),
             default_max_tokens=int(number("DEFAULT_MAX_TOKENS", 0)),
             jwt=JwtSettings.from_environment(environment),
         )

@@ -47,6 +47,8 @@ OTHER = {
     "JwtUserClaim": "email",
     "JwtRoleClaim": "groups",
     "JwtRoles": "teachers=operator",
+    "InteractiveSharePercent": "30",
+    "BatchConcurrency": "9",
     "CorsOrigins": "https://chat.example.com",
     "ThrottleRequestsPerSecond": "9",
     "ThrottleBurst": "10",

@@ -1,5 +1,6 @@
 """The API's description is valid, and as its routes have it."""
 
+import base64
 import json
 import re
 from typing import Any
@@ -7,9 +8,11 @@ from typing import Any
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from sluice.api.form import parse_form
 from sluice.api.openapi.document import body_example, document
 from sluice.api.route import Route
 from sluice.api.routes import ROUTES
+from tools import events
 
 
 def _described(route: Route) -> Any:
@@ -41,6 +44,10 @@ def test_an_operation_says_what_may_come_of_it(route: Route) -> None:
 @pytest.mark.parametrize("route", [each for each in ROUTES if each.body is not None], ids=lambda route: route.id)
 def test_an_operation_s_example_is_what_it_takes(route: Route) -> None:
     assert route.body is not None
+    if route.is_form:
+        sample = json.loads(events.text_of(route))
+        parse_form(base64.b64decode(sample["body"]), sample["headers"]["Content-Type"], route.body)
+        return
     route.body.model_validate_json(json.dumps(body_example(route)), strict=True)
 
 

@@ -25,7 +25,10 @@ from tools.processes import ROOT
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-FUNCTIONS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/app.py"))
+# Those that the API leads to; the others take messages.
+FUNCTIONS = sorted(
+    path.parent.name for path in (ROOT / "functions").glob("*/app.py") if not path.parent.name.startswith("batch_")
+)
 
 
 class RoleVerifier(KeyVerifier):

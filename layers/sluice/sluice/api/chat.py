@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field, JsonValue, with_config
 from sluice.api.labels import naming_headers
 from sluice.api.route import Call, EventStream, Reply, Routes
 from sluice.chat import ChatRequest
+from sluice.errors import InvalidRequestError
 from sluice.tenants.tenant import Role
 
 ROUTES = Routes("Chat")
@@ -78,6 +79,13 @@ class ChatCompletionChunk(TypedDict):
     usage: NotRequired[TokenUsage | None]
 
 
+def _check(call: Call[ChatRequest]) -> int:
+    asked = call.body.labelled(call.labels)
+    if asked.stream:
+        raise InvalidRequestError("stream: nobody waits for the answers of a batch; leave it out.", param="stream")
+    return call.app.gateway.check(asked, call.principal, call.context)
+
+
 @ROUTES.post(
     "/v1/chat/completions",
     role=Role.CALLER,
@@ -85,6 +93,7 @@ class ChatCompletionChunk(TypedDict):
     events=(ChatCompletionChunk,),
     asks_a_model=True,
     asks_once=True,
+    check=_check,
 )
 def create_chat_completion(call: Call[ChatRequest]) -> Reply[ChatCompletion] | EventStream:
     """Answer a chat.

@@ -13,12 +13,13 @@ from sluice.api.authentication import authenticate
 from sluice.api.labels import labels_in
 from sluice.api.matching import route_of, routes_of_path
 from sluice.api.responses import Response, error_response, json_response
-from sluice.api.route import Call, EventStream, Reply, Route
+from sluice.api.route import Call, Content, EventStream, Redirect, Reply, Route
 from sluice.api.tracing import TracedRequest
 from sluice.errors import InvalidRequestError
 from sluice.gateway.provenance import request_id_headers
 from sluice.infrastructure import ConsumedUnits
 from sluice.request_log.request_id import new_request_id
+from sluice.request_log.trace import RequestTrace
 from sluice.routing.deadline import Deadline
 from sluice.storage.time_limit import within
 from sluice.tenants.principal import Principal, require_role
@@ -28,12 +29,16 @@ if TYPE_CHECKING:
     from sluice.composition import App
 
 
+_TOO_MANY_REQUESTS = 429
+
+
 @dataclass(frozen=True, kw_only=True)
 class Request:
     """A request as it came. `path` is percent-encoded; names of headers are in lower case.
 
     `body` is None if it could not be decoded. `remaining_s` is how long the function has until it is ended. `id` is
-    Sluice's own, `api_id` API Gateway's; `units` are what it consumes.
+    Sluice's own, `api_id` API Gateway's; `units` are what it consumes. `sender` is who sent it, of what was sent, and
+    verified, some time ago.
     """
 
     method: str
@@ -45,6 +50,7 @@ class Request:
     id: str = field(default_factory=lambda: new_request_id(time.time_ns() // 1_000_000))
     api_id: str = ""
     units: ConsumedUnits = field(default_factory=ConsumedUnits)
+    sender: Principal | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,11 @@ class Api:
 
     def respond(self, request: Request) -> Response | StreamedResponse:
         """Answer a request. Whatever happens, the answer has Sluice's form and the id of the request."""
+        response, _ = self.respond_and_tell(request)
+        return response
+
+    def respond_and_tell(self, request: Request) -> tuple[Response | StreamedResponse, RequestTrace]:
+        """As `respond`, with how the answer came about."""
         deadline = Deadline.of_request(self._app.settings.request_timeout_s, request.remaining_s)
         traced = TracedRequest(self._app, request, deadline)
         try:
@@ -75,10 +86,24 @@ class Api:
         if isinstance(response, StreamedResponse):
             response = replace(response, events=traced.to_the_end_of(response.events))
         else:
-            traced.end()
+            if request.sender is None or response.status != _TOO_MANY_REQUESTS:
+                traced.end()  # what waits for quota is asked again, and has a record then
             response = replace(response, headers={**response.headers, **traced.headers()})
         readable = cors.answer_headers(self._app.settings.cors_origins, request.headers.get("origin"))
-        return replace(response, headers={**response.headers, **readable})
+        return replace(response, headers={**response.headers, **readable}), traced.trace
+
+    def check(self, request: Request) -> int:
+        """Check a request of a route that batches may have lines for. Raises SluiceError.
+
+        Returns its estimated cost, in billionths of a dollar.
+        """
+        deadline = Deadline.of_request(self._app.settings.request_timeout_s, request.remaining_s)
+        matches = routes_of_path(self._routes, request.method, request.path)
+        route, parameters = route_of(matches, request.method, request.path)
+        if route.check is None:
+            raise InvalidRequestError(f"{request.path} takes no batches.", param="endpoint")
+        traced = TracedRequest(self._app, request, deadline)
+        return route.check(self._checked(route, request, request.sender, parameters, traced, deadline))
 
     def _answer(self, request: Request, traced: TracedRequest, deadline: Deadline) -> Response | StreamedResponse:
         matches = routes_of_path(self._routes, request.method, request.path)
@@ -120,7 +145,7 @@ class Api:
             caller=caller,
             path=parameters,
             query=None if route.query is None else _query(request.query, route.query),
-            body=None if route.body is None else _body(request.body, route.body),
+            body=None if route.body is None else _body(request, route),
             request_id=request.id,
             deadline=deadline,
             skips_cache="no-cache" in directives,
@@ -131,11 +156,12 @@ class Api:
 
     def _caller(self, route: Route, request: Request, traced: TracedRequest) -> Principal | None:
         authorization, api_key = request.headers.get("authorization"), request.headers.get("x-api-key")
-        if route.role is None and (route.fuller_for is None or not (authorization or api_key)):
+        is_named = request.sender is not None or bool(authorization or api_key)
+        if route.role is None and (route.fuller_for is None or not is_named):
             return None
         app = self._app
         verify_login = app.verify_login if app.settings.jwt else None
-        principal = authenticate(authorization, app.verifier, api_key, verify_login)
+        principal = request.sender or authenticate(authorization, app.verifier, api_key, verify_login)
         traced.begin(route, principal)
         if route.role is not None:
             require_role(principal, route.role)
@@ -148,6 +174,10 @@ def _response(route: Route, answer: object, request_id: str) -> Response | Strea
     named = request_id_headers(request_id)
     if isinstance(answer, EventStream):
         return StreamedResponse({**answer.provenance.headers(), **named}, answer, request_id)
+    if isinstance(answer, Redirect):
+        return Response(302, {"location": answer.url, **named}, b"")
+    if isinstance(answer, Content):
+        return Response(route.status, {"content-type": answer.media_type, **named}, answer.body)
     reply = answer if isinstance(answer, Reply) else Reply(answer)
     provenance = reply.provenance.headers() if reply.provenance else {}
     headers = {**reply.headers, **provenance, **named}
@@ -161,7 +191,15 @@ def _query[Model: BaseModel](parameters: Mapping[str, str], model: type[Model]) 
         raise invalid_request(error, parameters) from None
 
 
-def _body[Model: BaseModel](raw: bytes | str | None, model: type[Model]) -> Model:
+def _body(request: Request, route: Route) -> BaseModel:
+    raw, model = request.body, route.body
     if raw is None:
         raise InvalidRequestError("The request body is said to be base64 and is not.")
-    return parse_body(raw, model)
+    if route.is_form:
+        from sluice.api.form import parse_form  # for those functions alone that take files
+
+        content = raw.encode("utf-8", "surrogatepass") if isinstance(raw, str) else raw
+        form: BaseModel = parse_form(content, request.headers.get("content-type", ""), model)
+        return form
+    body: BaseModel = parse_body(raw, model)
+    return body

@@ -74,6 +74,7 @@ def _whole(response: StreamedResponse) -> bytes:
 
 
 def _answer(status: int, headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
+    # What is no text is never answered here, but by a URL: API Gateway turns base64 into bytes for some callers only.
     return {
         "statusCode": status,
         "multiValueHeaders": {name: [value] for name, value in headers.items()},

@@ -95,6 +95,21 @@ def _nothing() -> None:
 
 
 @dataclass(frozen=True)
+class Content:
+    """An answer that is not JSON: the content of a file."""
+
+    body: bytes
+    media_type: str
+
+
+@dataclass(frozen=True)
+class Redirect:
+    """Where the answer is: a URL that is good for a while."""
+
+    url: str
+
+
+@dataclass(frozen=True)
 class EventStream:
     """An answer as server-sent events: the JSON of each. Close it, read to its end or not."""
 
@@ -114,15 +129,20 @@ class PathParameter:
 type Handler = Callable[[Call[Any, Any]], Any]
 """What answers a route: with the body, as JSON has it, with a Reply, or with an EventStream."""
 
+type Check = Callable[[Call[Any, Any]], int]
+"""What checks a request without answering it. Raises SluiceError."""
+
 
 class Declared(TypedDict, total=False):
     """What a handler's own types and words do not say of its route.
 
     `role` is the least that a key needs, None where no key is needed; a key of `fuller_for`, or of a role that includes
     it, is then told more. `example` is a body. With `task`, the body is the inputs of that task, which its file
-    describes. `events` are what the events of a streamed answer may hold. With `asks_once` one question to a model is
-    all that a request is. `is_counted_inside`: a request is counted as what it asks for is, as one that `asks_a_model`
-    is by the gateway. `errors` are statuses beside those that follow from the rest.
+    describes; with `is_form` it is a form with a file. `events` are what the events of a streamed answer may hold. With
+    `asks_once` one question to a model is all that a request is. `is_counted_inside`: a request is counted as what it
+    asks for is, as one that `asks_a_model` is by the gateway. `check` makes the route one that batches may have lines
+    for: it refuses what would be refused whatever is left of quotas, and says what the rest is estimated to cost, in
+    billionths of a dollar. `errors` are statuses beside those that follow from the rest.
     """
 
     role: Required[Role | None]
@@ -135,6 +155,8 @@ class Declared(TypedDict, total=False):
     asks_a_model: bool
     is_counted_inside: bool
     asks_once: bool
+    is_form: bool
+    check: "Check"
     errors: Collection[int]
 
 
@@ -165,6 +187,8 @@ class Route:
     asks_a_model: bool = False
     is_counted_inside: bool = False
     asks_once: bool = False
+    is_form: bool = False
+    check: "Check | None" = None
     errors: Collection[int] = ()
 
     def match(self, path: str) -> dict[str, str] | None:
@@ -277,7 +301,7 @@ def _route(method: str, path: str, tag: str, handler: Handler, declared: Declare
 def _answer(returned: Any) -> Any:
     """The type of the body, which may come as a Reply, or as events instead."""
     if get_origin(returned) in {Union, UnionType}:
-        [returned] = (each for each in get_args(returned) if each is not EventStream)
+        [returned] = (each for each in get_args(returned) if each not in {EventStream, Redirect})
     return get_args(returned)[0] if get_origin(returned) is Reply else returned
 
 

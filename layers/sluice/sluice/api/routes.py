@@ -2,10 +2,12 @@
 
 from sluice.api import (
     audit,
+    batches,
     budgets,
     chat,
     conversations,
     description,
+    files,
     keys,
     models,
     oversight,
@@ -35,6 +37,8 @@ ROUTES: tuple[Route, ...] = (
     *status.ROUTES,
     *questions.ROUTES,
     *teaching.ROUTES,
+    *files.ROUTES,
+    *batches.ROUTES,
     *usage.ROUTES,
     *groq.ROUTES,
     *providers.ROUTES,

@@ -8,6 +8,7 @@ from sluice.api.chat import ChatCompletionChunk
 from sluice.api.labels import naming_headers
 from sluice.api.route import Call, EventStream, PathParameter, Reply, Routes
 from sluice.chat import JsonObject
+from sluice.errors import InvalidRequestError
 from sluice.tasks.answer import TaskResult
 from sluice.tasks.code import output_schema
 from sluice.tasks.fields import object_schema
@@ -109,6 +110,13 @@ def get_task(call: Call) -> TaskDetails:
     return {**_summary(task), "definition": definition(task), "traffic": shown_traffic(traffic)}
 
 
+def _check(call: Call[TaskRequest]) -> int:
+    asked = call.body.labelled(call.labels)
+    if asked.stream:
+        raise InvalidRequestError("stream: nobody waits for the answers of a batch; leave it out.", param="stream")
+    return call.app.task_runner.check(call.path["name"], asked, call.principal, call.context)
+
+
 @ROUTES.post(
     "/v1/tasks/{name}",
     role=Role.CALLER,
@@ -116,6 +124,7 @@ def get_task(call: Call) -> TaskDetails:
     example={"inputs": {"issue_details": "FATAL: sorry, too many clients already"}, "max_tokens": 64},
     events=(ChatCompletionChunk, TaskResult),
     asks_a_model=True,
+    check=_check,
 )
 def run_task(call: Call[TaskRequest]) -> Reply[TaskResult] | EventStream:
     """Run a task.

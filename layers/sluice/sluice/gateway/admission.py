@@ -107,6 +107,15 @@ class Admission:
             self._plan(incoming)
         return counted
 
+    def check(self, incoming: Incoming) -> tuple[Incoming, Plan]:
+        """Judge a request and find who may answer it, without counting it. Returns it as it would be asked.
+
+        Raises as `admit`, but for want of quota.
+        """
+        incoming = self._bounded(incoming)
+        self._judge(incoming)
+        return incoming, self._plan(incoming)
+
     def note_answer(self, admitted: AdmittedRequest, model: str) -> None:
         """Note which model has answered, for the shares of those that `auto` chooses from."""
         if admitted.request.model == AUTO:

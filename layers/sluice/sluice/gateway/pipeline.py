@@ -105,6 +105,14 @@ class Gateway:
         note_without_model(context.trace, source)
         return Provenance(request_id=context.request_id, cache="hit", caller_limit=counted.limit)
 
+    def check(self, request: ChatRequest, principal: Principal, context: RequestContext) -> int:
+        """Refuse what `complete` would refuse whatever is left of quotas, and spend nothing. Raises SluiceError.
+
+        Returns what the request is estimated to cost, in billionths of a dollar, where it would be sent first.
+        """
+        incoming, chosen = self._admission.check(Incoming(request, principal, context))
+        return self._settlement.foreseen_nanousd(chosen.deployments[0], incoming.request)
+
     def claim_turn(
         self, conversation_id: str, request: ChatRequest, principal: Principal, context: RequestContext, call: TaskCall
     ) -> OpenTurn:

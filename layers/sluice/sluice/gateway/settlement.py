@@ -27,6 +27,7 @@ from sluice.providers.registry import Deployment
 from sluice.providers.verdict import may_be_cached
 from sluice.quota.estimate import TokenEstimate
 from sluice.quota.ledger import Ledger
+from sluice.quota.request_size import RequestSize
 from sluice.quota.tokens import tokens
 from sluice.request_log.record import RequestOutcome
 from sluice.routing.deployment_quota import Answered, DeploymentQuota
@@ -202,6 +203,11 @@ class Settlement:
         """What a call to `deployment` may cost, in billionths of a dollar."""
         tokens = self._deployments.estimate(deployment, admitted.size)
         return price_nanousd(deployment, tokens, _service_tier(admitted.request))
+
+    def foreseen_nanousd(self, deployment: Deployment, request: ChatRequest) -> int:
+        """What a request that was not admitted yet may cost there, in billionths of a dollar."""
+        tokens = self._deployments.estimate(deployment, RequestSize.of(request))
+        return price_nanousd(deployment, tokens, _service_tier(request))
 
     def _record(self, usage_record: UsageRecord) -> None:
         with best_effort("recording usage"):

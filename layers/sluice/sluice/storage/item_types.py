@@ -87,7 +87,8 @@ def _to_typed_set(values: set[Any] | frozenset[Any]) -> dict[str, Any]:
 def _number_text(number: float) -> str:
     if not math.isfinite(number):
         raise TypeError(f"DynamoDB has no type for the number {number}")
-    return repr(number)
+    # The number of an enumeration's member, and not its name.
+    return int.__repr__(number) if isinstance(number, int) else repr(number)
 
 
 def _number(text: str) -> int | float:

@@ -51,6 +51,7 @@ CONVERSATIONS = TableSchema(
 )
 QUESTIONS = TableSchema("bank", "question")
 REQUEST_LOG = TableSchema("tenant_shard", "request", ttl="expires_at")
+BATCHES = TableSchema("collection", "entry", ttl="expires_at")
 
 TABLES = {
     "RESPONSE_CACHE_TABLE": RESPONSE_CACHE,
@@ -60,5 +61,6 @@ TABLES = {
     "CONVERSATIONS_TABLE": CONVERSATIONS,
     "QUESTIONS_TABLE": QUESTIONS,
     "REQUEST_LOG_TABLE": REQUEST_LOG,
+    "BATCHES_TABLE": BATCHES,
 }
 """All tables, by the environment variable that holds a table's name."""

@@ -24,6 +24,14 @@ class Update:
         """Give `attribute` this value."""
         self._sets.append(f"{self._name(attribute)} = {self._value(value)}")
 
+    def set_in(self, attribute: str, name: str, value: Value) -> None:
+        """Give an entry of a map this value; the map has to be there."""
+        self._sets.append(f"{self._name(attribute)}.{self._name(name)} = {self._value(value)}")
+
+    def remove_in(self, attribute: str, name: str) -> None:
+        """Remove an entry of a map; the map has to be there."""
+        self._removes.append(f"{self._name(attribute)}.{self._name(name)}")
+
     def add(self, attribute: str, number: int) -> None:
         """Add to a number; one that does not exist counts as 0."""
         self._adds.append(f"{self._name(attribute)} {self._value(number)}")
@@ -48,6 +56,11 @@ class Update:
         """Only if the item does not have `attribute`, or it compares so."""
         name = self._name(attribute)
         self._conditions.append(f"(attribute_not_exists({name}) OR {name} {operator} {self._value(value)})")
+
+    def require_one_of(self, attribute: str, values: Sequence[Number | str]) -> None:
+        """Only if `attribute` is one of `values`."""
+        listed = ", ".join([self._value(value) for value in values])
+        self._conditions.append(f"{self._name(attribute)} IN ({listed})")
 
     def arguments(self) -> dict[str, Any]:
         """The keyword arguments of `update_item`, without table and key."""

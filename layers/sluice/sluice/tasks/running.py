@@ -115,6 +115,15 @@ class Runner:
         remembering.result()
         return result
 
+    def check(self, name: str, request: TaskRequest, principal: Principal, context: RequestContext) -> int:
+        """Refuse what `run` would refuse whatever is left of quotas. Raises as `run`.
+
+        Returns what one question to a model is estimated to cost, in billionths of a dollar; some tasks ask several.
+        """
+        task = self._library.choose(principal.tenant.id, name, principal.caller_id)
+        inputs = task.check_inputs(request.inputs)
+        return _Run(self._gateway, self._stores, task, code_of(name), request, principal, context).check(inputs)
+
     def _count(self, run: "_Run", response_time_s: float, *, quality: float | None) -> None:
         counted = TaskRecord(
             run=run.identity,
@@ -181,6 +190,13 @@ class _Run:
         if self.turn is not None:
             self.turn.complete({"choices": [{"message": {"role": "assistant", "content": as_text(output)}}]})
         return output
+
+    def check(self, inputs: Inputs) -> int:
+        """See Runner.check."""
+        rendered = self.task.render(inputs)
+        context = replace(self.context, complexity=rendered.complexity, is_prompt_fixed=True)
+        with self._naming_inputs(inputs):
+            return self.gateway.check(self._chat(rendered), self.principal, context)
 
     def ask(
         self, inputs: Inputs, *, anew: bool = False, keep: bool = True, schema: JsonObject | None = None

@@ -66,6 +66,16 @@ class KeyVerifier:
         found = self._find(presented.id)
         if not presented.matches(found.key.secret_hash if found else _NO_SECRET_HASH) or found is None:
             raise AuthenticationError("This API key is unknown. Check that it was copied whole.")
+        return self._valid(found)
+
+    def known(self, tenant_id: str, key_id: str) -> VerifiedKey:
+        """A key that was verified when it asked for what is done now. Raises as `verify`."""
+        found = self._find(key_id)
+        if found is None or found.tenant.id != tenant_id:
+            raise AuthenticationError("The API key that asked for this is gone.")
+        return self._valid(found)
+
+    def _valid(self, found: VerifiedKey) -> VerifiedKey:
         key = found.key
         if key.revoked_at is not None:
             raise AuthenticationError(f"This API key was revoked at {_utc(key.revoked_at)}.")

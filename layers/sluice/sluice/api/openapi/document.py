@@ -22,6 +22,8 @@ _TAGS = {
     "Operations assistant": "Chats and prompts about infrastructure, in sessions.",
     "Interviews": "Questions for interviews, from a bank that grows.",
     "Teaching": "Test cases for a platform's exercises.",
+    "Files": "What batches are made of, and what they answer.",
+    "Batches": "Requests that nobody waits for, answered with what is left of the quotas.",
     "Usage": "Who used what.",
     "Operations": "How the deployments and the caches are doing. For operators.",
     "Tenants and keys": "Who may use this gateway, how much, and who said so. For admins, and operators of a tenant.",
@@ -129,7 +131,8 @@ def _operation(route: Route, of_types: dict[Any, JsonObject], named: dict[str, J
         described["parameters"] = parameters
     if route.body is not None:
         content = {"schema": _body(route, of_types), "example": body_example(route)}
-        described["requestBody"] = {"required": True, "content": {"application/json": content}}
+        media_type = "multipart/form-data" if route.is_form else "application/json"
+        described["requestBody"] = {"required": True, "content": {media_type: content}}
     return described
 
 

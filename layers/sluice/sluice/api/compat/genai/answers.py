@@ -53,7 +53,7 @@ class CustomPrompt(Talk):
     prompt_type: Annotated[str, Field(max_length=64)]
 
 
-class Batch(BaseModel):
+class PromptBatch(BaseModel):
     """The body of POST batch. Each is the body of a custom prompt or of a chat; one that is wrong fails alone."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
@@ -170,7 +170,7 @@ def genai_custom(call: Call[CustomPrompt]) -> Reply[Talked]:
     },
     is_counted_inside=True,
 )
-def genai_batch(call: Call[Batch]) -> list[Talked | Error]:
+def genai_batch(call: Call[PromptBatch]) -> list[Talked | Error]:
     """Answer several messages and prompts at once.
 
     What fails has an error in its place, and the others are answered. All are answered at the same time: of two that

@@ -1,0 +1,82 @@
+"""Lines of batches as requests to the API: what answers them is what answers callers."""
+
+import json
+import math
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from sluice.api.dispatch import Api, Request, StreamedResponse
+from sluice.api.messages import MessageHandler, message_handler
+from sluice.api.route import Route
+from sluice.batches.asking import LineAnswer
+from sluice.batches.jobs import Jobs
+from sluice.batches.line import BatchLine, body_of
+from sluice.batches.messages import read_job, read_lines
+from sluice.batches.worker import LineWorker
+from sluice.quota.leftover import leaving_free
+from sluice.storage.metering import counting
+from sluice.telemetry import logging_request
+from sluice.tenants.principal import Principal
+
+if TYPE_CHECKING:
+    from sluice.composition import App
+
+_OURS = 500
+_TOO_MANY_REQUESTS = 429
+
+
+class BatchLineApi:
+    """Answers lines by the routes that take batches. Threads may share it."""
+
+    def __init__(self, routes: Iterable[Route], app: "App") -> None:
+        self._api = Api([route for route in routes if route.check], app)
+        self._app = app
+
+    def check(self, line: BatchLine, principal: Principal) -> int:
+        """See LineApi.check."""
+        return self._api.check(self._request(line, principal, math.inf))
+
+    def longest_s(self, remaining_s: float) -> float:
+        """See LineApi.longest_s."""
+        return min(self._app.settings.request_timeout_s, remaining_s)
+
+    def ask(self, line: BatchLine, principal: Principal, remaining_s: float = math.inf) -> LineAnswer:
+        """See LineApi.ask."""
+        request = self._request(line, principal, remaining_s)
+        with (
+            logging_request(request.id, ""),
+            counting(request.units),
+            leaving_free(self._app.settings.interactive_share_percent),
+        ):
+            response, trace = self._api.respond_and_tell(request)
+        if isinstance(response, StreamedResponse):
+            # Refused when the batch was checked.
+            raise TypeError("a line of a batch is answered whole")
+        record = trace.record()
+        wait = response.headers.get("retry-after")
+        waits = response.status == _TOO_MANY_REQUESTS or response.status >= _OURS
+        return LineAnswer(
+            status=int(response.status),
+            request_id=request.id,
+            body=json.loads(response.body),
+            retry_after_s=float(wait) if waits and wait is not None else None,
+            may_pass=response.status >= _OURS and response.headers.get("x-should-retry") != "false",
+            prompt_tokens=record.prompt_tokens,
+            completion_tokens=record.completion_tokens,
+            cost_nanousd=record.cost_nanousd,
+        )
+
+    def _request(self, line: BatchLine, principal: Principal, remaining_s: float) -> Request:
+        return Request(method="POST", path=line.url, body=body_of(line), remaining_s=remaining_s, sender=principal)
+
+
+def line_handler(routes: Iterable[Route], app: "App") -> MessageHandler:
+    """The entry point of the function that asks lines."""
+    worker = LineWorker(app.batch_stores, BatchLineApi(routes, app), app.principal_of)
+    return message_handler(lambda body, ends_at_s: worker.work(read_lines(body), ends_at_s))
+
+
+def job_handler(routes: Iterable[Route], app: "App") -> MessageHandler:
+    """The entry point of the function that splits, watches and closes batches."""
+    jobs = Jobs(app.batch_stores, BatchLineApi(routes, app), app.principal_of)
+    return message_handler(lambda body, _: jobs.do(read_job(body)))

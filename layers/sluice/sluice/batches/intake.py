@@ -1,0 +1,93 @@
+"""Intake of batches: they are written down, and queued to be checked."""
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from sluice.batches.batch import WINDOW_S, Batch, Priority, Status
+from sluice.batches.messages import Close, Split
+from sluice.batches.store import BatchStore
+from sluice.errors import ConflictError, InvalidRequestError
+from sluice.files.file import Purpose, new_id, owner_of
+from sluice.files.store import FileStore
+from sluice.storage.queues import Queue
+
+ENDPOINTS = re.compile(r"/v1/chat/completions|/v1/tasks/[a-z0-9_]+")
+"""What batches may have lines for."""
+
+# Lines that are being asked may still end: most answers take no longer.
+_GRACE_S = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewBatch:
+    """A batch as it is asked for."""
+
+    tenant: str
+    caller: str
+    input_file: str
+    endpoint: str
+    metadata: dict[str, str] = field(default_factory=dict)
+    priority: Priority = Priority.NORMAL
+    output_kept_s: int | None = None
+    is_login: bool = False
+    user: str | None = None
+
+
+class BatchIntake:
+    """Takes batches in, and cancels them. Threads may share it."""
+
+    def __init__(
+        self,
+        batches: BatchStore,
+        files: FileStore,
+        queue: Queue,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._batches = batches
+        self._files = files
+        self._queue = queue
+        self._clock = clock
+
+    def create(self, new: NewBatch) -> Batch:
+        """Take in a batch. Raises InvalidRequestError, NotFoundError for its file, StorageUnavailableError."""
+        if not ENDPOINTS.fullmatch(new.endpoint):
+            raise InvalidRequestError(
+                "endpoint: should be /v1/chat/completions, or /v1/tasks/ and the name of a task.", param="endpoint"
+            )
+        file = self._files.find(owner_of(new.tenant, new.caller), new.input_file)
+        if file.purpose != Purpose.BATCH:
+            raise InvalidRequestError(
+                f"input_file_id: the file's purpose is {file.purpose}; upload it with purpose batch.",
+                param="input_file_id",
+            )
+        now = self._clock()
+        batch = Batch(
+            id=new_id("batch_", int(now * 1000)),
+            tenant=new.tenant,
+            caller=new.caller,
+            endpoint=new.endpoint,
+            input_file=file.id,
+            created_at=int(now),
+            ends_by=int(now) + WINDOW_S,
+            priority=new.priority,
+            metadata=new.metadata,
+            output_kept_s=new.output_kept_s,
+            is_login=new.is_login,
+            user=new.user,
+        )
+        self._batches.create(batch)
+        self._queue.send(Split.of(batch).model_dump(), group=batch.tenant)
+        return batch
+
+    def cancel(self, owner: str, batch_id: str) -> Batch:
+        """Have no more lines of a batch asked. Raises NotFoundError, ConflictError, StorageUnavailableError."""
+        batch = self._batches.find(owner, batch_id)
+        if batch.status is not Status.CANCELLING:
+            if not self._batches.move(batch, [Status.VALIDATING, Status.IN_PROGRESS], Status.CANCELLING):
+                now = self._batches.find(owner, batch_id)
+                raise ConflictError(f"The batch is {now.status}: there is nothing left to cancel.")
+            batch = self._batches.find(owner, batch_id)
+        self._queue.send(Close.of(batch).model_dump(), group=batch.tenant, delay_s=_GRACE_S)
+        return batch

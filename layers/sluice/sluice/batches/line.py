@@ -1,0 +1,80 @@
+"""Lines of a batch's file: what each has to be. Pure."""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from sluice.errors import InvalidRequestError
+from sluice.validation import parse_body
+
+MOST_LINE_BYTES = 1024 * 1024
+"""How long a line may be. It is kept in memory, with nine others."""
+
+
+class BatchLine(BaseModel):
+    """One request: OpenAI's format of batch files."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    custom_id: Annotated[str, Field(min_length=1, max_length=256)]
+    method: Literal["POST"]
+    url: str
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RawLine:
+    """A line as it stands in the file: its number, the first being 1, and where it begins and ends, in bytes."""
+
+    number: int
+    start: int
+    end: int
+    text: bytes
+
+
+def raw_lines(pieces: Iterable[bytes]) -> Iterator[RawLine]:
+    """The lines of a file that have anything in them. One that is too long comes cut to one byte more than may be."""
+    number, start, buffer, dropped = 0, 0, bytearray(), 0
+    for piece in pieces:
+        begin = 0
+        while (at := piece.find(b"\n", begin)) >= 0:
+            buffer += piece[begin:at]
+            number += 1
+            end = start + len(buffer) + dropped
+            if buffer.strip():
+                yield RawLine(number, start, end, bytes(buffer[: MOST_LINE_BYTES + 1]))
+            start, begin, dropped = end + 1, at + 1, 0
+            buffer.clear()
+        buffer += piece[begin:]
+        if len(buffer) > MOST_LINE_BYTES + 1:
+            dropped += len(buffer) - (MOST_LINE_BYTES + 1)
+            del buffer[MOST_LINE_BYTES + 1 :]
+    if buffer.strip():
+        yield RawLine(number + 1, start, start + len(buffer) + dropped, bytes(buffer[: MOST_LINE_BYTES + 1]))
+
+
+def read_line(raw: RawLine, endpoint: str) -> BatchLine:
+    """What a line asks for. Raises InvalidRequestError, which says what would be right."""
+    if len(raw.text) > MOST_LINE_BYTES:
+        raise InvalidRequestError(
+            f"The line has {raw.end - raw.start} bytes; at most {MOST_LINE_BYTES} are taken.", code="line_too_long"
+        )
+    text = raw.text.removeprefix(b"\xef\xbb\xbf") if raw.number == 1 else raw.text
+    try:
+        line = parse_body(text, BatchLine)
+    except InvalidRequestError as error:
+        message = error.message.replace("The request body", "The line").replace("the request body", "the line")
+        raise InvalidRequestError(message, param=error.param, code="invalid_line") from None
+    if line.url != endpoint:
+        raise InvalidRequestError(
+            f"url: should be {endpoint}, which the batch is for.", param="url", code="mismatched_url"
+        )
+    return line
+
+
+def body_of(line: BatchLine) -> bytes:
+    """The body of the request, as JSON."""
+    return json.dumps(line.body, ensure_ascii=True, separators=(",", ":")).encode()

@@ -1,0 +1,123 @@
+"""Batches in DynamoDB, and the sums over their lines."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sluice.batches.batch import KEPT_S, Batch, Progress, Status
+from sluice.batches.schema import (
+    PROGRESS_SHARDS,
+    batch_key,
+    batches,
+    from_batch_item,
+    progress,
+    progress_key,
+    to_batch_item,
+)
+from sluice.errors import NotFoundError
+from sluice.storage.client import DynamoDB
+from sluice.storage.errors import ConditionFailedError
+from sluice.storage.item_types import from_item, to_item
+from sluice.storage.tables import BATCHES
+from sluice.storage.update import Update
+
+_SUMS = tuple(asdict(Progress()))
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPage:
+    """Some batches, and whether there are more."""
+
+    batches: Sequence[Batch]
+    has_more: bool
+
+
+class BatchStore:
+    """The batches of all callers. Threads may share it. All methods raise StorageUnavailableError."""
+
+    def __init__(self, table: str, client: DynamoDB, clock: Callable[[], float] = time.time) -> None:
+        self._table = table
+        self._client = client
+        self._clock = clock
+
+    def create(self, batch: Batch) -> None:
+        """Add a batch."""
+        values = to_batch_item(batch) | {"expires_at": batch.ends_by + KEPT_S}
+        item = batch_key(batch.owner, batch.id) | to_item(values)
+        self._client.call("PutItem", {"TableName": self._table, "Item": item})
+
+    def find(self, owner: str, batch_id: str) -> Batch:
+        """A batch of `owner`'s, with what was counted of it so far. Raises NotFoundError."""
+        batch = self.read(owner, batch_id)
+        if batch is None:
+            raise NotFoundError(f"There is no batch {batch_id[:64]!r}.", param="batch_id")
+        return batch.with_progress(self.progress(batch.id)) if self._is_counting(batch) else batch
+
+    def read(self, owner: str, batch_id: str) -> Batch | None:
+        """A batch of `owner`'s as it was last written; None if there is none."""
+        asked = {"TableName": self._table, "Key": batch_key(owner, batch_id), "ConsistentRead": True}
+        item = self._client.call("GetItem", asked).get("Item")
+        return None if item is None else from_batch_item(from_item(item))
+
+    def page(self, owner: str, *, after: str | None, limit: int) -> BatchPage:
+        """Batches of `owner`'s, `limit` at most, the latest first."""
+        request: dict[str, Any] = {
+            "TableName": self._table,
+            "KeyConditionExpression": "#partition = :partition",
+            "ExpressionAttributeNames": {"#partition": BATCHES.partition},
+            "ExpressionAttributeValues": to_item({":partition": batches(owner)}),
+            "ScanIndexForward": False,
+            "Limit": limit + 1,
+        }
+        if after is not None:
+            request["ExclusiveStartKey"] = batch_key(owner, after)
+        found = [from_batch_item(from_item(item)) for item in self._client.call("Query", request)["Items"]]
+        counted = [
+            each.with_progress(self.progress(each.id)) if self._is_counting(each) else each for each in found[:limit]
+        ]
+        return BatchPage(counted, len(found) > limit)
+
+    def move(
+        self, batch: Batch, before: Sequence[Status], after: Status, values: Mapping[str, Any] | None = None
+    ) -> bool:
+        """Bring a batch that is in one of `before` into another status; False if it is in none of them."""
+        update = Update()
+        update.set("status", str(after))
+        reached = batch.reached | {str(after): int(self._clock())}
+        for name, value in {**(values or {}), "reached": reached}.items():
+            update.set(name, value)
+        update.require_one_of("status", [str(each) for each in before])
+        asked = {"TableName": self._table, "Key": batch_key(batch.owner, batch.id), **update.arguments()}
+        try:
+            self._client.call("UpdateItem", asked)
+        except ConditionFailedError:
+            return False
+        return True
+
+    def progress(self, batch_id: str) -> Progress:
+        """The sums over the lines of a batch now."""
+        request = {
+            "TableName": self._table,
+            "KeyConditionExpression": "#partition = :partition",
+            "ExpressionAttributeNames": {"#partition": BATCHES.partition},
+            "ExpressionAttributeValues": to_item({":partition": progress(batch_id)}),
+            "ConsistentRead": True,
+        }
+        found = Progress()
+        for item in map(from_item, self._client.query(request)):
+            found += Progress(**{name: item.get(name, 0) for name in _SUMS})
+        return found
+
+    def stop_counting(self, batch: Batch) -> Progress:
+        """Have no more lines end. Returns the sums as they stay."""
+        for shard in range(PROGRESS_SHARDS):
+            update = Update()
+            update.set("is_closed", True)
+            update.set("expires_at", batch.ends_by + KEPT_S)
+            asked = {"TableName": self._table, "Key": progress_key(batch.id, shard), **update.arguments()}
+            self._client.call("UpdateItem", asked)
+        return self.progress(batch.id)
+
+    def _is_counting(self, batch: Batch) -> bool:
+        return not batch.status.is_final and batch.status is not Status.VALIDATING

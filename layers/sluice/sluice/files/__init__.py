@@ -1,0 +1,1 @@
+"""Files of callers: what batches are made of and what they answer."""
