@@ -12,8 +12,10 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import IO
 
 import yaml
 
@@ -37,8 +39,14 @@ def main() -> None:
     if not stack_file.exists():
         sys.exit("the local stack is not running: start it with `make run` first")
     stack = Stack(**json.loads(stack_file.read_text()))
-    event = Path(sys.argv[1]).read_text()
-    function = _function_for(event)
+    sys.exit(invoke(Path(sys.argv[1]).read_text(), stack, sys.argv[2:]).returncode)
+
+
+def invoke(
+    event: str, stack: Stack, options: Sequence[str] = (), *, stdout: IO[str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run the function that an event is for, which writes its answer to `stdout`."""
+    function = function_for(event)
     # What answers prompts does not take the admin key.
     key = stack.operator_key if function in {"ChatFunction", "TasksFunction"} else stack.admin_key
     invoked = deployment.LOCAL / "build" / "invoke.yaml"
@@ -50,24 +58,31 @@ def main() -> None:
                 forwards.enter_context(forwarding(_HOST, port))
             except OSError as error:
                 sys.exit(f"containers can't be let in at {_HOST}:{port}: {error.strerror}. Is Docker running?")
-        result = subprocess.run(
-            [*command, "--event", "-", *deployment.parameter_overrides(), *sys.argv[2:]],
+        return subprocess.run(
+            [*command, "--event", "-", *deployment.parameter_overrides(), *options],
             input=event.replace("sl-<id>-<secret>", key),
             env={**os.environ, "SAM_CLI_TELEMETRY": "0", **_aws(stack).environment},
             text=True,
+            stdout=stdout,
         )
-    sys.exit(result.returncode)
 
 
 def _aws(stack: Stack) -> LocalAws:
     return LocalAws(stack.aws_endpoint_url, AccessKey(stack.aws_access_key_id, stack.aws_secret_access_key))
 
 
-def _function_for(event: str) -> str:
+def function_for(event: str) -> str:
+    """The function that a sample event is for, by its logical id: by the route, or by the queue of its messages."""
     content = json.loads(event)
-    route = template.Route(content["httpMethod"], content["resource"])
     source = template.load()
     functions = [name for name, resource in source["Resources"].items() if resource["Type"].endswith("::Function")]
+    if "Records" in content:
+        queue = content["Records"][0]["eventSourceARN"].rpartition(":")[2]
+        for name in functions:
+            if queue in template.queues(source, name):
+                return str(name)
+        sys.exit(f"no function of template.yaml takes the messages of {queue}")
+    route = template.Route(content["httpMethod"], content["resource"])
     for name in functions:
         if route in template.routes(source, name):
             return str(name)

@@ -163,3 +163,9 @@ def routes(template: Mapping[str, Any], function: str) -> list[Route]:
         for event in events
         if event["Type"] == "Api"
     ]
+
+
+def queues(template: Mapping[str, Any], function: str) -> list[str]:
+    """The queues whose messages a function is handed, all by their logical ids."""
+    events = template["Resources"][function]["Properties"].get("Events", {}).values()
+    return [event["Properties"]["Queue"]["Fn::GetAtt"][0] for event in events if event["Type"] == "SQS"]
