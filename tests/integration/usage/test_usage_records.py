@@ -45,7 +45,7 @@ def rows(aws: Aws) -> dict[tuple[str, str], Item]:
 def test_a_record_is_an_hourly_sum(aws: Aws) -> None:
     records(aws).add(ONE, NOON)
     assert rows(aws) == {
-        ("acme#2026-11-21", "ada##12#groq#llama-3.1-8b-instant"): {
+        ("acme#2026-11-21", "ada##12.chat#groq#llama-3.1-8b-instant##"): {
             "requests": 1,
             "prompt_tokens": 100,
             "completion_tokens": 20,
@@ -64,8 +64,8 @@ def test_hours_and_days_are_utc_wherever_the_clock_is(aws: Aws) -> None:
     records(aws).add(ONE, datetime(2026, 11, 22, 8, 59, tzinfo=tokyo))
     records(aws).add(ONE, datetime(2026, 11, 22, 9, 0, tzinfo=tokyo))
     assert [day + " " + hour.split("#")[2] for day, hour in sorted(rows(aws))] == [
-        "acme#2026-11-21 23",
-        "acme#2026-11-22 00",
+        "acme#2026-11-21 23.chat",
+        "acme#2026-11-22 00.chat",
     ]
 
 
@@ -92,10 +92,16 @@ def test_the_sums_of_many_records_from_many_threads_equal_a_slow_reference(aws: 
             is_error=chance.random() < 0.1,
             user=chance.choice(["", "pupil-1", "a#b%23"]),
             infra_nanousd=chance.randrange(10**6),
+            operation=chance.choice(["chat", "task"]),
+            credential=chance.choice(["groq-1", "a#1"]),
+            task=chance.choice(["", "quiz"]),
         )
         at = NOON + timedelta(minutes=chance.randrange(24 * 60))
         added.append((made, at))
-        route = f"{quoted(made.caller)}#{quoted(made.user)}#{at.hour:02}#{made.provider}#{made.model}"
+        route = (
+            f"{quoted(made.caller)}#{quoted(made.user)}#{at.hour:02}.{made.operation}"
+            f"#{made.provider}#{made.model}#{quoted(made.credential)}#{made.task}"
+        )
         sums = expected[f"{made.tenant}#{at.date()}", route]
         sums["requests"] += 1
         sums["prompt_tokens"] += made.usage.prompt_tokens

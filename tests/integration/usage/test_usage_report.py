@@ -203,9 +203,9 @@ def test_sums_over_many_pages_are_whole(server: ChatServer) -> None:
         names = [f"{number:04}" + "\U0001f600" * 124 for number in range(1_600)]
         list(pool.map(lambda name: used(server, "one", user=name, at=at), names))
     found = list(server.app.usage_reader.sums("acme", at.date(), at.date(), caller="one"))
-    assert [each.user for each in found] == names
+    assert [each.key.user for each in found] == names
     assert sum((each.use for each in found), Use()).requests == 1_600
-    assert [each.user for each in server.app.usage_reader.sums("acme", at.date(), at.date(), user=names[7])] == [
+    assert [each.key.user for each in server.app.usage_reader.sums("acme", at.date(), at.date(), user=names[7])] == [
         names[7]
     ]
 

@@ -115,7 +115,7 @@ def period(first: date, last: date) -> Period:
 def report(sums: Iterable[UsageSum]) -> Report:
     """Totals, by model and by day."""
     found = list(sums)
-    by_model = _grouped(found, lambda each: (each.provider, each.model))
+    by_model = _grouped(found, lambda each: (each.key.provider, each.key.model))
     by_day = _grouped(found, lambda each: each.day)
     return {
         "totals": _use(sum((each.use for each in found), UseSum())),

@@ -22,7 +22,7 @@ from sluice.errors import InvalidAnswerError
 from sluice.gateway.admission import Admission
 from sluice.gateway.budget import BudgetReservation
 from sluice.gateway.provenance import Provenance
-from sluice.gateway.request import AdmittedRequest, Incoming, RequestContext, user_of
+from sluice.gateway.request import AdmittedRequest, Incoming, RequestContext
 from sluice.gateway.settlement import Outcome, Result, Settlement
 from sluice.gateway.stream import GuardedStream
 from sluice.gateway.tracing import note_question, note_without_model
@@ -98,10 +98,9 @@ class Gateway:
     def admit(self, request: ChatRequest, principal: Principal, context: RequestContext, *, source: str) -> Provenance:
         """Count and record a request that `source` answers, without a model. Raises as `complete`."""
         note_question(context.trace, request, principal)
-        counted = self._admission.count(Incoming(request, principal, context))
-        self._settlement.record_without_model(
-            principal.tenant.id, principal.caller_id, user_of(request, principal), source
-        )
+        incoming = Incoming(request, principal, context)
+        counted = self._admission.count(incoming)
+        self._settlement.record_without_model(incoming, source)
         note_without_model(context.trace, source)
         return Provenance(request_id=context.request_id, cache="hit", caller_limit=counted.limit)
 

@@ -20,6 +20,7 @@ from sluice.routing.intent import Complexity
 from sluice.routing.plan import Plan
 from sluice.tenants.principal import Principal
 from sluice.tenants.tenant import Tenant
+from sluice.usage.records import Operation
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class RequestContext:
     """What comes with a request but is not of it. `skip_cache`: answer anew, and cache that; `no_store`: cache nothing.
 
     `is_prompt_fixed`: a task or an older system's path made the request, and its temperature is not the caller's wish.
+    `operation` is what its usage is counted as.
 
     The rest is what a task lays down: how hard its request is, how long its answer is cached (0: not at all), the
     format its answer is held against where that is more than all providers are asked for, the one that those are
@@ -39,6 +41,7 @@ class RequestContext:
     skip_cache: bool = False
     no_store: bool = False
     is_prompt_fixed: bool = False
+    operation: Operation = "chat"
     complexity: Complexity | None = None
     cache_ttl_s: int | None = None
     answer_format: ResponseFormat | None = None
@@ -106,6 +109,11 @@ class AdmittedRequest:
     def user(self) -> str:
         """The user that the request is for, "" if nobody says."""
         return user_of(self.request, self.principal)
+
+    @property
+    def task(self) -> str:
+        """The task that is run, or that the caller names, "" if it is none."""
+        return self.request.labels.task or ""
 
     @property
     def wants_usage(self) -> bool:

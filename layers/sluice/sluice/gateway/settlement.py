@@ -18,7 +18,7 @@ from sluice.gateway.background import Task, settle_all
 from sluice.gateway.budget import BudgetDemand, BudgetReservation
 from sluice.gateway.counting import CallerCounter
 from sluice.gateway.provenance import Provenance
-from sluice.gateway.request import AdmittedRequest
+from sluice.gateway.request import AdmittedRequest, Incoming, user_of
 from sluice.gateway.shared_answers import SharedAnswers
 from sluice.gateway.tracing import WITHOUT_MODEL, Reserved, note_settled
 from sluice.guards.rules import Finding
@@ -161,6 +161,9 @@ class Settlement:
             is_cache_hit=True,
             user=admitted.user,
             infra_nanousd=admitted.context.trace.take_infra_nanousd(),
+            operation=admitted.context.operation,
+            credential=cached.deployment.partition("#")[0] if admitted.cached_provider else "",
+            task=admitted.task,
         )
         provenance = admitted.provenance()
         noted = note_settled(admitted, provenance, _NO_USAGE, RequestOutcome.ANSWERED)
@@ -183,19 +186,21 @@ class Settlement:
         provenance = admitted.provenance()
         note_settled(admitted, provenance, _NO_USAGE, None)
 
-    def record_without_model(self, tenant: str, caller: str, user: str, source: str) -> None:
+    def record_without_model(self, incoming: Incoming, source: str) -> None:
         """Record a request that `source` answered and no model."""
         self._record(
             UsageRecord(
-                tenant=tenant,
-                caller=caller,
+                tenant=incoming.principal.tenant.id,
+                caller=incoming.principal.caller_id,
                 provider=WITHOUT_MODEL,
                 model=source,
                 usage=_NO_USAGE,
                 cost_nanousd=0,
                 response_time_ms=0,
                 is_cache_hit=True,
-                user=user,
+                user=user_of(incoming.request, incoming.principal),
+                operation=incoming.context.operation,
+                task=incoming.request.labels.task or "",
             )
         )
 
@@ -282,6 +287,9 @@ def _usage_record(
         is_error=result is not Result.ANSWERED,
         user=admitted.user,
         infra_nanousd=admitted.context.trace.take_infra_nanousd(),
+        operation=admitted.context.operation,
+        credential=deployment.alias,
+        task=admitted.task,
     )
 
 

@@ -210,6 +210,7 @@ class _Run:
             self.context,
             skip_cache=self.context.skip_cache or anew or self.task.file.cache_ttl_s == 0,
             is_prompt_fixed=True,
+            operation="task",
             complexity=self.complexity,
             cache_ttl_s=self.task.file.cache_ttl_s if keep else 0,
             answer_format=None if checks_itself else self.task.answer_format,
@@ -224,7 +225,7 @@ class _Run:
     def admit(self, inputs: Inputs, source: str) -> None:
         """See Call.admit."""
         rendered = self.task.render(inputs)
-        context = replace(self.context, complexity=rendered.complexity)
+        context = replace(self.context, operation="task", complexity=rendered.complexity)
         with self._naming_inputs(inputs):
             self.last = self.gateway.admit(self._chat(rendered), self.principal, context, source=source)
 

@@ -1,17 +1,20 @@
-"""Usage records: sums per hour, tenant, caller, user, provider and model.
+"""Usage records: sums per hour, tenant, caller, user, operation, provider, model, credential and task.
 
 tenant_day      acme#2026-11-21
-hour_route     <API key>#<user>#14#groq#llama-3.1-8b-instant
+hour_route     <API key>#<user>#14.task#groq#llama-3.1-8b-instant#groq-1#concept_explanation
 
 A caller is a tenant's API key, a user whom the caller names in `metadata.sluice_user`: the caller comes first, so that
-what one of them used on a day is one Query of just that.
+what one of them used on a day is one Query of just that. Sums that are older than operations have none after the hour,
+and end with the model.
 
 A record is sent once and never again: a time-out may leave a request uncounted, but none is counted twice. What must
 not be missed, quotas and budgets, is the ledger's.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import Literal
 
 from sluice.chat import Usage
 from sluice.storage.client import DynamoDB, dynamodb
@@ -20,13 +23,20 @@ from sluice.storage.tables import USAGE
 from sluice.storage.update import Update
 
 _KEPT = timedelta(days=400)
+# DynamoDB's limit.
+_MOST_SORT_KEY_BYTES = 1024
+_CUT_QUOTE = re.compile(r"%.?\Z")
+
+type Operation = Literal["chat", "task"]
+"""What a model was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class UsageRecord:
     """One request. `cost_nanousd` in billionths of a dollar; a cache hit and an error cost and use nothing.
 
-    `infra_nanousd` is an estimate of what AWS bills for it.
+    `infra_nanousd` is an estimate of what AWS bills for it. `task` is the one that was run, or that a chat says it is
+    for; `credential` is the alias of the one that answered, "" if none did.
     """
 
     tenant: str
@@ -40,13 +50,53 @@ class UsageRecord:
     is_error: bool = False
     user: str = ""
     infra_nanousd: int = 0
+    operation: Operation = "chat"
+    credential: str = ""
+    task: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SumKey:
+    """What a sum is of, beside its tenant and day. What an old sum does not tell is empty."""
+
+    caller: str
+    user: str
+    hour: int
+    operation: str
+    provider: str
+    model: str
+    credential: str
+    task: str
 
 
 def usage_key(record: UsageRecord, now: datetime) -> TypedItem:
     """The key of the hour's sum that a request at `now` belongs to, in UTC."""
     now = _utc(now)
-    route = f"{prefix(record.caller, record.user)}{now:%H}#{record.provider}#{record.model}"
-    return USAGE.key(partition(record.tenant, now.date()), route)
+    named = map(_quoted, (record.provider, record.model, record.credential))
+    route = f"{prefix(record.caller, record.user)}{now:%H}.{record.operation}#{'#'.join(named)}#"
+    left = _MOST_SORT_KEY_BYTES - len(route.encode(errors="surrogatepass"))
+    return USAGE.key(partition(record.tenant, now.date()), route + _fitting(_quoted(record.task), left))
+
+
+def sum_key(sort_key: str) -> SumKey:
+    """What a sum is of, read back from its sort key."""
+    caller, user, at, route = sort_key.split("#", 3)
+    hour, _, operation = at.partition(".")
+    if operation:
+        provider, model, credential, task = map(unquoted, route.split("#"))
+    else:
+        provider, _, model = route.partition("#")
+        credential = task = ""
+    return SumKey(
+        caller=unquoted(caller),
+        user=unquoted(user),
+        hour=int(hour),
+        operation=operation,
+        provider=provider,
+        model=model,
+        credential=credential,
+        task=task,
+    )
 
 
 def partition(tenant: str, day: date) -> str:
@@ -60,7 +110,7 @@ def prefix(caller: str, user: str | None = None) -> str:
 
 
 def unquoted(part: str) -> str:
-    """A caller or user as it was, from a part of a sort key."""
+    """A name as it was, from a part of a sort key."""
     return part.replace("%23", "#").replace("%25", "%")
 
 
@@ -91,6 +141,14 @@ class UsageRecords:
 def _quoted(part: str) -> str:
     # A user is what a caller makes of it, and must not look like somebody else's.
     return part.replace("%", "%25").replace("#", "%23")
+
+
+def _fitting(quoted: str, most_bytes: int) -> str:
+    """As much of a quoted text as has so many bytes: of names, the longest are cut."""
+    encoded = quoted.encode()
+    if len(encoded) <= most_bytes:
+        return quoted
+    return _CUT_QUOTE.sub("", encoded[: max(0, most_bytes)].decode(errors="ignore"))
 
 
 def _utc(now: datetime) -> datetime:

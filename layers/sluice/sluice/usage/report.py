@@ -1,14 +1,16 @@
 """Usage read back: hourly sums, a day of a caller or user at a Query."""
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import astuple, dataclass
 from datetime import date, timedelta
+from itertools import islice
 
 from sluice.storage.client import DynamoDB, dynamodb
 from sluice.storage.item_types import Item, from_item, to_item
 from sluice.storage.tables import USAGE
-from sluice.usage.records import partition, prefix, unquoted
+from sluice.usage.records import SumKey, partition, prefix, sum_key
 
 # A Query waits for DynamoDB most of the time.
 _THREADS = 8
@@ -33,14 +35,21 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class UsageSum:
-    """One hour's use of one model by one caller, for one user if `user` names one."""
+    """One hour's use of one model by one caller, for one user if `key.user` names one."""
 
+    tenant: str
     day: date
-    caller: str
-    user: str
-    provider: str
-    model: str
+    key: SumKey
     use: Use
+
+
+@dataclass(frozen=True, slots=True)
+class DaySums:
+    """All that was asked for of a tenant's day."""
+
+    tenant: str
+    day: date
+    sums: tuple[UsageSum, ...]
 
 
 class UsageReader:
@@ -58,14 +67,29 @@ class UsageReader:
         A user of one caller is a Query a day. A user of whichever caller is looked for among all of the tenant's sums.
         Raises StorageUnavailableError.
         """
-        days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
+        days = ((tenant, first + timedelta(days=number)) for number in range((last - first).days + 1))
+        for each in self.by_day(days, caller=caller, user=user):
+            yield from each.sums
+
+    def by_day(
+        self, days: Iterable[tuple[str, date]], *, caller: str | None = None, user: str | None = None
+    ) -> Iterator[DaySums]:
+        """The sums of some days of some tenants, day by day in their order, read as they are taken; see `sums`.
+
+        Raises StorageUnavailableError.
+        """
         begins_with = None if caller is None else prefix(caller, user)
+        waiting: deque[tuple[str, date, Future[list[Item]]]] = deque()
+        days = iter(days)
         with ThreadPoolExecutor(_THREADS, thread_name_prefix="usage") as pool:
-            for day, items in zip(days, pool.map(lambda day: self._items(tenant, day, begins_with), days), strict=True):
-                for item in items:
-                    found = _sum(day, item)
-                    if user is None or found.user == user:
-                        yield found
+            while True:
+                for tenant, day in islice(days, _THREADS - len(waiting)):
+                    waiting.append((tenant, day, pool.submit(self._items, tenant, day, begins_with)))
+                if not waiting:
+                    return
+                tenant, day, reading = waiting.popleft()
+                found = (_sum(tenant, day, item) for item in reading.result())
+                yield DaySums(tenant, day, tuple(each for each in found if user is None or each.key.user == user))
 
     def _items(self, tenant: str, day: date, begins_with: str | None) -> list[Item]:
         condition = "#partition = :partition"
@@ -86,13 +110,11 @@ class UsageReader:
 
 def caller_and_user(item: Item) -> tuple[str, str]:
     """Whose an hour's sum is, and the user that it was for, "" if nobody said."""
-    caller, user, _ = item["hour_route"].split("#", 2)
-    return unquoted(caller), unquoted(user)
+    key = sum_key(item[USAGE.sort])
+    return key.caller, key.user
 
 
-def _sum(day: date, item: Item) -> UsageSum:
-    *_, provider, model = item["hour_route"].split("#", 4)
-    caller, user = caller_and_user(item)
+def _sum(tenant: str, day: date, item: Item) -> UsageSum:
     # What AWS bills was not counted from the beginning on.
     use = Use(*(item.get(name, 0) for name in Use.__dataclass_fields__))
-    return UsageSum(day, caller, user, provider, model, use)
+    return UsageSum(tenant, day, sum_key(item[USAGE.sort]), use)
