@@ -1,7 +1,10 @@
-"""Usage of API keys and users, behind API Gateway."""
+"""Usage of tenants, API keys and users, behind API Gateway."""
 
+from sluice.api import usage, usage_groups
+from sluice.api.compat import dashboard
 from sluice.api.rest import lambda_handler
-from sluice.api.usage import ROUTES
 from sluice.composition import App
+
+ROUTES = (*usage.ROUTES, *usage_groups.ROUTES, *dashboard.ROUTES)
 
 handler = lambda_handler(ROUTES, App.from_environment())

@@ -40,7 +40,8 @@ class Call[Body = None, Query = None]:
     """A request to a route, checked as the route declares: who sent it, and what it says.
 
     `path` holds the path's parameters, decoded. `skips_cache`: the caller wants a new answer; `no_store`:
-    none that is kept. `labels` are those of its headers, and count more than those of its body.
+    none that is kept. `labels` are those of its headers, and count more than those of its body; `accept` is the header
+    of that name, in lower case.
     """
 
     app: "App"
@@ -53,6 +54,7 @@ class Call[Body = None, Query = None]:
     skips_cache: bool
     no_store: bool = False
     labels: Labels = field(default_factory=Labels)
+    accept: str = ""
     trace: RequestTrace = field(default_factory=RequestTrace)
 
     @property
@@ -87,6 +89,14 @@ class Reply[Answer]:
 
     body: Answer
     provenance: "Provenance | None" = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Csv:
+    """An answer as a table, where the caller asks for one."""
+
+    text: str
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -127,7 +137,7 @@ class PathParameter:
 
 
 type Handler = Callable[[Call[Any, Any]], Any]
-"""What answers a route: with the body, as JSON has it, with a Reply, or with an EventStream."""
+"""What answers a route: with the body, as JSON has it, with a Reply, with an EventStream, or with a Csv."""
 
 type Check = Callable[[Call[Any, Any]], int]
 """What checks a request without answering it. Raises SluiceError."""
@@ -164,7 +174,8 @@ class Declared(TypedDict, total=False):
 class Route:
     """A method of a path, and what answers it. `path` has `{name}` for a part of it, `{name+}` for the rest of it.
 
-    See Declared for the rest. `body` and `query` are models, None where none is taken.
+    See Declared for the rest. `body` and `query` are models, None where none is taken. `offers_csv`: its answer may be
+    a table.
     """
 
     id: str
@@ -190,6 +201,7 @@ class Route:
     is_form: bool = False
     check: "Check | None" = None
     errors: Collection[int] = ()
+    offers_csv: bool = False
 
     def match(self, path: str) -> dict[str, str] | None:
         """The parameters in a path as it was sent, percent-encoded; None if the path is not this route's."""
@@ -294,14 +306,15 @@ def _route(method: str, path: str, tag: str, handler: Handler, declared: Declare
         query=_model(query),
         answer=_answer(answer),
         handler=handler,
+        offers_csv=Csv in get_args(answer),
         **declared,
     )
 
 
 def _answer(returned: Any) -> Any:
-    """The type of the body, which may come as a Reply, or as events instead."""
+    """The type of the body, which may come as a Reply, or as events or a table instead."""
     if get_origin(returned) in {Union, UnionType}:
-        [returned] = (each for each in get_args(returned) if each not in {EventStream, Redirect})
+        [returned] = (each for each in get_args(returned) if each not in {EventStream, Redirect, Csv})
     return get_args(returned)[0] if get_origin(returned) is Reply else returned
 
 

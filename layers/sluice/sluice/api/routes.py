@@ -17,8 +17,9 @@ from sluice.api import (
     tasks,
     tenants,
     usage,
+    usage_groups,
 )
-from sluice.api.compat import groq, llm, questions, teaching
+from sluice.api.compat import dashboard, groq, llm, questions, teaching
 from sluice.api.compat.genai import answers, prompts, sessions, status
 from sluice.api.route import Route
 
@@ -40,6 +41,8 @@ ROUTES: tuple[Route, ...] = (
     *files.ROUTES,
     *batches.ROUTES,
     *usage.ROUTES,
+    *usage_groups.ROUTES,
+    *dashboard.ROUTES,
     *groq.ROUTES,
     *providers.ROUTES,
     *requests.ROUTES,

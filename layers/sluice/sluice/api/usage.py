@@ -118,16 +118,17 @@ def report(sums: Iterable[UsageSum]) -> Report:
     by_model = _grouped(found, lambda each: (each.key.provider, each.key.model))
     by_day = _grouped(found, lambda each: each.day)
     return {
-        "totals": _use(sum((each.use for each in found), UseSum())),
+        "totals": use_shown(sum((each.use for each in found), UseSum())),
         "by_model": [
-            {"provider": provider, "model": model, **_use(use)}
+            {"provider": provider, "model": model, **use_shown(use)}
             for (provider, model), use in sorted(by_model.items(), key=lambda each: -each[1].requests)
         ],
-        "by_day": [{"day": day.isoformat(), **_use(use)} for day, use in sorted(by_day.items())],
+        "by_day": [{"day": day.isoformat(), **use_shown(use)} for day, use in sorted(by_day.items())],
     }
 
 
-def _use(use: UseSum) -> Use:
+def use_shown(use: UseSum) -> Use:
+    """As the API shows it."""
     return {
         "requests": use.requests,
         "prompt_tokens": use.prompt_tokens,

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sluice.tenants.api_key_token import KEY_ID_PATTERN
-from sluice.tenants.directory import Directory, no_tenant
+from sluice.tenants.directory import Directory, no_key, no_tenant
 from sluice.tenants.login.claims import is_login_id
 from sluice.tenants.principal import Principal
 from sluice.tenants.tenant import Role
@@ -72,6 +72,25 @@ def tenants(principal: Principal, tenant: str | None, directory: Directory) -> I
         yield str(tenant)
     else:
         raise no_tenant(tenant)
+
+
+def usage_reach(
+    principal: Principal, tenant: str | None, key: str | None, directory: Directory
+) -> tuple[Iterator[str], str | None]:
+    """Whose usage `principal` may see: tenants, an admin's all or the one it names, and the API key, if it is but one.
+
+    NotFoundError for a tenant or a key out of reach. A deleted tenant's is there for an admin who names it.
+    """
+    own = principal.tenant.id
+    if principal.role is not Role.ADMIN and tenant not in {None, own}:
+        raise no_tenant(tenant)
+    if principal.role is Role.CALLER:
+        if key not in {None, principal.key.id}:
+            raise no_key(str(key))
+        return iter((own,)), principal.key.id
+    if principal.role is not Role.ADMIN or tenant is not None:
+        return iter((tenant or own,)), key
+    return tenants(principal, None, directory), key
 
 
 def _others(directory: Directory, own: str) -> Iterator[str]:

@@ -180,6 +180,8 @@ def _responses(route: Route, of_types: dict[Any, JsonObject]) -> JsonObject:
     content: JsonObject = {"application/json": {"schema": of_types[route.answer]}}
     if route.events:
         content["text/event-stream"] = {"schema": _event(route, of_types)}
+    if route.offers_csv:
+        content["text/csv"] = {"schema": {"type": "string"}}
     answer: JsonObject = {"description": route.status.phrase, "content": content}
     if route.asks_a_model:
         answer["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in _HEADERS}
