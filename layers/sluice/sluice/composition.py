@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sluice.conversations.oversight import Oversight
     from sluice.conversations.reader import ConversationReader
     from sluice.files.store import FileStore
+    from sluice.gateway.allowances import Allowances
     from sluice.gateway.background import RequestThreads
     from sluice.gateway.counting import CallerCounter
     from sluice.gateway.pipeline import Gateway
@@ -348,6 +349,13 @@ class App:
         from sluice.operations.interventions import Interventions
 
         return Interventions(self.registry, self.ledger, self.directory, self.audit_log)
+
+    @part
+    def allowances(self) -> "Allowances":
+        """What is left of the limits of tenants, keys and users."""
+        from sluice.gateway.allowances import Allowances
+
+        return Allowances(self.ledger, self.settings)
 
     @part
     def caches(self) -> "Caches":

@@ -124,7 +124,8 @@ def test_a_key_is_changed_where_it_is_used_and_where_it_is_listed(house: House) 
     wanted = {"name": "evenings", "limits": {"requests_per_minute": None}, "expires_at": None, "role": "operator"}
     changed = house.send(f"PATCH /v1/keys/{made['id']}", wanted)
     assert changed.status == 200, changed.raw
-    assert changed.body["limits"] == {"requests_per_minute": 100, "requests_per_day": 9}
+    unlimited = {"budget_usd_per_month": None, "tokens_per_minute": None, "tokens_per_day": None}
+    assert changed.body["limits"] == {"requests_per_minute": 100, "requests_per_day": 9, **unlimited}
     assert (changed.body["name"], changed.body["expires_at"], changed.body["role"]) == ("evenings", None, "operator")
     assert house.shown(made["id"]) == changed.body
     assert house.is_accepted(made["api_key"])
@@ -191,6 +192,53 @@ def test_an_operator_gives_nobody_more_than_it_has(house: House) -> None:
         assert (answer.error["param"] or "").startswith(param)
     assert house.is_accepted(admin["api_key"])
     assert house.shown(own)["limits"]["requests_per_minute"] == 50
+
+
+def test_limits_of_spending_are_changed_one_by_one_and_recorded(house: House) -> None:
+    given = {"budget_usd_per_month": 1.5, "tokens_per_minute": 500, "tokens_per_day": 9_000}
+    made = house.made(limits=given, user_limits={"budget_usd_per_month": 0.25})
+    path = f"/v1/keys/{made['id']}"
+    changed = house.send(f"PATCH {path}", {"limits": {"budget_usd_per_month": 2, "tokens_per_minute": None}})
+    assert changed.status == 200, changed.raw
+    shown = {name: changed.body["limits"][name] for name in given}
+    assert shown == {"budget_usd_per_month": 2, "tokens_per_minute": None, "tokens_per_day": 9_000}
+    assert changed.body["user_limits"]["budget_usd_per_month"] == 0.25
+    assert house.shown(made["id"])["limits"] == changed.body["limits"]
+    house.send(f"PATCH {path}", {"user_limits": None})
+    stored = house.app.directory.key(made["id"])
+    assert stored is not None
+    assert (stored.budget_nanousd, stored.tokens_per_day, stored.user_limits) == (2_000_000_000, 9_000, {})
+    records = house.send("GET /v1/audit", query={"limit": "2"}).body["data"]
+    assert [record["changes"] for record in records] == [
+        {"user_limits": {"before": {"budget_usd_per_month": 0.25}, "after": None}},
+        {
+            "limits.budget_usd_per_month": {"before": 1.5, "after": 2},
+            "limits.tokens_per_minute": {"before": 500, "after": None},
+        },
+    ]
+
+
+def test_an_operator_with_a_budget_gives_nobody_a_larger_one(house: House) -> None:
+    own = house.operators["acme"].split("-")[1]
+    most = {"budget_usd_per_month": 2, "tokens_per_day": 1_000}
+    assert house.send(f"PATCH /v1/keys/{own}", {"limits": most}).status == 200
+    house.restart()
+    for limits, param in (
+        ({"budget_usd_per_month": 2.5, "tokens_per_day": 1}, "limits.budget_usd_per_month"),
+        ({"tokens_per_day": 1}, "limits.budget_usd_per_month"),
+        ({"budget_usd_per_month": 1}, "limits.tokens_per_day"),
+        ({"budget_usd_per_month": 1, "tokens_per_day": 1_001}, "limits.tokens_per_day"),
+    ):
+        answer = house.as_operator("acme", "POST /v1/keys", {"tenant": "acme", "name": "x", "limits": FEW | limits})
+        assert (answer.status, answer.error["param"]) == (403, param)
+    assert (
+        "$2.5 is more than $2"
+        in house.as_operator("acme", f"PATCH /v1/keys/{own}", {"limits": {"budget_usd_per_month": 2.5}}).error[
+            "message"
+        ]
+    )
+    less = {"tenant": "acme", "name": "x", "limits": FEW | {**most, "tokens_per_minute": 5}}
+    assert house.as_operator("acme", "POST /v1/keys", less).status == 201
 
 
 def test_an_operator_may_rename_a_key_that_has_more_than_itself(house: House) -> None:

@@ -33,6 +33,8 @@ CONTEXT = SimpleNamespace(
     aws_request_id="5f3c7b0a",
 )
 
+UNLIMITED = {"budget_usd_per_month": None, "tokens_per_minute": None, "tokens_per_day": None}
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -109,6 +111,7 @@ def test_a_tenant_is_made_with_all_it_owns_and_listed(keys: Keys) -> None:
         "cache_ttl_seconds": 60,
         "cache_policy": "all",
         "fallbacks": {"llama-3.3-70b-versatile": ["llama-3.1-8b-instant"]},
+        "user_limits": {"budget_usd_per_month": 0.5, "tokens_per_minute": 2_000, "tokens_per_day": None},
     }
     made = keys.send("POST", "/v1/tenants", wanted)
     assert made.status == 201
@@ -146,7 +149,8 @@ def test_of_many_requests_to_make_a_tenant_at_once_one_is_answered_201(keys: Key
 def test_a_key_is_shown_once_and_works(keys: Keys) -> None:
     made = keys.make_key(role="operator", limits={"requests_per_minute": 7})
     assert made["role"] == "operator"
-    assert made["limits"] == {"requests_per_minute": 7, "requests_per_day": 14_400}
+    assert made["limits"] == {"requests_per_minute": 7, "requests_per_day": 14_400, **UNLIMITED}
+    assert made["user_limits"] == UNLIMITED
     assert made["api_key"].startswith(f"sl-{made['id']}-")
     used = keys.send("GET", "/v1/tenants", authorization=f"Bearer {made['api_key']}")
     assert (used.status, used.error["type"]) == (403, "permission_error")

@@ -76,7 +76,8 @@ def test_what_matches_and_what_does_not_add_up(found: list[UsageSum], wanted: di
 
 @given(sums, st.integers(1, 5), st.integers(0, 3))
 def test_pages_add_up(found: list[UsageSum], most: int, days_before_time_is_over: int) -> None:
-    pages, position = [], Position("a", DAY)
+    pages = []
+    position: Position | None = Position("a", DAY)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(grouping, "MOST_SUMS", most)
         while position is not None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self, TypedDict, cast
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from sluice.api.route import Call, PathParameter, Routes
+from sluice.api.spend_limits import GivenSpendLimits, ShownSpendLimits, shown, shown_of_users
 from sluice.api.tenants import DisplayName, TenantId
 from sluice.settings import Settings
 from sluice.tenants.administration import KeyTerms
@@ -23,11 +24,8 @@ _ID = {"id": PathParameter("The id of a key: what stands in it after `sl-`.", "k
 _LAST_SECOND = 253_402_300_799
 
 
-class KeyLimits(BaseModel):
-    """`limits` of a key; null, or what is left out of a new key, is the deployment's default."""
-
-    # A misspelt limit must not silently be no limit.
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+class KeyLimits(GivenSpendLimits):
+    """`limits` of a key; null, or what is left out of a new key, is the deployment's default: none but of requests."""
 
     requests_per_minute: Annotated[int, Field(ge=1, le=10**6)] | None = None
     requests_per_day: Annotated[int, Field(ge=1, le=10**9)] | None = None
@@ -46,6 +44,7 @@ class NewKey(BaseModel):
     name: DisplayName
     expires_at: _Moment | None = None
     limits: Annotated[KeyLimits, Field(default_factory=KeyLimits)]
+    user_limits: Annotated[GivenSpendLimits, Field(default_factory=GivenSpendLimits)]
 
     def to_terms(self) -> KeyTerms:
         """The key's terms."""
@@ -53,8 +52,8 @@ class NewKey(BaseModel):
             tenant_id=self.tenant,
             role=self.role,
             name=self.name,
-            requests_per_minute=self.limits.requests_per_minute,
-            requests_per_day=self.limits.requests_per_day,
+            limits=self.limits.given(),
+            user_limits=self.user_limits.limits(),
             expires_at=_seconds(self.expires_at),
         )
 
@@ -69,6 +68,7 @@ class KeyChange(BaseModel):
     name: DisplayName = Field(default=cast("str", None))
     expires_at: _Moment | None = None
     limits: KeyLimits = Field(default=cast("KeyLimits", None))
+    user_limits: GivenSpendLimits | None = None
 
     @model_validator(mode="after")
     def _has_some(self) -> Self:
@@ -78,11 +78,15 @@ class KeyChange(BaseModel):
 
     def in_record(self, key: ApiKey) -> ApiKey:
         """`key` with what was given."""
-        given: dict[str, Any] = {name: getattr(self, name) for name in self.model_fields_set - {"limits"}}
+        given: dict[str, Any] = {
+            name: getattr(self, name) for name in self.model_fields_set - {"limits", "user_limits"}
+        }
         if "expires_at" in given:
             given["expires_at"] = _seconds(self.expires_at)
         if "limits" in self.model_fields_set:
-            given |= {name: getattr(self.limits, name) for name in self.limits.model_fields_set}
+            given |= self.limits.given()
+        if "user_limits" in self.model_fields_set:
+            given["user_limits"] = self.user_limits.limits() if self.user_limits else {}
         return replace(key, **given)
 
 
@@ -100,8 +104,8 @@ class KeyQuery(BaseModel):
     limit: Annotated[int, Field(ge=1, le=100)] = 20
 
 
-class RequestLimits(TypedDict):
-    """What an API key may ask for."""
+class ShownKeyLimits(ShownSpendLimits):
+    """What an API key may ask for, and spend."""
 
     requests_per_minute: int
     requests_per_day: int
@@ -115,7 +119,10 @@ class Key(TypedDict):
     tenant: str
     role: Role
     name: str
-    limits: RequestLimits
+    limits: ShownKeyLimits
+    user_limits: Annotated[
+        ShownSpendLimits, Field(description="Of each user whom its requests name; null: as the tenant says.")
+    ]
     created_at: int
     expires_at: int | None
     revoked_at: int | None
@@ -208,7 +215,9 @@ def _shown(key: ApiKey, settings: Settings) -> Key:
         "limits": {
             "requests_per_minute": key.requests_per_minute or settings.requests_per_minute,
             "requests_per_day": key.requests_per_day or settings.requests_per_day,
+            **shown(key.spend_limits),
         },
+        "user_limits": shown_of_users(key.user_limits),
         "created_at": key.created_at,
         "expires_at": key.expires_at,
         "revoked_at": key.revoked_at,

@@ -1,6 +1,7 @@
 """All routes of the API. Functions import their own: this is for what speaks of all of them."""
 
 from sluice.api import (
+    allowances,
     audit,
     batches,
     budgets,
@@ -43,6 +44,7 @@ ROUTES: tuple[Route, ...] = (
     *usage.ROUTES,
     *usage_groups.ROUTES,
     *dashboard.ROUTES,
+    *allowances.ROUTES,
     *groq.ROUTES,
     *providers.ROUTES,
     *requests.ROUTES,

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self, TypedDict, cast
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from sluice.api.route import Call, PathParameter, Routes
+from sluice.api.spend_limits import GivenSpendLimits, ShownSpendLimits, shown_of_users
 from sluice.money import to_nanousd
 from sluice.tenants.tenant import TENANT_ID_PATTERN, CachePolicyName, GuardMode, Role
 from sluice.tenants.tenant import Tenant as TenantRecord
@@ -40,10 +41,13 @@ class TenantPolicies(BaseModel):
         Annotated[dict[_ModelName, Annotated[tuple[_ModelName, ...], Field(max_length=20)]], Field(max_length=200)]
         | None
     ) = None
+    user_limits: GivenSpendLimits | None = None
 
     def in_record(self, tenant: TenantRecord) -> TenantRecord:
         """`tenant` with what was given."""
         given: dict[str, Any] = {name: getattr(self, name) for name in self.model_fields_set & _IN_RECORD.keys()}
+        if given.get("user_limits") is not None:
+            given["user_limits"] = given["user_limits"].limits()
         given |= {name: {} for name in _MAPS if name in given and given[name] is None}
         if given.get("budget_usd_per_month") is not None:
             given["budget_usd_per_month"] = to_nanousd(given["budget_usd_per_month"])
@@ -59,8 +63,9 @@ _IN_RECORD = {
     "cache_ttl_seconds": "cache_ttl_s",
     "cache_policy": "cache_policy",
     "fallbacks": "fallbacks",
+    "user_limits": "user_limits",
 }
-_MAPS = ("guard_modes", "fallbacks")
+_MAPS = ("guard_modes", "fallbacks", "user_limits")
 
 
 class NewTenant(TenantPolicies):
@@ -112,6 +117,9 @@ class Tenant(TypedDict):
     cache_ttl_seconds: int | None
     cache_policy: Annotated[CachePolicyName | None, Field(description="Who shares answers; null: as the stack says.")]
     fallbacks: Annotated[dict[str, list[str]], Field(description="Models that stand in for a model, best first.")]
+    user_limits: Annotated[
+        ShownSpendLimits, Field(description="Of each user whom requests name, where its key has none.")
+    ]
     created_at: Annotated[int, Field(description="Seconds since 1970.")]
 
 
@@ -208,5 +216,6 @@ def _shown(tenant: TenantRecord) -> Tenant:
         "cache_ttl_seconds": tenant.cache_ttl_s,
         "cache_policy": tenant.cache_policy,
         "fallbacks": {model: list(names) for model, names in tenant.fallbacks.items()},
+        "user_limits": shown_of_users(tenant.user_limits),
         "created_at": tenant.created_at,
     }

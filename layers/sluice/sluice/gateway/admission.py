@@ -16,6 +16,7 @@ from sluice.errors import GuardBlockedError
 from sluice.gateway.counting import CallerCounter, CountedRequest
 from sluice.gateway.request import AdmittedRequest, Incoming, guard_modes, user_of
 from sluice.gateway.shared_answers import SharedAnswers
+from sluice.gateway.spending import has_budget
 from sluice.guards.answer import judge_answer
 from sluice.guards.prompt import check_request, raise_if_blocked
 from sluice.guards.rules import Finding
@@ -151,7 +152,7 @@ class Admission:
         policy = RoutingPolicy(
             allowed_models=tenant.allowed_models,
             chains=tenant.fallbacks,
-            needs_price=tenant.budget_nanousd is not None,
+            needs_price=has_budget(incoming.principal, user_of(incoming.request)),
             orders={Tier.FAST: settings.fast_models, Tier.SMART: settings.smart_models},
             over_share=self._shares.above(settings.smart_model_max_percent / 100),
         )

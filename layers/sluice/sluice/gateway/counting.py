@@ -129,13 +129,15 @@ def _refusals(scope: _Scope) -> Iterator[None]:
         raise denied(refused, scope.whose, "rate_limit_exceeded") from refused
 
 
-def denied(refused: QuotaDeniedError, whose: str, code: str) -> QuotaExceededError:
-    """The 429 that a denied reservation becomes; `whose` limit it is begins its message."""
+def denied(refused: QuotaDeniedError, whose: str, code: str, left: str = "") -> QuotaExceededError:
+    """The 429 that a denied reservation becomes: `whose` limit it is, and what is `left` of it, in words."""
     wait_ms = refused.denial.retry_after_ms
     limit = refused.denial.limit.replace("nanousd_per_month", "dollars per month").replace("_", " ")
+    said = f": {left}" if left else ""
     if wait_ms is None:
-        return QuotaExceededError(f"{whose} has too small a limit of {limit} for this.", retry_after_s=None, code=code)
+        reason = f"{whose} has too small a limit of {limit} for this{said}."
+        return QuotaExceededError(reason, retry_after_s=None, code=code)
     wait_s = -(-wait_ms // 1000)
     return QuotaExceededError(
-        f"{whose} is out of {limit}. Try again in {in_words(wait_s)}.", retry_after_s=wait_s, code=code
+        f"{whose} is out of {limit}{said}. Try again in {in_words(wait_s)}.", retry_after_s=wait_s, code=code
     )

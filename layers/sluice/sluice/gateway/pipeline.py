@@ -1,7 +1,7 @@
 """Pipeline of a request: admit -> reserve -> call -> guard -> settle. Read this first.
 
     admit     count the caller, judge the prompt, plan the route, claim the conversation's turn, look in the cache
-    reserve   the tenant's budget and the best deployment's quota; when that fails, the next one's
+    reserve   the tenant's, key's and user's budgets, and the best deployment's quota; when that fails, the next one's
     call      the deployment's provider
     guard     the answer, whole or as it arrives
     settle    correct what was reserved to what was used; record, cache, end the turn
@@ -185,8 +185,8 @@ class Gateway:
                 self._admission.note_answer(admitted, deployment.model.id)
                 return attempt.answered(reply)
             if attempt.may_have_cost:
-                # A provider may bill what failed as it was estimated; the next call is reserved anew.
-                budget.charge(self._settlement.estimated_nanousd(deployment, admitted))
+                # The next call is reserved anew.
+                self._settlement.charge_failed(admitted, deployment, budget)
         raise search.verdict()
 
 

@@ -20,7 +20,7 @@ from sluice.routing.intent import Complexity
 from sluice.routing.plan import Plan
 from sluice.tenants.principal import Principal
 from sluice.tenants.tenant import Tenant
-from sluice.usage.records import Operation
+from sluice.usage.records import Operation, UsageRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,8 @@ class AdmittedRequest:
 
     `turn` is the one that this request claimed and has to end. `shares_answers`: it may be served from the cache.
     `cached_provider` is None if the cached answer's credential is gone, `cache_generation` if the cache could not be
-    asked: then the answer is not cached either. `is_leader`: identical requests wait for its answer.
+    asked: then the answer is not cached either. `is_leader`: identical requests wait for its answer. `failed_calls` are
+    those that may be billed and are not recorded yet.
     """
 
     request: ChatRequest
@@ -84,6 +85,7 @@ class AdmittedRequest:
     started_s: float  # monotonic
     turn: OpenTurn | None
     is_leader: bool = False
+    failed_calls: list[UsageRecord] = field(default_factory=list)
 
     @cached_property
     def size(self) -> RequestSize:

@@ -15,11 +15,12 @@ from sluice.cache.store import CachedAnswer
 from sluice.chat import ChatRequest, JsonObject, Usage
 from sluice.errors import ProviderError
 from sluice.gateway.background import Task, settle_all
-from sluice.gateway.budget import BudgetDemand, BudgetReservation
+from sluice.gateway.budget import BudgetReservation, CallCost, SpendDemand, Spent
 from sluice.gateway.counting import CallerCounter
 from sluice.gateway.provenance import Provenance
 from sluice.gateway.request import AdmittedRequest, Incoming, user_of
 from sluice.gateway.shared_answers import SharedAnswers
+from sluice.gateway.spending import spend_scopes
 from sluice.gateway.tracing import WITHOUT_MODEL, Reserved, note_settled
 from sluice.guards.rules import Finding
 from sluice.providers.base import RateLimitHeaders
@@ -52,6 +53,8 @@ class Result(StrEnum):
     """The provider failed in the middle of a stream."""
     ABANDONED = "abandoned"
     """The caller hung up in the middle of a stream."""
+    FAILED = "failed"
+    """The provider failed before it answered, and may bill it all the same."""
     REFUSED = "refused"
     """Nobody answered; nothing was spent."""
 
@@ -106,10 +109,22 @@ class Settlement:
         self._executor = executor
 
     def reserve_budget(self, admitted: AdmittedRequest) -> BudgetReservation:
-        """Begin to reserve what the dearest deployment that may answer could cost the tenant."""
-        demand = self._budget_demand(admitted)
-        reserve = partial(demand.reserve, self._ledger) if demand else None
-        return BudgetReservation(self._ledger, reserve, self._executor)
+        """Begin to reserve what the dearest deployment that may answer could cost the tenant, the key and the user."""
+        scopes = spend_scopes(admitted.principal, admitted.user)
+        cost = self._call_cost(admitted) if scopes else None
+        demands = [SpendDemand(scope, cost) for scope in scopes if cost and (scope.token_limits or cost.most_nanousd)]
+        return BudgetReservation(self._ledger, demands, self._executor)
+
+    def charge_failed(self, admitted: AdmittedRequest, deployment: Deployment, budget: BudgetReservation) -> None:
+        """Count what a call that failed may have cost: its provider may bill it as it was estimated.
+
+        It is recorded when the request is settled, so that the next call need not wait.
+        """
+        tokens = self._deployments.estimate(deployment, admitted.size)
+        usage = Usage(tokens.prompt_tokens, tokens.completion_tokens)
+        cost = price_nanousd(deployment, usage, _service_tier(admitted.request))
+        budget.charge(Spent(cost, usage.total_tokens))
+        admitted.failed_calls.append(_usage_record(admitted, deployment, usage, cost, Result.FAILED))
 
     def settle(self, admitted: AdmittedRequest, outcome: Outcome) -> Provenance:
         """Settle with deployment and tenant, record, and cache an answer that was given, all at once.
@@ -129,22 +144,22 @@ class Settlement:
             stored = _to_store(admitted, outcome)
         if outcome.result is not Result.REPEATED:
             self._answers.finish(admitted, stored)
-        outcome.budget.charge(cost)
+        reserved = Reserved(answered, outcome.budget.of_tenant(admitted.principal.tenant.id))
+        outcome.budget.charge(Spent(cost, spent.total_tokens))
         tasks: dict[str, Task] = {
             "settling a deployment": lambda: self._deployments.settle(
                 answered, spent, characters, outcome.rate_limits, outcome.error
             ),
-            "settling a budget": outcome.budget.close,
             "recording usage": lambda: self._record(_usage_record(admitted, deployment, spent, cost, outcome.result)),
+            **outcome.budget.closing(),
+            **self._failures(admitted),
             **_turn_ending(admitted, outcome.result, outcome.body),
         }
         if stored is not None:
             tasks["writing the cache"] = partial(self._answers.store, admitted, stored)
         provenance = admitted.provenance(answered, cost, outcome.findings)
         with best_effort("noting a request"):
-            tasks |= note_settled(
-                admitted, provenance, spent, _OUTCOMES.get(outcome.result), Reserved(answered, outcome.budget)
-            )
+            tasks |= note_settled(admitted, provenance, spent, _OUTCOMES.get(outcome.result), reserved)
         self._settle_all(tasks, admitted)
         return provenance
 
@@ -172,7 +187,7 @@ class Settlement:
         return provenance
 
     def settle_refused(self, admitted: AdmittedRequest, budget: BudgetReservation | None, *, was_asked: bool) -> None:
-        """Give back what the caller and the tenant were counted for a request that nobody answered.
+        """Give back what the caller, its user and the tenant were counted for a request that nobody answered.
 
         With `was_asked` a provider was asked for it, and the caller's request is used.
         """
@@ -181,7 +196,8 @@ class Settlement:
         if not was_asked:
             tasks["giving back a request"] = lambda: self._callers.give_back(*admitted.counted.reservations)
         if budget is not None:
-            tasks["settling a budget"] = budget.close
+            tasks |= budget.closing()
+        tasks |= self._failures(admitted)
         self._settle_all(tasks, admitted)
         provenance = admitted.provenance()
         note_settled(admitted, provenance, _NO_USAGE, None)
@@ -204,11 +220,6 @@ class Settlement:
             )
         )
 
-    def estimated_nanousd(self, deployment: Deployment, admitted: AdmittedRequest) -> int:
-        """What a call to `deployment` may cost, in billionths of a dollar."""
-        tokens = self._deployments.estimate(deployment, admitted.size)
-        return price_nanousd(deployment, tokens, _service_tier(admitted.request))
-
     def foreseen_nanousd(self, deployment: Deployment, request: ChatRequest) -> int:
         """What a request that was not admitted yet may cost there, in billionths of a dollar."""
         tokens = self._deployments.estimate(deployment, RequestSize.of(request))
@@ -218,19 +229,27 @@ class Settlement:
         with best_effort("recording usage"):
             self._usage.add(usage_record, datetime.now(UTC))
 
-    def _budget_demand(self, admitted: AdmittedRequest) -> BudgetDemand | None:
-        """What the dearest deployment may cost the tenant; None if it has no budget, or nothing costs anything."""
-        tenant, size, tier = admitted.principal.tenant, admitted.size, _service_tier(admitted.request)
-        if tenant.budget_nanousd is None:
-            return None
+    def _failures(self, admitted: AdmittedRequest) -> dict[str, Task]:
+        """What records the calls that failed, by name."""
+        failed = admitted.failed_calls[:]
+        admitted.failed_calls.clear()
+        return {f"recording a failed call: {number}": partial(self._record, each) for number, each in enumerate(failed)}
+
+    def _call_cost(self, admitted: AdmittedRequest) -> CallCost:
+        """What the dearest deployment may cost."""
+        size, tier = admitted.size, _service_tier(admitted.request)
         estimated = most = 0
+        tokens = TokenEstimate(0, 0)
         for each in admitted.plan.deployments:
-            estimated = max(estimated, self.estimated_nanousd(each, admitted))
+            expected = self._deployments.estimate(each, size)
+            estimated = max(estimated, price_nanousd(each, expected, tier))
             most = max(most, price_nanousd(each, self._deployments.upper_bound(each, size), tier))
-        if not most:
-            return None
-        return BudgetDemand(
-            tenant=tenant.id, budget_nanousd=tenant.budget_nanousd, estimated_nanousd=estimated, most_nanousd=most
+            tokens = max(tokens, expected, key=_total_tokens)
+        return CallCost(
+            estimated_nanousd=estimated,
+            most_nanousd=most,
+            tokens=tokens,
+            is_guess=size.completion_limit is None,
         )
 
     def _settle_all(self, tasks: Mapping[str, Task], admitted: AdmittedRequest) -> None:
@@ -241,6 +260,10 @@ def price_nanousd(deployment: Deployment, tokens: Usage | TokenEstimate, service
     """What `tokens` cost at `deployment` in a service tier, in billionths of a dollar."""
     usage = tokens if isinstance(tokens, Usage) else Usage(tokens.prompt_tokens, tokens.completion_tokens)
     return cost_nanousd(usage, deployment.model.price.of_tier(service_tier))
+
+
+def _total_tokens(tokens: TokenEstimate) -> int:
+    return tokens.total_tokens
 
 
 def _service_tier(request: ChatRequest) -> object:

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sluice.chat import ChatRequest, Usage
-from sluice.gateway.budget import BudgetReservation
 from sluice.gateway.provenance import Provenance
 from sluice.gateway.request import AdmittedRequest, user_of
 from sluice.money import to_nanousd
+from sluice.quota.reservation import Reservation
 from sluice.quota.status import free_share
 from sluice.request_log.record import RequestOutcome
 from sluice.request_log.trace import RequestTrace, Settled
@@ -35,10 +35,10 @@ def note_without_model(trace: RequestTrace, source: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Reserved:
-    """What was reserved for a call that answered: its deployment's quota, and its tenant's budget."""
+    """What was reserved for a call that answered: its deployment's quota, and its tenant's budget if it has one."""
 
     answered: Answered[object]
-    budget: BudgetReservation
+    of_tenant: Reservation | None
 
     def quota_used(self, now_ms: int) -> float:
         """The share of the deployment's scarcest limit that is used."""
@@ -46,10 +46,9 @@ class Reserved:
 
     def budget_used(self, now_ms: int) -> float | None:
         """The share of the tenant's budget that is used or reserved, None without one."""
-        reservation = self.budget.reservation
-        if reservation is None:
+        if self.of_tenant is None:
             return None
-        return 1 - free_share(reservation.limits.values(), reservation.snapshot, now_ms)
+        return 1 - free_share(self.of_tenant.limits.values(), self.of_tenant.snapshot, now_ms)
 
 
 def note_settled(

@@ -111,20 +111,19 @@ def estimate(size: RequestSize, habits: TokenHabits, bounds: ModelBounds) -> Tok
         completion = min(size.completion_limit, bounds.max_completion_tokens)
         return TokenEstimate(prompt_tokens, (completion + predicted) * size.choices)
     guess = (min(habits.completion_tokens, bounds.max_completion_tokens) + predicted) * size.choices
-    return TokenEstimate(prompt_tokens, _fitted(math.ceil(guess), prompt_tokens, bounds))
+    guessed = TokenEstimate(prompt_tokens, math.ceil(guess))
+    return guessed if bounds.limit_tokens is None else fitted(guessed, bounds.limit_tokens, bounds.room_tokens)
 
 
-def _fitted(guess: int, prompt_tokens: int, bounds: ModelBounds) -> int:
-    """A guess that is at most what the limit leaves beside the prompt.
+def fitted(guessed: TokenEstimate, limit: int, room: int | None = None) -> TokenEstimate:
+    """An estimate whose guessed completion is at most what a limit leaves beside the prompt; `room` is what is free.
 
     The answer may turn out longer, but what was only guessed is no reason to refuse a request for ever.
     """
-    limit = bounds.limit_tokens
-    if limit is None:
-        return guess
-    room = limit if bounds.room_tokens is None else bounds.room_tokens
+    prompt_tokens = guessed.prompt_tokens
+    room = limit if room is None else room
     left = max(room - prompt_tokens, math.floor(limit * _SMALLEST_GUESS))
-    return max(min(guess, left, limit - prompt_tokens), 1)
+    return TokenEstimate(prompt_tokens, max(min(guessed.completion_tokens, left, limit - prompt_tokens), 1))
 
 
 def upper_bound(size: RequestSize, bounds: ModelBounds) -> TokenEstimate:

@@ -19,6 +19,11 @@ CALLER_WINDOWS: Mapping[str, Window] = {
     "requests_per_day": CALENDAR_DAY,
 }
 
+SPEND_WINDOWS: Mapping[str, Window] = {
+    "tokens_per_minute": ROLLING_MINUTE,
+    "tokens_per_day": ROLLING_DAY,
+}
+
 # The attribute that holds what counts of a limit, by the limit's name and its window's letter.
 _CODES = {
     ("requests_per_minute", "m"): "r",
@@ -73,8 +78,13 @@ def caller_limits(requests_per_minute: int, requests_per_day: int) -> tuple[Limi
     )
 
 
+def token_limit(name: str, capacity: int) -> Limit:
+    """A limit of the tokens of an API key, or of one user of it; `name` is one of SPEND_WINDOWS."""
+    return Limit(name, capacity, SPEND_WINDOWS[name], is_fixed=True)
+
+
 def budget_limit(nanousd: int) -> Limit:
-    """A tenant's monthly budget, in billionths of a dollar."""
+    """A monthly budget, in billionths of a dollar."""
     return Limit(BUDGET, nanousd, CALENDAR_MONTH, is_fixed=True)
 
 

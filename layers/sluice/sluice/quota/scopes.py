@@ -25,5 +25,21 @@ def user_scope(tenant: str, key: str, user: str) -> str:
 
     The name is the application's own, so it is kept as a digest: it may be of any length, and somebody's address.
     """
-    digest = hashlib.blake2b(user.encode(errors="surrogatepass"), digest_size=_DIGEST_BYTES).hexdigest()
-    return f"{key_scope(tenant, key)}#user#{digest}"
+    return f"{key_scope(tenant, key)}#user#{_digest(user)}"
+
+
+def key_spend_scope(tenant: str, key: str) -> str:
+    """The dollars and tokens of an API key.
+
+    Apart from its requests: these are counted before it is known what they cost, and also where they cost nothing.
+    """
+    return f"spend#{tenant}#{key}"
+
+
+def user_spend_scope(tenant: str, key: str, user: str) -> str:
+    """The dollars and tokens of a user of an API key."""
+    return f"{key_spend_scope(tenant, key)}#user#{_digest(user)}"
+
+
+def _digest(user: str) -> str:
+    return hashlib.blake2b(user.encode(errors="surrogatepass"), digest_size=_DIGEST_BYTES).hexdigest()

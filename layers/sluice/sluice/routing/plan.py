@@ -154,7 +154,7 @@ def _priced(groups: list[tuple[Deployment, ...]], name: str) -> list[tuple[Deplo
     if not any(kept if name == AUTO else kept[:1]):
         named = min(each.model.id for group in groups for each in group) if name == AUTO else name
         raise PermissionDeniedError(
-            f"The model {named!r} has no price, so a tenant with a budget may not use it: an operator can give its "
+            f"The model {named!r} has no price, so who has a budget may not use it: an operator can give its "
             'credential one, or `"price": "free"`.',
             param="model",
             code="model_without_price",

@@ -6,10 +6,12 @@ neither role nor limits. What is out of reach is not found.
 
 import re
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from sluice.errors import ConflictError, InvalidRequestError, NotFoundError, PermissionDeniedError
+from sluice.money import to_usd
 from sluice.tenants.api_key_token import KEY_ID_PATTERN, ApiKeyToken
 from sluice.tenants.audit import Act, Action, Actor, differences
 from sluice.tenants.audit_log import AuditLog
@@ -28,13 +30,16 @@ _LEAST_S = 3.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyTerms:
-    """What a new API key is to be. None is the deployment's default limit, and no expiry."""
+    """What a new API key is to be: `limits` by the names of an ApiKey's; without one it is the deployment's default.
+
+    `user_limits` are by the names of SpendLimits. `expires_at` is None for no expiry.
+    """
 
     tenant_id: str
     role: Role
     name: str
-    requests_per_minute: int | None = None
-    requests_per_day: int | None = None
+    limits: Mapping[str, int | None] = field(default_factory=dict)
+    user_limits: Mapping[str, int] = field(default_factory=dict)
     expires_at: int | None = None
 
 
@@ -116,17 +121,17 @@ class Administration:
         """
         if actor.role is not Role.ADMIN and terms.tenant_id != actor.tenant:
             raise no_tenant(terms.tenant_id)
-        token = ApiKeyToken.generate()
+        token, limits = ApiKeyToken.generate(), dict[str, Any](terms.limits)
         key = ApiKey(
             id=token.id,
             tenant_id=terms.tenant_id,
             role=terms.role,
             name=terms.name,
             secret_hash=token.secret_hash,
-            requests_per_minute=terms.requests_per_minute,
-            requests_per_day=terms.requests_per_day,
             expires_at=terms.expires_at,
             created_at=self._now_s(),
+            user_limits=terms.user_limits,
+            **limits,
         )
         self._check_expiry(key)
         self._check_grant(None, key, actor)
@@ -211,6 +216,7 @@ class Administration:
             if wanted > own and (before is None or wanted > self._limit(before, name)):
                 reason = f"limits.{name}: {wanted} is more than {own}, your own."
                 raise PermissionDeniedError(reason, param=f"limits.{name}")
+        _check_spend_grant(before, after, actor.principal.key)
 
     def _limit(self, key: ApiKey, name: str) -> int:
         own: int | None = getattr(key, name)
@@ -219,6 +225,36 @@ class Administration:
 
     def _now_s(self) -> int:
         return int(self._now())
+
+
+def _check_spend_grant(before: ApiKey | None, after: ApiKey, own: ApiKey) -> None:
+    """PermissionDeniedError if `after` may spend more than one's `own` key, in what it has of it anew."""
+    for name in _SPEND_LIMITS:
+        most: int | None = getattr(own, name)
+        wanted: int | None = getattr(after, name)
+        if most is None or (wanted is not None and wanted <= most):
+            continue
+        had: int | None = getattr(before, name) if before else 0
+        if had is not None and (wanted is None or wanted > had):
+            shown, said = _SPEND_LIMITS[name]
+            reason = f"limits.{shown}: {said(wanted)} is more than {said(most)}, your own."
+            raise PermissionDeniedError(reason, param=f"limits.{shown}")
+
+
+def _dollars(nanousd: int | None) -> str:
+    return "none" if nanousd is None else f"${to_usd(nanousd):f}"
+
+
+def _tokens(tokens: int | None) -> str:
+    return "none" if tokens is None else str(tokens)
+
+
+# What may be spent, by the API's names and in its units.
+_SPEND_LIMITS: Mapping[str, tuple[str, Callable[[int | None], str]]] = {
+    "budget_nanousd": ("budget_usd_per_month", _dollars),
+    "tokens_per_minute": ("tokens_per_minute", _tokens),
+    "tokens_per_day": ("tokens_per_day", _tokens),
+}
 
 
 def _contended(kind: str, entry_id: str) -> ConflictError:

@@ -266,6 +266,7 @@ def _to_tenant(item: Item) -> Tenant:
         cache_policy=item.get("cache_policy"),
         fallbacks={model: tuple(names) for model, names in item.get("fallbacks", {}).items()},
         revision=item.get("revision", 0),
+        user_limits=item.get("user_limits", {}),
     )
 
 
@@ -282,4 +283,8 @@ def _to_key(item: Item) -> ApiKey:
         revoked_at=item.get("revoked_at"),
         created_at=item["created_at"],
         revision=item.get("revision", 0),
+        budget_nanousd=item.get("budget_nanousd"),
+        tokens_per_minute=item.get("tokens_per_minute"),
+        tokens_per_day=item.get("tokens_per_day"),
+        user_limits=item.get("user_limits", {}),
     )

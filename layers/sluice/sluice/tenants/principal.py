@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from sluice.errors import PermissionDeniedError
-from sluice.tenants.tenant import ApiKey, Role, Tenant
+from sluice.tenants.tenant import ApiKey, Role, SpendLimits, Tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,11 @@ class Principal:
     def user_of(self, named: str | None) -> str | None:
         """The user that a request is for, which may have `named` one: a login speaks for itself alone."""
         return named if self.user is None else self.user
+
+    @property
+    def user_spend_limits(self) -> SpendLimits:
+        """What each user may spend whom it names: as the API key says, else as the tenant does."""
+        return SpendLimits(**self.key.user_limits).over(SpendLimits(**self.tenant.user_limits))
 
 
 def require_role(principal: Principal, *roles: Role) -> None:

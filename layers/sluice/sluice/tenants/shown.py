@@ -1,7 +1,9 @@
 """Tenants and API keys as audit records show them: the API's names, nothing secret. Pure."""
 
+from collections.abc import Mapping
 from typing import Any
 
+from sluice.money import to_usd
 from sluice.tenants.tenant import ApiKey, Tenant
 
 
@@ -17,6 +19,7 @@ def tenant_fields(tenant: Tenant) -> dict[str, Any]:
             "cache_ttl_seconds": tenant.cache_ttl_s,
             "cache_policy": tenant.cache_policy,
             "fallbacks": {model: list(names) for model, names in tenant.fallbacks.items()} or None,
+            "user_limits": shown_spend_limits(tenant.user_limits) or None,
         }
     )
 
@@ -29,9 +32,22 @@ def key_fields(key: ApiKey) -> dict[str, Any]:
             "role": str(key.role),
             "limits.requests_per_minute": key.requests_per_minute,
             "limits.requests_per_day": key.requests_per_day,
+            "limits.tokens_per_minute": key.tokens_per_minute,
+            "limits.tokens_per_day": key.tokens_per_day,
+            "limits.budget_usd_per_month": None if key.budget_nanousd is None else float(to_usd(key.budget_nanousd)),
+            "user_limits": shown_spend_limits(key.user_limits) or None,
             "expires_at": key.expires_at,
         }
     )
+
+
+def shown_spend_limits(limits: Mapping[str, int]) -> dict[str, float]:
+    """Limits by the names of SpendLimits, by the API's names."""
+    shown: dict[str, float] = dict(limits)
+    if "budget_nanousd" in limits:
+        shown["budget_usd_per_month"] = float(to_usd(limits["budget_nanousd"]))
+        del shown["budget_nanousd"]
+    return shown
 
 
 def _given(fields: dict[str, Any]) -> dict[str, Any]:

@@ -37,12 +37,30 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class SpendLimits:
+    """What may be spent: billionths of a dollar in a month, UTC, and tokens. None is no limit."""
+
+    budget_nanousd: int | None = None
+    tokens_per_minute: int | None = None
+    tokens_per_day: int | None = None
+
+    def over(self, others: "SpendLimits") -> "SpendLimits":
+        """These, and what they do not limit as the `others` do."""
+        return SpendLimits(
+            others.budget_nanousd if self.budget_nanousd is None else self.budget_nanousd,
+            others.tokens_per_minute if self.tokens_per_minute is None else self.tokens_per_minute,
+            others.tokens_per_day if self.tokens_per_day is None else self.tokens_per_day,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Tenant:
     """Who owns API keys, policies and a budget. None means no limit of its own, or the deployment's default.
 
     `budget_nanousd` is for a month, in billionths of a dollar; `guard_modes` maps rule ids to modes and leaves the
-    others at their defaults; `fallbacks` maps a model to those that stand in for it; `created_at` is in seconds since
-    1970; `revision` counts its changes.
+    others at their defaults; `fallbacks` maps a model to those that stand in for it; `user_limits` are those of each
+    user whom requests name, by the names of SpendLimits; `created_at` is in seconds since 1970; `revision` counts its
+    changes.
     """
 
     id: str
@@ -55,6 +73,7 @@ class Tenant:
     cache_policy: CachePolicyName | None = None
     fallbacks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     revision: int = 0
+    user_limits: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def budget_usd_per_month(self) -> Decimal | None:
@@ -66,8 +85,8 @@ class Tenant:
 class ApiKey:
     """An API key as it is stored: the secret itself is nowhere. Times are in seconds since 1970.
 
-    `requests_per_minute` and `requests_per_day` are None where the deployment's defaults hold. `secret_hash` is empty
-    where keys are listed; `revision` counts the key's changes.
+    `requests_per_minute` and `requests_per_day` are None where the deployment's defaults hold; `user_limits` go before
+    the tenant's. `secret_hash` is empty where keys are listed; `revision` counts the key's changes.
     """
 
     id: str
@@ -81,6 +100,15 @@ class ApiKey:
     revoked_at: int | None = None
     created_at: int = 0
     revision: int = 0
+    budget_nanousd: int | None = None
+    tokens_per_minute: int | None = None
+    tokens_per_day: int | None = None
+    user_limits: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def spend_limits(self) -> SpendLimits:
+        """What may be spent with it."""
+        return SpendLimits(self.budget_nanousd, self.tokens_per_minute, self.tokens_per_day)
 
     def is_expired(self, now: float) -> bool:
         """Whether the key no longer holds at `now`, in seconds since 1970."""
