@@ -113,6 +113,7 @@ def test_filters_let_nothing_else_count(usage: RestFunction) -> None:
         ({"provider": "huggingface"}, 1),
         ({"model": "large", "credential": "hf-1"}, 1),
         ({"key": "k"}, 0),
+        ({"key": "#" * 64, "user": "\U0001f600" * 128}, 0),
     ):
         assert ask(usage, **query).body["totals"]["requests"] == requests
 

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from sluice.api.route import Call, Csv, Routes
 from sluice.api.usage import Use, use_shown
+from sluice.chat import MAX_LABEL_CHARACTERS
 from sluice.errors import InvalidRequestError
 from sluice.tenants.tenant import TENANT_ID_PATTERN, Role
 from sluice.tenants.visibility import usage_reach
@@ -39,8 +40,9 @@ class UsageGroupsQuery(UsageQuery):
 
     last_days: LastDays | None = Field(default=None, alias="range")
     group_by: Annotated[str, Field(pattern=f"^({_GROUP})(,({_GROUP}))*$", examples=["day,model"])] | None = None
-    key: _Name | None = None
-    user: _Name | None = None
+    # Together they are a part of a key of DynamoDB's.
+    key: Annotated[str, Field(max_length=64)] | None = None
+    user: Annotated[str, Field(max_length=MAX_LABEL_CHARACTERS)] | None = None
     operation: _Name | None = None
     task: _Name | None = None
     provider: _Name | None = None
