@@ -18,10 +18,15 @@ _WRITE_UNIT_BYTES = 1024
 
 @dataclass(frozen=True, slots=True)
 class _Keys:
-    """API keys: one that is let through, one whose tenant has a budget, and one of a single request per minute."""
+    """API keys.
+
+    One is let through, the tenant of two has a budget, one of them limits of spending of its own, and one may send a
+    single request per minute.
+    """
 
     usual: str
     with_budget: str
+    with_own_budget: str
     spent: str
 
 
@@ -62,7 +67,8 @@ def run(*, quick: bool) -> str:
     repeats = 3 if quick else 15
     with staged() as stage:
         stage.tenant("bench-budget", budget_usd_per_month=1000)
-        keys = _Keys(stage.key(), stage.key("bench-budget"), stage.key(requests_per_minute=1))
+        limited = stage.key("bench-budget", budget_usd_per_month=100, tokens_per_minute=10**9, tokens_per_day=10**9)
+        keys = _Keys(stage.key(), stage.key("bench-budget"), limited, stage.key(requests_per_minute=1))
         meter = Meter()
         # Late, as they bring the app, whose loggers write to what is standard output then.
         from tests.chat_server import ChatProcess
@@ -102,6 +108,7 @@ def _cases(caller: Caller, keys: _Keys, restart: Callable[[], None]) -> list[_Ca
             "cache miss, streamed", lambda: caller.chat(keys.usual, model, stream=True).status, 200, "8 requests, 2 + 1"
         ),
         _Case("cache miss, tenant's budget", lambda: caller.chat(keys.with_budget, model).status, 200),
+        _Case("cache miss, tenant's and key's budget", lambda: caller.chat(keys.with_own_budget, model).status, 200),
         _Case("caller out of requests", lambda: caller.chat(keys.spent, model).status, 429, spend=True),
         _Case(
             "deployment out of requests, another answers",

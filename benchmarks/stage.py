@@ -69,9 +69,9 @@ class Stage:
         """Make a tenant."""
         make_tenant(self.app, name, **fields)
 
-    def key(self, tenant: str = TENANT, *, requests_per_minute: int = 1_000_000) -> str:
-        """Make an API key."""
-        limits = {"requests_per_minute": requests_per_minute, "requests_per_day": 10**9}
+    def key(self, tenant: str = TENANT, *, requests_per_minute: int = 1_000_000, **more: float) -> str:
+        """Make an API key, with `more` limits."""
+        limits = {"requests_per_minute": requests_per_minute, "requests_per_day": 10**9, **more}
         return make_key(self.app, tenant, limits=limits)
 
 
