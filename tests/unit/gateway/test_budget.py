@@ -259,3 +259,16 @@ def test_limits_are_the_key_s_own_before_the_tenant_s_and_users_are_told_apart()
     names = {spend_scopes(principal, user)[-1].name for user in ("grace", "bob")}
     assert len(names) == 2
     assert not any("grace" in name for name in names)
+
+
+def test_what_costs_no_dollars_is_let_in_though_the_budget_is_overrun() -> None:
+    world = World()
+    key = world.scopes[1:2]
+    spender = world.begin(world.ledgers[0], cost(500, 500, 10), key)
+    spender.wait()
+    spender.charge(Spent(9_000, 10))
+    close(spender)
+    with pytest.raises(QuotaExceededError, match=r"\$0 of \$0\.000006 is left"):
+        world.begin(world.ledgers[0], cost(500, 500, 10), key).wait()
+    world.begin(world.ledgers[0], cost(0, 0, 10), key).wait()
+    assert world.used("tokens_per_day") == {"The API key": 21}

@@ -37,7 +37,8 @@ class Refusal:
         until_ms = self.at_ms + (BELIEVED_MS if wait_ms is None else min(wait_ms, BELIEVED_MS))
         if not self.at_ms <= now_ms < until_ms:
             return False
-        return self.free is None or costs.get(self.denial.limit, 0) > self.free
+        # More than all may be used: what costs nothing fits all the same.
+        return self.free is None or costs.get(self.denial.limit, 0) > max(self.free, 0)
 
     def denial_at(self, now_ms: int) -> Denial:
         """The denial as it is later on."""
