@@ -16,6 +16,7 @@ from sluice.gateway.spending import SpendScope, spend_limits, spend_scopes
 from sluice.quota.estimate import TokenEstimate
 from sluice.quota.ledger import Ledger
 from sluice.quota.limits import BUDGET
+from sluice.quota.scopes import key_spend_scope, user_spend_scope
 from sluice.tenants.principal import Principal
 from sluice.tenants.tenant import ApiKey, Role, SpendLimits, Tenant
 from tests.examples import examples
@@ -272,3 +273,16 @@ def test_what_costs_no_dollars_is_let_in_though_the_budget_is_overrun() -> None:
         world.begin(world.ledgers[0], cost(500, 500, 10), key).wait()
     world.begin(world.ledgers[0], cost(0, 0, 10), key).wait()
     assert world.used("tokens_per_day") == {"The API key": 21}
+
+
+def test_operators_are_told_of_a_key_that_runs_out_and_not_of_each_user(caplog: pytest.LogCaptureFixture) -> None:
+    world, limits = World(), spend_limits(SpendLimits(1_000))
+    key, user = key_spend_scope("acme", "k"), user_spend_scope("acme", "k", "ada")
+    budget = world.begin(
+        world.ledgers[0],
+        cost(950, 950, 1),
+        [SpendScope("The API key", key, limits), SpendScope("The user", user, limits)],
+    )
+    budget.wait()
+    told = [record.__dict__["scope"] for record in caplog.records if record.message == "quota nearly used up"]
+    assert told == [key]

@@ -1,7 +1,6 @@
 """Settlement of an admitted request: correct what was reserved, record usage, cache the answer, end the turn, log."""
 
 import json
-import time
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -18,10 +17,11 @@ from sluice.gateway.background import Task, settle_all
 from sluice.gateway.budget import BudgetReservation, CallCost, SpendDemand, Spent
 from sluice.gateway.counting import CallerCounter
 from sluice.gateway.provenance import Provenance
-from sluice.gateway.request import AdmittedRequest, Incoming, user_of
+from sluice.gateway.recording import record_of_cached, record_of_call, record_without_model
+from sluice.gateway.request import AdmittedRequest, Incoming
 from sluice.gateway.shared_answers import SharedAnswers
 from sluice.gateway.spending import spend_scopes
-from sluice.gateway.tracing import WITHOUT_MODEL, Reserved, note_settled
+from sluice.gateway.tracing import Reserved, note_settled
 from sluice.guards.rules import Finding
 from sluice.providers.base import RateLimitHeaders
 from sluice.providers.registry import Deployment
@@ -53,8 +53,6 @@ class Result(StrEnum):
     """The provider failed in the middle of a stream."""
     ABANDONED = "abandoned"
     """The caller hung up in the middle of a stream."""
-    FAILED = "failed"
-    """The provider failed before it answered, and may bill it all the same."""
     REFUSED = "refused"
     """Nobody answered; nothing was spent."""
 
@@ -124,7 +122,7 @@ class Settlement:
         usage = Usage(tokens.prompt_tokens, tokens.completion_tokens)
         cost = price_nanousd(deployment, usage, _service_tier(admitted.request))
         budget.charge(Spent(cost, usage.total_tokens))
-        admitted.failed_calls.append(_usage_record(admitted, deployment, usage, cost, Result.FAILED))
+        admitted.failed_calls.append(record_of_call(admitted, deployment, usage, cost, is_error=True))
 
     def settle(self, admitted: AdmittedRequest, outcome: Outcome) -> Provenance:
         """Settle with deployment and tenant, record, and cache an answer that was given, all at once.
@@ -150,7 +148,9 @@ class Settlement:
             "settling a deployment": lambda: self._deployments.settle(
                 answered, spent, characters, outcome.rate_limits, outcome.error
             ),
-            "recording usage": lambda: self._record(_usage_record(admitted, deployment, spent, cost, outcome.result)),
+            "recording usage": lambda: self._record(
+                record_of_call(admitted, deployment, spent, cost, is_error=outcome.result is not Result.ANSWERED)
+            ),
             **outcome.budget.closing(),
             **self._failures(admitted),
             **_turn_ending(admitted, outcome.result, outcome.body),
@@ -165,24 +165,9 @@ class Settlement:
 
     def settle_cached(self, admitted: AdmittedRequest, cached: CachedAnswer) -> Provenance:
         """Record an answer that came from the cache."""
-        usage_record = UsageRecord(
-            tenant=admitted.principal.tenant.id,
-            caller=admitted.principal.caller_id,
-            provider=admitted.cached_provider or "gone",
-            model=cached.model,
-            usage=_NO_USAGE,
-            cost_nanousd=0,
-            response_time_ms=_elapsed_ms(admitted),
-            is_cache_hit=True,
-            user=admitted.user,
-            infra_nanousd=admitted.context.trace.take_infra_nanousd(),
-            operation=admitted.context.operation,
-            credential=cached.deployment.partition("#")[0] if admitted.cached_provider else "",
-            task=admitted.task,
-        )
         provenance = admitted.provenance()
         noted = note_settled(admitted, provenance, _NO_USAGE, RequestOutcome.ANSWERED)
-        recording: dict[str, Task] = {"recording usage": partial(self._record, usage_record)}
+        recording: dict[str, Task] = {"recording usage": partial(self._record, record_of_cached(admitted, cached))}
         self._settle_all(recording | _turn_ending(admitted, Result.ANSWERED, cached.body) | noted, admitted)
         return provenance
 
@@ -204,21 +189,7 @@ class Settlement:
 
     def record_without_model(self, incoming: Incoming, source: str) -> None:
         """Record a request that `source` answered and no model."""
-        self._record(
-            UsageRecord(
-                tenant=incoming.principal.tenant.id,
-                caller=incoming.principal.caller_id,
-                provider=WITHOUT_MODEL,
-                model=source,
-                usage=_NO_USAGE,
-                cost_nanousd=0,
-                response_time_ms=0,
-                is_cache_hit=True,
-                user=user_of(incoming.request, incoming.principal),
-                operation=incoming.context.operation,
-                task=incoming.request.labels.task or "",
-            )
-        )
+        self._record(record_without_model(incoming, source))
 
     def foreseen_nanousd(self, deployment: Deployment, request: ChatRequest) -> int:
         """What a request that was not admitted yet may cost there, in billionths of a dollar."""
@@ -294,30 +265,6 @@ def _at_least(answered: Answered[object], body: JsonObject) -> Usage:
 
 def _texts(body: JsonObject) -> list[str]:
     return [(choice.get("message") or {}).get("content") or "" for choice in body.get("choices") or []]
-
-
-def _usage_record(
-    admitted: AdmittedRequest, deployment: Deployment, usage: Usage, cost: int, result: Result
-) -> UsageRecord:
-    return UsageRecord(
-        tenant=admitted.principal.tenant.id,
-        caller=admitted.principal.caller_id,
-        provider=deployment.provider.name,
-        model=deployment.model.id,
-        usage=usage,
-        cost_nanousd=cost,
-        response_time_ms=_elapsed_ms(admitted),
-        is_error=result is not Result.ANSWERED,
-        user=admitted.user,
-        infra_nanousd=admitted.context.trace.take_infra_nanousd(),
-        operation=admitted.context.operation,
-        credential=deployment.alias,
-        task=admitted.task,
-    )
-
-
-def _elapsed_ms(admitted: AdmittedRequest) -> int:
-    return int((time.monotonic() - admitted.started_s) * 1000)
 
 
 def _turn_ending(admitted: AdmittedRequest, result: Result, body: JsonObject) -> dict[str, Task]:

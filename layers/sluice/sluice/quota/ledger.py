@@ -22,6 +22,7 @@ from sluice.quota.limits import Denial, Limit
 from sluice.quota.memory import Memory
 from sluice.quota.reservation import Reservation
 from sluice.quota.reserving import Reserver, UndecidedError
+from sluice.quota.scopes import is_of_user
 from sluice.quota.settlement import Usage
 from sluice.quota.settling import Settler, everywhere
 from sluice.quota.status import QuotaSnapshot, alerts_due
@@ -187,8 +188,8 @@ class Ledger:
         self._table.run(everywhere(self._memory, scope, make, self.now_ms(), tries=tries))
 
     def _alert(self, reservation: Reservation, limits: tuple[Limit, ...]) -> None:
-        if reservation.shard.number:
-            return  # the first shard speaks for the others
+        if reservation.shard.number or is_of_user(reservation.scope):
+            return  # the first shard speaks for the others; that a user runs out is no operator's business
         for alert in alerts_due(limits, reservation.snapshot, self.now_ms()):
             with best_effort("alerting"):
                 if self._table.run(write(reservation.key, marks.alerting(alert, reservation.item))).is_done:

@@ -41,5 +41,10 @@ def user_spend_scope(tenant: str, key: str, user: str) -> str:
     return f"{key_spend_scope(tenant, key)}#user#{_digest(user)}"
 
 
+def is_of_user(scope: str) -> bool:
+    """Whether a scope is a user's, of whom there may be thousands."""
+    return scope.startswith(("caller#", "spend#")) and "#user#" in scope
+
+
 def _digest(user: str) -> str:
     return hashlib.blake2b(user.encode(errors="surrogatepass"), digest_size=_DIGEST_BYTES).hexdigest()

@@ -1,0 +1,73 @@
+"""What is recorded of a request's usage: an answer, one from the cache, one without a model."""
+
+import time
+
+from sluice.cache.store import CachedAnswer
+from sluice.chat import Usage
+from sluice.gateway.request import AdmittedRequest, Incoming, user_of
+from sluice.gateway.tracing import WITHOUT_MODEL
+from sluice.providers.registry import Deployment
+from sluice.usage.records import UsageRecord
+
+_NO_USAGE = Usage(0, 0)
+
+
+def record_of_call(
+    admitted: AdmittedRequest, deployment: Deployment, usage: Usage, cost_nanousd: int, *, is_error: bool
+) -> UsageRecord:
+    """A call of a provider, which is an error unless its answer was given."""
+    return UsageRecord(
+        tenant=admitted.principal.tenant.id,
+        caller=admitted.principal.caller_id,
+        provider=deployment.provider.name,
+        model=deployment.model.id,
+        usage=usage,
+        cost_nanousd=cost_nanousd,
+        response_time_ms=_elapsed_ms(admitted),
+        is_error=is_error,
+        user=admitted.user,
+        infra_nanousd=admitted.context.trace.take_infra_nanousd(),
+        operation=admitted.context.operation,
+        credential=deployment.alias,
+        task=admitted.task,
+    )
+
+
+def record_of_cached(admitted: AdmittedRequest, cached: CachedAnswer) -> UsageRecord:
+    """An answer that came from the cache."""
+    return UsageRecord(
+        tenant=admitted.principal.tenant.id,
+        caller=admitted.principal.caller_id,
+        provider=admitted.cached_provider or "gone",
+        model=cached.model,
+        usage=_NO_USAGE,
+        cost_nanousd=0,
+        response_time_ms=_elapsed_ms(admitted),
+        is_cache_hit=True,
+        user=admitted.user,
+        infra_nanousd=admitted.context.trace.take_infra_nanousd(),
+        operation=admitted.context.operation,
+        credential=cached.deployment.partition("#")[0] if admitted.cached_provider else "",
+        task=admitted.task,
+    )
+
+
+def record_without_model(incoming: Incoming, source: str) -> UsageRecord:
+    """A request that `source` answered and no model."""
+    return UsageRecord(
+        tenant=incoming.principal.tenant.id,
+        caller=incoming.principal.caller_id,
+        provider=WITHOUT_MODEL,
+        model=source,
+        usage=_NO_USAGE,
+        cost_nanousd=0,
+        response_time_ms=0,
+        is_cache_hit=True,
+        user=user_of(incoming.request, incoming.principal),
+        operation=incoming.context.operation,
+        task=incoming.request.labels.task or "",
+    )
+
+
+def _elapsed_ms(admitted: AdmittedRequest) -> int:
+    return int((time.monotonic() - admitted.started_s) * 1000)
