@@ -34,7 +34,8 @@ class Use(TypedDict):
         int,
         Field(
             description=(
-                "Requests that a model was paid for, but not answered: withheld, broken off, or asked for once more."
+                "Of the requests, calls that are or may be paid for, and whose answer was not given: failed, "
+                "withheld, broken off, or asked for once more."
             )
         ),
     ]

@@ -122,7 +122,8 @@ class UsageGroups(TypedDict):
 def group_usage(call: Call[None, UsageGroupsQuery]) -> UsageGroups | Csv:
     """Show usage by tenant, key, user, operation, task, provider, credential, model, day or hour, as JSON or CSV.
 
-    A caller sees its own, an operator its tenant's, an admin all tenants', or one's.
+    A caller sees its own, an operator its tenant's, an admin all tenants', or one's. What is too much for one answer
+    goes on at `next_page`, of a table in the header `x-sluice-next-page`.
     """
     query = call.query
     span = query.span(datetime.now(UTC))
