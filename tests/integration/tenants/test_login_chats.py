@@ -10,7 +10,7 @@ import pytest
 from functions.conversations.app import ROUTES as CONVERSATIONS_ROUTES
 from functions.operations.app import ROUTES as OPERATIONS_ROUTES
 from functions.tasks.app import ROUTES as TASKS_ROUTES
-from sluice.api.usage import ROUTES as USAGE_ROUTES
+from functions.usage.app import ROUTES as USAGE_ROUTES
 from sluice.quota.scopes import key_scope
 from sluice.tenants.login.claims import login_id
 from tests.chat_server import ChatServer
@@ -197,3 +197,13 @@ def test_records_and_deletion_of_a_user_know_logins(school: ChatServer, issuer: 
     assert (turns_of(issuer.token(sub="ben-2"), "c-2"), turns_of(issuer.token(org="other"))) == (1, 1)
     again = conversations.send("DELETE /v1/users/ada-1").body
     assert (again["conversations_deleted"], again["usage_sums_merged"]) == (0, 0)
+
+
+def test_a_login_has_what_its_tenant_lets_each_user_spend(school: ChatServer, issuer: TokenIssuer) -> None:
+    school.tenant("frugal", user_limits={"tokens_per_day": 2_000})
+    token = issuer.token(org="frugal")
+    assert ask(school, token, sluice_user="somebody else").status_code == 200
+    shown = RestFunction(USAGE_ROUTES, token).send("GET /v1/budget").body
+    [left] = shown["user"]["limits"]
+    assert (left["limit"], left["capacity"], left["used"] > 0) == ("tokens_per_day", 2_000, True)
+    assert [each["used"] for each in shown["key"]["limits"]] == [2, 2]

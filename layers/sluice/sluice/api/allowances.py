@@ -17,7 +17,7 @@ ROUTES = Routes("Usage")
 
 
 class AllowanceQuery(BaseModel):
-    """The query of GET /v1/budget: also a `user` whom the key's requests name.
+    """The query of GET /v1/budget: also a `user` whom the key's requests name; a login is its own.
 
     For operators: a `key` in place of the own one, and at most `limit` keys, those whose ids follow `after`.
     """
@@ -53,8 +53,9 @@ def show_allowances(call: Call[None, AllowanceQuery]) -> ShownAllowances:
     query, allowances = call.query, call.app.allowances
     principal = _principal(call)
     owners = [allowances.of_tenant(principal.tenant), allowances.of_key(principal.key)]
-    if query.user is not None:
-        owners.append(allowances.of_user(principal, query.user))
+    user = principal.user_of(query.user)
+    if user is not None:
+        owners.append(allowances.of_user(principal, user))
     first_key, has_more = len(owners), False
     # The first admin key's tenant is in no directory, and has no other.
     if call.principal.role.includes(Role.OPERATOR) and principal.tenant.id != ADMIN_ID:
@@ -66,7 +67,7 @@ def show_allowances(call: Call[None, AllowanceQuery]) -> ShownAllowances:
         "object": "budget.overview",
         "tenant": tenant,
         "key": key,
-        "user": rest[0] if query.user is not None else None,
+        "user": rest[0] if user is not None else None,
         "keys": left[first_key:],
         "has_more": has_more,
     }

@@ -152,7 +152,7 @@ class Admission:
         policy = RoutingPolicy(
             allowed_models=tenant.allowed_models,
             chains=tenant.fallbacks,
-            needs_price=has_budget(incoming.principal, user_of(incoming.request)),
+            needs_price=has_budget(incoming.principal, user_of(incoming.request, incoming.principal)),
             orders={Tier.FAST: settings.fast_models, Tier.SMART: settings.smart_models},
             over_share=self._shares.above(settings.smart_model_max_percent / 100),
         )

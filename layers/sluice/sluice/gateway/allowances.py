@@ -89,8 +89,10 @@ class Allowances:
             "user",
             user,
             {
-                # A limit of 0 is none here.
-                user_scope(tenant, key, user): tuple(limit for limit in requests if limit.capacity),
+                # A limit of 0 is none here, and the requests of a login are those of its user.
+                user_scope(tenant, key, user): tuple(
+                    limit for limit in requests if limit.capacity and principal.user is None
+                ),
                 user_spend_scope(tenant, key, user): spend_limits(principal.user_spend_limits),
             },
         )
