@@ -59,6 +59,9 @@ def test_a_changed_layer_publishes_a_new_version_of_every_function(layer: str) -
     assert [name for name in FUNCTIONS if version(before, name) == version(after, name)] == []
 
 
+WRITES = {f"dynamodb:{name}" for name in ("PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem")}
+
+
 def test_layers_are_a_stack_s_own() -> None:
     names = [layer["Properties"]["LayerName"] for layer in of_type("AWS::Lambda::LayerVersion", **LOGINS).values()]
     assert names == [{"Fn::Sub": f"${{AWS::StackName}}-{name}"} for name in ("dependencies", "sluice", "jwt")]
@@ -151,6 +154,28 @@ def test_every_statement_names_the_actions_and_resources_it_allows() -> None:
 def test_operators_reach_the_generations_of_caches_and_no_answers() -> None:
     [on_cache] = [each for each in statements("OperationsFunction") if "ResponseCacheTable" in json.dumps(each)]
     assert on_cache["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["generation#*"]}}
+
+
+def test_writes_are_bound_by_keys_but_in_tables_that_hold_one_kind_of_item() -> None:
+    """Where all partitions are tenants', a pattern of keys would let through whatever there is.
+
+    Which tenant's they may be is not known before a request comes, and roles are not made for each.
+    """
+    unbound = {
+        (function, table)
+        for function in FUNCTIONS
+        for statement in statements(function)
+        if WRITES & {*([each] if isinstance(each := statement["Action"], str) else each)}
+        and "Condition" not in statement
+        for table in re.findall(r"(\w+Table)", json.dumps(statement["Resource"]))
+    }
+    assert {table for _, table in unbound} == {"ConversationsTable", "QuestionsTable", "RequestLogTable"}
+    assert {function for function, _ in unbound} == {
+        "ChatFunction",
+        "TasksFunction",
+        "ConversationsFunction",
+        "BatchWorkerFunction",
+    }
 
 
 def test_roles_allow_writing_logs_only_beside_their_statements() -> None:
