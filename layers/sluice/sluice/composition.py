@@ -362,7 +362,7 @@ class App:
         """The tenants' caches, for operators."""
         from sluice.operations.caches import Caches
 
-        return Caches(self.response_cache, self.cache_sums, self.usage_reader)
+        return Caches(self.response_cache, self.cache_sums, self.usage_reader, self.audit_log)
 
     @part
     def objects(self) -> "ObjectStore":

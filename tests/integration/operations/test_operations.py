@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 
 from functions.operations.app import ROUTES as FUNCTION_ROUTES
+from sluice.errors import StorageUnavailableError
 from sluice.quota.item import BlockReason
+from sluice.tenants.audit import Action
+from sluice.tenants.audit_log import AuditLog, AuditQuery
 from tests.chat_server import ChatServer
 from tests.conftest import Aws
 from tests.credentials import gateway, model
@@ -301,8 +304,9 @@ def test_a_cleared_cache_serves_nothing_at_once_and_fills_again(chat: ChatServer
     with counting() as sent:
         answer = operations.send("POST /api/groq/cache/clear")
     assert (answer.status, answer.body["tenants"]) == (200, ["acme"])
-    # Who asks is known already: clearing is one write.
-    assert [name for name in sent if name != "GetItem"] == ["UpdateItem"]
+    # Who asks is known already: clearing is one write, between the two of its audit record.
+    writes = [name for name in sent if name != "GetItem"]
+    assert writes == ["TransactWriteItems", "UpdateItem", "TransactWriteItems"]
     found = stats(operations)
     assert (found["entries"], found["expired"], found["bytes"]) == (0, 2, 0)
     assert [ask(chat, "one"), ask(chat, "one")] == ["miss", "hit"]
@@ -340,6 +344,35 @@ def test_an_operator_reaches_its_own_tenant_s_cache_and_an_admin_all(
     cleared = operations.send("POST /api/groq/cache/clear", api_key=chat.aws.admin_key).body["tenants"]
     assert cleared == ["admin", "acme", "globex"]
     assert [ask(chat, "one"), ask(chat, "one", api_key=other)] == ["miss", "miss"]
+
+
+def test_who_cleared_which_cache_is_in_the_audit_log(chat: ChatServer, operations: RestFunction) -> None:
+    chat.tenant("globex")
+    operations.send("POST /api/groq/cache/clear")
+    operations.send("POST /api/groq/cache/clear", api_key=chat.aws.admin_key)
+    found = chat.app.audit_log.page(AuditQuery(action=Action.CACHE_CLEARED), page=None, limit=10).records
+    assert sorted((each.act.tenant, each.actor_key == "admin", each.outcome) for each in found) == [
+        ("acme", False, "done"),
+        ("acme", True, "done"),
+        ("admin", True, "done"),
+        ("globex", True, "done"),
+    ]
+    of_acme = [each.act.changes["generation"] for each in found if each.act.tenant == "acme"]
+    assert [(each.before, each.after) for each in of_acme] == [(1, 2), (0, 1)]
+
+
+def test_a_cache_is_not_cleared_where_that_can_not_be_recorded(
+    chat: ChatServer, operations: RestFunction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert [ask(chat, "one"), ask(chat, "one")] == ["miss", "hit"]
+    with monkeypatch.context() as broken:
+        broken.setattr(AuditLog, "_write", failing)
+        assert operations.send("POST /api/groq/cache/clear").status == 503
+    assert ask(chat, "one") == "hit"
+
+
+def failing(*_: object) -> None:
+    raise StorageUnavailableError("the table is gone")
 
 
 def test_an_admin_s_own_answers_are_cleared_too(chat: ChatServer, operations: RestFunction) -> None:

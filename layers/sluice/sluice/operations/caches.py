@@ -9,6 +9,8 @@ from pydantic import Field
 
 from sluice.cache.store import ResponseCache
 from sluice.cache.sums import CacheSize, CacheSums, cache_size
+from sluice.tenants.audit import Act, Action, Actor, Change
+from sluice.tenants.audit_log import AuditLog
 from sluice.usage.report import UsageReader, Use
 
 _THREADS = 8
@@ -50,7 +52,8 @@ class ClearedCaches(TypedDict):
 class Caches:
     """The caches of tenants. All methods raise StorageUnavailableError."""
 
-    def __init__(self, cache: ResponseCache, sums: CacheSums, usage: UsageReader) -> None:
+    def __init__(self, cache: ResponseCache, sums: CacheSums, usage: UsageReader, log: AuditLog) -> None:
+        self._log = log
         self._cache = cache
         self._sums = sums
         self._usage = usage
@@ -84,11 +87,20 @@ class Caches:
             "tenants": [{"tenant": tenant, **_shown(size, use)} for tenant, size, use in rows],
         }
 
-    def clear(self, tenants: Iterable[str]) -> ClearedCaches:
-        """Let no answer that is cached by now be served any more: a request for each tenant, however much it is."""
+    def clear(self, tenants: Iterable[str], actor: Actor) -> ClearedCaches:
+        """Let no answer that is cached by now be served any more: a request for each tenant, however much it is.
+
+        Each is in the audit log, with the generation of answers that is served from then on.
+        """
         cleared = list(tenants)
-        for tenant in cleared:
-            self._cache.clear(tenant)
+
+        def clear_one(tenant: str) -> None:
+            with self._log.recording(Act(Action.CACHE_CLEARED, tenant, tenant), actor) as opened:
+                generation = self._cache.clear(tenant)
+                opened.changes["generation"] = Change(generation - 1, generation)
+
+        with ThreadPoolExecutor(_THREADS, thread_name_prefix="caches") as pool:
+            list(pool.map(clear_one, cleared))
         return {"object": "cache.cleared", "tenants": cleared}
 
 

@@ -29,6 +29,7 @@ class Action(StrEnum):
     KEY_CHANGED = "key.changed"
     KEY_REVOKED = "key.revoked"
     DEPLOYMENT_RESET = "deployment.reset"
+    CACHE_CLEARED = "cache.cleared"
     BUDGET_RAISED = "budget.raised"
     BUDGET_RESTARTED = "budget.restarted"
     TASK_VERSION_STORED = "task_version.stored"

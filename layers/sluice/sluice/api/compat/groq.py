@@ -56,7 +56,7 @@ def clear_cache(call: Call[None, CacheQuery]) -> ClearedCaches:
 
     Of the key's own tenant; of all tenants, or the one named, for an admin.
     """
-    return call.app.caches.clear(_tenants(call))
+    return call.app.caches.clear(_tenants(call), call.actor)
 
 
 def _tenants(call: Call[None, CacheQuery]) -> Iterator[str]:
