@@ -72,7 +72,8 @@ class Model:
     `serves` are the tiers it may be chosen for, None for its own; a model that serves none is reached by name only. One
     that is `text_only` takes no images or sounds. `tokenizer` is the family of tokenizers that its tokens are estimated
     for, `image_tokens` the rule that its images are counted by, and `completion_limit_field` what it calls the most
-    completion tokens, if that is not what its provider calls them.
+    completion tokens, if that is not what its provider calls them. Of a slow one no more than `longest_answer` tokens
+    are asked, whatever a request allows.
     """
 
     id: str
@@ -89,6 +90,7 @@ class Model:
     tokenizer: str = "default"
     image_tokens: str = "largest"
     completion_limit_field: str | None = None
+    longest_answer: int | None = None
 
     def can_serve(self, tier: Tier) -> bool:
         """Whether the router may choose it when it looks for `tier`."""
@@ -324,6 +326,7 @@ def _read_model(row: _Row, providers: Mapping[str, ProviderRow]) -> Model:
         completion_limit_field=row.choice("completion_limit_field", COMPLETION_LIMIT_FIELDS)
         if row.has("completion_limit_field")
         else None,
+        longest_answer=row.count("longest_answer") if row.has("longest_answer") else None,
     )
     row.end()
     if model.max_completion_tokens > context_window:

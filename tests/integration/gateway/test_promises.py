@@ -97,6 +97,17 @@ def test_a_default_bound_is_reserved_and_sent(aws: Aws, fake: FakeProvider, monk
         assert fake.last_body()["max_tokens"] == 7
 
 
+def test_a_slow_model_is_asked_for_no_longer_an_answer_than_it_has_time_for(aws: Aws, fake: FakeProvider) -> None:
+    aws.set_credentials({"provider": "local", "alias": "local-1", "base_url": fake.openai_url})
+    with serving(aws) as chat:
+        for limit in ({"max_tokens": 4_000}, {"max_completion_tokens": 1_281}):
+            assert chat.post({"model": "auto", "messages": HELLO, **limit}).status_code == 200
+            sent = fake.last_body()
+            assert (sent["max_tokens"], "max_completion_tokens" in sent) == (1_280, False)
+        assert chat.post({"model": "auto", "messages": HELLO, "max_tokens": 7}).status_code == 200
+        assert fake.last_body()["max_tokens"] == 7
+
+
 def test_hex_digits_are_reserved_as_the_tokens_they_are(chat: ChatServer, fake: FakeProvider) -> None:
     fake.add_fault("hang", times=1)
     digits = "0123456789abcdef" * 500  # 8,000 characters, about 4,000 tokens

@@ -191,11 +191,18 @@ class Gateway:
 
 
 def _fitted(admitted: AdmittedRequest, deployment: Deployment) -> ChatRequest:
-    """The request, with the format that a task prefers where the deployment's provider takes it."""
-    preferred = admitted.context.preferred_format
-    if preferred is None or not deployment.provider.takes_json_schema:
-        return admitted.request
-    return admitted.request.model_copy(update={"response_format": preferred})
+    """The request as the deployment is asked it.
+
+    With the format that a task prefers where its provider takes that, and an answer no longer than its model has time
+    for.
+    """
+    fitted: dict[str, object] = {}
+    preferred, longest = admitted.context.preferred_format, deployment.model.longest_answer
+    if preferred is not None and deployment.provider.takes_json_schema:
+        fitted["response_format"] = preferred
+    if longest is not None and (admitted.request.completion_limit or 0) > longest:
+        fitted |= {"max_tokens": longest, "max_completion_tokens": None}
+    return admitted.request.model_copy(update=fitted) if fitted else admitted.request
 
 
 def _complete(provider: Provider, request: ChatRequest, deployment: Deployment, deadline: Deadline) -> ProviderResponse:
