@@ -265,11 +265,13 @@ class App:
     def user_deletion(self) -> "UserDeletion":
         """Deletes the data of users."""
         from sluice.operations.user_deletion import UserDeletion, UserStores
+        from sluice.request_log.erasure import RequestLogErasure
         from sluice.usage.erasure import UsageErasure
 
         erasure = UsageErasure(self.settings.usage_table, self.dynamodb)
+        records = RequestLogErasure(self.settings.request_log_table, self.dynamodb)
         tasks = self.task_library.names()
-        stores = UserStores(self.conversations, self.oversight, erasure, self.task_results, tasks)
+        stores = UserStores(self.conversations, self.oversight, erasure, records, self.task_results, tasks)
         return UserDeletion(self.directory, stores, self.audit_log)
 
     @part

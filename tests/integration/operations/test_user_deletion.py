@@ -11,6 +11,10 @@ from sluice.chat import Usage
 from sluice.conversations.conversation import Owner
 from sluice.conversations.store import ConversationStore
 from sluice.errors import StorageUnavailableError
+from sluice.request_log.record import RequestOutcome, RequestRecord
+from sluice.request_log.request_id import new_request_id
+from sluice.request_log.schema import SHARDS, from_record_item
+from sluice.request_log.store import RequestLog
 from sluice.storage.client import DynamoDB
 from sluice.tasks.results import RatedRequest, Results, TaskRun
 from sluice.tenants.audit_log import AuditQuery
@@ -60,6 +64,25 @@ class House(RestFunction):
         for _ in range(requests):
             self.usage.add(used, NOW - timedelta(days=days_ago))
 
+    def ask(self, key: str, user: str, *, days_ago: float = 0, tenant: str = "acme") -> None:
+        began = NOW - timedelta(days=days_ago)
+        record = RequestRecord(
+            request_id=new_request_id(int(began.timestamp() * 1000)),
+            tenant=tenant,
+            caller=key,
+            user=user,
+            model="m",
+            route="r",
+            outcome=RequestOutcome.ANSWERED,
+            status=200,
+        )
+        RequestLog(self.aws.table("REQUEST_LOG_TABLE"), client=self.aws.client).write(record)
+
+    def records(self, tenant: str) -> list[RequestRecord]:
+        """The records of a tenant's requests, by user."""
+        found = [from_record_item(item) for item in self.aws.items("REQUEST_LOG_TABLE")]
+        return sorted((each for each in found if each.tenant == tenant), key=lambda each: each.user)
+
     def comment(self, key: str, user: str | None, request_id: str, tenant: str = "acme") -> None:
         run = TaskRun(tenant, key, user, "explanation", "shared", request_id, NOW.timestamp())
         self.results.remember(run)
@@ -76,6 +99,11 @@ class House(RestFunction):
             self.use(key, "")
             self.comment(key, ADA, f"req_{number}a")
             self.comment(key, "bob", f"req_{number}b")
+        self.ask(self.keys[0], ADA)
+        self.ask(self.keys[1], ADA, days_ago=3)
+        self.ask(self.keys[0], ADA, days_ago=6.9)
+        self.ask(self.keys[0], "bob")
+        self.ask(self.zoo, ADA, tenant="zoo")
         self.talk(self.zoo, ADA, "c", tenant="zoo")
         self.use(self.zoo, ADA, tenant="zoo")
         self.comment(self.zoo, ADA, "req_z", tenant="zoo")
@@ -86,8 +114,9 @@ class House(RestFunction):
         return answer.body
 
     def stored(self, tenant: str) -> str:
-        """All that is kept of a tenant's conversations and usage."""
-        kept = [*self.aws.items("CONVERSATIONS_TABLE"), *self.aws.items("USAGE_TABLE")]
+        """All that is kept of a tenant's conversations, usage and requests."""
+        tables = ("CONVERSATIONS_TABLE", "USAGE_TABLE", "REQUEST_LOG_TABLE")
+        kept = [item for table in tables for item in self.aws.items(table)]
         return json.dumps([item for item in kept if f"{tenant}#" in json.dumps(item)])
 
     def totals(self, tenant: str) -> list[int]:
@@ -118,11 +147,16 @@ def test_nothing_of_a_user_is_left_and_all_else_is(aws: Aws) -> None:
         "conversations_deleted": 2,
         "comments_deleted": 2,
         "usage_sums_merged": 4,
+        "request_records_unnamed": 3,
         "is_finished": True,
         "next_page": None,
     }
     left = house.stored("acme")
-    assert "ada" not in left
+    assert ADA not in left
+    records = house.records("acme")
+    assert [each.user for each in records] == ["", "", "", "bob"]
+    assert {each.model for each in records} == {"m"}
+    assert [each.user for each in house.records("zoo")] == [ADA]
     for kept in ("bob", "said by bob", "c0-bob", "c1-None"):
         assert kept in left
     assert house.totals("acme") == before
@@ -189,7 +223,7 @@ def test_an_act_that_breaks_off_anywhere_is_finished_by_doing_it_again(
             break
     house.delete()
     assert broken > 3
-    assert "ada" not in house.stored("acme")
+    assert ADA not in house.stored("acme")
     assert house.totals("acme") == before
 
 
@@ -222,12 +256,18 @@ def test_without_time_it_says_where_to_go_on(house: House) -> None:
 
     nothing = work(resume_at=None, steps=0)
     assert (nothing.is_finished, nothing.resumes_at, nothing.conversations) == (False, NOW.date(), 0)
-    some = work(resume_at=None, steps=2 + len(house.app.task_library.names()) + 1)
-    assert (some.conversations, some.comments, some.usage_sums) == (2, 2, 2)
-    assert some.resumes_at == NOW.date() - timedelta(days=16)
+    tasks = len(house.app.task_library.names())
+    # A look at the time for each day, for each of its shards of records, and for each record.
+    day = 1 + SHARDS
+    begun = work(resume_at=None, steps=2 + tasks + day + 1 + day)
+    assert (begun.conversations, begun.comments, begun.request_records, begun.usage_sums) == (2, 2, 1, 2)
+    assert begun.resumes_at == NOW.date() - timedelta(days=2)
+    some = work(resume_at=begun.resumes_at, steps=tasks + 6 * day + 2 + 1)
+    assert (some.request_records, some.usage_sums) == (2, 0)
+    assert some.resumes_at == NOW.date() - timedelta(days=8 + 16)
     rest = house.delete(page=some.resumes_at.isoformat())
     assert (rest["usage_sums_merged"], rest["is_finished"]) == (2, True)
-    assert "ada" not in house.stored("acme")
+    assert ADA not in house.stored("acme")
 
 
 def test_a_sum_that_is_added_to_meanwhile_is_merged_whole(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,7 +281,7 @@ def test_a_sum_that_is_added_to_meanwhile_is_merged_whole(house: House, monkeypa
     before = house.totals("acme")
     monkeypatch.setattr(DynamoDB, "call", between)
     house.delete()
-    assert "ada" not in house.stored("acme")
+    assert ADA not in house.stored("acme")
     assert house.totals("acme")[0] == before[0] + 1
 
 
@@ -254,14 +294,14 @@ def test_only_operators_delete_and_only_in_their_tenant(house: House) -> None:
     assert house.send(f"DELETE /v1/users/{'x' * 129}").status == 400
     assert house.stored("acme") + house.stored("zoo") == before
     house.send(f"DELETE /v1/users/{ADA}", api_key=zoo)
-    assert "ada" in house.stored("acme")
-    assert "ada" not in house.stored("zoo")
+    assert ADA in house.stored("acme")
+    assert ADA not in house.stored("zoo")
 
 
 def test_an_admin_deletes_in_the_tenant_that_it_names(house: House) -> None:
     admin = house.aws.admin_key
     assert house.send(f"DELETE /v1/users/{ADA}", api_key=admin).body["tenant"] == "admin"
-    assert "ada" in house.stored("acme")
+    assert ADA in house.stored("acme")
     answer = house.send(f"DELETE /v1/users/{ADA}", api_key=admin, query={"tenant": "acme"})
     assert answer.body["conversations_deleted"] == 2
 
@@ -274,6 +314,7 @@ def test_the_record_has_counts_and_no_name(house: House) -> None:
         "conversations": 2,
         "comments": 2,
         "usage_sums": 4,
+        "request_records": 3,
         "is_finished": True,
     }
-    assert "ada" not in json.dumps(house.aws.items("DIRECTORY_TABLE"))
+    assert ADA not in json.dumps(house.aws.items("DIRECTORY_TABLE"))

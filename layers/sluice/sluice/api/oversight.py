@@ -90,6 +90,7 @@ class DeletedUser(TypedDict):
     conversations_deleted: int
     comments_deleted: int
     usage_sums_merged: Annotated[int, Field(description="Hourly sums that name nobody now; totals are what they were.")]
+    request_records_unnamed: Annotated[int, Field(description="Records of requests of the last week, now without it.")]
     is_finished: Annotated[bool, Field(description="false: there was no time for all. Send it again with next_page.")]
     next_page: str | None
 
@@ -140,7 +141,7 @@ def delete_tenant_conversation(call: Call) -> DeletedConversation:
 
 @ROUTES.delete("/v1/users/{user+}", role=Role.OPERATOR, parameters=_USER, errors={409})
 def delete_user(call: Call[None, UserQuery]) -> DeletedUser:
-    """Delete what there is of a user: conversations, its name in usage, comments on answers to it.
+    """Delete what there is of a user: conversations, its name in usage and records, comments on answers to it.
 
     In the caller's tenant, or the one that an admin names. What it used is counted on without its name. Doing it again
     deletes what a first time left, or what came after it, and is no error if there is nothing.
@@ -159,6 +160,7 @@ def delete_user(call: Call[None, UserQuery]) -> DeletedUser:
         "conversations_deleted": deleted.conversations,
         "comments_deleted": deleted.comments,
         "usage_sums_merged": deleted.usage_sums,
+        "request_records_unnamed": deleted.request_records,
         "is_finished": deleted.is_finished,
         "next_page": deleted.resumes_at.isoformat() if deleted.resumes_at else None,
     }

@@ -1,4 +1,4 @@
-"""Deletion of a user's data in a tenant: conversations, the name in usage, and what was said of answers to it.
+"""Deletion of a user's data in a tenant: conversations, its name in usage and records, and what it said of answers.
 
 Each step is one that may be done again, so that a deletion that broke off is finished by sending it once more. What a
 user's requests add meanwhile is not found by it.
@@ -14,6 +14,8 @@ from sluice.conversations.conversation import Owner
 from sluice.conversations.oversight import Oversight
 from sluice.conversations.reader import ConversationReader
 from sluice.errors import NotFoundError
+from sluice.request_log.erasure import RequestLogErasure
+from sluice.request_log.schema import KEPT_S
 from sluice.tasks.results import Results, digest
 from sluice.tenants.audit import Act, Action, Actor, Change
 from sluice.tenants.audit_log import AuditLog
@@ -27,6 +29,8 @@ from sluice.usage.erasure import UsageErasure
 _DAYS = 401
 # A key is believed for a while after it was revoked, and a request takes some time.
 _AFTER_REVOCATION = timedelta(days=1)
+# As long as a request is recorded: what began at the end of its first day goes in the next one.
+_RECORDED_DAYS = KEPT_S // 86_400 + 1
 # So many days are looked at between two looks at the time.
 _BATCH = 16
 # The smallest step takes a part of it.
@@ -43,6 +47,7 @@ class UserStores:
     conversations: ConversationReader
     oversight: Oversight
     usage: UsageErasure
+    records: RequestLogErasure
     results: Results
     tasks: Sequence[str]
 
@@ -54,6 +59,7 @@ class DeletedData:
     conversations: int = 0
     comments: int = 0
     usage_sums: int = 0
+    request_records: int = 0
     resumes_at: date | None = None
     is_finished: bool = True
 
@@ -79,7 +85,7 @@ class UserDeletion:
         act = Act(Action.USER_DELETED, digest(tenant, user), tenant)
         with self._log.recording(act, actor) as opened:
             deleted = self._delete(tenant, user, resume_at, remaining_s)
-            for name in ("conversations", "comments", "usage_sums", "is_finished"):
+            for name in ("conversations", "comments", "usage_sums", "request_records", "is_finished"):
                 opened.changes[name] = Change(None, getattr(deleted, name))
         return deleted
 
@@ -96,11 +102,15 @@ class UserDeletion:
             if remaining_s() < _LEAST_S:
                 return done
             done = replace(done, comments=done.comments + self._stores.results.forget(tenant, user, task))
-        oldest = today - timedelta(days=_DAYS)
-        days = [first - timedelta(days=number) for number in range((first - oldest).days + 1)]
-        for batch in batched(days, _BATCH, strict=False):
+        for batch in _batches(first, today):
+            done = replace(done, resumes_at=batch[0])
             if remaining_s() < _LEAST_S:
-                return replace(done, resumes_at=batch[0])
+                return done
+            if batch[0] > today - timedelta(days=_RECORDED_DAYS):
+                records, is_all = self._stores.records.erase(tenant, user, batch[0], lambda: remaining_s() >= _LEAST_S)
+                done = replace(done, request_records=done.request_records + records)
+                if not is_all:
+                    return done
             logins = self._stores.usage.callers(
                 tenant, user, (day for day in batch if day >= logins_since), LOGIN_ID_PREFIX
             )
@@ -142,6 +152,15 @@ class UserDeletion:
         """All keys that a tenant has had: none is ever removed."""
         found = list(self._directory.all_keys(tenant))
         return [*found, _ADMIN] if tenant == ADMIN_ID else found
+
+
+def _batches(first: date, today: date) -> Iterator[tuple[date, ...]]:
+    """The days from `first` back, each by itself where there may be records of requests: these take more time."""
+    oldest = today - timedelta(days=_DAYS)
+    days = [first - timedelta(days=number) for number in range((first - oldest).days + 1)]
+    recorded = [day for day in days if day > today - timedelta(days=_RECORDED_DAYS)]
+    yield from ((day,) for day in recorded)
+    yield from batched(days[len(recorded) :], _BATCH, strict=False)
 
 
 def _may_have_used(key: ApiKey, day: date) -> bool:
