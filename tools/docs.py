@@ -10,8 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from sluice.api.openapi.document import document
-from sluice.catalog import SHARED, catalog
-from sluice.guards.rules import PROMPT_EMPTY, PROMPT_OVERSIZED, Direction, rules
+from sluice.catalog import SHARED, Model, catalog
+from sluice.guards.rules import (
+    GUARD_MODEL_ANSWER,
+    GUARD_MODEL_PROMPT,
+    GUARD_MODEL_UNAVAILABLE,
+    PROMPT_EMPTY,
+    PROMPT_OVERSIZED,
+    Direction,
+    rules,
+)
 from sluice.tasks.task import read_task
 from tools import template
 from tools.processes import ROOT
@@ -24,12 +32,19 @@ _STATUS = re.compile(
 _TITLE = re.compile(r"# (\d{4})\. (.+)")
 _BLOCK = re.compile(r"(?s)(<!-- ([a-z]+) -->\n).*?(<!-- /\2 -->)")
 
-# Rules that count rather than match, so that no file in shared/guards can hold them.
-_COUNTING_RULES = {
-    PROMPT_EMPTY: "No message has content: a model answers to a system prompt or a history alone",
+# Rules that do not match words, so that no file in shared/guards can hold them: what they read, and fire on.
+_OTHER_RULES = {
+    PROMPT_EMPTY: ("prompt", "No message has content: a model answers to a system prompt or a history alone"),
     PROMPT_OVERSIZED: (
+        "prompt",
         "The messages have more characters than `PROMPT_MAX_CHARACTERS`. The code is `context_length_exceeded`, by "
-        "which clients know to shorten them"
+        "which clients know to shorten them",
+    ),
+    GUARD_MODEL_PROMPT: ("prompt", "The tenant's guard model takes the prompt for an attack"),
+    GUARD_MODEL_ANSWER: ("answer", "The tenant's guard model finds the answer unsafe"),
+    GUARD_MODEL_UNAVAILABLE: (
+        "prompt and answer",
+        "The tenant's guard model could not judge. It blocks, with 503, or flags as `when_unavailable` says",
     ),
 }
 
@@ -107,7 +122,7 @@ def tasks() -> str:
 
 def guards() -> str:
     """The guard rules, the blocking ones first."""
-    rows = [(f"`{name}`", "block", "prompt", said) for name, said in _COUNTING_RULES.items()]
+    rows = [(f"`{name}`", "block", reads, said) for name, (reads, said) in _OTHER_RULES.items()]
     rows += [
         (
             f"`{rule.id}`",
@@ -139,7 +154,7 @@ def models() -> str:
             (
                 f"`{model.id}`",
                 f"`{model.provider}`",
-                str(model.tier) if model.serves is None or model.serves else "by name only",
+                _serves(model),
                 f"{model.context_window:,}",
                 ", ".join(f"{capacity:,} {_words(name)}" for name, capacity in model.limits.items()),
                 ", ".join(f"`{alias}`" for alias in model.aliases),
@@ -207,6 +222,12 @@ def _where(adapter: str, base_url: str | None) -> str:
     if base_url is not None:
         return base_url
     return "the SDK knows" if adapter != "openai_compatible" else "`base_url` of the credential"
+
+
+def _serves(model: Model) -> str:
+    if not model.answers_callers:
+        return "guard"
+    return str(model.tier) if model.serves is None or model.serves else "by name only"
 
 
 def _words(limit: str) -> str:

@@ -159,7 +159,11 @@ def text_of(message: Json) -> str:
 
 def build(request: Json, flavour: Flavour, number: int, created: int, settings: FakeSettings) -> Answer:
     """Decide what is answered, taking the next canned text if there is one."""
-    canned = settings.answers.pop(0) if settings.answers else settings.answer
+    guard = settings.guards.get(request["model"])
+    if guard is not None:
+        canned: str | None = guard.bad if guard.word in text_of(request["messages"][-1]) else guard.good
+    else:
+        canned = settings.answers.pop(0) if settings.answers else settings.answer
     choices = tuple(_choice(request, index, canned) for index in range(request.get("n") or 1))
     prompt, completion = prompt_tokens(request["messages"]), sum(choice.tokens for choice in choices)
     if settings.usage is not None:

@@ -73,6 +73,14 @@ class ExtraFields(_Strict):
     usage: dict[str, Any] = {}
 
 
+class GuardVerdicts(_Strict):
+    """What a guard model answers: `bad` where what is said last to it has the `word`, else `good`."""
+
+    word: str
+    bad: str
+    good: str
+
+
 class FakeSettings(_Strict):
     """Everything that can be configured; POST /_fake/config takes any part of it."""
 
@@ -87,6 +95,7 @@ class FakeSettings(_Strict):
     rate_limit_headers: bool = True
     answer: str | None = Field(default=None, description="the text of every answer; None echoes the prompt")
     answers: list[str] = Field(default=[], description="texts of the next answers, in order, before `answer`")
+    guards: dict[str, GuardVerdicts] = Field(default={}, description="models that judge, and how")
     usage: UsageOverride | None = None
     latency_s: float = 0.0
     chunk_delay_s: float = 0.0

@@ -26,6 +26,8 @@ IMAGE_RULES = (
 COMPLETION_LIMIT_FIELDS = ("max_tokens", "max_completion_tokens")
 ADAPTERS = ("groq", "huggingface", "openai_compatible")
 RATE_LIMIT_WORDS = ("requests", "tokens")
+VERDICTS = ("probability", "safety")
+"""What guard models answer: how probable an attack is, or `safe` or `unsafe` with the categories of what is."""
 
 
 class Tier(StrEnum):
@@ -72,8 +74,9 @@ class Model:
     `serves` are the tiers it may be chosen for, None for its own; a model that serves none is reached by name only. One
     that is `text_only` takes no images or sounds. `tokenizer` is the family of tokenizers that its tokens are estimated
     for, `image_tokens` the rule that its images are counted by, and `completion_limit_field` what it calls the most
-    completion tokens, if that is not what its provider calls them. Of a slow one no more than `longest_answer` tokens
-    are asked, whatever a request allows.
+    completion tokens, if that is not what its provider calls them. A guard model has a `verdict`, one of VERDICTS: the
+    gateway asks it about what others say, and callers only where it `answers_callers`. Of a slow one no more than
+    `longest_answer` tokens are asked, whatever a request allows.
     """
 
     id: str
@@ -90,6 +93,8 @@ class Model:
     tokenizer: str = "default"
     image_tokens: str = "largest"
     completion_limit_field: str | None = None
+    verdict: str | None = None
+    answers_callers: bool = True
     longest_answer: int | None = None
 
     def can_serve(self, tier: Tier) -> bool:
@@ -307,6 +312,9 @@ def _read_models(path: Path, providers: Mapping[str, ProviderRow]) -> tuple[tupl
 
 def _read_model(row: _Row, providers: Mapping[str, ProviderRow]) -> Model:
     context_window = row.count("context_window")
+    verdict = row.choice("verdict", VERDICTS) if row.has("verdict") else None
+    # A guard model says nothing that anybody but the gateway asks for, unless its row says otherwise.
+    is_guard = verdict is not None
     model = Model(
         id=row.text("id"),
         provider=row.choice("provider", providers),
@@ -319,13 +327,15 @@ def _read_model(row: _Row, providers: Mapping[str, ProviderRow]) -> Model:
         limits=_read_limits(row.row("limits")) if row.has("limits") else {},
         aliases=row.texts("aliases"),
         fallbacks=row.texts("fallbacks"),
-        serves=row.tiers("serves") if row.has("serves") else None,
+        serves=row.tiers("serves") if row.has("serves") else () if is_guard else None,
         text_only=row.has("text_only") and row.truth("text_only"),
         tokenizer=row.choice("tokenizer", TOKENIZERS) if row.has("tokenizer") else "default",
         image_tokens=row.choice("image_tokens", IMAGE_RULES) if row.has("image_tokens") else "largest",
         completion_limit_field=row.choice("completion_limit_field", COMPLETION_LIMIT_FIELDS)
         if row.has("completion_limit_field")
         else None,
+        verdict=verdict,
+        answers_callers=row.truth("answers_callers") if row.has("answers_callers") else not is_guard,
         longest_answer=row.count("longest_answer") if row.has("longest_answer") else None,
     )
     row.end()

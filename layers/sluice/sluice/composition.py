@@ -55,6 +55,8 @@ if TYPE_CHECKING:
 
 # One request sends at most four writes at a time; a process of the local stack serves many requests.
 _THREADS = 32
+# How many windows of long prompts guard models are asked about at a time.
+_WINDOW_THREADS = 4
 
 
 def part[Owner: App, Value](build: Callable[[Owner], Value]) -> cached_property[Value]:
@@ -229,6 +231,8 @@ class App:
         from sluice.conversations.store import ConversationStore
         from sluice.conversations.turns import Conversations
         from sluice.gateway.admission import Admission
+        from sluice.gateway.background import RequestThreads
+        from sluice.gateway.guard_models import GuardModels
         from sluice.gateway.pipeline import Gateway
         from sluice.gateway.settlement import Settlement
         from sluice.gateway.shared_answers import SharedAnswers
@@ -240,11 +244,15 @@ class App:
         weights = Weights(settings.health_weight, settings.quota_weight, settings.speed_weight)
         answers = SharedAnswers(self.response_cache, self.cache_sums)
         turns = Conversations(ConversationStore(settings.conversations_table, client=self.dynamodb))
+        router = Router(quota, weights)
+        # Of their own: questions wait for one another there, and for nothing else.
+        windows = RequestThreads(_WINDOW_THREADS, thread_name_prefix="windows")
         return Gateway(
             self.registry,
             Admission(self.registry, callers, answers, turns, settings, executor),
-            Router(quota, weights),
+            router,
             Settlement(self.ledger, callers, quota, answers, self.usage_records, executor),
+            GuardModels(self.registry, router, self.ledger, self.usage_records, executor, windows),
         )
 
     @part

@@ -46,6 +46,24 @@ class GuardBlockedError(InvalidRequestError):
     """A guard rule in mode `block` matched; `code` is the rule's id."""
 
 
+class GuardUnavailableError(SluiceError):
+    """A guard model could not judge, and its tenant lets nothing pass that is not judged."""
+
+    status = 503
+    type = "server_error"
+    code = "guard-model-unavailable"
+
+    def __init__(self, message: str, *, retry_after_s: int | None = None, may_pass: bool = True) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+        self.may_pass = may_pass
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """`retry-after`, in seconds, when waiting helps."""
+        return {} if self.retry_after_s is None else {"retry-after": str(self.retry_after_s)}
+
+
 class PayloadTooLargeError(SluiceError):
     """The request body is over what API Gateway accepts."""
 

@@ -1,6 +1,7 @@
 """Users' data, deleted by operators: nothing of it is left, sums stay right, and a crash half-way loses nothing."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -61,8 +62,9 @@ class House(RestFunction):
 
     def use(self, key: str, user: str, *, days_ago: int = 0, tenant: str = "acme", requests: int = 1) -> None:
         used = UsageRecord(tenant, key, "p", "m", Usage(3, 4), 5, 6, user=user)
-        for _ in range(requests):
-            self.usage.add(used, NOW - timedelta(days=days_ago))
+        judged = replace(used, requests=0, guard_calls=2)
+        for each in (*[used] * requests, judged):
+            self.usage.add(each, NOW - timedelta(days=days_ago))
 
     def ask(self, key: str, user: str, *, days_ago: float = 0, tenant: str = "acme") -> None:
         began = NOW - timedelta(days=days_ago)

@@ -51,6 +51,8 @@ def test_an_answer_s_record_says_how_it_came_about(chat: ChatServer, operations:
         "model": "small",
         "deployment": "fake-1#small",
         "provider": "gateway",
+        "tier": "fast",
+        "guard_models": [],
         "complexity": "simple",
         "cache": "miss",
         "streamed": False,

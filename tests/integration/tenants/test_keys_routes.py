@@ -112,6 +112,11 @@ def test_a_tenant_is_made_with_all_it_owns_and_listed(keys: Keys) -> None:
         "cache_policy": "all",
         "fallbacks": {"llama-3.3-70b-versatile": ["llama-3.1-8b-instant"]},
         "user_limits": {"budget_usd_per_month": 0.5, "tokens_per_minute": 2_000, "tokens_per_day": None},
+        "guard_models": {
+            "prompt": {"model": "llama-prompt-guard-2-86m", "threshold": 0.75, "when_unavailable": "block"},
+            "answer": {"model": "own-guard", "threshold": 0.5, "when_unavailable": "allow"},
+        },
+        "smart_model_max_percent": 12.5,
     }
     made = keys.send("POST", "/v1/tenants", wanted)
     assert made.status == 201
@@ -122,6 +127,41 @@ def test_a_tenant_is_made_with_all_it_owns_and_listed(keys: Keys) -> None:
     assert listed.body["has_more"] is False
     assert [tenant["id"] for tenant in listed.body["data"]] == ["acme", "zoo"]
     assert listed.body["data"][1] == made.body
+
+
+@pytest.mark.parametrize(
+    ("chosen", "param"),
+    [
+        ({"prompt": {"model": "llama-3.1-8b-instant"}}, "guard_models.prompt.model"),
+        ({"answer": {"model": "llama-guard-4-12b", "threshold": 0}}, "guard_models.answer.threshold"),
+        (
+            {"answer": {"model": "llama-guard-4-12b", "when_unavailable": "maybe"}},
+            "guard_models.answer.when_unavailable",
+        ),
+        ({"prompt": {}}, "guard_models.prompt.model"),
+        ({"both": {"model": "llama-guard-4-12b"}}, "guard_models.both"),
+    ],
+)
+def test_a_guard_model_that_can_not_be_one_is_refused(keys: Keys, chosen: Any, param: str) -> None:
+    for answer in (
+        keys.send("PATCH", "/v1/tenants/acme", {"guard_models": chosen}),
+        keys.send("POST", "/v1/tenants", {"id": "zoo", "name": "Zoo", "guard_models": chosen}),
+    ):
+        assert (answer.status, answer.error["param"]) == (400, param)
+
+
+def test_guard_models_are_changed_as_a_whole_and_taken_away(keys: Keys) -> None:
+    both = {side: {"model": "llama-guard-4-12b"} for side in ("prompt", "answer")}
+    full = {"model": "llama-guard-4-12b", "threshold": 0.5, "when_unavailable": "allow"}
+    changed = keys.send("PATCH", "/v1/tenants/acme", {"guard_models": both})
+    assert changed.body["guard_models"] == {"prompt": full, "answer": full}
+    changed = keys.send("PATCH", "/v1/tenants/acme", {"guard_models": {"answer": full}})
+    assert changed.body["guard_models"] == {"prompt": None, "answer": full}
+    assert keys.send("PATCH", "/v1/tenants/acme", {"name": "Other"}).body["guard_models"]["answer"] == full
+    changed = keys.send("PATCH", "/v1/tenants/acme", {"guard_models": None})
+    assert changed.body["guard_models"] == {"prompt": None, "answer": None}
+    recorded = [each["changes"] for each in keys.send("GET", "/v1/audit").body["data"]]
+    assert recorded[0] == {"guard_models.answer": {"before": full, "after": None}}
 
 
 def test_a_tenant_is_made_once(keys: Keys) -> None:

@@ -28,6 +28,8 @@ ZERO = {
     "cache_hits": 0,
     "errors": 0,
     "average_response_time_ms": None,
+    "guard_calls": 0,
+    "average_guard_time_ms": None,
 }
 
 
@@ -101,6 +103,8 @@ def test_a_report_has_totals_by_model_and_by_day(server: ChatServer, usage: Rest
         "cache_hits": 1,
         "errors": 1,
         "average_response_time_ms": 190,
+        "guard_calls": 0,
+        "average_guard_time_ms": None,
     }
     by_model = [(each["provider"], each["model"], each["requests"], each["cost_usd"]) for each in body["by_model"]]
     assert by_model == [("groq", "llama", 3, 0.000003), ("huggingface", "org/large", 1, 0.123456789)]

@@ -190,6 +190,33 @@ def test_tiers_hold_what_may_be_chosen_for_them() -> None:
     assert fast[-1] == "smollm2-135m-instruct"
 
 
+def test_guard_models_are_found_by_the_gateway_and_by_nobody_else() -> None:
+    registry = build(GROQ)
+    guard = "meta-llama/llama-prompt-guard-2-86m"
+    for name in (guard, "llama-prompt-guard-2-86m"):
+        assert [each.model.id for each in registry.guards(name)] == [guard]
+        assert registry.named(name) == ()
+        with pytest.raises(NotFoundError, match="is a guard model: the gateway asks it"):
+            registry.deployments_for(name)
+    with pytest.raises(NotFoundError, match="is a guard model"):
+        registry.deployments_for("llama-guard-3-8b")
+    assert registry.guards("llama-3.1-8b-instant") == ()
+    assert not [each for each in registry.models() if "guard" in each.id]
+
+
+def test_a_credential_may_have_guard_models_and_let_callers_ask_them() -> None:
+    models = {
+        "own": {"tier": "fast", "verdict": "safety"},
+        "open": {"tier": "fast", "verdict": "probability", "answers_callers": True, "serves": ["fast"]},
+        "plain": {"tier": "fast"},
+    }
+    registry = build({**GATEWAY, "models": models})
+    assert [each.model.id for each in registry.for_tier(Tier.FAST)] == ["open", "plain"]
+    assert [each.id for each in registry.models()] == ["open", "plain"]
+    assert registry.guards("open") == registry.deployments_for("open").deployments
+    assert [each.model.verdict for each in registry.guards("own")] == ["safety"]
+
+
 def test_what_is_switched_off_is_neither_chosen_nor_listed_nor_unknown() -> None:
     registry = build({**GROQ, "enabled": False}, {**GATEWAY, "models": {"m": {"tier": "fast", "enabled": False}}})
     assert len(registry.deployments) > 1

@@ -5,7 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.request_log.record import Attempted, RequestOutcome, RequestRecord
+from sluice.request_log.record import Attempted, GuardModelUse, Judgement, RequestOutcome, RequestRecord
 from sluice.request_log.request_id import new_request_id
 from sluice.request_log.schema import from_record_item, record_key, to_record_item
 
@@ -13,6 +13,18 @@ NOW_MS = 1_764_115_200_123
 TEXT = st.text(max_size=20)
 NUMBERS = st.integers(0, 10**12)
 ATTEMPTS = st.builds(Attempted, TEXT, TEXT, NUMBERS, NUMBERS)
+GUARD_MODELS = st.builds(
+    GuardModelUse,
+    judged=st.sampled_from(["prompt", "answer"]),
+    model=st.text(min_size=1, max_size=20),
+    judgement=st.sampled_from(Judgement),
+    verdict=st.text(min_size=1, max_size=20),
+    deployment=TEXT,
+    calls=NUMBERS,
+    tokens=NUMBERS,
+    cost_nanousd=NUMBERS,
+    time_ms=NUMBERS,
+)
 RECORDS = st.builds(
     RequestRecord,
     request_id=st.builds(new_request_id, st.integers(0, 2**45)),
@@ -27,6 +39,7 @@ RECORDS = st.builds(
     is_streamed=st.booleans(),
     attempts=st.lists(ATTEMPTS, max_size=4).map(tuple),
     guard_rules=st.lists(TEXT, max_size=3).map(tuple),
+    guard_models=st.lists(GUARD_MODELS, max_size=2).map(tuple),
     cost_nanousd=NUMBERS,
     total_ms=NUMBERS,
 )

@@ -10,7 +10,7 @@ from sluice.api.route import Call, PathParameter, Routes
 from sluice.errors import InvalidRequestError, NotFoundError
 from sluice.money import to_usd
 from sluice.request_log.reader import Wanted
-from sluice.request_log.record import Attempted, RequestOutcome, RequestRecord
+from sluice.request_log.record import Attempted, GuardModelUse, Judgement, RequestOutcome, RequestRecord
 from sluice.request_log.request_id import began_ms, is_request_id
 from sluice.request_log.schema import KEPT_S
 from sluice.tenants.tenant import Role
@@ -74,6 +74,20 @@ class LoggedAttempt(TypedDict):
     time_ms: Annotated[int | None, Field(description="How long the call took, null if there was none.")]
 
 
+class LoggedGuardModel(TypedDict):
+    """A guard model that was asked about the prompt or the answer."""
+
+    judged: Literal["prompt", "answer"]
+    model: str
+    deployment: str | None
+    judgement: Judgement
+    verdict: Annotated[str, Field(description="Its number or categories, or why there is none.")]
+    calls: int
+    tokens: int
+    cost_usd: float
+    time_ms: int
+
+
 class CountedTokens(TypedDict):
     """Tokens as they were counted."""
 
@@ -113,14 +127,16 @@ class LoggedRequest(TypedDict):
     model: str | None
     deployment: str | None
     provider: str | None
+    tier: Annotated[str | None, Field(description="Of the model that answered; null if none was asked.")]
     complexity: str | None
     cache: str | None
     streamed: bool
     asks: Annotated[int, Field(description="How often models, or the cache, were asked: more than once by some tasks.")]
     attempts: list[LoggedAttempt]
     guard_rules: Annotated[list[str], Field(description="The rules that fired.")]
+    guard_models: Annotated[list[LoggedGuardModel], Field(description="Those that were asked, and what they took.")]
     usage: CountedTokens
-    cost_usd: float
+    cost_usd: Annotated[float, Field(description="Without what guard models cost.")]
     infra_cost_usd: Annotated[float, Field(description="An estimate of what AWS bills for it.")]
     times: RequestTimes
     api_request_id: Annotated[str | None, Field(description="API Gateway's id, as in its access log.")]
@@ -226,12 +242,14 @@ def _shown(record: RequestRecord) -> LoggedRequest:
         "model": record.model or None,
         "deployment": record.deployment or None,
         "provider": record.provider or None,
+        "tier": record.tier or None,
         "complexity": record.complexity or None,
         "cache": record.cache or None,
         "streamed": record.is_streamed,
         "asks": record.asks,
         "attempts": [_attempt(each) for each in record.attempts],
         "guard_rules": list(record.guard_rules),
+        "guard_models": [_guard_model(each) for each in record.guard_models],
         "usage": {"prompt_tokens": record.prompt_tokens, "completion_tokens": record.completion_tokens},
         "cost_usd": float(to_usd(record.cost_nanousd)),
         "infra_cost_usd": float(to_usd(record.infra_nanousd)),
@@ -251,4 +269,18 @@ def _attempt(attempt: Attempted) -> LoggedAttempt:
         "result": attempt.result,
         "status": attempt.status or None,
         "time_ms": attempt.time_ms or None,
+    }
+
+
+def _guard_model(use: GuardModelUse) -> LoggedGuardModel:
+    return {
+        "judged": "prompt" if use.judged == "prompt" else "answer",
+        "model": use.model,
+        "deployment": use.deployment or None,
+        "judgement": use.judgement,
+        "verdict": use.verdict,
+        "calls": use.calls,
+        "tokens": use.tokens,
+        "cost_usd": float(to_usd(use.cost_nanousd)),
+        "time_ms": use.time_ms,
     }

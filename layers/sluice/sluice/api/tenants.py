@@ -1,7 +1,6 @@
 """Tenants, for admins: /v1/tenants."""
 
-from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from decimal import Decimal
 from http import HTTPStatus
 from typing import Annotated, Any, Literal, Self, TypedDict, cast
@@ -10,8 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from sluice.api.route import Call, PathParameter, Routes
 from sluice.api.spend_limits import GivenSpendLimits, ShownSpendLimits, shown_of_users
+from sluice.errors import InvalidRequestError
 from sluice.money import to_nanousd
-from sluice.tenants.tenant import TENANT_ID_PATTERN, CachePolicyName, GuardMode, Role
+from sluice.tenants.tenant import TENANT_ID_PATTERN, CachePolicyName, GuardMode, Role, WhenUnavailable
+from sluice.tenants.tenant import GuardModel as GuardModelRecord
+from sluice.tenants.tenant import GuardModels as GuardModelsRecord
 from sluice.tenants.tenant import Tenant as TenantRecord
 from sluice.text import IN_ANY_CASE
 
@@ -24,6 +26,35 @@ type TenantId = Annotated[str, Field(pattern=f"^{TENANT_ID_PATTERN}$")]
 type DisplayName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=128)]
 type _RuleId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
 type _ModelName = Annotated[str, Field(min_length=1, max_length=256)]
+
+
+class ChosenGuardModel(BaseModel):
+    """A model that judges, and what becomes of what it could not judge."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    model: _ModelName
+    threshold: Annotated[
+        float, Field(gt=0, le=1, description="From which probability on it is an attack; of a model that says one.")
+    ] = 0.5
+    when_unavailable: Annotated[WhenUnavailable, IN_ANY_CASE] = "allow"
+
+
+class ChosenGuardModels(BaseModel):
+    """The models that judge prompts before a model is asked, and answers before they leave. null is none."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    prompt: ChosenGuardModel | None = None
+    answer: ChosenGuardModel | None = None
+
+    def to_record(self) -> GuardModelsRecord:
+        """As it is stored."""
+        sides = {side: None if (each := getattr(self, side)) is None else each.model_dump() for side in _SIDES}
+        return GuardModelsRecord(**{side: GuardModelRecord(**each) for side, each in sides.items() if each is not None})
+
+
+_SIDES = ("prompt", "answer")
 
 
 class TenantPolicies(BaseModel):
@@ -42,6 +73,8 @@ class TenantPolicies(BaseModel):
         | None
     ) = None
     user_limits: GivenSpendLimits | None = None
+    guard_models: ChosenGuardModels | None = None
+    smart_model_max_percent: Annotated[float, Field(ge=0, le=100)] | None = None
 
     def in_record(self, tenant: TenantRecord) -> TenantRecord:
         """`tenant` with what was given."""
@@ -51,6 +84,8 @@ class TenantPolicies(BaseModel):
         given |= {name: {} for name in _MAPS if name in given and given[name] is None}
         if given.get("budget_usd_per_month") is not None:
             given["budget_usd_per_month"] = to_nanousd(given["budget_usd_per_month"])
+        if "guard_models" in given:
+            given["guard_models"] = (given["guard_models"] or ChosenGuardModels()).to_record()
         return replace(tenant, **{_IN_RECORD[name]: value for name, value in given.items()})
 
 
@@ -64,6 +99,8 @@ _IN_RECORD = {
     "cache_policy": "cache_policy",
     "fallbacks": "fallbacks",
     "user_limits": "user_limits",
+    "guard_models": "guard_models",
+    "smart_model_max_percent": "smart_model_max_percent",
 }
 _MAPS = ("guard_modes", "fallbacks", "user_limits")
 
@@ -103,6 +140,21 @@ class TenantQuery(BaseModel):
     limit: Annotated[int, Field(ge=1, le=100)] = 20
 
 
+class GuardModel(TypedDict):
+    """A model that judges, and what becomes of what it could not judge."""
+
+    model: str
+    threshold: float
+    when_unavailable: WhenUnavailable
+
+
+class GuardModels(TypedDict):
+    """The models that judge prompts before a model is asked, and answers before they leave. null is none."""
+
+    prompt: GuardModel | None
+    answer: GuardModel | None
+
+
 class Tenant(TypedDict):
     """Who owns API keys, policies and a budget. null is no limit of its own."""
 
@@ -119,6 +171,10 @@ class Tenant(TypedDict):
     fallbacks: Annotated[dict[str, list[str]], Field(description="Models that stand in for a model, best first.")]
     user_limits: Annotated[
         ShownSpendLimits, Field(description="Of each user whom requests name, where its key has none.")
+    ]
+    guard_models: GuardModels
+    smart_model_max_percent: Annotated[
+        float | None, Field(description="Of what `auto` answers the tenant; null: as the stack says.")
     ]
     created_at: Annotated[int, Field(description="Seconds since 1970.")]
 
@@ -150,7 +206,7 @@ class DeletedTenant(TypedDict):
 )
 def create_tenant(call: Call[NewTenant]) -> Tenant:
     """Make a tenant."""
-    _check_guard_modes(call.body.guard_modes)
+    _check(call.body)
     return _shown(call.app.administration.create_tenant(call.body.to_record(), call.actor))
 
 
@@ -173,7 +229,7 @@ def change_tenant(call: Call[TenantChange]) -> Tenant:
 
     A field that is given replaces the one there is; null takes it away. Within 60 s everywhere.
     """
-    _check_guard_modes(call.body.guard_modes)
+    _check(call.body)
     return _shown(call.app.administration.change_tenant(call.path["id"], call.body.in_record, call.actor))
 
 
@@ -196,12 +252,26 @@ def delete_tenant(call: Call) -> DeletedTenant:
     }
 
 
-def _check_guard_modes(modes: Mapping[str, GuardMode] | None) -> None:
-    if modes:
+def _check(policies: TenantPolicies) -> None:
+    if policies.guard_modes:
         # Imported when a request gives one: no other route of this function needs the rules.
         from sluice.guards.rules import check_rule_ids
 
-        check_rule_ids(modes, "guard_modes")
+        check_rule_ids(policies.guard_modes, "guard_modes")
+    for side in _SIDES:
+        chosen = getattr(policies.guard_models, side, None)
+        if chosen is not None:
+            _check_guard_model(chosen.model, f"guard_models.{side}.model")
+
+
+def _check_guard_model(name: str, param: str) -> None:
+    """Refuse a model that the catalogue knows, and as no guard model. A credential may have others."""
+    from sluice.catalog import catalog
+
+    known = [each for each in catalog().models if each.is_among((name,))]
+    if known and all(each.verdict is None for each in known):
+        guards = ", ".join(each.id for each in catalog().models if each.verdict is not None)
+        raise InvalidRequestError(f"{param}: {name!r} is no guard model; the catalogue has {guards}.", param=param)
 
 
 def _shown(tenant: TenantRecord) -> Tenant:
@@ -217,5 +287,7 @@ def _shown(tenant: TenantRecord) -> Tenant:
         "cache_policy": tenant.cache_policy,
         "fallbacks": {model: list(names) for model, names in tenant.fallbacks.items()},
         "user_limits": shown_of_users(tenant.user_limits),
+        "guard_models": cast("GuardModels", asdict(tenant.guard_models)),
+        "smart_model_max_percent": tenant.smart_model_max_percent,
         "created_at": tenant.created_at,
     }

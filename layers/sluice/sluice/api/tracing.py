@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sluice.api.responses import status_of
 from sluice.api.route import EventStream, Route
-from sluice.errors import GuardBlockedError, SluiceError
+from sluice.errors import GuardBlockedError, GuardUnavailableError, SluiceError
 from sluice.money import to_usd
 from sluice.request_log.line import fields_of, metrics_of
 from sluice.request_log.reasons import code_of, reason_of
@@ -49,7 +49,7 @@ class TracedRequest:
     def fail(self, error: Exception) -> None:
         """Note what the request failed with: in words that hold nothing of what was asked or answered."""
         code = code_of(error)
-        rule = code if isinstance(error, GuardBlockedError) else ""
+        rule = code if isinstance(error, GuardBlockedError | GuardUnavailableError) else ""
         self.trace.fail(status_of(error), code, reason_of(error, self._fields), guard_rule=rule)
 
     def end(self) -> None:

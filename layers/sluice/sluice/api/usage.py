@@ -40,6 +40,8 @@ class Use(TypedDict):
         ),
     ]
     average_response_time_ms: int | None
+    guard_calls: Annotated[int, Field(description="Calls of guard models, which are no requests of their own.")]
+    average_guard_time_ms: int | None
 
 
 class ModelUse(Use):
@@ -140,6 +142,8 @@ def use_shown(use: UseSum) -> Use:
         "cache_hits": use.cache_hits,
         "errors": use.errors,
         "average_response_time_ms": round(use.response_time_ms / use.requests) if use.requests else None,
+        "guard_calls": use.guard_calls,
+        "average_guard_time_ms": round(use.guard_ms / use.guard_calls) if use.guard_calls else None,
     }
 
 

@@ -25,6 +25,7 @@ from sluice.providers.registry import Registry
 from sluice.routing.plan import Plan, RoutingPolicy, has_images, plan
 from sluice.routing.shares import ModelShares
 from sluice.settings import Settings
+from sluice.tenants.tenant import GuardModels
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,7 @@ class Admission:
         """
         started_s = time.monotonic()
         incoming = self._bounded(incoming)
+        said = tuple(incoming.request.messages)
         principal, turn = incoming.principal, incoming.context.turn
         user = user_of(incoming.request, principal)
         continues = turn is not None or incoming.request.labels.conversation_id is not None
@@ -94,6 +96,7 @@ class Admission:
                     cache_generation=looked_up.found.generation if looked_up.found else None,
                     cache_ttl_s=self._lifetime_s(incoming) if looked_up.is_covered else 0,
                     counted=counted,
+                    said=said,
                     started_s=started_s,
                     turn=own_turn,
                 )
@@ -183,7 +186,13 @@ class Admission:
     def _look_up(self, incoming: Incoming, chosen: Plan) -> _LookedUp:
         context, tenant = incoming.context, incoming.principal.tenant
         answer_format = context.answer_format or incoming.request.response_format
-        key = cache_key(incoming.request, tenant=tenant.id, model=chosen.model, answer_format=answer_format)
+        key = cache_key(
+            incoming.request,
+            tenant=tenant.id,
+            model=chosen.model,
+            answer_format=answer_format,
+            judged_by=_judged_by(tenant.guard_models),
+        )
         policy = CachePolicy(tenant.cache_policy or self._settings.cache_policy)
         is_covered = policy.covers(incoming.request.temperature, is_prompt_fixed=context.is_prompt_fixed)
         shares_answers = is_covered and not context.skip_cache
@@ -217,3 +226,9 @@ class Admission:
     def _provider_of(self, cached: CachedAnswer) -> str | None:
         deployments = self._registry().deployments
         return next((each.provider.name for each in deployments if each.id == cached.deployment), None)
+
+
+def _judged_by(guards: GuardModels) -> tuple[str, ...]:
+    """What has judged an answer that is kept, and its prompt: another model, or another threshold, judges anew."""
+    sides = {"prompt": guards.prompt, "answer": guards.answer}
+    return tuple(f"{side} {guard.model} {guard.threshold}" for side, guard in sides.items() if guard is not None)

@@ -3,7 +3,7 @@
     admit     count the caller, judge the prompt, plan the route, claim the conversation's turn, look in the cache
     reserve   the tenant's, key's and user's budgets, and the best deployment's quota; when that fails, the next one's
     call      the deployment's provider
-    guard     the answer, whole or as it arrives
+    guard     the answer, whole or as it arrives; where the tenant has guard models, these are asked before and after
     settle    correct what was reserved to what was used; record, cache, end the turn
 
 A handler has authenticated the caller before. `complete` answers whole and `stream` as the answer arrives; both are
@@ -11,7 +11,7 @@ admitted, routed and settled alike, the latter by GuardedStream, when the stream
 """
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from sluice.chat import ChatChunk, ChatRequest, JsonObject
@@ -21,6 +21,7 @@ from sluice.conversations.turns import OpenTurn
 from sluice.errors import InvalidAnswerError
 from sluice.gateway.admission import Admission
 from sluice.gateway.budget import BudgetReservation
+from sluice.gateway.guard_models import GuardModels
 from sluice.gateway.provenance import Provenance
 from sluice.gateway.request import AdmittedRequest, Incoming, RequestContext
 from sluice.gateway.settlement import Outcome, Result, Settlement
@@ -60,12 +61,18 @@ class Gateway:
     """Takes requests of authenticated callers to an answer. Safe to share between threads."""
 
     def __init__(
-        self, registry: Callable[[], Registry], admission: Admission, router: Router, settlement: Settlement
+        self,
+        registry: Callable[[], Registry],
+        admission: Admission,
+        router: Router,
+        settlement: Settlement,
+        guard_models: GuardModels,
     ) -> None:
         self._registry = registry
         self._admission = admission
         self._router = router
         self._settlement = settlement
+        self._guard_models = guard_models
 
     def complete(self, request: ChatRequest, principal: Principal, context: RequestContext) -> Answer:
         """Answer whole. Raises SluiceError; what was reserved for a request that nobody answers is given back."""
@@ -73,23 +80,24 @@ class Gateway:
         admitted = self._admission.admit(Incoming(request, principal, context))
         if admitted.cached is not None:
             return Answer(admitted.cached.body, self._settlement.settle_cached(admitted, admitted.cached))
-        try:
-            return self._answer(admitted, was_answered=False)
-        except InvalidJsonAnswerError:
-            pass  # models often get it right the second time
-        try:
-            return self._answer(admitted, was_answered=True)
-        except InvalidJsonAnswerError as error:
-            raise InvalidAnswerError(f"The answer is not the JSON that was asked for: {error}") from error
+        return self._whole_answer(self._judged(admitted))
 
     def stream(self, request: ChatRequest, principal: Principal, context: RequestContext) -> StreamedAnswer:
-        """Begin to answer; the first chunk has arrived when this returns. Raises SluiceError as `complete` does."""
+        """Begin to answer; the first chunk has arrived when this returns. Raises SluiceError as `complete` does.
+
+        An answer that a guard model is to judge is asked for whole, for nothing of it may leave before.
+        """
         note_question(context.trace, request, principal)
         admitted = self._admission.admit(Incoming(request, principal, context))
         if admitted.cached is not None:
             provenance = self._settlement.settle_cached(admitted, admitted.cached)
             chunks = (chunk for chunk in chunks_from_body(admitted.cached.body, admitted.wants_usage))
             return StreamedAnswer(chunks, provenance)
+        admitted = self._judged(admitted)
+        if principal.tenant.guard_models.answer is not None:
+            answer = self._whole_answer(admitted)
+            chunks = (chunk for chunk in chunks_from_body(answer.body, admitted.wants_usage))
+            return StreamedAnswer(chunks, answer.provenance)
         answered, budget = self._call(admitted, _open_stream, was_answered=False)
         context.trace.streams()
         stream = GuardedStream(admitted, answered, budget, self._settlement)
@@ -121,6 +129,26 @@ class Gateway:
         """
         return self._admission.claim_turn(conversation_id, Incoming(request, principal, context), call)
 
+    def _judged(self, admitted: AdmittedRequest) -> AdmittedRequest:
+        """The request with what the tenant's guard model finds in its prompt, if it has one. Raises SluiceError."""
+        try:
+            findings = self._guard_models.judge_prompt(admitted)
+        except BaseException:
+            was_asked = any(each.calls for each in admitted.context.trace.guard_models)
+            self._settlement.settle_refused(admitted, None, was_asked=was_asked)
+            raise
+        return replace(admitted, findings=(*admitted.findings, *findings)) if findings else admitted
+
+    def _whole_answer(self, admitted: AdmittedRequest) -> Answer:
+        try:
+            return self._answer(admitted, was_answered=False)
+        except InvalidJsonAnswerError:
+            pass  # models often get it right the second time
+        try:
+            return self._answer(admitted, was_answered=True)
+        except InvalidJsonAnswerError as error:
+            raise InvalidAnswerError(f"The answer is not the JSON that was asked for: {error}") from error
+
     def _answer(self, admitted: AdmittedRequest, *, was_answered: bool) -> Answer:
         """Get a whole answer, guard and settle it. `was_answered`: this is the second time, and the last.
 
@@ -131,6 +159,7 @@ class Gateway:
         body, findings, result = chat.body, tuple[Finding, ...](), Result.WITHHELD
         try:
             body, findings = judge_answer(body, admitted.answer_format, admitted.guard_modes)
+            findings = (*findings, *self._guard_models.judge_answer(admitted, body))
             result = Result.ANSWERED
         except InvalidJsonAnswerError:
             result = Result.WITHHELD if was_answered else Result.REPEATED

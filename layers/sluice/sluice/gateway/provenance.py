@@ -30,7 +30,8 @@ class Provenance:
     """How an answer came about. None, and no flags, are left out of the headers.
 
     `deployment` is `<credential>#<model>`, `cache` is "hit", "miss" or "skipped", `attempts` how many deployments were
-    asked. `provider` is None for a cached answer of a credential that is gone.
+    asked. `provider` is None for a cached answer of a credential that is gone. What guard models cost is not in
+    `cost_usd`.
     """
 
     request_id: str
@@ -42,6 +43,8 @@ class Provenance:
     attempts: int | None = None
     cost_usd: Decimal | None = None
     flagged_rules: tuple[str, ...] = ()
+    guard_cost_usd: Decimal | None = None
+    guard_ms: int | None = None
     caller_limit: RequestLimit | None = None
 
     @property
@@ -60,6 +63,8 @@ class Provenance:
             "attempts": None if self.attempts is None else str(self.attempts),
             "cost_usd": None if self.cost_usd is None else f"{self.cost_usd:f}",
             "guard_flags": ",".join(self.flagged_rules) or None,
+            "guard_cost_usd": None if self.guard_cost_usd is None else f"{self.guard_cost_usd:f}",
+            "guard_ms": None if self.guard_ms is None else str(self.guard_ms),
         }
 
     def headers(self) -> dict[str, str]:

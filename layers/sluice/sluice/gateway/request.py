@@ -6,7 +6,7 @@ from decimal import Decimal
 from functools import cached_property
 
 from sluice.cache.store import CachedAnswer
-from sluice.chat import ChatRequest, ResponseFormat
+from sluice.chat import ChatRequest, Message, ResponseFormat
 from sluice.conversations.turns import OpenTurn
 from sluice.gateway.counting import CountedRequest
 from sluice.gateway.provenance import Provenance
@@ -64,7 +64,8 @@ class Incoming:
 class AdmittedRequest:
     """A request that was admitted: judged, planned, counted for its caller, and looked up in the cache.
 
-    `turn` is the one that this request claimed and has to end. `shares_answers`: it may be served from the cache.
+    `said` is what is new in it, without what a conversation adds. `turn` is the one that this request claimed and has
+    to end. `shares_answers`: it may be served from the cache.
     `cached_provider` is None if the cached answer's credential is gone, `cache_generation` if the cache could not be
     asked: then the answer is not cached either. `is_leader`: identical requests wait for its answer. `failed_calls` are
     those that may be billed and are not recorded yet.
@@ -82,6 +83,7 @@ class AdmittedRequest:
     cache_generation: int | None
     cache_ttl_s: int
     counted: CountedRequest
+    said: tuple[Message, ...]
     started_s: float  # monotonic
     turn: OpenTurn | None
     is_leader: bool = False
@@ -129,10 +131,13 @@ class AdmittedRequest:
         findings: tuple[Finding, ...] = (),
     ) -> Provenance:
         """The provenance of the answer. Without `answered` it is the cached one's, or nobody has answered."""
+        judged = self.context.trace.guard_models
         common = Provenance(
             request_id=self.context.request_id,
             complexity=str(self.plan.complexity),
             flagged_rules=tuple(dict.fromkeys(finding.rule_id for finding in (*self.findings, *findings))),
+            guard_cost_usd=to_usd(sum(each.cost_nanousd for each in judged)) if judged else None,
+            guard_ms=sum(each.time_ms for each in judged) if judged else None,
             caller_limit=self.counted.limit,
         )
         if answered is None and self.cached is not None:

@@ -22,7 +22,7 @@ from sluice.gateway.request import AdmittedRequest, Incoming
 from sluice.gateway.shared_answers import SharedAnswers
 from sluice.gateway.spending import spend_scopes
 from sluice.gateway.tracing import Reserved, note_settled
-from sluice.guards.rules import Finding
+from sluice.guards.rules import GUARD_MODEL_RULES, Finding
 from sluice.providers.base import RateLimitHeaders
 from sluice.providers.registry import Deployment
 from sluice.providers.verdict import may_be_cached
@@ -133,7 +133,7 @@ class Settlement:
         # Whatever an answer looks like, it is settled.
         spent, characters = Usage(answered.estimate.prompt_tokens, answered.estimate.completion_tokens), 0
         with best_effort("counting an answer"):
-            spent = _believed(outcome, admitted.request) or _at_least(answered, outcome.body)
+            spent = counted_usage(answered, outcome.body, outcome.usage, admitted.request.n or 1)
             characters = sum(len(text) for text in _texts(outcome.body))
         tier = outcome.body.get("service_tier") or _service_tier(admitted.request)
         cost = price_nanousd(deployment, spent, tier)
@@ -246,14 +246,17 @@ def _to_store(admitted: AdmittedRequest, outcome: Outcome) -> CachedAnswer | Non
     deployment = outcome.deployment
     is_kept = outcome.result is Result.ANSWERED and admitted.is_stored and admitted.plan.prefers(deployment)
     is_kept = is_kept and may_be_cached(outcome.body)
+    # A hit is not judged again by guard models: what they flagged, or could not judge, is not kept.
+    found = {finding.rule_id for finding in (*admitted.findings, *outcome.findings)}
+    is_kept = is_kept and found.isdisjoint(GUARD_MODEL_RULES)
     return CachedAnswer(outcome.body, deployment.model.id, deployment.id) if is_kept else None
 
 
-def _believed(outcome: Outcome, request: ChatRequest) -> Usage | None:
-    """The provider's count, unless it can't be."""
-    usage = outcome.usage
-    most_tokens = outcome.deployment.model.context_window * (request.n or 1)
-    return usage if usage and usage.prompt_tokens and usage.total_tokens <= most_tokens else None
+def counted_usage(answered: Answered[object], body: JsonObject, usage: Usage | None, choices: int) -> Usage:
+    """The tokens of an answer: the provider's count, unless it can't be, or else what was reserved or can be seen."""
+    most_tokens = answered.deployment.model.context_window * choices
+    is_believed = usage is not None and usage.prompt_tokens and usage.total_tokens <= most_tokens
+    return usage if is_believed and usage is not None else _at_least(answered, body)
 
 
 def _at_least(answered: Answered[object], body: JsonObject) -> Usage:

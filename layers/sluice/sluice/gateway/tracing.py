@@ -61,6 +61,7 @@ def note_settled(
     """Note what a question came to; returns what is to be done at once with its settlement: its record's write."""
     trace = admitted.context.trace
     trace.asked_model = admitted.plan.model
+    tier = "" if reserved is None else str(reserved.answered.deployment.model.tier)
     now_ms = time.time_ns() // 1_000_000
     return trace.settle(
         Settled(
@@ -71,6 +72,7 @@ def note_settled(
             model=provenance.model or "",
             deployment=provenance.deployment or "",
             provider=provenance.provider or "",
+            tier=tier,
             prompt_tokens=usage.prompt_tokens,
             completion_tokens=usage.completion_tokens,
             cost_nanousd=0 if provenance.cost_usd is None else to_nanousd(provenance.cost_usd),

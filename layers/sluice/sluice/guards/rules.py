@@ -23,6 +23,12 @@ DIRECTORY = Path(__file__).parent.parent / "shared" / "guards"
 
 PROMPT_EMPTY = "prompt-empty"
 PROMPT_OVERSIZED = "prompt-oversized"
+GUARD_MODEL_PROMPT = "guard-model-prompt"
+GUARD_MODEL_ANSWER = "guard-model-answer"
+GUARD_MODEL_UNAVAILABLE = "guard-model-unavailable"
+"""No mode of a tenant's, but its `when_unavailable`, says what this does."""
+GUARD_MODEL_RULES = frozenset({GUARD_MODEL_PROMPT, GUARD_MODEL_ANSWER, GUARD_MODEL_UNAVAILABLE})
+"""What guard models find, where a tenant has some."""
 
 _GAP = re.compile(r"<\.\.(\d+)>")
 _NAME = re.compile(r"<(\w+)>")
@@ -217,7 +223,9 @@ def rules() -> tuple[Rule, ...]:
 @cache
 def rule_ids() -> frozenset[str]:
     """The ids of all rules."""
-    return frozenset({PROMPT_EMPTY, PROMPT_OVERSIZED} | {rule.id for rule in rules()})
+    return frozenset(
+        {PROMPT_EMPTY, PROMPT_OVERSIZED, GUARD_MODEL_PROMPT, GUARD_MODEL_ANSWER} | {rule.id for rule in rules()}
+    )
 
 
 def check_rule_ids(ids: Iterable[str], param: str) -> None:

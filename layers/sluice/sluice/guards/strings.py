@@ -26,7 +26,7 @@ _CONTROLS = bytes(code for code in range(32) if code not in b"\t\n\f\r\x1b")
 
 
 # Strings shorter than this are read together: names, kinds, keys. Nothing reads on across the separator.
-_SHORT_CHARACTERS, _SEPARATOR = 60, "\n\0\n"
+_SHORT_CHARACTERS, SEPARATOR = 60, "\n\0\n"
 # The API's own words, of which every message has some.
 _SAYS_NOTHING = frozenset(
     (
@@ -75,7 +75,7 @@ def read(value: Any, meter: WorkMeter) -> Reading:
         else:
             found.append(Text(several[0]))
     if short:
-        found.append(Text(_SEPARATOR.join(short)))
+        found.append(Text(SEPARATOR.join(short)))
     return Reading(found, characters)
 
 

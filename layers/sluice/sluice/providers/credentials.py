@@ -28,7 +28,7 @@ from pydantic import (
     field_validator,
 )
 
-from sluice.catalog import IMAGE_RULES, TOKENIZERS, Tier
+from sluice.catalog import IMAGE_RULES, TOKENIZERS, VERDICTS, Tier
 from sluice.errors import SluiceError
 from sluice.providers.urls import base_url
 
@@ -115,6 +115,8 @@ class CredentialModel(_Strict):
     tokenizer: Annotated[str, AfterValidator(_one_of(TOKENIZERS))] | None = None
     image_tokens: Annotated[str, AfterValidator(_one_of(IMAGE_RULES))] | None = None
     completion_limit_field: LimitField | None = None
+    verdict: Annotated[str, AfterValidator(_one_of(VERDICTS))] | None = None
+    answers_callers: bool | None = None
     enabled: bool = True
 
 

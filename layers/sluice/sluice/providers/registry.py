@@ -100,7 +100,10 @@ class Registry:
         self._replacements = replacements
         self._by_id: dict[str, list[Deployment]] = {}
         self._by_alias: dict[str, list[Deployment]] = {}
+        self._guards = tuple(each for each in self.deployments if each.model.verdict is not None)
         for deployment in self.deployments:
+            if not deployment.model.answers_callers:
+                continue
             self._by_id.setdefault(deployment.model.id, []).append(deployment)
             for alias in deployment.model.aliases:
                 self._by_alias.setdefault(alias, []).append(deployment)
@@ -138,6 +141,12 @@ class Registry:
         served = self._by_id.get(name) or self._by_alias.get(name)
         named = served or self._by_id.get(replacement)
         if named is None:
+            if self.guards(name) or self.guards(replacement):
+                raise NotFoundError(
+                    f"The model {name!r} is a guard model: the gateway asks it, and callers cannot.",
+                    param="model",
+                    code="model_not_found",
+                )
             instead = f" It is gone; {replacement!r}, which replaces it, is not served here." if replacement else ""
             raise NotFoundError(
                 f"There is no model {name!r}.{instead} GET /v1/models lists those there are.",
@@ -152,9 +161,13 @@ class Registry:
         """The enabled deployments of a model's id or alias, by priority; none if there is no such model."""
         return _enabled(self._by_id.get(name) or self._by_alias.get(name) or ())
 
+    def guards(self, name: str) -> tuple[Deployment, ...]:
+        """The enabled deployments of a guard model's id or alias, by priority; none if there is no such model."""
+        return _enabled(each for each in self._guards if each.model.is_among((name,)))
+
     def for_tier(self, tier: Tier) -> tuple[Deployment, ...]:
         """The enabled deployments that may be chosen for `tier`, by priority."""
-        return _enabled(deployment for deployment in self.deployments if deployment.model.can_serve(tier))
+        return _enabled(each for each in self.deployments if each.model.can_serve(tier) and each.model.answers_callers)
 
     def fallbacks_for(self, resolved: Resolved) -> tuple[Deployment, ...]:
         """The enabled deployments that may stand in for `resolved`, best first, and none of its own."""
@@ -288,6 +301,8 @@ def _model(name: str, row: ProviderRow, known: Model | None, entry: CredentialMo
             )
         window = entry.context_window or _UNKNOWN_CONTEXT_WINDOW
         known = Model(name, row.name, entry.tier, window, window, UNKNOWN_PRICE, {})
+    if entry.verdict is not None and known.verdict is None:
+        known = replace(known, serves=(), answers_callers=False)
     window = entry.context_window or known.context_window
     completion = entry.max_completion_tokens or min(known.max_completion_tokens, window)
     if completion > window:
@@ -309,6 +324,8 @@ def _model(name: str, row: ProviderRow, known: Model | None, entry: CredentialMo
         text_only=known.text_only if entry.text_only is None else entry.text_only,
         tokenizer=known.tokenizer if entry.tokenizer is None else entry.tokenizer,
         image_tokens=known.image_tokens if entry.image_tokens is None else entry.image_tokens,
+        verdict=entry.verdict or known.verdict,
+        answers_callers=known.answers_callers if entry.answers_callers is None else entry.answers_callers,
     )
 
 

@@ -8,7 +8,7 @@ deployments, models and rules are those that operators made, and reasons are tho
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from sluice.request_log.record import Attempted, RequestOutcome, RequestRecord
+from sluice.request_log.record import Attempted, GuardModelUse, RequestOutcome, RequestRecord
 from sluice.telemetry import Metric
 
 OPEN_CIRCUIT = "circuit open"
@@ -85,6 +85,10 @@ def fields_of(record: RequestRecord, now_s: float) -> dict[str, object]:
         said["reason"] = reason_of_record(record)
     if record.guard_rules:
         said["rule"] = record.guard_rules[0]
+    if record.guard_models:
+        said["guard_models"] = [_judged(each) for each in record.guard_models]
+        said["guard_cost_usd"] = record.guard_nanousd / _NANO
+        said["guard_ms"] = record.guard_ms
     return said
 
 
@@ -102,6 +106,9 @@ def metrics_of(record: RequestRecord, quota_used: float | None, budget_used: flo
         yield Metric("BrokenStreams", 1)
     if record.guard_rules:
         yield Metric("GuardFindings", len(record.guard_rules), by=(("rule",),))
+    if record.guard_models:
+        yield Metric("GuardModelDollars", record.guard_nanousd / _NANO, "None", by=(("tenant",),))
+        yield Metric("GuardModelTime", record.guard_ms, "Milliseconds")
     if circuits := sum(1 for each in record.attempts if each.result == OPEN_CIRCUIT):
         yield Metric("OpenCircuits", circuits)
     if record.cache in {"hit", "miss"}:
@@ -127,6 +134,10 @@ def _of_a_model(record: RequestRecord) -> Iterator[Metric]:
     yield Metric("gen_ai.client.operation.duration", record.total_ms / 1000, "Seconds", by=(("model",),))
     if record.first_token_ms:
         yield Metric("gen_ai.server.time_to_first_token", record.first_token_ms / 1000, "Seconds", by=(("model",),))
+
+
+def _judged(use: GuardModelUse) -> str:
+    return f"{use.judged} {use.model}: {use.judgement} ({use.verdict})"
 
 
 def _tried(attempt: Attempted) -> str:

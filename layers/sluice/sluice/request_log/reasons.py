@@ -9,6 +9,7 @@ from sluice.errors import (
     ConflictError,
     DeadlineExceededError,
     GuardBlockedError,
+    GuardUnavailableError,
     InterruptedAnswerError,
     InvalidAnswerError,
     InvalidRequestError,
@@ -27,6 +28,7 @@ _SAID_BY_ITSELF = (QuotaExceededError, DeadlineExceededError, LedgerUnavailableE
 # The others may quote a model's name, a provider or an answer. The most special comes first.
 _SAID_FOR_IT: tuple[tuple[type[SluiceError], str], ...] = (
     (GuardBlockedError, "A guard rule blocked it: {code}."),
+    (GuardUnavailableError, "A guard model could not judge it."),
     (InvalidRequestError, "The request is not one that can be answered"),
     (PayloadTooLargeError, "The request is too large."),
     (PermissionDeniedError, "The API key or its tenant may not do this"),

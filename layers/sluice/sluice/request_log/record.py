@@ -35,13 +35,41 @@ class Attempted:
     began_ms: int = 0
 
 
+class Judgement(StrEnum):
+    """What a guard model came to."""
+
+    PASSED = "passed"
+    CAUGHT = "caught"
+    UNAVAILABLE = "unavailable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardModelUse:
+    """A guard model that was asked about a prompt or an answer, which `judged` says, and what that took.
+
+    `verdict` is its number or categories, or why there is none. `calls` of providers have answered, also with nothing
+    that could be used.
+    """
+
+    judged: str
+    model: str
+    judgement: Judgement
+    verdict: str
+    deployment: str = ""
+    calls: int = 0
+    tokens: int = 0
+    cost_nanousd: int = 0
+    time_ms: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestRecord:
     """How one request was answered. A text is empty and a number 0 where there is none.
 
     `caller` is the id of the API key. `asked_model` is what was asked for, as the catalogue names it. `asks` is how
-    often models were asked or the cache was, `repeats` how many refusals like this one have none of their own.
-    `infra_nanousd` is an estimate of what AWS bills for it.
+    often models were asked or the cache was, `tier` that of the model that answered. `guard_models` are those that
+    judged, whose cost is not in `cost_nanousd`. `repeats` is how many refusals like this one have none of their own,
+    `infra_nanousd` an estimate of what AWS bills for it.
     """
 
     request_id: str
@@ -59,11 +87,13 @@ class RequestRecord:
     model: str = ""
     deployment: str = ""
     provider: str = ""
+    tier: str = ""
     complexity: str = ""
     cache: str = ""
     is_streamed: bool = False
     attempts: tuple[Attempted, ...] = ()
     guard_rules: tuple[str, ...] = ()
+    guard_models: tuple[GuardModelUse, ...] = ()
     asks: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -74,3 +104,13 @@ class RequestRecord:
     own_ms: int = 0
     infra_nanousd: int = 0
     repeats: int = 0
+
+    @property
+    def guard_nanousd(self) -> int:
+        """What its guard models cost."""
+        return sum(each.cost_nanousd for each in self.guard_models)
+
+    @property
+    def guard_ms(self) -> int:
+        """How long its guard models took."""
+        return sum(each.time_ms for each in self.guard_models)

@@ -8,10 +8,10 @@ docs/decisions/0041-a-record-of-each-request-is-kept-for-a-week.md.
 """
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any
 
-from sluice.request_log.record import Attempted, RequestOutcome, RequestRecord
+from sluice.request_log.record import Attempted, GuardModelUse, Judgement, RequestOutcome, RequestRecord
 from sluice.request_log.request_id import random_part
 from sluice.storage.item_types import Item, TypedItem, from_item, to_item
 from sluice.storage.tables import REQUEST_LOG
@@ -37,6 +37,8 @@ def to_record_item(record: RequestRecord, now_s: float) -> TypedItem:
     values = {name: getattr(record, name) for name, default in _DEFAULTS.items() if getattr(record, name) != default}
     if record.attempts:
         values["attempts"] = [_attempt_item(each) for each in record.attempts]
+    if record.guard_models:
+        values["guard_models"] = [_guard_item(each) for each in record.guard_models]
     values["outcome"] = str(record.outcome)
     values["expires_at"] = int(now_s) + KEPT_S
     return record_key(record.tenant, record.request_id) | to_item(values)
@@ -50,6 +52,7 @@ def from_record_item(typed: Mapping[str, Any]) -> RequestRecord:
         Attempted(each["deployment"], each["result"], each.get("time_ms", 0), each.get("status", 0))
         for each in item.get("attempts", ())
     )
+    known["guard_models"] = tuple(_to_guard_model(each) for each in item.get("guard_models", ()))
     known["guard_rules"] = tuple(item.get("guard_rules", ()))
     known["outcome"] = RequestOutcome(item["outcome"])
     tenant = item[REQUEST_LOG.partition].rpartition("#")[0]
@@ -59,3 +62,13 @@ def from_record_item(typed: Mapping[str, Any]) -> RequestRecord:
 def _attempt_item(attempt: Attempted) -> Item:
     given = {"deployment": attempt.deployment, "result": attempt.result}
     return given | {name: value for name in ("time_ms", "status") if (value := getattr(attempt, name))}
+
+
+def _guard_item(use: GuardModelUse) -> Item:
+    return {name: value for name, value in asdict(use).items() if value not in ("", 0)}
+
+
+def _to_guard_model(item: Item) -> GuardModelUse:
+    known = {each.name for each in fields(GuardModelUse)}
+    given = {name: value for name, value in item.items() if name in known}
+    return GuardModelUse(**{**given, "judgement": Judgement(item["judgement"])})

@@ -8,7 +8,7 @@ from threading import Lock
 
 from sluice.errors import ProviderError
 from sluice.infrastructure import ConsumedUnits, cost_of, own_prices
-from sluice.request_log.record import Attempted, RequestOutcome, RequestRecord
+from sluice.request_log.record import Attempted, GuardModelUse, RequestOutcome, RequestRecord
 
 ANSWERED = "answered"
 
@@ -34,6 +34,8 @@ class Settled:
     """The share of its deployment's scarcest limit that is used, in 0..1."""
     budget_used: float | None = None
     """The same of its tenant's budget."""
+    tier: str = ""
+    """Of the model, if one was asked."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -63,6 +65,7 @@ class RequestTrace:
     is_written: bool = False
     _settled: list[Settled] = field(default_factory=list)
     _attempts: list[Attempted] = field(default_factory=list)
+    _guard_models: list[GuardModelUse] = field(default_factory=list)
     _started_s: float = field(default_factory=time.monotonic)
     _provider_s: float = 0.0
     _pending_writes: int = 0
@@ -105,6 +108,18 @@ class RequestTrace:
         with self._lock:
             called = {each.deployment for each in self._attempts}
             self._attempts += [Attempted(name, why) for name, why in reasons if name not in called]
+
+    def judged(self, use: GuardModelUse) -> None:
+        """Note that a guard model has judged, or could not: what that took is its provider's time."""
+        with self._lock:
+            self._guard_models.append(use)
+            self._provider_s += use.time_ms / 1000
+
+    @property
+    def guard_models(self) -> tuple[GuardModelUse, ...]:
+        """The guard models that were asked so far."""
+        with self._lock:
+            return tuple(self._guard_models)
 
     def streams(self) -> None:
         """Note that the first piece of a stream has arrived."""
@@ -161,7 +176,7 @@ class RequestTrace:
     def record(self) -> RequestRecord:
         """The record, as of now."""
         with self._lock:
-            settled, attempts = tuple(self._settled), tuple(self._attempts)
+            settled, attempts, guard_models = tuple(self._settled), tuple(self._attempts), tuple(self._guard_models)
             total_s, provider_s = time.monotonic() - self._started_s, self._provider_s
         last = next((each for each in reversed(settled) if each.deployment), settled[-1] if settled else _NOTHING)
         first_s = self._first_token_s
@@ -182,11 +197,13 @@ class RequestTrace:
             model=last.model,
             deployment=last.deployment,
             provider=last.provider,
+            tier=last.tier,
             complexity=last.complexity,
             cache=last.cache,
             is_streamed=self.is_streamed,
             attempts=attempts,
             guard_rules=tuple(dict.fromkeys([*(rule for each in settled for rule in each.guard_rules), *blocking])),
+            guard_models=guard_models,
             asks=len(settled),
             prompt_tokens=sum(each.prompt_tokens for each in settled),
             completion_tokens=sum(each.completion_tokens for each in settled),

@@ -115,6 +115,9 @@ def _stand_ins(resolved: Resolved, registry: Registry, policy: RoutingPolicy) ->
     chosen = next((policy.chains[name] for name in names if name in policy.chains), None)
     if chosen is not None:
         return [registry.named(name) for name in chosen]
+    if resolved.deployments and all(each.model.verdict is not None for each in resolved.deployments):
+        # Who asks for a verdict has no use for the answer of a model that gives none.
+        return [registry.fallbacks_for(resolved)]
     # Not the scarce tier for a small model: whoever names one asks for little.
     tiers = (Tier.SMART, Tier.FAST) if resolved.tier is Tier.SMART else (Tier.FAST,)
     return [registry.fallbacks_for(resolved), *(registry.for_tier(tier) for tier in tiers)]

@@ -11,7 +11,7 @@ counts the `revision` up, and is made to the revision that was read and to no ot
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import islice
 
 from sluice.chat import JsonObject
@@ -21,7 +21,7 @@ from sluice.storage.item_types import Item, TypedItem, from_item, to_item
 from sluice.storage.tables import DIRECTORY
 from sluice.storage.transaction import change, creation, write_together
 from sluice.storage.update import Update
-from sluice.tenants.tenant import ApiKey, Role, Tenant
+from sluice.tenants.tenant import ApiKey, GuardModel, GuardModels, Role, Tenant
 
 _TENANT_LIST = "tenants"
 _TENANT = "tenant"
@@ -246,7 +246,11 @@ def _key_owner(key_id: str) -> str:
 
 
 def _fields(entry: Entry) -> Item:
-    return {each.name: getattr(entry, each.name) for each in fields(entry)}
+    found = {each.name: getattr(entry, each.name) for each in fields(entry)}
+    if isinstance(entry, Tenant):
+        sides = {side: model for side, model in asdict(entry.guard_models).items() if model is not None}
+        found["guard_models"] = sides or None
+    return found
 
 
 def _without_none(values: Item) -> Item:
@@ -265,9 +269,19 @@ def _to_tenant(item: Item) -> Tenant:
         created_at=item["created_at"],
         cache_policy=item.get("cache_policy"),
         fallbacks={model: tuple(names) for model, names in item.get("fallbacks", {}).items()},
+        guard_models=_to_guard_models(item.get("guard_models", {})),
+        smart_model_max_percent=item.get("smart_model_max_percent"),
         revision=item.get("revision", 0),
         user_limits=item.get("user_limits", {}),
     )
+
+
+def _to_guard_models(item: Item) -> GuardModels:
+    sides = {
+        side: GuardModel(each["model"], float(each["threshold"]), each["when_unavailable"])
+        for side, each in item.items()
+    }
+    return GuardModels(sides.get("prompt"), sides.get("answer"))
 
 
 def _to_key(item: Item) -> ApiKey:

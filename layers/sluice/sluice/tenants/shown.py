@@ -1,6 +1,7 @@
 """Tenants and API keys as audit records show them: the API's names, nothing secret. Pure."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from sluice.money import to_usd
@@ -20,6 +21,9 @@ def tenant_fields(tenant: Tenant) -> dict[str, Any]:
             "cache_policy": tenant.cache_policy,
             "fallbacks": {model: list(names) for model, names in tenant.fallbacks.items()} or None,
             "user_limits": shown_spend_limits(tenant.user_limits) or None,
+            "guard_models.prompt": None if tenant.guard_models.prompt is None else asdict(tenant.guard_models.prompt),
+            "guard_models.answer": None if tenant.guard_models.answer is None else asdict(tenant.guard_models.answer),
+            "smart_model_max_percent": tenant.smart_model_max_percent,
         }
     )
 

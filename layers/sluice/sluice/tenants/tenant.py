@@ -12,6 +12,7 @@ TENANT_ID_PATTERN = "[a-z0-9][a-z0-9_-]{0,62}"
 """What a tenant's id is, from its beginning to its end."""
 
 type GuardMode = Literal["block", "flag", "off"]
+type WhenUnavailable = Literal["allow", "block"]
 type CachePolicyName = Literal["unsampled", "all", "off"]
 
 
@@ -54,13 +55,34 @@ class SpendLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class GuardModel:
+    """A model that judges prompts or answers, by its id or an alias.
+
+    `threshold` is from which probability on an attack is one; a model that answers safe or unsafe needs none.
+    `when_unavailable` says what becomes of what it could not judge.
+    """
+
+    model: str
+    threshold: float = 0.5
+    when_unavailable: WhenUnavailable = "allow"
+
+
+@dataclass(frozen=True, slots=True)
+class GuardModels:
+    """The guard models of a tenant: none, at first."""
+
+    prompt: GuardModel | None = None
+    answer: GuardModel | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Tenant:
     """Who owns API keys, policies and a budget. None means no limit of its own, or the deployment's default.
 
     `budget_nanousd` is for a month, in billionths of a dollar; `guard_modes` maps rule ids to modes and leaves the
-    others at their defaults; `fallbacks` maps a model to those that stand in for it; `user_limits` are those of each
-    user whom requests name, by the names of SpendLimits; `created_at` is in seconds since 1970; `revision` counts its
-    changes.
+    others at their defaults; `fallbacks` maps a model to those that stand in for it; `smart_model_max_percent` takes
+    the place of the stack's; `user_limits` are those of each user whom requests name, by the names of SpendLimits;
+    `created_at` is in seconds since 1970; `revision` counts its changes.
     """
 
     id: str
@@ -72,6 +94,8 @@ class Tenant:
     created_at: int = 0
     cache_policy: CachePolicyName | None = None
     fallbacks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    guard_models: GuardModels = GuardModels()
+    smart_model_max_percent: float | None = None
     revision: int = 0
     user_limits: Mapping[str, int] = field(default_factory=dict)
 

@@ -27,16 +27,17 @@ _KEPT = timedelta(days=400)
 _MOST_SORT_KEY_BYTES = 1024
 _CUT_QUOTE = re.compile(r"%.?\Z")
 
-type Operation = Literal["chat", "task"]
+type Operation = Literal["chat", "task", "guard"]
 """What a model was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class UsageRecord:
-    """One request. `cost_nanousd` in billionths of a dollar; a cache hit and an error cost and use nothing.
+    """One request, or a guard model's calls for one, which are no requests of their own.
 
-    `infra_nanousd` is an estimate of what AWS bills for it. `task` is the one that was run, or that a chat says it is
-    for; `credential` is the alias of the one that answered, "" if none did.
+    `cost_nanousd` is in billionths of a dollar; a cache hit and an error cost and use nothing. `infra_nanousd` is an
+    estimate of what AWS bills for it. `task` is the one that was run, or that a chat says it is for; `credential` is
+    the alias of the one that answered, "" if none did.
     """
 
     tenant: str
@@ -53,6 +54,8 @@ class UsageRecord:
     operation: Operation = "chat"
     credential: str = ""
     task: str = ""
+    requests: int = 1
+    guard_calls: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,14 +128,18 @@ class UsageRecords:
         """Add one request to its hour's sum. Raises StorageUnavailableError."""
         hour = _utc(now).replace(minute=0, second=0, microsecond=0)
         update = Update()
-        update.add("requests", 1)
+        update.add("requests", record.requests)
         update.add("prompt_tokens", record.usage.prompt_tokens)
         update.add("completion_tokens", record.usage.completion_tokens)
         update.add("cost_nanousd", record.cost_nanousd)
-        update.add("response_time_ms", record.response_time_ms)
+        # A request's own time is counted with it, its guard models' included.
+        update.add("response_time_ms", 0 if record.guard_calls else record.response_time_ms)
         update.add("cache_hits", int(record.is_cache_hit))
         update.add("errors", int(record.is_error))
         update.add("infra_nanousd", record.infra_nanousd)
+        if record.guard_calls:
+            update.add("guard_calls", record.guard_calls)
+            update.add("guard_ms", record.response_time_ms)
         update.set("expires_at", int((hour + _KEPT).timestamp()))
         request = {"TableName": self._table, "Key": usage_key(record, now), **update.arguments()}
         self._client.call("UpdateItem", request, attempts=1)

@@ -28,6 +28,8 @@ class Use:
     errors: int = 0
     response_time_ms: int = 0
     infra_nanousd: int = 0
+    guard_calls: int = 0
+    guard_ms: int = 0
 
     def __add__(self, other: "Use") -> "Use":
         return Use(*(mine + its for mine, its in zip(astuple(self), astuple(other), strict=True)))

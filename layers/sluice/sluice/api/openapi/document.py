@@ -45,6 +45,8 @@ _HEADERS = {
         "0.0000213",
     ),
     "x-sluice-guard-flags": ("Guard rules that matched without blocking, separated by commas.", "personal-email"),
+    "x-sluice-guard-cost-usd": ("What guard models cost, in dollars, beside the answer.", "0.0000009"),
+    "x-sluice-guard-ms": ("How long guard models took, in milliseconds.", "84"),
     "x-ratelimit-limit-requests": ("Requests that the caller has in a minute.", "100"),
     "x-ratelimit-remaining-requests": ("How many of them are left.", "99"),
     "x-ratelimit-reset-requests": ("When all of them are free again.", "59.2s"),

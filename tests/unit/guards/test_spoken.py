@@ -1,0 +1,26 @@
+"""What a message says, as one text."""
+
+import base64
+
+from sluice.chat import Message
+from sluice.guards.spoken import spoken
+
+
+def test_a_text_is_itself() -> None:
+    text = "Why is the sky blue, and why is it red in the evening, when it was blue all day?"
+    assert spoken(Message(role="user", content=text)) == text
+    assert spoken({"role": "assistant", "content": "Hello there."}) == "Hello there."
+
+
+def test_parts_arguments_and_what_is_written_in_base64_are_said_as_well() -> None:
+    hidden = "the words that nobody was to see " * 60
+    message = {
+        "role": "assistant",
+        "content": [{"type": "text", "text": "first part"}, {"type": "text", "text": "second part"}],
+        "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "send", "arguments": '{"to": "ada"}'}}],
+        "reasoning": base64.b64encode(hidden.encode()).decode(),
+    }
+    said = spoken(message)
+    for each in ("first part", "second part", '{"to": "ada"}', "send", hidden):
+        assert each in said
+    assert "\0" not in said
