@@ -123,6 +123,8 @@ def _emitted() -> dict[str, set[tuple[str, ...]]]:
         route="r",
         outcome=RequestOutcome.ANSWERED,
         status=200,
+        asked_model="auto",
+        tier="smart",
         model="m",
         deployment="d",
         provider="p",

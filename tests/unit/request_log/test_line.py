@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluice.request_log.line import OTHER, REASONS, fields_of, metrics_of
-from sluice.request_log.record import Attempted, RequestOutcome, RequestRecord
+from sluice.request_log.record import Attempted, GuardModelUse, Judgement, RequestOutcome, RequestRecord
 from sluice.telemetry import write_line
 
 NOW_S = 1_764_115_200.0
@@ -140,3 +140,25 @@ def test_what_callers_choose_is_no_dimension_and_their_user_is_not_said(
 def test_each_field_of_a_record_that_is_counted_is_a_number() -> None:
     assert {"prompt_tokens", "total_ms"} <= {each.name for each in fields(RequestRecord)}
     assert all(reason == reason.lower() for reason in REASONS)
+
+
+@pytest.mark.parametrize(
+    ("asked", "tier", "share"), [("auto", "smart", 100), ("auto", "fast", 0), ("small", "smart", None)]
+)
+def test_what_auto_routes_to_a_smart_model_is_a_share(
+    capsys: pytest.CaptureFixture[str], asked: str, tier: str, share: int | None
+) -> None:
+    found = line(capsys, replace(ANSWERED, asked_model=asked, tier=tier))
+    assert metrics(found).get("SmartModelShare") == share
+    assert "SmartModelShare" not in metrics(line(capsys, replace(ANSWERED, asked_model=asked, tier=tier, cache="hit")))
+
+
+def test_guard_models_are_named_and_what_they_took_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    assert not {name for name in line(capsys, ANSWERED) if name.lower().startswith("guard")}
+    use = GuardModelUse(
+        judged="prompt", model="pg", judgement=Judgement.PASSED, verdict="0.002", cost_nanousd=4_000, time_ms=80
+    )
+    found = line(capsys, replace(ANSWERED, guard_models=(use, replace(use, judged="answer"))))
+    assert (metrics(found)["GuardModelDollars"], metrics(found)["GuardModelTime"]) == (0.000008, 160)
+    assert found["guard_models"] == ["prompt pg: passed (0.002)", "answer pg: passed (0.002)"]
+    assert found["cost_usd"] == 0.0000123

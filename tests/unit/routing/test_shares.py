@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.routing.shares import ModelShares
+from sluice.routing.shares import ModelShares, TenantShares
 
 
 def noted(*models: str) -> ModelShares:
@@ -46,3 +46,14 @@ def test_threads_lose_no_request() -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(shares.note, ["a", "b"] * 200))
     assert shares.share("a") + shares.share("b") == pytest.approx(1)
+
+
+def test_a_tenant_with_a_cap_of_its_own_has_shares_of_its_own() -> None:
+    shares = TenantShares()
+    for _ in range(30):
+        shares.note("large", "school")
+        for _ in range(3):
+            shares.note("small")
+    assert shares.above(0.5, "school") == ("large",)
+    assert shares.above(0.5) == ("small",)
+    assert shares.above(0.1, "another") == ()

@@ -23,9 +23,9 @@ from sluice.guards.rules import Finding
 from sluice.guards.structured_output import check_schema
 from sluice.providers.registry import Registry
 from sluice.routing.plan import Plan, RoutingPolicy, has_images, plan
-from sluice.routing.shares import ModelShares
+from sluice.routing.shares import TenantShares
 from sluice.settings import Settings
-from sluice.tenants.tenant import GuardModels
+from sluice.tenants.tenant import GuardModels, Tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Admission:
         self._conversations = conversations
         self._settings = settings
         self._executor = executor
-        self._shares = ModelShares()
+        self._shares = TenantShares()
 
     def admit(self, incoming: Incoming) -> AdmittedRequest:
         """Admit a request. Raises SluiceError, and then no more is spent than the caller's request.
@@ -123,7 +123,8 @@ class Admission:
     def note_answer(self, admitted: AdmittedRequest, model: str) -> None:
         """Note which model has answered, for the shares of those that `auto` chooses from."""
         if admitted.request.model == AUTO:
-            self._shares.note(model)
+            tenant = admitted.principal.tenant
+            self._shares.note(model, tenant.id if tenant.smart_model_max_percent is not None else None)
 
     def claim_turn(
         self, conversation_id: str, incoming: Incoming, made_of: TaskCall | None = None, chosen: Plan | None = None
@@ -157,10 +158,16 @@ class Admission:
             chains=tenant.fallbacks,
             needs_price=has_budget(incoming.principal, user_of(incoming.request, incoming.principal)),
             orders={Tier.FAST: settings.fast_models, Tier.SMART: settings.smart_models},
-            over_share=self._shares.above(settings.smart_model_max_percent / 100),
+            over_share=self._over_share(tenant),
         )
         complexity = incoming.context.complexity
         return plan(incoming.request, self._registry(), policy, complexity, takes_images=takes_images)
+
+    def _over_share(self, tenant: Tenant) -> tuple[str, ...]:
+        """The models that have answered more than their share: of the tenant's requests, where it has a share set."""
+        if tenant.smart_model_max_percent is None:
+            return self._shares.above(self._settings.smart_model_max_percent / 100)
+        return self._shares.above(tenant.smart_model_max_percent / 100, tenant.id)
 
     def _own_turn(self, incoming: Incoming, chosen: Plan) -> OpenTurn | None:
         conversation_id = incoming.request.labels.conversation_id

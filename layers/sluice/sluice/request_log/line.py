@@ -38,6 +38,7 @@ REASONS = frozenset(
     }
 )
 _NANO = 1_000_000_000
+_AUTO, _SMART = "auto", "smart"
 
 
 def reason_of_record(record: RequestRecord) -> str:
@@ -123,6 +124,9 @@ def metrics_of(record: RequestRecord, quota_used: float | None, budget_used: flo
 
 
 def _of_a_model(record: RequestRecord) -> Iterator[Metric]:
+    if record.asked_model == _AUTO and record.tier:
+        # Its average is the share of the scarce tier in what is routed.
+        yield Metric("SmartModelShare", 100 * int(record.tier == _SMART), "Percent", by=(("tenant",),))
     calls = sum(1 for each in record.attempts if each.time_ms)
     yield Metric("Fallbacks", max(0, calls - record.asks))
     yield Metric("ProviderTime", record.provider_ms, "Milliseconds", by=(("provider",),))
