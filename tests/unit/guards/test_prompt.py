@@ -216,7 +216,7 @@ HARMLESS = [json.loads(line) for line in (PROMPTS.parent / "harmless.jsonl").rea
 
 
 def test_harmless_sentences_in_every_language_that_has_rules_raise_no_alarm() -> None:
-    assert len(HARMLESS) >= 130
+    assert len(HARMLESS) >= 180
     assert len({row["language"] for row in HARMLESS}) >= 22
     alarms = {row["text"]: found(row["text"]) for row in HARMLESS}
     assert {text: findings for text, findings in alarms.items() if findings} == {}
