@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sluice.chat import ResponseFormat
 from sluice.guards.json_reader import JsonReader, Parted, enforce_json, read_json, read_unfinished
-from sluice.guards.lenient_json import LenientJson
+from sluice.guards.lenient_json import MOST_DEPTH, LenientJson
 from sluice.guards.structured_output import InvalidJsonAnswerError
 from tests.examples import examples
 
@@ -249,3 +249,18 @@ def test_reading_takes_one_pass_however_the_text_arrives() -> None:
             reader.feed(character)
         reader.finish()
         assert Counted.tokens <= 2 * len(text) + 1
+
+
+@pytest.mark.parametrize("opening", ["[", '{"a":', '[{"a":'])
+def test_what_is_nested_deeper_than_can_be_read_is_not_read_on(opening: str) -> None:
+    reader = LenientJson()
+    for _ in range(3 * MOST_DEPTH // len(opening.strip('"a:'))):
+        reader.feed(opening)
+    assert reader.is_broken
+    assert len(reader.unwritten) > MOST_DEPTH
+
+
+def test_what_is_nested_as_deep_as_python_reads_comes_out_whole_and_streamed() -> None:
+    text = "[" * 5_000 + "]" * 5_000
+    assert enforce_json(text, ANY_VALUE) is text
+    assert streamed(text, [7, 4_999, 5_001], ANY_VALUE) == Parted(text)

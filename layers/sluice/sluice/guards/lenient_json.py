@@ -10,6 +10,8 @@ from typing import NoReturn
 
 MOST_MENDED_CHARACTERS = 65_536
 """How long a value may be that is mended; one that need not be may have any length."""
+MOST_DEPTH = 10_000
+"""How many brackets may be open at once: what is nested deeper can be read by nobody, Python's own reader neither."""
 
 _PIECE_CHARACTERS = 4_096
 
@@ -166,7 +168,7 @@ class LenientJson:
 
     def _open(self, bracket: str) -> None:
         self._begin_item(is_marked=True)
-        if self._expected in (_KEY, _FIRST_KEY):
+        if self._expected in (_KEY, _FIRST_KEY) or len(self._brackets) >= MOST_DEPTH:
             raise _UnreadableError
         self._brackets.append(bracket)
         self._out.append(bracket)
