@@ -10,7 +10,7 @@ import pytest
 
 from sluice import telemetry
 from sluice.request_log.line import fields_of, metrics_of
-from sluice.request_log.record import Attempted, RequestOutcome, RequestRecord
+from sluice.request_log.record import Attempted, GuardModelUse, Judgement, RequestOutcome, RequestRecord
 from tests.transformed import FUNCTIONS, of_type, resources, variables
 from tools.processes import ROOT
 
@@ -131,6 +131,7 @@ def _emitted() -> dict[str, set[tuple[str, ...]]]:
         cache="miss",
         error_code="conflict",
         guard_rules=("g",),
+        guard_models=(GuardModelUse(judged="prompt", model="m", judgement=Judgement.PASSED, verdict="0.1"),),
         attempts=(Attempted("d", "circuit open"),),
         first_token_ms=1,
     )
