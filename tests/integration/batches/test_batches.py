@@ -482,3 +482,18 @@ def test_a_login_s_batches_are_its_user_s_and_end_with_its_tenant(
     batches.restart()
     with pytest.raises(AuthenticationError):
         batches.worker.principal_of(made)
+
+
+def test_lines_of_a_tenant_with_a_budget_and_a_guard_model_are_judged_and_paid_for(
+    aws: Aws, batches: Batches, fake: FakeProvider
+) -> None:
+    fake.configure(guards={"guard": {"word": "poison", "bad": "0.99", "good": "0.01"}})
+    models = {"small": model(), "guard": model(context_window=512, verdict="probability")}
+    aws.set_credentials(gateway(fake, "fake-1", models=models))
+    batches.restart()
+    batches.api_key = batches.tenant("careful", budget_usd_per_month=5, guard_models={"prompt": {"model": "guard"}})
+    batch_id = batches.create([line("good"), line("poison")])["id"]
+    batch = batches.run_until(batch_id)
+    assert batch["request_counts"] == {"total": 2, "completed": 1, "failed": 1}
+    [failed] = batches.content(batch["error_file_id"])
+    assert failed["response"]["body"]["error"]["code"] == "guard-model-prompt"
