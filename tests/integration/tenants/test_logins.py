@@ -73,7 +73,8 @@ class Clock:
     """A clock that goes on when a test says so."""
 
     def __init__(self) -> None:
-        self.now_s = time.monotonic()
+        # A whole number: what is added to it is there exactly.
+        self.now_s = float(round(time.monotonic()))
 
     def __call__(self) -> float:
         return self.now_s

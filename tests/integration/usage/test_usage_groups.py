@@ -86,7 +86,9 @@ def test_usage_is_grouped_by_all_that_it_is_told_apart_by(usage: RestFunction) -
         "infra_cost_usd": 0,
         "cache_hits": 1,
         "errors": 1,
+        "guard_calls": 0,
         "average_response_time_ms": 250,
+        "average_guard_time_ms": None,
         "cost_nanousd": 3_007,
     }
     assert (answer.body["start"], answer.body["end"]) == ("2026-03-01T00:00:00Z", "2026-04-01T00:00:00Z")
