@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from sluice.quota.circuit import USUAL_BREAKER, Breaker
 from sluice.quota.item import QuotaItem
 from sluice.quota.ledger import Ledger
 from sluice.quota.limits import caller_limits, deployment_limit
@@ -30,9 +31,9 @@ class Clock:
         return self.seconds
 
 
-def process(aws: Aws, clock: Clock) -> Ledger:
+def process(aws: Aws, clock: Clock, breaker: Breaker = USUAL_BREAKER) -> Ledger:
     """A ledger that has seen nothing, and believes `clock`."""
-    return Ledger(aws.table("QUOTA_TABLE"), clock, client=TrustingClient(dynamodb()))
+    return Ledger(aws.table("QUOTA_TABLE"), clock, client=TrustingClient(dynamodb()), breaker=breaker)
 
 
 def item_of(aws: Aws, scope: str) -> dict[str, Any]:

@@ -4,7 +4,6 @@ import pytest
 
 from benchmarks.capacity import item_bytes
 from sluice.quota import marks
-from sluice.quota.circuit import FAILURES_TO_OPEN
 from sluice.quota.item import BlockReason, QuotaItem, note_attribute, note_value
 from sluice.quota.limits import Limit, deployment_limit
 from sluice.quota.reservation import Reservation
@@ -77,7 +76,7 @@ def _everything_else(process: Process, reservation: Reservation, limits: tuple[L
     assert suspicion is not None
     yield from write(key, suspicion)
     rest = Update()
-    for name, value in (("f", FAILURES_TO_OPEN), ("o", now_ms // 1000 + 59), ("p", 1), ("g", 99)):
+    for name, value in (("f", 100), ("o", now_ms // 1000 + 3_600), ("p", 19), ("g", 99)):
         rest.set(name, value)
     for name, note in NOTES.items():
         rest.set(note_attribute(name), note_value(note))

@@ -95,27 +95,29 @@ class Provider(ABC):
 
 @dataclass(frozen=True, slots=True)
 class ProviderHealth:
-    """How a deployment has done lately."""
+    """How a deployment has done lately. So many failures in a row as `unhealthy_after` open its circuit."""
 
     success_rate: float = 1.0
     consecutive_failures: int = 0
     response_time_ms: float | None = None
+    unhealthy_after: int = UNHEALTHY_AFTER_FAILURES
 
     @property
     def is_healthy(self) -> bool:
-        """False after five failures in a row."""
-        return self.consecutive_failures < UNHEALTHY_AFTER_FAILURES
+        """False after five failures in a row, or as many as `unhealthy_after` says."""
+        return self.consecutive_failures < self.unhealthy_after
 
     @property
     def score(self) -> float:
-        """Health in 0..1: the moving success rate, less a fifth for each failure in a row."""
-        return max(0.0, self.success_rate * (1 - self.consecutive_failures / UNHEALTHY_AFTER_FAILURES))
+        """Health in 0..1: the moving success rate, less a fifth for each failure in a row if five make it unhealthy."""
+        return max(0.0, self.success_rate * (1 - self.consecutive_failures / self.unhealthy_after))
 
     def after_success(self, response_time_ms: float) -> "ProviderHealth":
         """The health once a call succeeded after `response_time_ms`."""
         known = self.response_time_ms
         smoothed = response_time_ms if known is None else known + SMOOTHING * (response_time_ms - known)
-        return ProviderHealth(self.success_rate + SMOOTHING * (1 - self.success_rate), 0, smoothed)
+        rate = self.success_rate + SMOOTHING * (1 - self.success_rate)
+        return replace(self, success_rate=rate, consecutive_failures=0, response_time_ms=smoothed)
 
     def after_failure(self) -> "ProviderHealth":
         """The health once a call failed."""

@@ -1,14 +1,13 @@
 """A deployment's circuit breaker: when it is left alone, and who may try whether it works again. Pure.
 
-Failures in a row open the circuit for a while. Then one call at a time, the probe, may go through: its success closes
-the circuit, its failure opens it for as long again, and if it ends without a verdict the next probe may go at once.
+Failures in a row open the circuit for a while. Then one call at a time, the probe, may go through: its failure opens
+the circuit for as long again, its success closes it, once there were as many in a row as that takes, and if it ends
+without a verdict the next probe may go at once.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
 
-FAILURES_TO_OPEN = 5
-OPEN_S = 60
 # A probe that has not ended by then is taken for dead.
 PROBE_S = 60
 
@@ -29,17 +28,39 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Breaker:
+    """How many failures in a row open a circuit, for how long, and how many successful probes in a row close it."""
+
+    failures_to_open: int = 5
+    open_s: int = 60
+    successes_to_close: int = 1
+
+    def open_until_s(self, now_ms: int) -> int:
+        """Until when a failure at `now_ms` opens a circuit, in seconds since the epoch."""
+        return -(-now_ms // 1000) + self.open_s
+
+
+USUAL_BREAKER = Breaker()
+"""What holds where nothing else is set."""
+
+
+@dataclass(frozen=True, slots=True)
 class Circuit:
-    """Failures in a row, until which second nobody else may call, and whether a probe is under way."""
+    """Failures in a row, until which second nobody else may call, whether a probe is under way, and how many succeeded.
+
+    What they come to is as its `breaker` says, so that another breaker holds for circuits that are open already.
+    """
 
     failures: int = 0
     until_s: int = 0
     is_probed: bool = False
+    successes: int = 0
+    breaker: Breaker = USUAL_BREAKER
 
     @property
     def is_closed(self) -> bool:
         """Whether calls go through."""
-        return self.failures < FAILURES_TO_OPEN
+        return self.failures < self.breaker.failures_to_open
 
     def state(self, now_ms: int) -> CircuitState:
         """What the circuit is called at `now_ms`."""
@@ -50,11 +71,6 @@ class Circuit:
     def wait_ms(self, now_ms: int) -> int:
         """For how long calls are turned away; 0 if one may go through, the probe if the circuit is not closed."""
         return 0 if self.is_closed else max(0, self.until_s * 1000 - now_ms)
-
-
-def open_until_s(now_ms: int) -> int:
-    """Until when a failure at `now_ms` opens a circuit, in seconds since the epoch."""
-    return -(-now_ms // 1000) + OPEN_S
 
 
 def probe_until_s(now_ms: int) -> int:

@@ -7,7 +7,8 @@ m0 .. m-, d0 .. d-  slots: what was taken in a slice, by its number modulo 64, r
 g                   grows when capacities change;  cr ct cR cT cc  capacities that the provider's headers said
 eu ec               what an operator added to the month's limit
 b, w                blocked until (ms), and if not for a rate limit, why and for how many minutes by then
-f, o, p             circuit: failures in a row, closed to others until (s), present while a probe is under way
+f, o, p             circuit: failures in a row, closed to others until (s), and twice how many probes in a row have
+                    succeeded, and one more while another is under way
 q                   who was last refused the model, and until when that counts
 aR aT aD ac au      the last alert on a limit
 ns nt nr no nk n.*     notes, numbers kept beside the limits; the last write wins
@@ -24,7 +25,7 @@ from decimal import Decimal, InvalidOperation
 from enum import IntEnum
 from typing import Any
 
-from sluice.quota.circuit import Circuit
+from sluice.quota.circuit import Breaker, Circuit
 from sluice.quota.limits import BLOCKED, Limit
 from sluice.quota.windows import CalendarWindow, RollingWindow, Window
 
@@ -34,6 +35,7 @@ HEADS = ("hm", "hd", "hD", "hM")
 ALERT = "a"
 LEARNED = "c"
 EXTRA = "e"
+CIRCUIT = ("f", "o", "p")
 # Longer than any window, so that DynamoDB never deletes what still counts.
 ITEM_LIFETIME_S = 40 * 86_400
 
@@ -217,10 +219,10 @@ class QuotaItem:
         minutes = (self.number("w") or 0) // _REASONS
         return self.blocked_until_ms - minutes * _MINUTE_MS if minutes else None
 
-    @property
-    def circuit(self) -> Circuit:
-        """The deployment's circuit breaker."""
-        return Circuit(self.number("f") or 0, self.number("o") or 0, "p" in self._typed)
+    def circuit(self, breaker: Breaker) -> Circuit:
+        """The deployment's circuit, by what `breaker` makes of its failures."""
+        failures, until_s, probes = (self.number(name) or 0 for name in CIRCUIT)
+        return Circuit(failures, until_s, probes % 2 == 1, probes // 2, breaker)
 
     @property
     def notes(self) -> dict[str, float]:

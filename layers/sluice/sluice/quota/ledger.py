@@ -13,7 +13,7 @@ from aws_lambda_powertools import Logger
 
 from sluice.errors import LedgerUnavailableError, StorageUnavailableError
 from sluice.quota import marks
-from sluice.quota.circuit import Verdict
+from sluice.quota.circuit import USUAL_BREAKER, Breaker, Verdict
 from sluice.quota.clock import REPORTED_MS, Moment, moment
 from sluice.quota.item import BlockReason, QuotaItem
 from sluice.quota.learning import Lesson, learn, suspect
@@ -49,14 +49,22 @@ class QuotaDeniedError(Exception):
 class Ledger:
     """Reserves from and settles with the Quota table. Safe to share between threads."""
 
-    def __init__(self, table: str, clock: Callable[[], float] = time.time, *, client: Client | None = None) -> None:
+    def __init__(
+        self,
+        table: str,
+        clock: Callable[[], float] = time.time,
+        *,
+        client: Client | None = None,
+        breaker: Breaker = USUAL_BREAKER,
+    ) -> None:
         self._client = client or dynamodb()
+        self._breaker = breaker
         self._clock = clock
         self._table = QuotaTable(self._client, table)
         self._memory = Memory()
         # From the operating system: functions restored from one snapshot would all choose the same shards.
         self._reserver = Reserver(self._memory, self.moment, random.SystemRandom())
-        self._settler = Settler(self._memory, self.moment)
+        self._settler = Settler(self._memory, self.moment, breaker)
         self._has_reported_clock = False
 
     def moment(self) -> Moment:
@@ -76,7 +84,7 @@ class Ledger:
         """What this process last saw of `scope`, without asking DynamoDB."""
         known = self._memory.find(scope)
         seen = known.latest if known else None
-        return QuotaSnapshot(seen.item, known.layout.count) if known and seen else None
+        return QuotaSnapshot(seen.item, known.layout.count, self._breaker) if known and seen else None
 
     def prefetch(self, scopes: Iterable[str], at_most_ms: int = 60_000) -> None:
         """See those of `scopes` that this process has not seen for `at_most_ms`. Raises StorageUnavailableError."""
@@ -86,7 +94,7 @@ class Ledger:
     def look_at(self, scopes: Iterable[str]) -> dict[str, QuotaSnapshot]:
         """What the table has of `scopes` now, but for those never reserved from. Raises StorageUnavailableError."""
         found = self._table.run(view(tuple(dict.fromkeys(scopes))))
-        return {scope: QuotaSnapshot(item) for scope, item in found.items()}
+        return {scope: QuotaSnapshot(item, breaker=self._breaker) for scope, item in found.items()}
 
     def reserve(self, scope: str, limits: tuple[Limit, ...], costs: Mapping[str, int]) -> Reservation:
         """Take `costs` (limit name -> units) from all `limits` of `scope`, or nothing at all.
@@ -94,7 +102,7 @@ class Ledger:
         Within `leaving_free`, only what leaves that much free. Raises QuotaDeniedError, and LedgerUnavailableError when
         DynamoDB can't tell.
         """
-        demand = Demand(limits, costs, kept_free_percent())
+        demand = Demand(limits, costs, kept_free_percent(), self._breaker)
         with best_effort("changing the number of shards"):
             self._table.run(self._reserver.spread(scope, demand))
         try:
@@ -129,7 +137,7 @@ class Ledger:
         `notes` are kept beside the limits, and `verdict` is for the circuit breaker. Settling twice does nothing the
         second time. Raises StorageUnavailableError; what was reserved then stays counted.
         """
-        self._table.run(self._settler.settle(reservation, Usage(actual, notes or {}, verdict)))
+        self._table.run(self._settler.settle(reservation, Usage(actual, notes or {}, verdict, self._breaker)))
 
     def give_back(self, reservation: Reservation) -> None:
         """Undo `reservation` entirely. Raises StorageUnavailableError."""

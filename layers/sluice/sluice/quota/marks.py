@@ -3,9 +3,10 @@
 import hashlib
 from collections.abc import Mapping
 
-from sluice.quota.circuit import FAILURES_TO_OPEN, open_until_s
+from sluice.quota.circuit import Breaker
 from sluice.quota.item import (
     ALERT,
+    CIRCUIT,
     CLOSED,
     EXTRA,
     HEADS,
@@ -49,7 +50,7 @@ def blocking(until_ms: int, reason: BlockReason, seen: QuotaItem, now_ms: int) -
 def unblocking() -> Update:
     """Forget blocks, suspicions and failures."""
     update = _of_open_item()
-    for attribute in ("b", "w", "f", "o", "p", "q"):
+    for attribute in ("b", "w", *CIRCUIT, "q"):
         update.remove(attribute)
     return update
 
@@ -83,29 +84,44 @@ def _suspect(tenant: str) -> int:
     return int.from_bytes(hashlib.blake2b(tenant.encode(), digest_size=4).digest()) % _SUSPECTS
 
 
-def opening_circuit(now_ms: int) -> Update:
+def opening_circuit(breaker: Breaker, now_ms: int) -> Update:
     """Open the circuit as another shard's failures have."""
     update = _of_open_item()
-    update.require_absent_or("f", "<", FAILURES_TO_OPEN)
-    update.set("f", FAILURES_TO_OPEN)
-    update.set("o", open_until_s(now_ms))
+    update.require_absent_or("f", "<", breaker.failures_to_open)
+    update.set("f", breaker.failures_to_open)
+    update.set("o", breaker.open_until_s(now_ms))
     return update
 
 
 def closing_circuit() -> Update:
-    """Close the circuit: the probe succeeded."""
+    """Close the circuit: its probes succeeded."""
     update = _of_open_item()
-    for attribute in ("f", "o", "p"):
+    for attribute in CIRCUIT:
         update.remove(attribute)
     return update
 
 
-def releasing_probe(until_s: int, now_ms: int) -> Update:
-    """Let the next probe go, if nobody else's is under way: this one ended without a verdict."""
+def counting_success(until_s: int, now_ms: int) -> Update:
+    """Count a probe that succeeded, and let the next go, if nobody else's is under way."""
+    update = _of_probe(until_s, now_ms)
+    update.add("p", 1)
+    return update
+
+
+def releasing_probe(until_s: int, successes: int, now_ms: int) -> Update:
+    """Let the next probe go, if nobody else's is under way: this one, after some successes, ended without a verdict."""
+    update = _of_probe(until_s, now_ms)
+    if successes:
+        update.set("p", 2 * successes)
+    else:
+        update.remove("p")
+    return update
+
+
+def _of_probe(until_s: int, now_ms: int) -> Update:
     update = Update()
     update.require("o", "=", until_s)
     update.set("o", now_ms // 1000)
-    update.remove("p")
     return update
 
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from sluice.quota.circuit import FAILURES_TO_OPEN, Verdict, open_until_s
-from sluice.quota.item import QuotaItem, head_name, note_attribute, note_value, packed, slot_name
+from sluice.quota.circuit import USUAL_BREAKER, Breaker, Verdict
+from sluice.quota.item import CIRCUIT, QuotaItem, head_name, note_attribute, note_value, packed, slot_name
 from sluice.quota.reservation import Reservation
 from sluice.quota.windows import CalendarWindow, RollingWindow, Window
 from sluice.storage.update import Update
@@ -20,12 +20,14 @@ class Usage:
     """What became of a reservation.
 
     `units` is what was used, by limit name; a limit that it does not name keeps what was reserved. `notes` are kept
-    beside the limits. Without a `verdict` the call said nothing of its deployment's health.
+    beside the limits. Without a `verdict` the call said nothing of its deployment's health; with one, it is for the
+    circuit of a `breaker`.
     """
 
     units: Mapping[str, int]
     notes: Mapping[str, float]
     verdict: Verdict | None = None
+    breaker: Breaker = USUAL_BREAKER
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ def settlement(
         _correct(update, window, index, codes)
         has_changed = True
         gives_back = gives_back or any(units < 0 for units in codes.values())
-    has_changed |= _judge(update, reservation, usage.verdict, seen, now_ms)
+    has_changed |= _judge(update, reservation, usage, seen, now_ms)
     for name, value in usage.notes.items():
         attribute, kept = note_attribute(name), note_value(value)
         if seen.decimal(attribute) != Decimal(str(kept)):
@@ -111,20 +113,19 @@ def _correct(update: Update, window: Window, index: int, codes: Mapping[str, int
         update.add(code, units)
 
 
-def _judge(update: Update, reservation: Reservation, verdict: Verdict | None, seen: QuotaItem, now_ms: int) -> bool:
-    """Tell the circuit. Returns whether there was anything to tell."""
-    is_probe = reservation.probe_until_s is not None
-    if verdict is Verdict.SUCCESS and seen.circuit.failures and (is_probe or seen.circuit.is_closed):
-        for attribute in ("f", "o", "p"):
+def _judge(update: Update, reservation: Reservation, usage: Usage, seen: QuotaItem, now_ms: int) -> bool:
+    """Tell the circuit, but for a probe's success, which is told before. Returns whether there was anything to tell."""
+    is_probe, circuit = reservation.probe_until_s is not None, seen.circuit(usage.breaker)
+    if usage.verdict is Verdict.SUCCESS and circuit.failures and circuit.is_closed:
+        for attribute in CIRCUIT:
             update.remove(attribute)
         return True
-    if verdict is Verdict.FAILURE and (is_probe or seen.circuit.is_closed):
-        if is_probe:
-            update.remove("p")
-        else:
+    if usage.verdict is Verdict.FAILURE and (is_probe or circuit.is_closed):
+        if not is_probe:
             # A circuit that is open by now stays so no longer for a call that had begun before.
-            update.require_absent_or("f", "<", FAILURES_TO_OPEN)
+            update.require_absent_or("f", "<", usage.breaker.failures_to_open)
+        update.remove("p")
         update.add("f", 1)
-        update.set("o", open_until_s(now_ms))
+        update.set("o", usage.breaker.open_until_s(now_ms))
         return True
     return False

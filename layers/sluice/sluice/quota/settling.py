@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-from sluice.quota.circuit import FAILURES_TO_OPEN, Verdict
+from sluice.quota.circuit import USUAL_BREAKER, Breaker, Verdict
 from sluice.quota.clock import Moment
 from sluice.quota.item import QuotaItem
-from sluice.quota.marks import closing_circuit, opening_circuit, releasing_probe
+from sluice.quota.marks import closing_circuit, counting_success, opening_circuit, releasing_probe
 from sluice.quota.memory import Memory, ScopeMemory
 from sluice.quota.reservation import Reservation
 from sluice.quota.resharding import follow
@@ -22,18 +22,22 @@ _MAX_TRIES = 4
 class Settler:
     """Settles reservations of one process. Safe to share between threads."""
 
-    def __init__(self, memory: Memory, clock: Callable[[], Moment]) -> None:
+    def __init__(self, memory: Memory, clock: Callable[[], Moment], breaker: Breaker = USUAL_BREAKER) -> None:
         self._memory = memory
         self._clock = clock
+        self._breaker = breaker
 
     def settle(self, reservation: Reservation, usage: Usage) -> Flow[QuotaItem]:
         """Correct `reservation`; returns the item as last seen. Once: the second time, nothing happens."""
         scope = reservation.scope
         known = self._memory.of(scope)
+        is_first = reservation.begin_settling()
+        if is_first and usage.verdict is Verdict.SUCCESS:
+            yield from self.report_success(reservation)
         item = reservation.item
         if known.layout == Layout(reservation.shard.generation, reservation.shard.count):
             item = known.item(reservation.shard) if reservation.shard.number in known.seen else item
-        if not reservation.begin_settling():
+        if not is_first:
             return item
         is_current = False
         for _ in range(_MAX_TRIES):
@@ -54,10 +58,17 @@ class Settler:
         return item
 
     def report_success(self, reservation: Reservation) -> Flow[None]:
-        """Close the circuit for whose probe `reservation` was made."""
-        if reservation.probe_until_s is not None:
-            reservation.probe_until_s = None
-            yield from everywhere(self._memory, reservation.scope, _closing, self._now_ms())
+        """Close the circuit for whose probe `reservation` was made, once enough of them have succeeded in a row."""
+        until_s, reservation.probe_until_s = reservation.probe_until_s, None
+        if until_s is None:
+            return
+        if self._breaker.successes_to_close > 1:
+            written = yield from write(reservation.key, counting_success(until_s, self._now_ms()))
+            self._memory.of(reservation.scope).see(reservation.shard, written.item, self._now_ms())
+            # Where the probe was waited for no longer, it does not count; the circuit is another's to close.
+            if written.item.circuit(self._breaker).successes < self._breaker.successes_to_close:
+                return
+        yield from everywhere(self._memory, reservation.scope, _closing, self._now_ms())
 
     def _settle_late(self, reservation: Reservation, usage: Usage) -> Flow[None]:
         """Settle on the items that followed the one that was taken from."""
@@ -73,15 +84,15 @@ class Settler:
     def _tell_circuit(self, reservation: Reservation, verdict: Verdict | None, item: QuotaItem) -> Flow[None]:
         """What the settlement itself has not told: the other shards, and the end of a probe without a verdict."""
         scope, until_s = reservation.scope, reservation.probe_until_s
-        others = [shard for shard in self._memory.of(scope).layout.shards if shard != reservation.shard]
         if verdict is None and until_s is not None:
-            yield from write(reservation.key, releasing_probe(until_s, self._now_ms()))
-        elif verdict is Verdict.SUCCESS and until_s is not None:
+            successes = reservation.item.circuit(self._breaker).successes
+            yield from write(reservation.key, releasing_probe(until_s, successes, self._now_ms()))
+        circuit = item.circuit(self._breaker)
+        has_opened = until_s is not None or circuit.failures == self._breaker.failures_to_open
+        if verdict is Verdict.FAILURE and has_opened and not circuit.is_closed:
+            others = [shard for shard in self._memory.of(scope).layout.shards if shard != reservation.shard]
             for shard in others:
-                yield from write(shard.key(scope), closing_circuit())
-        elif verdict is Verdict.FAILURE and (until_s is not None or item.circuit.failures == FAILURES_TO_OPEN):
-            for shard in others:
-                yield from write(shard.key(scope), opening_circuit(self._now_ms()))
+                yield from write(shard.key(scope), opening_circuit(self._breaker, self._now_ms()))
 
     def _now_ms(self) -> int:
         return self._clock().likely_ms

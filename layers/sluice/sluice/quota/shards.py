@@ -11,6 +11,7 @@ from typing import Self
 
 from sluice.quota.item import (
     ALERT,
+    CIRCUIT,
     CLOSED,
     EXTRA,
     HEADS,
@@ -38,7 +39,7 @@ _CALENDAR = {CALENDAR_DAY: ("D",), CALENDAR_MONTH: ("c", "u")}
 _GENERATIONS = 1_000
 # What the next generation takes over beside the counters: capacities, blocks, circuits and notes are the same
 # everywhere, but for what is about to be written to all.
-_KEPT = frozenset({"g", "b", "w", "f", "o", "p", "q"})
+_KEPT = frozenset({"g", "b", "w", *CIRCUIT, "q"})
 _KEPT_PREFIXES = (LEARNED, EXTRA, ALERT, "n")
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from sluice.quota.circuit import Circuit
+from sluice.quota.circuit import USUAL_BREAKER, Breaker, Circuit
 from sluice.quota.item import ALERT, QuotaItem, unpacked
 from sluice.quota.limits import Limit, LimitStatus
 from sluice.quota.windows import DAY_MS, RollingWindow, month_at
@@ -17,6 +17,7 @@ class QuotaSnapshot:
 
     item: QuotaItem
     shards: int = 1
+    breaker: Breaker = USUAL_BREAKER
 
     @property
     def notes(self) -> Mapping[str, float]:
@@ -25,8 +26,8 @@ class QuotaSnapshot:
 
     @property
     def circuit(self) -> Circuit:
-        """The deployment's circuit breaker."""
-        return self.item.circuit
+        """The deployment's circuit."""
+        return self.item.circuit(self.breaker)
 
     def status(self, limit: Limit, now_ms: int) -> LimitStatus:
         """How `limit` stands at `now_ms`; `resets_in_ms` is until everything that counts now has left."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from sluice.quota.circuit import FAILURES_TO_OPEN, probe_until_s
+from sluice.quota.circuit import USUAL_BREAKER, Breaker, Circuit, probe_until_s
 from sluice.quota.clock import Moment
 from sluice.quota.item import EXTRA, ITEM_LIFETIME_S, QuotaItem, head_name, packed, slot_name, unpacked
 from sluice.quota.limits import CIRCUIT_OPEN, Denial, Limit, kept_free, longest, share
@@ -27,12 +27,14 @@ _ASK_AGAIN_MS = 1_000
 class Demand:
     """What is to be taken: units by limit name; a limit that is not named costs nothing.
 
-    `kept_free_percent` of every limit is left for others: only what fits beside that is taken.
+    `kept_free_percent` of every limit is left for others: only what fits beside that is taken. Nothing is while the
+    circuit of a `breaker` is open.
     """
 
     limits: tuple[Limit, ...]
     costs: Mapping[str, int]
     kept_free_percent: int = 0
+    breaker: Breaker = USUAL_BREAKER
 
     @cached_property
     def by_window(self) -> dict[Window, dict[Limit, int]]:
@@ -109,7 +111,7 @@ def take_blindly(demand: Demand, seen: QuotaItem, shard: Shard, now: Moment) -> 
         if isinstance(window, RollingWindow):
             update.add(slot_name(window, index), packed(window, _by_code(costs)))
     _require_capacities(update, seen, now)
-    update.require_absent_or("f", "<", FAILURES_TO_OPEN)
+    update.require_absent_or("f", "<", demand.breaker.failures_to_open)
     if not demand.is_counted_by_requests and slices:
         update.add("k", 1)
     if not slices:
@@ -135,7 +137,7 @@ def take_from(demand: Demand, item: QuotaItem, shard: Shard, now: Moment) -> Tak
         else:
             _take_calendar(update, turn, demand, shard)
     _require_capacities(update, item, now)
-    probe_s = _require_circuit(update, item, now)
+    probe_s = _require_circuit(update, item.circuit(demand.breaker), now)
     if not slices or any(turn.has_moved for turn in turned.values()):
         _keep(update, now)
         if item.is_used:
@@ -186,9 +188,10 @@ def _denial(
     denials: list[Denial] = []
     if item.blocked_until_ms > now_ms:
         denials.append(Denial(item.block_reason.denial, item.blocked_until_ms - now_ms))
-    if wait_ms := item.circuit.wait_ms(now_ms):
+    circuit = item.circuit(demand.breaker)
+    if wait_ms := circuit.wait_ms(now_ms):
         denials.append(Denial(CIRCUIT_OPEN, wait_ms))
-    elif shard.number and not item.circuit.is_closed:
+    elif shard.number and not circuit.is_closed:
         # Only the first shard lets a probe through, so that there is one at a time.
         denials.append(Denial(CIRCUIT_OPEN, _ASK_AGAIN_MS))
     for window, costs in demand.by_window.items():
@@ -285,17 +288,16 @@ def _require_capacities(update: Update, item: QuotaItem, now: Moment) -> None:
     update.require_absent_or("b", "<=", now.likely_ms)
 
 
-def _require_circuit(update: Update, item: QuotaItem, now: Moment) -> int | None:
+def _require_circuit(update: Update, circuit: Circuit, now: Moment) -> int | None:
     """Only if calls go through; if one may try, only if nobody else does. Returns until when it is ours."""
-    circuit = item.circuit
     if circuit.is_closed:
-        update.require_absent_or("f", "<", FAILURES_TO_OPEN)
+        update.require_absent_or("f", "<", circuit.breaker.failures_to_open)
         return None
     until_s = max(probe_until_s(now.likely_ms), circuit.until_s + 1)
     update.require("f", "=", circuit.failures)
     update.require_absent_or("o", "=", circuit.until_s)
     update.set("o", until_s)
-    update.set("p", 1)
+    update.set("p", 2 * circuit.successes + 1)
     return until_s
 
 

@@ -223,8 +223,13 @@ def _limits(limits: tuple[DeploymentLimit, ...]) -> tuple[Limit, ...]:
 
 def health_from(seen: QuotaSnapshot) -> ProviderHealth:
     """A deployment's health as the ledger keeps it."""
-    notes = seen.notes
-    return ProviderHealth(notes.get("success_rate", 1.0), seen.circuit.failures, notes.get("response_time_ms"))
+    notes, circuit = seen.notes, seen.circuit
+    return ProviderHealth(
+        notes.get("success_rate", 1.0),
+        circuit.failures,
+        notes.get("response_time_ms"),
+        unhealthy_after=circuit.breaker.failures_to_open,
+    )
 
 
 def _notes_of(health: ProviderHealth) -> dict[str, float]:
