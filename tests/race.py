@@ -26,7 +26,7 @@ from sluice.providers.registry import Registry
 from sluice.quota.request_size import RequestSize
 from sluice.routing.deadline import Deadline
 from sluice.routing.deployment_quota import Answered
-from sluice.routing.router import AttemptState, Router, Search
+from sluice.routing.router import AttemptState, RetryLimits, Router, Search
 from sluice.routing.scoring import Weights
 from tests.fakes.client import FakeProviderClient
 
@@ -241,7 +241,7 @@ def _streamed(provider: Provider, request: ChatRequest, model: str) -> _Reply:
 
 def _work(models: list[str], end_s: float, app: App, *, faults: bool) -> None:
     registry, quota = app.registry(), app.deployment_quota
-    router = Router(quota, Weights())
+    router = Router(quota, Weights(), RetryLimits())
     first = random.SystemRandom().randrange(_ROUND)
     for number in range(first, sys.maxsize):
         if time.monotonic() > end_s:

@@ -1,10 +1,13 @@
 """The parameters of template.yaml, checked before anything is built."""
 
 import difflib
+import math
 import re
 import shlex
 from collections.abc import Mapping
 from typing import Any
+
+from sluice.settings import Settings
 
 
 class ParameterError(ValueError):
@@ -64,6 +67,8 @@ def _check(name: str, value: str, parameter: Mapping[str, Any]) -> None:
         number = float(value)
     except ValueError:
         raise ParameterError(f"{name} must be a number, got {value!r}") from None
+    if not math.isfinite(number):
+        raise ParameterError(f"{name} must be a number, got {value!r}")
     least, most = parameter.get("MinValue", number), parameter.get("MaxValue", number)
     if not least <= number <= most:
         bound = f"at least {least}" if number < least else f"at most {most}"
@@ -71,15 +76,31 @@ def _check(name: str, value: str, parameter: Mapping[str, Any]) -> None:
 
 
 def refusals(source: Mapping[str, Any], values: Mapping[str, str], region: str) -> list[str]:
-    """What the template's rules have against these values in this region, as CloudFormation would say it."""
+    """What the template's rules have against these values in this region, as CloudFormation would say it.
+
+    And what the functions have, which would not start: that a number has to be whole, for one.
+    """
     known = {**values, "AWS::Region": region}
-    return [
+    refused = [
         assertion["AssertDescription"]
         for rule in source["Rules"].values()
         if _holds(rule.get("RuleCondition", True), known)
         for assertion in rule["Assertions"]
         if not _holds(assertion["Assert"], known)
     ]
+    return [*refused, *_refused_settings(source, values)]
+
+
+def _refused_settings(source: Mapping[str, Any], values: Mapping[str, str]) -> list[str]:
+    """Why the functions would not start with these values of the parameters."""
+    variables = source["Resources"]["ChatFunction"]["Properties"]["Environment"]["Variables"]
+    named = {name: given["Ref"] for name, given in variables.items() if isinstance(given, dict) and "Ref" in given}
+    told = {name: parameter for name, parameter in named.items() if parameter in values}
+    try:
+        Settings.from_environment({name: values[parameter] for name, parameter in told.items()})
+    except ValueError as error:
+        return [re.sub(r"[A-Z][A-Z_]+[A-Z]", lambda found: told.get(found[0], found[0]), str(error))]
+    return []
 
 
 def _holds(expression: Any, known: Mapping[str, str]) -> bool:

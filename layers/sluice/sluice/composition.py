@@ -186,9 +186,12 @@ class App:
     @part
     def ledger(self) -> "Ledger":
         """What is used of every limit."""
+        from sluice.quota.circuit import Breaker
         from sluice.quota.ledger import Ledger
 
-        return Ledger(self.settings.quota_table, client=self.dynamodb)
+        settings = self.settings
+        breaker = Breaker(settings.circuit_failures, settings.circuit_open_s, settings.circuit_successes)
+        return Ledger(settings.quota_table, client=self.dynamodb, breaker=breaker)
 
     @part
     def response_cache(self) -> "ResponseCache":
@@ -236,7 +239,7 @@ class App:
         from sluice.gateway.pipeline import Gateway
         from sluice.gateway.settlement import Settlement
         from sluice.gateway.shared_answers import SharedAnswers
-        from sluice.routing.router import Router
+        from sluice.routing.router import RetryLimits, Router
         from sluice.routing.scoring import Weights
 
         settings, executor, callers = self.settings, self.request_threads, self.caller_counter
@@ -244,7 +247,7 @@ class App:
         weights = Weights(settings.health_weight, settings.quota_weight, settings.speed_weight)
         answers = SharedAnswers(self.response_cache, self.cache_sums)
         turns = Conversations(ConversationStore(settings.conversations_table, client=self.dynamodb))
-        router = Router(quota, weights)
+        router = Router(quota, weights, RetryLimits(settings.max_retries, settings.max_attempts))
         # Of their own: questions wait for one another there, and for nothing else.
         windows = RequestThreads(_WINDOW_THREADS, thread_name_prefix="windows")
         return Gateway(

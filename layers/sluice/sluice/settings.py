@@ -1,10 +1,26 @@
-"""Settings of a deployment: environment variables, typed. Names are template.yaml's."""
+"""Settings of a deployment: environment variables, typed. Names are template.yaml's.
 
+What a tenant says in place of one is put beside it in `sluice.gateway.tenant_settings`.
+"""
+
+import math
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+MOST_CACHE_S = 366 * 86_400
+"""The longest that an answer is cached."""
+MOST_TOKENS = 10**9
+"""More tokens than any answer has."""
+MOST_TEMPERATURE = 2
+"""The highest temperature of OpenAI's API."""
+MOST_CONVERSATION_MESSAGES = 100
+"""The most messages of a conversation that a model is sent: DynamoDB writes a hundred items together, a turn is two."""
+MOST_CONVERSATION_TOKENS = 1_000_000
+"""More tokens of a conversation than models take."""
+
+_MANY = 10**9
 _URL = re.compile(r"https?://[A-Za-z0-9._-]+(:\d{1,5})?(/[^\s?#]*)?")
 # Whoever could change what is fetched from there could make tokens: plain HTTP is for an issuer on this machine alone.
 _ISSUER_URL = re.compile(r"(https://[A-Za-z0-9._-]+(:\d{1,5})?|http://(localhost|127\.0\.0\.1):\d{1,5})(/[^\s#]*)?")
@@ -102,8 +118,13 @@ class Settings:
     admin_key_secret: str
     credentials_secret: str
     cache_ttl_s: int
+    """How long an answer is served again; 0: not at all."""
     cache_policy: str
     """A CachePolicy: unsampled, all or off."""
+    guard_mode: str
+    """The most that a guard rule does whose mode its tenant does not set: block, flag or off."""
+    is_routing_enabled: bool
+    """False: deployments are asked by their priority, whatever is asked of them."""
     requests_per_minute: int
     requests_per_day: int
     user_requests_per_minute: int
@@ -127,19 +148,43 @@ class Settings:
     """How much of every limit batches leave free for callers who wait."""
     default_max_tokens: int
     """What bounds an answer whose request does not; 0: nothing does."""
+    default_temperature: float | None
+    """Of requests that state none; None: the model's own."""
+    max_retries: int
+    """How often all deployments are tried again once all have failed."""
+    max_attempts: int
+    """How many calls of providers a request may take; 0: as many as there are deployments and retries."""
+    circuit_failures: int
+    circuit_open_s: int
+    circuit_successes: int
+    """How many failures in a row open a deployment's circuit, for how long, and how many successes close it."""
+    conversation_messages: int
+    conversation_tokens: int
+    """What of a conversation is sent to a model, the new question included."""
     jwt: JwtSettings | None = None
     """None: API keys alone are taken."""
 
     @classmethod
-    def from_environment(cls, environment: "os._Environ[str] | dict[str, str]" = os.environ) -> "Settings":
-        """Read the variables; a value that can't be raises ValueError naming the variable."""
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
+        """Read the variables; a value that can't be raises ValueError naming the variable and what it may be."""
 
-        def number(name: str, default: float) -> float:
-            text = environment.get(name, "")
-            try:
-                return float(text) if text else default
-            except ValueError:
-                raise ValueError(f"{name} must be a number, got {text!r}") from None
+        def given(name: str) -> str:
+            return environment.get(name, "").strip()
+
+        def number(name: str, default: float, least: float = 0, most: float = 1_000) -> float:
+            text = given(name)
+            value = _number(text) if text else default
+            # No comparison holds for what is no number.
+            if not least <= value <= most:
+                raise ValueError(f"{name} must be a number from {least:g} to {most:g}, got {text!r}")
+            return value
+
+        def whole(name: str, default: int, least: int = 0, most: int = _MANY) -> int:
+            text = given(name)
+            value = _number(text) if text else default
+            if not least <= value <= most or not float(value).is_integer():
+                raise ValueError(f"{name} must be a whole number from {least:,} to {most:,}, got {text!r}")
+            return int(value)
 
         def one_of(name: str, choices: tuple[str, ...]) -> str:
             text = environment.get(name, "") or choices[0]
@@ -171,23 +216,42 @@ class Settings:
             batch_jobs_queue=environment.get("BATCH_JOBS_QUEUE", ""),
             admin_key_secret=environment.get("ADMIN_KEY_SECRET", ""),
             credentials_secret=environment.get("CREDENTIALS_SECRET", ""),
-            cache_ttl_s=int(number("CACHE_TTL_SECONDS", 3600)),
+            cache_ttl_s=whole("CACHE_TTL_SECONDS", 3600, most=MOST_CACHE_S),
             cache_policy=one_of("CACHE_POLICY", ("unsampled", "all", "off")),
-            requests_per_minute=int(number("CALLER_REQUESTS_PER_MINUTE", 100)),
-            requests_per_day=int(number("CALLER_REQUESTS_PER_DAY", 14_400)),
-            user_requests_per_minute=int(number("USER_REQUESTS_PER_MINUTE", 30)),
-            user_requests_per_day=int(number("USER_REQUESTS_PER_DAY", 14_400)),
+            guard_mode=one_of("GUARD_MODE", ("block", "flag", "off")),
+            is_routing_enabled=one_of("ROUTING_ENABLED", ("true", "false")) == "true",
+            requests_per_minute=whole("CALLER_REQUESTS_PER_MINUTE", 100, least=1),
+            requests_per_day=whole("CALLER_REQUESTS_PER_DAY", 14_400, least=1),
+            user_requests_per_minute=whole("USER_REQUESTS_PER_MINUTE", 30),
+            user_requests_per_day=whole("USER_REQUESTS_PER_DAY", 14_400),
             health_weight=number("ROUTING_HEALTH_WEIGHT", 0.4),
             quota_weight=number("ROUTING_QUOTA_WEIGHT", 0.3),
             speed_weight=number("ROUTING_SPEED_WEIGHT", 0.3),
             fast_models=names("FAST_MODELS"),
             smart_models=names("SMART_MODELS"),
-            smart_model_max_percent=number("SMART_MODEL_MAX_PERCENT", 100),
-            request_timeout_s=number("REQUEST_TIMEOUT_SECONDS", 120),
-            prompt_max_characters=int(number("PROMPT_MAX_CHARACTERS", 400_000)),
+            smart_model_max_percent=number("SMART_MODEL_MAX_PERCENT", 100, most=100),
+            request_timeout_s=number("REQUEST_TIMEOUT_SECONDS", 120, least=0.1, most=890),
+            prompt_max_characters=whole("PROMPT_MAX_CHARACTERS", 400_000, least=1),
             cors_origins=names("CORS_ORIGINS"),
             otlp_endpoint=url("OTEL_EXPORTER_OTLP_ENDPOINT"),
-            interactive_share_percent=int(number("INTERACTIVE_SHARE_PERCENT", 20)),
-            default_max_tokens=int(number("DEFAULT_MAX_TOKENS", 0)),
+            interactive_share_percent=whole("INTERACTIVE_SHARE_PERCENT", 20, most=90),
+            default_max_tokens=whole("DEFAULT_MAX_TOKENS", 0, most=MOST_TOKENS),
+            default_temperature=number("DEFAULT_TEMPERATURE", 0, most=MOST_TEMPERATURE)
+            if given("DEFAULT_TEMPERATURE")
+            else None,
+            max_retries=whole("MAX_RETRIES", 3, most=10),
+            max_attempts=whole("MAX_ATTEMPTS", 0, most=100),
+            circuit_failures=whole("CIRCUIT_FAILURES", 5, least=1, most=100),
+            circuit_open_s=whole("CIRCUIT_OPEN_SECONDS", 60, least=1, most=3_600),
+            circuit_successes=whole("CIRCUIT_SUCCESSES", 1, least=1, most=10),
+            conversation_messages=whole("CONVERSATION_MESSAGES", 10, least=1, most=MOST_CONVERSATION_MESSAGES),
+            conversation_tokens=whole("CONVERSATION_TOKENS", 4_000, least=1, most=MOST_CONVERSATION_TOKENS),
             jwt=JwtSettings.from_environment(environment),
         )
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

@@ -167,8 +167,8 @@ def test_tenants_never_share_an_answer_and_callers_of_one_do(chat: ChatServer, f
         (chat.api_key, "miss"),
         (chat.key("acme"), "hit"),
         (other, "miss"),
-        (never, "miss"),
-        (never, "miss"),
+        (never, "skipped"),
+        (never, "skipped"),
     ]:
         assert chat.post(body(), api_key=key).headers["x-sluice-cache"] == cache
     assert chat.count("RESPONSE_CACHE_TABLE") == 2

@@ -54,3 +54,26 @@ def test_an_outage_is_not_multiplied(chat: ChatServer, fake: FakeProvider) -> No
         assert chat.post(BODY | {"seed": number}).status_code == 503
     # The circuit opens.
     assert len(fake.requests()) == 5
+
+
+@pytest.mark.parametrize(("retries", "attempts", "calls"), [("0", "0", 2), ("1", "0", 4), ("1", "3", 3), ("3", "1", 1)])
+def test_a_request_is_tried_as_often_as_the_stack_says(
+    aws: Aws, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch, retries: str, attempts: str, calls: int
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("sluice.routing.router._jitter", NoPauses(7))
+    monkeypatch.setattr("sluice.routing.router.Router._may_retry", lambda router, deployment: True)
+    monkeypatch.setattr("sluice.routing.router.time.sleep", pauses.append)
+    monkeypatch.setenv("MAX_RETRIES", retries)
+    monkeypatch.setenv("MAX_ATTEMPTS", attempts)
+    aws.set_credentials(gateway(fake, "one"), gateway(fake, "two"))
+    fake.add_fault("503", times=None)
+    with serving(aws) as chat:
+        answer = chat.post(BODY)
+        assert answer.status_code == 503
+        assert len(fake.requests()) == calls
+        # Nobody waits for what is not tried any more.
+        assert len(pauses) == (calls - 1) // 2
+        assert ("no attempt left" in answer.json()["error"]["message"]) is (calls == 1)
+        fake.clear_faults()
+        assert chat.post(BODY).status_code == 200

@@ -1,5 +1,6 @@
 """Tenants and keys that are changed and deleted, by admins and operators, one after the other and at once."""
 
+import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -102,6 +103,19 @@ def test_what_changes_nothing_is_not_written(house: House) -> None:
         ("PATCH /v1/tenants/acme", {"name": None}, "name"),
         ("PATCH /v1/tenants/acme", {"budget_usd_per_month": -1}, "budget_usd_per_month"),
         ("PATCH /v1/tenants/acme", {"guard_modes": {"nonsense": "off"}}, "guard_modes.nonsense"),
+        *(
+            ("PATCH /v1/tenants/acme", {name: value}, name)
+            for name, values in {
+                "guard_mode": ["", "none", 0, True],
+                "routing_enabled": ["", "off", 0, 1],
+                "default_max_tokens": [-1, 10**12, 0.5, "", "10", [], True],
+                "default_temperature": [-0.1, 2.1, 1e308, "", "0.7", {}, False],
+                "conversation_messages": [0, -1, 101, 1e9, "", "10", 2.5],
+                "conversation_tokens": [0, -1, 10**9, ""],
+                "cache_ttl_seconds": [-1, 10**9, "", 1.5],
+            }.items()
+            for value in values
+        ),
         ("PATCH /v1/keys/{key}", {}, None),
         ("PATCH /v1/keys/{key}", {"tenant": "zoo"}, "tenant"),
         ("PATCH /v1/keys/{key}", {"role": None}, "role"),
@@ -116,6 +130,40 @@ def test_a_wrong_change_is_refused_at_its_field(house: House, route: str, body: 
     assert (answer.status, answer.error["param"]) == (400, param)
     made.pop("api_key")
     assert house.shown(made["id"]) == made
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_what_is_no_number_is_no_temperature(house: House, number: str) -> None:
+    before = house.send("GET /v1/tenants").body
+    answer = house.send("PATCH /v1/tenants/acme", json.loads(f'{{"default_temperature": {number}}}'))
+    assert answer.status == 400, answer.raw
+    assert house.send("GET /v1/tenants").body == before
+
+
+@ON_BOTH_EMULATORS
+def test_settings_of_a_tenant_are_set_at_their_bounds_and_taken_away(house: House) -> None:
+    least = {
+        "guard_mode": "off",
+        "routing_enabled": False,
+        "default_max_tokens": 0,
+        "default_temperature": 0,
+        "conversation_messages": 1,
+        "conversation_tokens": 1,
+    }
+    most = {
+        "guard_mode": "block",
+        "routing_enabled": True,
+        "default_max_tokens": 10**9,
+        "default_temperature": 2,
+        "conversation_messages": 100,
+        "conversation_tokens": 1_000_000,
+    }
+    for wanted in (least, most, dict.fromkeys(most)):
+        changed = house.send("PATCH /v1/tenants/acme", wanted)
+        assert changed.status == 200, changed.raw
+        assert wanted.items() <= changed.body.items()
+        house.restart()
+        assert changed.body in house.send("GET /v1/tenants").body["data"]
 
 
 @ON_BOTH_EMULATORS

@@ -117,6 +117,12 @@ def test_a_tenant_is_made_with_all_it_owns_and_listed(keys: Keys) -> None:
             "answer": {"model": "own-guard", "threshold": 0.5, "when_unavailable": "allow"},
         },
         "smart_model_max_percent": 12.5,
+        "guard_mode": "flag",
+        "routing_enabled": False,
+        "default_max_tokens": 2000,
+        "default_temperature": 0.7,
+        "conversation_messages": 20,
+        "conversation_tokens": 8000,
     }
     made = keys.send("POST", "/v1/tenants", wanted)
     assert made.status == 201

@@ -13,6 +13,7 @@ import pytest
 from sluice.api.openapi.document import document
 from sluice.catalog import SHARED, catalog
 from sluice.guards.rules import rule_ids
+from sluice.providers.credentials import Credential, CredentialModel
 from sluice.settings import Settings
 from tools import template
 from tools.processes import ROOT
@@ -21,7 +22,7 @@ PAGE = ROOT / "docs" / "coming-from.md"
 SOURCE = ROOT / "layers" / "sluice" / "sluice"
 
 NOTHING = "nothing"
-_REFERENCE = re.compile(r"([a-z]+) `([^`]+)`")
+_REFERENCE = re.compile(r"((?:tenant )?[a-z]+) `([^`]+)`")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +140,17 @@ def _is_metric(name: str) -> bool:
     return f'emit_metric("{name}"' in _source()
 
 
+def _is_tenant_setting(name: str) -> bool:
+    """What a tenant may have of its own; it is shown, and PATCH changes it."""
+    schemas = _described()["components"]["schemas"]
+    return all(name in schemas[each]["properties"] for each in ("Tenant", "TenantChange"))
+
+
 IS_THERE: Mapping[str, Callable[[str], bool]] = {
     "route": _is_route,
     "setting": _is_setting,
+    "tenant setting": _is_tenant_setting,
+    "field": lambda name: name in Credential.model_fields or name in CredentialModel.model_fields,
     "parameter": _is_parameter,
     "class": _is_class,
     "function": _is_function,
@@ -176,6 +185,8 @@ def test_what_a_row_names_is_there(row: Row) -> None:
         ("route", "GET /v1/keyz"),
         ("route", "PUT /v1/keys"),
         ("setting", "GROQ_API_KEY"),
+        ("tenant setting", "circuit_failures"),
+        ("field", "temperature"),
         ("parameter", "CacheTtl"),
         ("parameter", "CacheTtlSeconds=60"),
         ("class", "sluice.chat.AUTO"),
@@ -194,6 +205,31 @@ def test_what_a_row_names_is_there(row: Row) -> None:
 )
 def test_what_is_not_there_is_not_found(kind: str, name: str) -> None:
     assert not IS_THERE[kind](name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "GROQ_ENABLE_ROUTING",
+        "GROQ_ENABLE_GUARDS",
+        "GROQ_ENABLE_CACHING",
+        "GROQ_CACHE_TTL_SECONDS",
+        "GROQ_MAX_RETRIES",
+        "GROQ_TIMEOUT",
+        "LLM_PRIMARY_PROVIDER",
+        "LLM_FALLBACK_PROVIDER",
+        "LLM_MAX_TOKENS",
+        "LLM_TEMPERATURE",
+        "failure threshold",
+        "timeout duration",
+        "success threshold",
+        "10 messages, 4,000 tokens",
+        "fallback_integration_id",
+    ],
+)
+def test_a_setting_of_an_older_system_is_a_parameter_a_tenant_s_or_a_credential_s(name: str) -> None:
+    [row] = [row for row in ROWS if name in row.before]
+    assert {kind for kind, _ in row.references} & {"parameter", "tenant setting", "field"}
 
 
 def test_every_kind_of_thing_is_looked_for() -> None:

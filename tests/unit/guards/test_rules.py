@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sluice.guards.normalization import words
-from sluice.guards.rules import DIRECTORY, Direction, Mode, View, read_rules, rule_ids, rules
+from sluice.guards.rules import DIRECTORY, Direction, Mode, View, modes_up_to, read_rules, rule_ids, rules
 from sluice.guards.scanner import scanner
 from sluice.guards.validators import VALIDATORS, is_iban, is_luhn, is_password, is_random, is_us_ssn
 from tests.examples import examples
@@ -31,6 +31,15 @@ def test_what_may_be_said_innocently_only_flags() -> None:
     modes = {rule.id: rule.mode for rule in rules()}
     assert all(mode is Mode.FLAG for rule_id, mode in modes.items() if rule_id.startswith("personal-"))
     assert modes["secret-api-key"] is modes["prompt-injection"] is modes["jailbreak"] is Mode.BLOCK
+
+
+def test_rules_do_no_more_than_the_most_that_is_let_but_for_those_that_protect_the_gateway() -> None:
+    assert modes_up_to(Mode.BLOCK) == {}
+    blocking = {rule.id for rule in rules() if rule.mode is Mode.BLOCK and not rule.is_fixed} | {"prompt-empty"}
+    flagging = {rule.id for rule in rules() if rule.mode is Mode.FLAG}
+    assert modes_up_to(Mode.FLAG) == dict.fromkeys(blocking, Mode.FLAG)
+    assert modes_up_to(Mode.OFF) == dict.fromkeys(blocking | flagging, Mode.OFF)
+    assert {"secret-sluice-key", "prompt-oversized"} & modes_up_to(Mode.OFF).keys() == set()
 
 
 def _write(directory: Path, **changes: object) -> Path:

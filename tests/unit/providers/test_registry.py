@@ -81,6 +81,29 @@ def test_priority_follows_the_provider_then_the_order_of_the_secret() -> None:
     assert ranked == [(1, "groq-2"), (2, "groq-1"), (3, "hf-1"), (4, "hf-2")]
 
 
+def test_a_credential_s_own_priority_takes_the_place_of_its_provider_s() -> None:
+    one: dict[str, Any] = {"models": {"llama-3.1-8b-instant": {}}}
+    registry = build({**GROQ, **one}, {**HUGGING_FACE, "priority": 1}, {**GATEWAY, "priority": 1_000})
+    # Of the same priority, the first of the secret comes first.
+    assert [each.alias for each in registry.deployments] == ["groq-1", "hf-1", "gw-1"]
+    registry = build({**GROQ, **one, "priority": 5}, HUGGING_FACE, {**GATEWAY, "priority": 1})
+    assert [each.alias for each in registry.deployments] == ["gw-1", "hf-1", "groq-1"]
+
+
+WRONG: dict[str, list[Any]] = {
+    "priority": [0, -1, 1_001, 1.5, "1", "", True, []],
+    "timeout_s": [0, -1, "10", "", float("nan"), float("inf"), []],
+}
+
+
+@pytest.mark.parametrize(("field", "wrong"), [(field, wrong) for field in WRONG for wrong in WRONG[field]])
+def test_a_priority_or_time_out_that_is_none_breaks_its_entry_alone(field: str, wrong: object) -> None:
+    registry = build(GROQ, {**GATEWAY, field: wrong})
+    assert {each.alias for each in registry.deployments} == {"groq-1"}
+    [broken] = registry.broken
+    assert broken.reason.startswith(f"credentials[1].{field}: ")
+
+
 def test_an_entry_brings_models_that_the_catalogue_does_not_know() -> None:
     (deployment,) = build(GATEWAY).deployments
     assert deployment.id == "gw-1#my-model"

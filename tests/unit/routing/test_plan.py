@@ -17,6 +17,7 @@ from sluice.errors import (
 )
 from sluice.providers.credentials import parse_credentials
 from sluice.providers.registry import Registry
+from sluice.routing.intent import Complexity
 from sluice.routing.plan import Plan, RoutingPolicy, chain, plan
 
 SMALL = {"tier": "fast", "context_window": 8000, "max_completion_tokens": 1000, "aliases": ["little"]}
@@ -219,3 +220,38 @@ def test_a_model_that_is_over_its_share_comes_after_the_others_of_its_tier() -> 
     # The small tier has no share to keep to, and whoever names a model gets it.
     assert order("small") == order()
     assert order("scarce", model="scarce")[0] == ["scarce"]
+
+
+BY_PRIORITY = RoutingPolicy(by_priority=True)
+# Two of one priority, and one behind them.
+POOL = (entry("last"), entry("first", priority=1), entry("second", {"other": SMALL | {"aliases": []}}, priority=1))
+
+
+@pytest.mark.parametrize("messages", [said(10), said(5_000)])
+def test_by_priority_auto_is_the_primary_s_model_and_all_others_follow_one_by_one(messages: list[Any]) -> None:
+    found = planned_by(BY_PRIORITY, "auto", *POOL, messages=messages)
+    assert groups(found) == [["first#small"], ["first#large"], ["second#other"], ["last#small"], ["last#large"]]
+    assert (found.model, found.complexity) == ("small", None)
+    assert [found.prefers(each) for each in found.deployments] == [True, False, False, True, False]
+
+
+def test_by_priority_a_named_model_comes_before_its_stand_ins_each_by_priority() -> None:
+    found = planned_by(BY_PRIORITY, "large", *POOL)
+    assert groups(found)[:4] == [["first#large"], ["last#large"], ["first#small"], ["last#small"]]
+    assert found.model == "large"
+
+
+def test_by_priority_shares_orders_and_a_task_s_complexity_say_nothing() -> None:
+    policy = RoutingPolicy(by_priority=True, orders={Tier.FAST: ["other"], Tier.SMART: ["large"]}, over_share=["small"])
+    body = ChatRequest.model_validate({"model": "auto", "messages": said(10)})
+    for complexity in (None, *Complexity):
+        found = plan(body, registry(*POOL), policy, complexity)
+        assert found.deployments[0].id == "first#small"
+
+
+def test_by_priority_the_primary_is_the_first_that_can_take_the_request() -> None:
+    assert planned_by(BY_PRIORITY, "auto", *POOL, max_tokens=20_000).model == "large"
+    narrow = RoutingPolicy(by_priority=True, allowed_models=("other",))
+    assert groups(planned_by(narrow, "auto", *POOL)) == [["second#other"]]
+    with pytest.raises(NoProviderError):
+        planned_by(BY_PRIORITY, "auto", entry("off", enabled=False))

@@ -11,6 +11,13 @@ from sluice.api.route import Call, PathParameter, Routes
 from sluice.api.spend_limits import GivenSpendLimits, ShownSpendLimits, shown_of_users
 from sluice.errors import InvalidRequestError
 from sluice.money import to_nanousd
+from sluice.settings import (
+    MOST_CACHE_S,
+    MOST_CONVERSATION_MESSAGES,
+    MOST_CONVERSATION_TOKENS,
+    MOST_TEMPERATURE,
+    MOST_TOKENS,
+)
 from sluice.tenants.tenant import TENANT_ID_PATTERN, CachePolicyName, GuardMode, Role, WhenUnavailable
 from sluice.tenants.tenant import GuardModel as GuardModelRecord
 from sluice.tenants.tenant import GuardModels as GuardModelsRecord
@@ -20,7 +27,6 @@ from sluice.text import IN_ANY_CASE
 ROUTES = Routes("Tenants and keys")
 
 _ID = {"id": PathParameter("The id of a tenant.", "school")}
-_YEAR_S = 366 * 86_400
 
 type TenantId = Annotated[str, Field(pattern=f"^{TENANT_ID_PATTERN}$")]
 type DisplayName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=128)]
@@ -66,7 +72,7 @@ class TenantPolicies(BaseModel):
     budget_usd_per_month: Annotated[Decimal, Field(ge=0, le=10**9, decimal_places=9)] | None = None
     guard_modes: Annotated[dict[_RuleId, Annotated[GuardMode, IN_ANY_CASE]], Field(max_length=200)] | None = None
     allowed_models: Annotated[tuple[_ModelName, ...], Field(min_length=1, max_length=200)] | None = None
-    cache_ttl_seconds: Annotated[int, Field(ge=0, le=_YEAR_S)] | None = None
+    cache_ttl_seconds: Annotated[int, Field(ge=0, le=MOST_CACHE_S)] | None = None
     cache_policy: Annotated[CachePolicyName, IN_ANY_CASE] | None = None
     fallbacks: (
         Annotated[dict[_ModelName, Annotated[tuple[_ModelName, ...], Field(max_length=20)]], Field(max_length=200)]
@@ -75,6 +81,12 @@ class TenantPolicies(BaseModel):
     user_limits: GivenSpendLimits | None = None
     guard_models: ChosenGuardModels | None = None
     smart_model_max_percent: Annotated[float, Field(ge=0, le=100)] | None = None
+    guard_mode: Annotated[GuardMode, IN_ANY_CASE] | None = None
+    routing_enabled: bool | None = None
+    default_max_tokens: Annotated[int, Field(ge=0, le=MOST_TOKENS)] | None = None
+    default_temperature: Annotated[float, Field(ge=0, le=MOST_TEMPERATURE)] | None = None
+    conversation_messages: Annotated[int, Field(ge=1, le=MOST_CONVERSATION_MESSAGES)] | None = None
+    conversation_tokens: Annotated[int, Field(ge=1, le=MOST_CONVERSATION_TOKENS)] | None = None
 
     def in_record(self, tenant: TenantRecord) -> TenantRecord:
         """`tenant` with what was given."""
@@ -101,6 +113,12 @@ _IN_RECORD = {
     "user_limits": "user_limits",
     "guard_models": "guard_models",
     "smart_model_max_percent": "smart_model_max_percent",
+    "guard_mode": "guard_mode",
+    "routing_enabled": "is_routing_enabled",
+    "default_max_tokens": "default_max_tokens",
+    "default_temperature": "default_temperature",
+    "conversation_messages": "conversation_messages",
+    "conversation_tokens": "conversation_tokens",
 }
 _MAPS = ("guard_modes", "fallbacks", "user_limits")
 
@@ -176,6 +194,18 @@ class Tenant(TypedDict):
     smart_model_max_percent: Annotated[
         float | None, Field(description="Of what `auto` answers the tenant; null: as the stack says.")
     ]
+    guard_mode: Annotated[
+        GuardMode | None, Field(description="The most that a rule does which guard_modes leaves out.")
+    ]
+    routing_enabled: Annotated[
+        bool | None, Field(description="false: deployments are asked by their priority, whatever is asked of them.")
+    ]
+    default_max_tokens: Annotated[int | None, Field(description="For requests that state none; 0: none either.")]
+    default_temperature: Annotated[float | None, Field(description="For requests that state none.")]
+    conversation_messages: Annotated[
+        int | None, Field(description="What of a conversation a model is sent, with the new question.")
+    ]
+    conversation_tokens: int | None
     created_at: Annotated[int, Field(description="Seconds since 1970.")]
 
 
@@ -289,5 +319,11 @@ def _shown(tenant: TenantRecord) -> Tenant:
         "user_limits": shown_of_users(tenant.user_limits),
         "guard_models": cast("GuardModels", asdict(tenant.guard_models)),
         "smart_model_max_percent": tenant.smart_model_max_percent,
+        "guard_mode": tenant.guard_mode,
+        "routing_enabled": tenant.is_routing_enabled,
+        "default_max_tokens": tenant.default_max_tokens,
+        "default_temperature": tenant.default_temperature,
+        "conversation_messages": tenant.conversation_messages,
+        "conversation_tokens": tenant.conversation_tokens,
         "created_at": tenant.created_at,
     }

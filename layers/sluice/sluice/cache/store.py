@@ -64,16 +64,6 @@ class CacheLookup:
     generation: int
 
 
-def lifetime_s(*, tenant_s: int | None, task_s: int | None, default_s: int) -> int:
-    """How long an answer is cached: as the task says, else the tenant, else the stack; 0 is not at all.
-
-    A tenant that wants nothing kept is not overruled by a task.
-    """
-    if tenant_s == 0:
-        return 0
-    return next(each for each in (task_s, tenant_s, default_s) if each is not None)
-
-
 class ResponseCache:
     """The table of answers. Threads may share it. `clock` gives seconds since the epoch, UTC."""
 

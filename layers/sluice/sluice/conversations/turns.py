@@ -9,7 +9,7 @@ from sluice.chat import ChatRequest, JsonObject, Message
 from sluice.conversations.conversation import Claim, Owner, TaskCall, Turn, check_id, pack, pack_call
 from sluice.conversations.repeated import brings_answers, told_apart
 from sluice.conversations.store import ConversationStore
-from sluice.conversations.window import WindowLimits, remembered, split_system
+from sluice.conversations.window import Window, remembered, split_system
 from sluice.errors import InvalidRequestError
 from sluice.telemetry import best_effort, emit_metric
 
@@ -29,11 +29,10 @@ logger = Logger(child=True)
 
 
 class Conversations:
-    """The conversations of one table, each within the same limits. Threads may share it."""
+    """The conversations of one table. Threads may share it."""
 
-    def __init__(self, store: ConversationStore, limits: WindowLimits | None = None) -> None:
+    def __init__(self, store: ConversationStore) -> None:
         self._store = store
-        self._limits = limits or WindowLimits()
 
     def begin(
         self,
@@ -42,7 +41,7 @@ class Conversations:
         conversation_id: str,
         request_id: str,
         *,
-        context_window: int,
+        window: Window,
         remaining_s: float,
         made_of: TaskCall | None = None,
     ) -> "OpenTurn":
@@ -50,7 +49,7 @@ class Conversations:
 
         A request need only say what is new; see `repeated` for one that says more.
 
-        `context_window` is that of the smallest model that may answer, `remaining_s` how long the request has. Raises
+        `window` bounds what is put in front of the question, `remaining_s` is how long the request has. Raises
         InvalidRequestError for an id or a question that can't be, NotFoundError for another's conversation,
         ConflictError while another request has the turn, StorageUnavailableError.
         """
@@ -64,9 +63,9 @@ class Conversations:
         claim = self._store.claim(owner, conversation_id, request_id, remaining_s + _HOLD_AFTER_DEADLINE_S)
         try:
             # A turn has a question and an answer, if not more.
-            history = self._store.history(claim, -(-self._limits.messages // 2))
+            history = self._store.history(claim, -(-window.limits.messages // 2))
             system = system or claim.system
-            limits = self._limits.for_model(context_window, system, request.completion_limit)
+            limits = window.beside(system, request.completion_limit)
             said = told_apart(asked, history)
             _check_size(system, said.new, made_of)
             past = remembered(said.past, asked, limits)

@@ -43,6 +43,18 @@ class WindowLimits:
         return replace(self, tokens=min(self.tokens, room))
 
 
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What a turn may go on from: a tenant's `limits`, and the context window of the smallest model that may answer."""
+
+    limits: WindowLimits
+    context_window: int
+
+    def beside(self, system: Sequence[Message], completion_tokens: int | None) -> WindowLimits:
+        """The limits, narrowed to what such a model takes beside the system prompt and its answer."""
+        return self.limits.for_model(self.context_window, system, completion_tokens)
+
+
 def split_system(messages: Sequence[Message]) -> tuple[tuple[Message, ...], tuple[Message, ...]]:
     """The system prompt, which is what leads, and the rest."""
     system = tuple(takewhile(lambda message: message.role in _SYSTEM_ROLES, messages))

@@ -6,17 +6,18 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 
 from sluice.cache.key import cache_key
-from sluice.cache.policy import CachePolicy
-from sluice.cache.store import CachedAnswer, CacheLookup, lifetime_s
+from sluice.cache.store import CachedAnswer, CacheLookup
 from sluice.catalog import Tier
 from sluice.chat import AUTO
 from sluice.conversations.conversation import Owner, TaskCall
 from sluice.conversations.turns import Conversations, OpenTurn, abandoned_on_failure
+from sluice.conversations.window import Window
 from sluice.errors import GuardBlockedError
 from sluice.gateway.counting import CallerCounter, CountedRequest
-from sluice.gateway.request import AdmittedRequest, Incoming, guard_modes, user_of
+from sluice.gateway.request import AdmittedRequest, Incoming, user_of
 from sluice.gateway.shared_answers import SharedAnswers
 from sluice.gateway.spending import has_budget
+from sluice.gateway.tenant_settings import TenantSettings
 from sluice.guards.answer import judge_answer
 from sluice.guards.prompt import check_request, raise_if_blocked
 from sluice.guards.rules import Finding
@@ -66,6 +67,8 @@ class Admission:
         images in that need a model that can see.
         """
         started_s = time.monotonic()
+        settings = self._settings_for(incoming)
+        settings = self._settings_for(incoming)
         incoming = self._bounded(incoming)
         said = tuple(incoming.request.messages)
         principal, turn = incoming.principal, incoming.context.turn
@@ -87,6 +90,7 @@ class Admission:
                     request=incoming.request,
                     principal=principal,
                     context=incoming.context,
+                    settings=settings,
                     plan=chosen,
                     findings=findings,
                     cache_key=looked_up.key,
@@ -140,16 +144,25 @@ class Admission:
             Owner(principal.tenant.id, principal.caller_id, principal.user_of(incoming.request.labels.user)),
             conversation_id,
             incoming.context.request_id,
-            context_window=min(each.model.context_window for each in chosen.deployments),
+            window=Window(
+                self._settings_for(incoming).conversation,
+                context_window=min(each.model.context_window for each in chosen.deployments),
+            ),
             remaining_s=incoming.context.deadline.remaining_s,
             made_of=made_of,
         )
 
     def _bounded(self, incoming: Incoming) -> Incoming:
-        most = self._settings.default_max_tokens
-        if not most or incoming.request.completion_limit is not None:
+        request, settings = incoming.request, self._settings_for(incoming)
+        if not settings.default_max_tokens or request.completion_limit is not None:
             return incoming
-        return replace(incoming, request=incoming.request.model_copy(update={"max_tokens": most}))
+        # A default must not be more than the model can, which who states it would be told.
+        most = self._registry().most_completion_tokens(request.model) or settings.default_max_tokens
+        bounded = request.model_copy(update={"max_tokens": min(settings.default_max_tokens, most)})
+        return replace(incoming, request=bounded)
+
+    def _settings_for(self, incoming: Incoming) -> TenantSettings:
+        return TenantSettings.of(incoming.principal.tenant, self._settings)
 
     def _plan(self, incoming: Incoming, *, takes_images: bool = False) -> Plan:
         tenant, settings = incoming.principal.tenant, self._settings
@@ -159,6 +172,7 @@ class Admission:
             needs_price=has_budget(incoming.principal, user_of(incoming.request, incoming.principal)),
             orders={Tier.FAST: settings.fast_models, Tier.SMART: settings.smart_models},
             over_share=self._over_share(tenant),
+            by_priority=not self._settings_for(incoming).is_routing_enabled,
         )
         complexity = incoming.context.complexity
         return plan(incoming.request, self._registry(), policy, complexity, takes_images=takes_images)
@@ -184,26 +198,30 @@ class Admission:
         return findings, chosen, self._look_up(incoming, chosen) if looks_up else None
 
     def _judge(self, incoming: Incoming) -> tuple[Finding, ...]:
-        request, modes = incoming.request, guard_modes(incoming.principal.tenant)
+        request, modes = incoming.request, self._settings_for(incoming).guard_modes
         findings = check_request(request, max_characters=self._settings.prompt_max_characters, modes=modes)
         raise_if_blocked(findings)
         check_schema(request.response_format)
         return findings
 
     def _look_up(self, incoming: Incoming, chosen: Plan) -> _LookedUp:
-        context, tenant = incoming.context, incoming.principal.tenant
+        context, tenant, settings = incoming.context, incoming.principal.tenant, self._settings_for(incoming)
         answer_format = context.answer_format or incoming.request.response_format
         key = cache_key(
-            incoming.request,
+            settings.tempered(incoming.request),
             tenant=tenant.id,
             model=chosen.model,
             answer_format=answer_format,
             judged_by=_judged_by(tenant.guard_models),
         )
-        policy = CachePolicy(tenant.cache_policy or self._settings.cache_policy)
-        is_covered = policy.covers(incoming.request.temperature, is_prompt_fixed=context.is_prompt_fixed)
+        # Whether variety is asked for is said by the caller's temperature, and not by a setting's.
+        stated = incoming.request.temperature
+        is_covered = settings.is_caching and settings.cache_policy.covers(
+            stated, is_prompt_fixed=context.is_prompt_fixed
+        )
         shares_answers = is_covered and not context.skip_cache
-        found = self._answers.look_up(tenant.id, key if shares_answers else None)
+        # Who neither is served from the cache nor adds to it does not ask it.
+        found = self._answers.look_up(tenant.id, key if shares_answers else None) if is_covered else None
         return _LookedUp(key, is_covered, shares_answers, found)
 
     def _with_cached(self, admitted: AdmittedRequest, answer: CachedAnswer | None) -> AdmittedRequest:
@@ -225,10 +243,9 @@ class Admission:
         return self._with_cached(replace(admitted, is_leader=is_leader), answer)
 
     def _lifetime_s(self, incoming: Incoming) -> int:
-        tenant_s, task_s = incoming.principal.tenant.cache_ttl_s, incoming.context.cache_ttl_s
         if incoming.context.no_store:
             return 0
-        return lifetime_s(tenant_s=tenant_s, task_s=task_s, default_s=self._settings.cache_ttl_s)
+        return self._settings_for(incoming).answer_lifetime_s(incoming.context.cache_ttl_s)
 
     def _provider_of(self, cached: CachedAnswer) -> str | None:
         deployments = self._registry().deployments

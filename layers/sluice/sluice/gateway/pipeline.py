@@ -222,16 +222,19 @@ class Gateway:
 def _fitted(admitted: AdmittedRequest, deployment: Deployment) -> ChatRequest:
     """The request as the deployment is asked it.
 
-    With the format that a task prefers where its provider takes that, and an answer no longer than its model has time
-    for.
+    With the default temperature and the format that a task prefers where its provider takes them, and an answer no
+    longer than its model has time for.
     """
+    request, provider = admitted.request, deployment.provider
+    if "temperature" not in provider.unsupported_fields:
+        request = admitted.settings.tempered(request)
     fitted: dict[str, object] = {}
     preferred, longest = admitted.context.preferred_format, deployment.model.longest_answer
-    if preferred is not None and deployment.provider.takes_json_schema:
+    if preferred is not None and provider.takes_json_schema:
         fitted["response_format"] = preferred
-    if longest is not None and (admitted.request.completion_limit or 0) > longest:
+    if longest is not None and (request.completion_limit or 0) > longest:
         fitted |= {"max_tokens": longest, "max_completion_tokens": None}
-    return admitted.request.model_copy(update=fitted) if fitted else admitted.request
+    return request.model_copy(update=fitted) if fitted else request
 
 
 def _complete(provider: Provider, request: ChatRequest, deployment: Deployment, deadline: Deadline) -> ProviderResponse:

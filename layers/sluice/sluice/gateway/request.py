@@ -10,6 +10,7 @@ from sluice.chat import ChatRequest, Message, ResponseFormat
 from sluice.conversations.turns import OpenTurn
 from sluice.gateway.counting import CountedRequest
 from sluice.gateway.provenance import Provenance
+from sluice.gateway.tenant_settings import TenantSettings
 from sluice.guards.rules import Finding, Mode
 from sluice.money import to_usd
 from sluice.quota.request_size import RequestSize
@@ -19,7 +20,6 @@ from sluice.routing.deployment_quota import Answered
 from sluice.routing.intent import Complexity
 from sluice.routing.plan import Plan
 from sluice.tenants.principal import Principal
-from sluice.tenants.tenant import Tenant
 from sluice.usage.records import Operation, UsageRecord
 
 
@@ -64,8 +64,8 @@ class Incoming:
 class AdmittedRequest:
     """A request that was admitted: judged, planned, counted for its caller, and looked up in the cache.
 
-    `said` is what is new in it, without what a conversation adds. `turn` is the one that this request claimed and has
-    to end. `shares_answers`: it may be served from the cache.
+    `said` is what is new in it, without what a conversation adds. `settings` are those that hold for its tenant, `turn`
+    is the one that this request claimed and has to end. `shares_answers`: it may be served from the cache.
     `cached_provider` is None if the cached answer's credential is gone, `cache_generation` if the cache could not be
     asked: then the answer is not cached either. `is_leader`: identical requests wait for its answer. `failed_calls` are
     those that may be billed and are not recorded yet.
@@ -74,6 +74,7 @@ class AdmittedRequest:
     request: ChatRequest
     principal: Principal
     context: RequestContext
+    settings: TenantSettings
     plan: Plan
     findings: tuple[Finding, ...]
     cache_key: str
@@ -102,7 +103,7 @@ class AdmittedRequest:
     @property
     def guard_modes(self) -> Mapping[str, Mode]:
         """The tenant's modes by rule."""
-        return guard_modes(self.principal.tenant)
+        return self.settings.guard_modes
 
     @property
     def is_stored(self) -> bool:
@@ -134,7 +135,7 @@ class AdmittedRequest:
         judged = self.context.trace.guard_models
         common = Provenance(
             request_id=self.context.request_id,
-            complexity=str(self.plan.complexity),
+            complexity=self.plan.complexity and str(self.plan.complexity),
             flagged_rules=tuple(dict.fromkeys(finding.rule_id for finding in (*self.findings, *findings))),
             guard_cost_usd=to_usd(sum(each.cost_nanousd for each in judged)) if judged else None,
             guard_ms=sum(each.time_ms for each in judged) if judged else None,
@@ -159,11 +160,6 @@ class AdmittedRequest:
             attempts=answered.attempts if answered else None,
             cost_usd=None if cost_nanousd is None else to_usd(cost_nanousd),
         )
-
-
-def guard_modes(tenant: Tenant) -> Mapping[str, Mode]:
-    """The tenant's modes by rule id."""
-    return {rule_id: Mode(mode) for rule_id, mode in tenant.guard_modes.items()}
 
 
 def user_of(request: ChatRequest, principal: Principal) -> str:

@@ -42,6 +42,10 @@ class Mode(StrEnum):
     OFF = "off"
 
 
+STRICTNESS = {Mode.OFF: 0, Mode.FLAG: 1, Mode.BLOCK: 2}
+"""Modes by how much they do."""
+
+
 class Direction(StrEnum):
     """Which way a text travels."""
 
@@ -226,6 +230,16 @@ def rule_ids() -> frozenset[str]:
     return frozenset(
         {PROMPT_EMPTY, PROMPT_OVERSIZED, GUARD_MODEL_PROMPT, GUARD_MODEL_ANSWER} | {rule.id for rule in rules()}
     )
+
+
+@cache
+def modes_up_to(most: Mode) -> Mapping[str, Mode]:
+    """The modes of rules that would do more than `most`, so that they do that: `most` itself.
+
+    A prompt's size is not among them: how long one may be is a setting of its own.
+    """
+    own = {PROMPT_EMPTY: Mode.BLOCK, **{rule.id: rule.mode for rule in rules() if not rule.is_fixed}}
+    return {rule_id: most for rule_id, mode in own.items() if STRICTNESS[mode] > STRICTNESS[most]}
 
 
 def check_rule_ids(ids: Iterable[str], param: str) -> None:

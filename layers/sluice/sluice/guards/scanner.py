@@ -9,7 +9,7 @@ from sluice.guards.automata import TextMatcher, WordMatcher
 from sluice.guards.context import MOST_MATCHES, Surroundings, around
 from sluice.guards.decoders import DECODERS
 from sluice.guards.normalization import encode, parts, words
-from sluice.guards.rules import Direction, Finding, Mode, Rule, View, rules
+from sluice.guards.rules import STRICTNESS, Direction, Finding, Mode, Rule, View, rules
 from sluice.guards.strings import unescaped
 from sluice.guards.validators import VALIDATORS
 
@@ -23,8 +23,6 @@ NO_MODES: Mapping[str, Mode] = MappingProxyType({})
 _PART_CHARACTERS, _OVERLAP_BYTES = 1_000, 250
 # The part it is in, the words from there on, and where it begins and ends in these.
 type _Match = tuple[int, bytes, int, int]
-
-_STRICTNESS = {Mode.OFF: 0, Mode.FLAG: 1, Mode.BLOCK: 2}
 
 
 class Scanner:
@@ -138,7 +136,7 @@ class Scanner:
             if other.id in rule.sums:
                 if other.id in fired:
                     return False
-                if _STRICTNESS[other.mode_of(modes)] >= _STRICTNESS[rule.mode_of(modes)]:
+                if STRICTNESS[other.mode_of(modes)] >= STRICTNESS[rule.mode_of(modes)]:
                     total += max(scores.get(other.id, 0.0), 0.0)
         return total > rule.threshold - 0.01
 

@@ -118,6 +118,7 @@ class ListedCredential(TypedDict):
     alias: str
     base_url: str | None
     timeout_seconds: float
+    priority: Annotated[int, Field(description="Its own, or else its provider's; 1 comes first.")]
     models: list[ServedModel]
 
 
@@ -194,6 +195,7 @@ def provider_report(
                 "alias": each.alias,
                 "base_url": row.base_url and shown_url(row.base_url),
                 "timeout_seconds": row.timeout_s,
+                "priority": row.priority,
                 "models": [],
             }
             providers[row.name]["credentials"].append(credentials[key])

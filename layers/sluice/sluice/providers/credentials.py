@@ -6,6 +6,7 @@
 
 A credential without `models` serves every model that the catalogue has of its provider; one with `models` serves these
 and no others. What an entry says of a model replaces what the catalogue says, limit by limit; null lifts a limit.
+`priority` takes the place of its provider's, 1 first: primary and fallbacks. `timeout_s` is the longest a call takes.
 `allowed_fields` lets fields of a request through that OpenAI does not document: `top_k`, `tools.browser_search`,
 `response_format.regex`.
 """
@@ -128,6 +129,7 @@ class Credential(_Strict):
     api_key: SecretStr | None = None
     base_url: Url | None = None
     timeout_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    priority: int | None = Field(default=None, ge=1, le=1_000)
     models: dict[Name, CredentialModel] | None = Field(default=None, min_length=1)
     allowed_fields: tuple[Name, ...] = ()
     completion_limit_field: LimitField | None = None

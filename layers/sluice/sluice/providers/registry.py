@@ -6,6 +6,7 @@ from threading import Lock
 from typing import Literal, NamedTuple
 
 from sluice.catalog import ADAPTERS, FREE, UNKNOWN_PRICE, Catalog, Model, Price, ProviderRow, Tier, TokenPrice
+from sluice.chat import AUTO
 from sluice.errors import NotFoundError
 from sluice.providers.base import Provider, ProviderConfig
 from sluice.providers.credentials import (
@@ -165,9 +166,18 @@ class Registry:
         """The enabled deployments of a guard model's id or alias, by priority; none if there is no such model."""
         return _enabled(each for each in self._guards if each.model.is_among((name,)))
 
+    def most_completion_tokens(self, name: str) -> int | None:
+        """The most that any of those completes who may answer to a name, or to `auto`; None if nobody may."""
+        found = self.for_auto() if name == AUTO else self.named(name) or self.named(self._replacements.get(name, name))
+        return max((deployment.model.max_completion_tokens for deployment in found), default=None)
+
     def for_tier(self, tier: Tier) -> tuple[Deployment, ...]:
         """The enabled deployments that may be chosen for `tier`, by priority."""
         return _enabled(each for each in self.deployments if each.model.can_serve(tier) and each.model.answers_callers)
+
+    def for_auto(self) -> tuple[Deployment, ...]:
+        """The enabled deployments that may be chosen for any tier, by priority."""
+        return _enabled(each for each in self.deployments if any(each.model.can_serve(tier) for tier in Tier))
 
     def fallbacks_for(self, resolved: Resolved) -> tuple[Deployment, ...]:
         """The enabled deployments that may stand in for `resolved`, best first, and none of its own."""
@@ -252,7 +262,12 @@ def _deployments(known: Catalog, credential: Credential, taken: Collection[str |
         completion_limit_field=credential.completion_limit_field or row.completion_limit_field,
         completion_limit_fields=_limit_fields(credential, models),
     )
-    row = replace(row, base_url=base_url, timeout_s=credential.timeout_s or row.timeout_s)
+    row = replace(
+        row,
+        base_url=base_url,
+        timeout_s=credential.timeout_s or row.timeout_s,
+        priority=credential.priority or row.priority,
+    )
     return [
         Deployment(
             provider=row,

@@ -25,7 +25,8 @@ class RoutingPolicy:
     `allowed_models` is None where all are allowed. `chains` maps a model to those that stand in for it, best first, and
     nobody else then does. `orders` maps a tier to models that `auto` tries in this order, before the others; those that
     are `over_share` have answered more than their share lately: they come after the others of the tier `smart`. With
-    `needs_price`, whoever has no price is left out: what it costs could not be counted against a budget.
+    `needs_price`, whoever has no price is left out: what it costs could not be counted against a budget. `by_priority`
+    asks one deployment after the other in the order of their priority, whatever is asked of them and how they do.
     """
 
     allowed_models: tuple[str, ...] | None = None
@@ -33,6 +34,7 @@ class RoutingPolicy:
     orders: Mapping[Tier, Sequence[str]] = field(default_factory=dict)
     needs_price: bool = False
     over_share: Sequence[str] = ()
+    by_priority: bool = False
 
 
 _NO_POLICY = RoutingPolicy()
@@ -40,17 +42,20 @@ _NO_POLICY = RoutingPolicy()
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`groups` of deployments, each to be tried as a whole before the next; `model` is what was asked for, resolved."""
+    """`groups` of deployments, each to be tried as a whole before the next; `model` is what was asked for, resolved.
+
+    `complexity` is None where nothing depends on it.
+    """
 
     model: str
-    complexity: Complexity
+    complexity: Complexity | None
     groups: tuple[tuple[Deployment, ...], ...]
 
     def prefers(self, deployment: Deployment) -> bool:
         """Whether `deployment` is what was asked for, and not a stand-in for it."""
         if self.model == AUTO:
             is_first = any(each.id == deployment.id for each in self.groups[0])
-            return is_first or deployment.model.can_serve(self.complexity.tier)
+            return is_first or (self.complexity is not None and deployment.model.can_serve(self.complexity.tier))
         return deployment.model.is_among((self.model,))
 
     @property
@@ -72,19 +77,23 @@ def plan(
     A model's stand-ins are those that the tenant's or the catalogue's chain names, and after the latter whoever serves
     its tier, or a smaller one: better another model's answer than none.
 
+    Where the policy asks by priority, `auto` stands for the model of the first of all that serve a tier, its primary.
+
     A task knows its own `complexity`; that of free chat is judged here. `takes_images` asks for models that take images
     or sounds though there are none in `request`: they are in what was said before.
 
     Raises NotFoundError for an unknown model, PermissionDeniedError for one the tenant may not use,
     ContextOverflowError and InvalidRequestError for a request that fits none, NoProviderError when none is switched on.
     """
-    complexity = classify(request) if complexity is None else complexity
-    if request.model == AUTO:
-        name = AUTO
-        groups = [group for tier in _tiers(complexity) for group in _ordered(registry.for_tier(tier), policy, tier)]
-    else:
-        resolved = registry.deployments_for(request.model)
+    judged = None if policy.by_priority else complexity or classify(request)
+    name = request.model
+    if name != AUTO:
+        resolved = registry.deployments_for(name)
         name, groups = resolved.model, [resolved.deployments, *_stand_ins(resolved, registry, policy)]
+    elif judged is None:
+        groups = [registry.for_auto()]
+    else:
+        groups = [group for tier in _tiers(judged) for group in _ordered(registry.for_tier(tier), policy, tier)]
     if not any(groups):
         raise NoProviderError(f"No credential is switched on for the model {request.model!r}.", may_pass=False)
     if (allowed := policy.allowed_models) is not None:
@@ -95,10 +104,13 @@ def plan(
     if policy.needs_price:
         groups = _priced(groups, request.model)
     fitting = _fitting(request, _supporting(request, _distinct(groups), takes_images or has_images(request)))
-    if request.model == AUTO and complexity.tier is Tier.FAST:
+    if judged is None:
+        fitting = tuple((deployment,) for group in fitting for deployment in group)
+        name = fitting[0][0].model.id if name == AUTO else name
+    elif request.model == AUTO and judged.tier is Tier.FAST:
         # Easy work has no part in the scarce model's quota, unless no small one can take it at all.
         fitting = tuple(group for group in fitting if group[0].model.can_serve(Tier.FAST)) or fitting
-    return Plan(name, complexity, fitting)
+    return Plan(name, judged, fitting)
 
 
 def chain(resolved: Resolved, registry: Registry, policy: RoutingPolicy = _NO_POLICY) -> list[str]:

@@ -44,7 +44,6 @@ from sluice.telemetry import emit_metric
 
 logger = Logger(child=True)
 
-_MAX_RETRIES = 3
 RETRY_SHARE = 0.2
 """What part of a deployment's recent requests may be retries."""
 
@@ -56,6 +55,7 @@ _MAX_LATE_RESERVATIONS = 5
 
 _NOT_SERVED = "model not served"
 _UNSUITED = "cannot take this request"
+_TRIED_ENOUGH = "no attempt left"
 # Denials that are no limit's: the deployment is left alone for another reason.
 _REASONS = {
     CIRCUIT_OPEN: "circuit open",
@@ -68,6 +68,14 @@ _LASTING = {"Authentication", _REASONS[BlockReason.CREDENTIAL_REFUSED.denial], _
 
 # From the operating system: functions restored from one snapshot would all draw the same numbers from a seeded one.
 _jitter = random.SystemRandom()
+
+
+@dataclass(frozen=True, slots=True)
+class RetryLimits:
+    """How often all deployments are tried again, and how many calls of providers that may take; 0: any number."""
+
+    retries: int = 3
+    attempts: int = 0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -279,25 +287,27 @@ class Attempt:
 class Router:
     """Routes requests to deployments. Safe to share between threads."""
 
-    def __init__(self, quota: DeploymentQuota, weights: Weights) -> None:
+    def __init__(self, quota: DeploymentQuota, weights: Weights, limits: RetryLimits) -> None:
         self.quota = quota
         self._weights = weights
+        self._limits = limits
 
     def attempts(self, search: Search) -> Iterator[Attempt]:
         """Yield attempts at reserved deployments, best first, until one has answered.
 
-        When all failed and time is left, waits and tries them again, three times at most, and each as often as its
-        retry budget lets. In the end the search's verdict says why nobody answered.
+        When all failed and time is left, waits and tries them again, as often as the limits let, and each as often as
+        its retry budget does. In the end the search's verdict says why nobody answered.
         """
         self.quota.prefetch(deployment for group in search.groups for deployment in group)
-        for retry in range(_MAX_RETRIES + 1):
+        for retry in range(self._limits.retries + 1):
             search.begin_round()
             for group in search.groups:
                 for deployment in self._ranked(group):
                     if retry == 0 or self._may_retry(deployment):
                         yield from self._attempts_at(deployment, search)
             pause_s = max(_jitter.uniform(0, 2**retry), search.asked_wait_s)
-            if not search.may_recover or search.deadline.remaining_s < pause_s + _SHORTEST_CALL_S:
+            is_last = retry == self._limits.retries or self._has_tried_enough(search)
+            if is_last or not search.may_recover or search.deadline.remaining_s < pause_s + _SHORTEST_CALL_S:
                 return
             time.sleep(pause_s)
 
@@ -330,7 +340,7 @@ class Router:
 
     def _attempts_at(self, deployment: Deployment, search: Search) -> Iterator[Attempt]:
         """One attempt, and others on new reservations if it is late, or if its provider may answer when asked again."""
-        if reason := _reason_to_skip(deployment, search):
+        if reason := self._reason_to_skip(deployment, search):
             search.skip(deployment, reason)
             return
         search.prepare(deployment)
@@ -341,6 +351,9 @@ class Router:
                 yield attempt
                 if attempt.state is not AttemptState.LATE and not attempt.is_repeated:
                     return
+                if self._has_tried_enough(search):
+                    search.skip(deployment, _TRIED_ENOUGH)
+                    return
         except QuotaDeniedError as refused:
             search.deny(deployment, refused.denial)
         except LedgerUnavailableError as error:
@@ -348,6 +361,16 @@ class Router:
         else:
             slow = LedgerUnavailableError("the quota table is too slow for its answers to be used")
             search.cannot_count(deployment, slow)
+
+    def _has_tried_enough(self, search: Search) -> bool:
+        return 0 < self._limits.attempts <= search.attempts
+
+    def _reason_to_skip(self, deployment: Deployment, search: Search) -> str | None:
+        if search.deadline.remaining_s < _SHORTEST_CALL_S:
+            return "no time left"
+        if self._has_tried_enough(search):
+            return _TRIED_ENOUGH
+        return _UNSUITED if search.is_too_small(deployment) else None
 
     def _ranked(self, group: Sequence[Deployment]) -> list[Deployment]:
         """The deployments of a group, best first."""
@@ -364,14 +387,6 @@ class Router:
         health = self.quota.health(deployment)
         free = self.quota.free_share(deployment)
         return score(self._weights, health.score, free, health.response_time_ms)
-
-
-def _reason_to_skip(deployment: Deployment, search: Search) -> str | None:
-    if search.deadline.remaining_s < _SHORTEST_CALL_S:
-        return "no time left"
-    if search.is_too_small(deployment):
-        return _UNSUITED
-    return None
 
 
 def _shortest_wait_s(denials: Iterable[Denial], asked_s: Iterable[float] = ()) -> int | None:

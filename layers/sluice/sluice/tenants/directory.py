@@ -271,6 +271,12 @@ def _to_tenant(item: Item) -> Tenant:
         fallbacks={model: tuple(names) for model, names in item.get("fallbacks", {}).items()},
         guard_models=_to_guard_models(item.get("guard_models", {})),
         smart_model_max_percent=item.get("smart_model_max_percent"),
+        guard_mode=item.get("guard_mode"),
+        is_routing_enabled=item.get("is_routing_enabled"),
+        default_max_tokens=item.get("default_max_tokens"),
+        default_temperature=item.get("default_temperature"),
+        conversation_messages=item.get("conversation_messages"),
+        conversation_tokens=item.get("conversation_tokens"),
         revision=item.get("revision", 0),
         user_limits=item.get("user_limits", {}),
     )

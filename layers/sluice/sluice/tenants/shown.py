@@ -24,6 +24,12 @@ def tenant_fields(tenant: Tenant) -> dict[str, Any]:
             "guard_models.prompt": None if tenant.guard_models.prompt is None else asdict(tenant.guard_models.prompt),
             "guard_models.answer": None if tenant.guard_models.answer is None else asdict(tenant.guard_models.answer),
             "smart_model_max_percent": tenant.smart_model_max_percent,
+            "guard_mode": tenant.guard_mode,
+            "routing_enabled": tenant.is_routing_enabled,
+            "default_max_tokens": tenant.default_max_tokens,
+            "default_temperature": tenant.default_temperature,
+            "conversation_messages": tenant.conversation_messages,
+            "conversation_tokens": tenant.conversation_tokens,
         }
     )
 

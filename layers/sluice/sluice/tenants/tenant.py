@@ -80,9 +80,10 @@ class Tenant:
     """Who owns API keys, policies and a budget. None means no limit of its own, or the deployment's default.
 
     `budget_nanousd` is for a month, in billionths of a dollar; `guard_modes` maps rule ids to modes and leaves the
-    others at their defaults; `fallbacks` maps a model to those that stand in for it; `smart_model_max_percent` takes
-    the place of the stack's; `user_limits` are those of each user whom requests name, by the names of SpendLimits;
-    `created_at` is in seconds since 1970; `revision` counts its changes.
+    others at what `guard_mode` and they themselves say; `fallbacks` maps a model to those that stand in for it;
+    `smart_model_max_percent` takes the place of the stack's; `default_max_tokens` (0: none) and `default_temperature`
+    are for requests that state none; `user_limits` are those of each user whom requests name, by the names of
+    SpendLimits; `created_at` is in seconds since 1970; `revision` counts its changes.
     """
 
     id: str
@@ -96,6 +97,12 @@ class Tenant:
     fallbacks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     guard_models: GuardModels = GuardModels()
     smart_model_max_percent: float | None = None
+    guard_mode: GuardMode | None = None
+    is_routing_enabled: bool | None = None
+    default_max_tokens: int | None = None
+    default_temperature: float | None = None
+    conversation_messages: int | None = None
+    conversation_tokens: int | None = None
     revision: int = 0
     user_limits: Mapping[str, int] = field(default_factory=dict)
 

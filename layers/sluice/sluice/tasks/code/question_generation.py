@@ -8,10 +8,10 @@ from typing import Any, cast
 from aws_lambda_powertools import Logger
 from pydantic import JsonValue
 
-from sluice.cache.store import CachedAnswer, CacheLookup, lifetime_s
+from sluice.cache.store import CachedAnswer, CacheLookup
 from sluice.chat import JsonObject, Message
 from sluice.errors import InvalidAnswerError, SluiceError
-from sluice.gateway.request import guard_modes
+from sluice.gateway.tenant_settings import TenantSettings
 from sluice.guards.prompt import check_prompt
 from sluice.guards.rules import Mode
 from sluice.tasks.code import Call, with_properties
@@ -160,7 +160,7 @@ def _avoidable(known: Sequence[str], given: Sequence[str], call: Call) -> list[J
 
 def _may_be_repeated(text: str, call: Call) -> bool:
     """Whether a question can stand in a prompt: models are asked for others than those there are."""
-    modes = guard_modes(call.principal.tenant)
+    modes = _settings(call).guard_modes
     findings = check_prompt([Message(role="user", content=text)], max_characters=MOST_CHARACTERS, modes=modes)
     return not any(finding.mode is Mode.BLOCK for finding in findings)
 
@@ -175,20 +175,23 @@ def _shown(question: Question) -> JsonValue:
 
 def _look_up(inputs: Inputs, call: Call) -> CacheLookup | None:
     with best_effort("reading the cache"):
-        key = None if call.context.skip_cache else _cache_key(inputs, call)
+        is_asked = _settings(call).is_caching and not call.context.skip_cache
+        key = _cache_key(inputs, call) if is_asked else None
         return call.stores.response_cache.look_up(call.principal.tenant.id, key)
     return None
 
 
 def _keep(inputs: Inputs, call: Call, found: dict[str, JsonValue], generation: int) -> None:
-    tenant = call.principal.tenant
-    of_task_s, default_s = call.task.file.cache_ttl_s, call.stores.settings.cache_ttl_s
-    ttl_s = lifetime_s(tenant_s=tenant.cache_ttl_s, task_s=of_task_s, default_s=default_s)
+    ttl_s = _settings(call).answer_lifetime_s(call.task.file.cache_ttl_s)
     if ttl_s > 0:
         with best_effort("writing the cache"):
             kept = CachedAnswer(cast("dict[str, Any]", found), _SOURCE, _SOURCE)
             changes = call.stores.response_cache.put(_cache_key(inputs, call), kept, ttl_s, generation)
-            call.stores.cache_sums.add(tenant.id, changes)
+            call.stores.cache_sums.add(call.principal.tenant.id, changes)
+
+
+def _settings(call: Call) -> TenantSettings:
+    return TenantSettings.of(call.principal.tenant, call.stores.settings)
 
 
 def _cache_key(inputs: Inputs, call: Call) -> str:

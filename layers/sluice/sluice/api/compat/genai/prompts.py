@@ -8,7 +8,7 @@ from sluice.api.compat.genai.validation import CheckedPrompt, PromptReport, chec
 from sluice.api.route import Call, Routes
 from sluice.chat import JsonObject
 from sluice.errors import InvalidRequestError
-from sluice.gateway.request import guard_modes
+from sluice.gateway.tenant_settings import TenantSettings
 from sluice.tasks.fields import JsonField, StringField, object_schema
 from sluice.tasks.library import Library
 from sluice.tasks.task import Task
@@ -76,7 +76,9 @@ def genai_validate_prompt(call: Call[PromptCheck]) -> CheckedPrompt:
         task, main = prompt_type(call.app.task_library, asked.prompt_type)
         check_as_input(asked.prompt, task, main, found)
     if text is not None:
-        found.judge(text, guard_modes(call.principal.tenant), call.app.settings.prompt_max_characters)
+        settings = call.app.settings
+        modes = TenantSettings.of(call.principal.tenant, settings).guard_modes
+        found.judge(text, modes, settings.prompt_max_characters)
     return found.shown()
 
 

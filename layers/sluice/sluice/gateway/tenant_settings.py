@@ -1,0 +1,74 @@
+"""Settings as they hold for a tenant: what the tenant says, else what the stack does. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from sluice.cache.policy import CachePolicy
+from sluice.chat import ChatRequest
+from sluice.conversations.window import WindowLimits
+from sluice.guards.rules import Mode, modes_up_to
+from sluice.settings import Settings
+from sluice.tenants.tenant import Tenant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TenantSettings:
+    """What holds for the requests of a tenant.
+
+    `guard_modes` are by rule id, a rule's own mode holds where they say nothing. `cache_ttl_s` is for answers that no
+    task keeps for a time of its own. `default_max_tokens` and `default_temperature` are for requests that state none;
+    0 and None leave them without. With `is_routing_enabled` false, deployments are asked by their priority alone.
+    """
+
+    guard_modes: Mapping[str, Mode]
+    cache_policy: CachePolicy
+    cache_ttl_s: int
+    default_max_tokens: int
+    default_temperature: float | None
+    conversation: WindowLimits
+    is_routing_enabled: bool
+
+    @classmethod
+    def of(cls, tenant: Tenant, settings: Settings) -> Self:
+        """What holds for `tenant` in a stack with these settings."""
+
+        def own[Value](said: Value | None, usual: Value) -> Value:
+            return usual if said is None else said
+
+        of_tenant = {rule_id: Mode(mode) for rule_id, mode in tenant.guard_modes.items()}
+        return cls(
+            guard_modes={**modes_up_to(Mode(own(tenant.guard_mode, settings.guard_mode))), **of_tenant},
+            cache_policy=CachePolicy(own(tenant.cache_policy, settings.cache_policy)),
+            cache_ttl_s=own(tenant.cache_ttl_s, settings.cache_ttl_s),
+            default_max_tokens=own(tenant.default_max_tokens, settings.default_max_tokens),
+            default_temperature=own(tenant.default_temperature, settings.default_temperature),
+            conversation=WindowLimits(
+                messages=own(tenant.conversation_messages, settings.conversation_messages),
+                tokens=own(tenant.conversation_tokens, settings.conversation_tokens),
+            ),
+            is_routing_enabled=own(tenant.is_routing_enabled, settings.is_routing_enabled),
+        )
+
+    @property
+    def is_caching(self) -> bool:
+        """Whether answers are cached at all: what is off is neither kept nor served."""
+        return self.cache_policy is not CachePolicy.OFF and self.cache_ttl_s > 0
+
+    def answer_lifetime_s(self, task_s: int | None) -> int:
+        """How long an answer is cached: as its task says, else as is usual; 0 is not at all.
+
+        Where nothing is to be kept, no task overrules that.
+        """
+        if not self.is_caching:
+            return 0
+        return self.cache_ttl_s if task_s is None else task_s
+
+    def tempered(self, request: ChatRequest) -> ChatRequest:
+        """`request` as it is sent, with a temperature if it states none.
+
+        Whoever judges what the caller wants looks at the request without it.
+        """
+        if self.default_temperature is None or request.temperature is not None:
+            return request
+        return request.model_copy(update={"temperature": self.default_temperature})
