@@ -125,6 +125,26 @@ def test_questions_are_given_though_the_bank_can_t_keep_them(
     assert texts(questions.generate(1)) == ["How would you explain indexes?"]
 
 
+@pytest.mark.parametrize("variables", [{"CACHE_POLICY": "off"}, {"CACHE_TTL_SECONDS": "0"}])
+def test_sets_are_neither_kept_nor_served_where_caching_is_off(
+    aws: Aws,
+    questions: Questions,
+    fake: FakeProvider,
+    monkeypatch: pytest.MonkeyPatch,
+    variables: dict[str, str],
+) -> None:
+    fake.configure(answer=said(entry("indexes"), entry("paging", "API design"), entry("caching", "api design")))
+    assert questions.generate(3).body["from_bank"] == 0
+    assert (questions.generate(3).body["cached"], len(fake.requests())) == (True, 1)
+    kept = aws.items("RESPONSE_CACHE_TABLE")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    questions.restart()
+    # From the bank, which is no cache.
+    assert [questions.generate(count).body["from_bank"] for count in (3, 2)] == [3, 2]
+    assert aws.items("RESPONSE_CACHE_TABLE") == kept
+
+
 def test_what_is_never_read_from_the_cache_is_not_put_there(aws: Aws, questions: Questions, fake: FakeProvider) -> None:
     fake.configure(answer=said(entry("indexes")))
     questions.generate(1)
