@@ -1,8 +1,9 @@
 """Smoke test of a deployed stack: `python -m tools.smoke --url URL --key KEY [--admin-key KEY] [--redeploy COMMAND]`.
 
 It asks a real deployment what no local stand-in can answer for: whether streams stream, what the API does with bodies
-that are too large, whether limits hold, what a caller that hangs up leaves behind, and whether a changed parameter goes
-live while a stream is under way. It prints a table and ends with status 1 if something failed.
+that are too large, whether limits hold, what a caller that hangs up leaves behind, whether queues invoke what they
+should, and whether a changed parameter goes live while a stream is under way. It prints a table and ends with status 1
+if something failed.
 """
 
 import argparse
@@ -196,6 +197,35 @@ def _hang_up(client: httpx.Client, target: Target) -> str:
     return f"the next answer came after {time.monotonic() - begun_s:.2f} s; Lambda goes on with what was hung up on"
 
 
+def _batch(client: httpx.Client, target: Target) -> str:
+    """A batch is answered by what its queues invoke."""
+    asked = [
+        {
+            "custom_id": f"q{number}",
+            "method": "POST",
+            "url": "/v1/chat/completions",
+            "body": {"model": target.model, "messages": [_question(f"Say the number {number}.")], "max_tokens": 8},
+        }
+        for number in range(2)
+    ]
+    content = "".join(json.dumps(each) + "\n" for each in asked)
+    files, fields = {"file": ("smoke.jsonl", content)}, {"purpose": "batch"}
+    sent = client.post("/files", headers=_headers(target.key), files=files, data=fields)
+    uploaded = _expect(sent, 200).json()
+    wanted = {"input_file_id": uploaded["id"], "endpoint": "/v1/chat/completions", "completion_window": "24h"}
+    begun_s = time.monotonic()
+    batch = _expect(client.post("/batches", headers=_headers(target.key), json=wanted), 200).json()
+    while batch["status"] not in {"completed", "failed", "expired", "cancelled"}:
+        if time.monotonic() - begun_s > _TIMEOUT_S:
+            raise _FailedError(f"after {_TIMEOUT_S:.0f} s the batch is still {batch['status']}")
+        time.sleep(2)
+        batch = _expect(client.get(f"/batches/{batch['id']}", headers=_headers(target.key)), 200).json()
+    counts = batch["request_counts"]
+    if batch["status"] != "completed" or counts["completed"] != len(asked):
+        raise _FailedError(f"the batch is {batch['status']}, with {counts['completed']} of {len(asked)} lines answered")
+    return f"{len(asked)} lines, {time.monotonic() - begun_s:.1f} s after it was made"
+
+
 def _redeployed(client: httpx.Client, target: Target) -> str:
     """A changed parameter goes live while a stream is under way."""
     if target.redeploy is None:
@@ -224,7 +254,7 @@ def _limit(headers: Mapping[str, str]) -> str:
     return headers.get("x-ratelimit-limit-requests", "none")
 
 
-_CHECKS = (_whole, _stream, _cached, _too_large, _unknown_path, _no_key, _limited, _hang_up, _redeployed)
+_CHECKS = (_whole, _stream, _cached, _too_large, _unknown_path, _no_key, _limited, _hang_up, _batch, _redeployed)
 
 
 def table(findings: list[Finding]) -> str:
