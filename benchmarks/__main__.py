@@ -12,6 +12,7 @@ SECTIONS = {
     "times": ("Requests", "request_times"),
     "dynamodb": ("DynamoDB", "dynamodb_requests"),
     "cost": ("What AWS bills", "infrastructure_cost"),
+    "memory": ("Memory of the chat function", "memory_sweep"),
     "starts": ("Cold start and size", "starts"),
     "guards": ("Guards", "guards"),
     "quota": ("Quotas", "quota"),

@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import httpx
 
@@ -22,8 +20,8 @@ from benchmarks.markdown import table
 from benchmarks.process_cpu import cpu_s, listener_of
 from benchmarks.samples import milliseconds
 from benchmarks.section import main
+from benchmarks.server import chat_server
 from benchmarks.stage import MODELS, Stage, staged
-from tools.processes import ROOT, ChildProcess, free_port, is_listening
 
 _MODEL = MODELS["openai_compatible"]
 _AT_ONCE = 16
@@ -86,18 +84,9 @@ def _options() -> argparse.Namespace:
 
 @contextmanager
 def _sluice(stage: Stage) -> Iterator[_Gateway]:
-    """The chat function's server, as run.sh starts it."""
-    port = free_port()
-    options = ["--loop", "asyncio", "--http", "h11", "--ws", "none", "--no-server-header", "--no-access-log"]
-    address = ["--host", "127.0.0.1", "--port", str(port)]
-    command = [sys.executable, "-m", "uvicorn", "app:app", *address, *options, "--log-level", "warning"]
-    directory = ROOT / "functions" / "chat"
-    with (
-        TemporaryDirectory(prefix="bench-") as logs,
-        ChildProcess("Sluice", command, stage.environment, Path(logs) / "sluice.log", directory) as process,
-    ):
-        process.wait_until(lambda: is_listening(port), 60)
-        yield _Gateway("Sluice", f"http://127.0.0.1:{port}/v1", stage.key(), process.pid)
+    """The chat function's server."""
+    with chat_server(stage) as server:
+        yield _Gateway("Sluice", server.base_url, server.api_key, server.pid)
 
 
 def _measure(gateway: _Gateway, name: str, ask: Callable[[_Gateway], float], *, counts: bool) -> None:

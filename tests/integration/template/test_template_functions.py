@@ -22,7 +22,10 @@ from tools import template
 from tools.template import Run
 
 LOGINS = {"JwtIssuer": "https://login.example.com", "JwtAudience": "llm", "JwtDefaultTenant": "school"}
-QUEUE_FUNCTIONS = {"BatchWorkerFunction", "BatchJobsFunction"}
+QUEUE_FUNCTIONS = {
+    "BatchWorkerFunction": {"BatchLinesDeadLettersAlarm"},
+    "BatchJobsFunction": {"BatchJobsDeadLettersAlarm"},
+}
 CANARY = {"DeploymentPreference": "Canary10Percent5Minutes"}
 
 
@@ -103,8 +106,7 @@ def test_a_canary_rolls_back_on_the_function_s_and_the_api_s_alarms(function: st
     group = made[f"{function}DeploymentGroup"]["Properties"]
     alarms = {alarm["Name"]["Ref"] for alarm in group["AlarmConfiguration"]["Alarms"]}
     stem = function.removesuffix("Function")
-    of_the_api = set() if function in QUEUE_FUNCTIONS else {"ApiErrorsAlarm"}
-    assert alarms == {f"{stem}ErrorsAlarm", f"{stem}ThrottlesAlarm"} | of_the_api
+    assert alarms == QUEUE_FUNCTIONS.get(function, {f"{stem}ErrorsAlarm", f"{stem}ThrottlesAlarm", "ApiErrorsAlarm"})
     assert alarms <= made.keys()
     assert "Canary10Percent5Minutes" in json.dumps(group["DeploymentConfigName"])
 
