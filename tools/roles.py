@@ -84,7 +84,10 @@ def calls(service: str, operation: str, request: Request) -> Iterator[Call]:
     if service == "sqs":
         yield Call(f"sqs:{operation}", logical_id(str(request["QueueUrl"]).rpartition("/")[2]))
     elif service == "s3":
-        yield Call(f"s3:{_OBJECT_ACTIONS.get(operation, operation)}", f"{logical_id(str(request['Bucket']))}/*")
+        bucket = logical_id(str(request["Bucket"]))
+        yield Call(f"s3:{_OBJECT_ACTIONS.get(operation, operation)}", f"{bucket}/*")
+        if operation in {"GetObject", "HeadObject"}:
+            yield Call("s3:ListBucket", bucket)  # asked where the object is missing
     elif service != "dynamodb":
         yield Call(f"{service}:{operation}", logical_id(str(request.get("SecretId", ""))))
     elif "TransactItems" in request:

@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
+from functions.batch_worker.app import LINE_ROUTES
+from sluice.api.batch_lines import BatchLineApi
 from sluice.batches.batch import Batch
 from sluice.batches.lines import LineStore
+from sluice.batches.splitting import Splitting
 from sluice.batches.work import MOST_MESSAGES
 from sluice.errors import AuthenticationError
 from sluice.storage.item_types import to_item
@@ -497,3 +500,98 @@ def test_lines_of_a_tenant_with_a_budget_and_a_guard_model_are_judged_and_paid_f
     assert batch["request_counts"] == {"total": 2, "completed": 1, "failed": 1}
     [failed] = batches.content(batch["error_file_id"])
     assert failed["response"]["body"]["error"]["code"] == "guard-model-prompt"
+
+
+def is_work_gone(batches: Batches) -> bool:
+    return not [item for item in batches.aws.items("BATCHES_TABLE") if item["collection"]["S"].startswith("work#")]
+
+
+def test_a_batch_that_is_cancelled_while_it_is_checked_leaves_no_work_behind(
+    batches: Batches, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch_id = batches.create([line(f"q{number}") for number in range(3)])["id"]
+    names = {"tenant": "acme", "caller": batches.api_key.split("-")[1], "batch": batch_id}
+    work = batches.jobs.batch_stores.work
+    add = work.add
+
+    def add_after_the_end(*arguments: Any) -> None:
+        batches.send(f"POST /v1/batches/{batch_id}/cancel")
+        batches.hand("BATCH_JOBS_QUEUE", json.dumps({"kind": "close", **names}))
+        add(*arguments)
+
+    monkeypatch.setattr(work, "add", add_after_the_end)
+    batches.deliver("BATCH_JOBS_QUEUE")
+    monkeypatch.undo()
+    assert batches.get(batch_id)["status"] == "cancelled"
+    assert is_work_gone(batches)
+    assert fake.requests() == []
+
+
+def test_who_dies_before_an_ended_batch_s_work_is_gone_keeps_nobody_from_theirs(
+    batches: Batches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class _DiedError(BaseException):
+        pass
+
+    def die(*_: object) -> None:
+        raise _DiedError
+
+    first = batches.create([line("a")])["id"]
+    with monkeypatch.context() as patched:
+        patched.setattr(batches.jobs.batch_stores.work, "remove", die)
+        with pytest.raises(_DiedError):
+            batches.run_until(first)
+    assert batches.get(first)["status"] == "completed"
+    assert not is_work_gone(batches)
+    names = {"tenant": "acme", "caller": batches.api_key.split("-")[1], "batch": first}
+    batches.hand("BATCH_LINES_QUEUE", json.dumps({"kind": "lines", "chunk": 0, **names}))
+    batches.deliver("BATCH_JOBS_QUEUE")
+    assert is_work_gone(batches)
+
+
+def test_a_batch_whose_splitter_was_never_told_is_split_by_who_watches(batches: Batches) -> None:
+    batch_id = batches.create([line("a")])["id"]
+    for message in batches.sqs.receive_message(QueueUrl=batches.url("BATCH_JOBS_QUEUE"))["Messages"]:
+        batches.sqs.delete_message(QueueUrl=batches.url("BATCH_JOBS_QUEUE"), ReceiptHandle=message["ReceiptHandle"])
+    names = {"tenant": "acme", "caller": batches.api_key.split("-")[1], "batch": batch_id}
+    batches.hand("BATCH_JOBS_QUEUE", json.dumps({"kind": "watch", **names}))
+    assert batches.run_until(batch_id)["status"] == "completed"
+
+
+def test_an_answer_that_was_not_kept_leaves_its_chunk_open(batches: Batches, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch_id = batches.create([line("a")])["id"]
+    batches.deliver("BATCH_JOBS_QUEUE")
+    with monkeypatch.context() as patched:
+        patched.setattr(batches.worker.batch_stores.lines, "end", lambda *_: False)
+        batches.deliver("BATCH_LINES_QUEUE")
+    assert batches.get(batch_id)["status"] == "in_progress"
+    assert batches.waiting("BATCH_LINES_QUEUE")["delayed"] == 1
+
+
+def test_a_splitter_that_comes_late_does_not_undo_what_has_ended(batches: Batches, fake: FakeProvider) -> None:
+    batch_id = batches.create([line(f"q{number}") for number in range(12)])["id"]
+    batches.deliver("BATCH_JOBS_QUEUE")
+    messages = batches.sqs.receive_message(
+        QueueUrl=batches.url("BATCH_LINES_QUEUE"), VisibilityTimeout=0, MaxNumberOfMessages=10
+    )["Messages"]
+    batches.hand("BATCH_LINES_QUEUE", messages[0]["Body"])
+    stores = batches.jobs.batch_stores
+    found = stores.batches.read(f"acme#{batches.api_key.split('-')[1]}", batch_id)
+    assert found is not None
+    Splitting(found, BatchLineApi(LINE_ROUTES, batches.jobs), stores.lines).run(
+        stores.files.pieces(stores.files.find(found.owner, found.input_file)), batches.jobs.principal_of(found)
+    )
+    batches.hand("BATCH_LINES_QUEUE", messages[0]["Body"])
+    batch = batches.run_until(batch_id)
+    assert batch["request_counts"] == {"total": 12, "completed": 12, "failed": 0}
+    assert len(fake.requests()) == 12
+
+
+def test_a_key_has_a_bounded_number_of_batches_under_way(batches: Batches, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sluice.batches.intake.MOST_OPEN", 2)
+    made = [batches.create([line("a")])["id"] for _ in range(2)]
+    file = batches.upload(jsonl([line("a")])).body
+    asked_for = {"input_file_id": file["id"], "endpoint": "/v1/chat/completions", "completion_window": "24h"}
+    assert batches.send("POST /v1/batches", asked_for).status == 429
+    batches.run_until(made[0])
+    assert batches.send("POST /v1/batches", asked_for).status == 200

@@ -399,3 +399,38 @@ def test_tasks_and_older_paths_are_judged_as_well(aws: Aws, tasks: Tasks, fake: 
     fake.configure(answer="The venom of a snake.")
     withheld = tasks.run("concept_explanation", {**inputs, "concept": "snakes"}, api_key=key)
     assert (withheld.status, withheld.error["code"]) == (400, "guard-model-answer")
+
+
+def test_who_had_a_guard_model_asked_is_counted_though_the_model_is_out_of_quota(
+    aws: Aws, guarded: ChatServer, fake: FakeProvider
+) -> None:
+    few = guards() | {"small": model(limits={"requests_per_minute": 1})}
+    aws.set_credentials(gateway(fake, "fake-1", models=few))
+    guarded.restart()
+    key = guarded.tenant("careful", guard_models={"prompt": BOTH["prompt"]})
+    statuses = [ask(guarded, key, f"Question {number}?").status_code for number in range(3)]
+    assert statuses == [200, 429, 429]
+    assert requests_of(guarded, key) == len(asked(fake, PROMPT)) == 3
+
+
+def test_with_a_key_s_budget_nobody_is_asked_whose_price_is_unknown(
+    aws: Aws, guarded: ChatServer, fake: FakeProvider
+) -> None:
+    free = {name: value for name, value in guards()[PROMPT].items() if name != "price"}
+    aws.set_credentials(gateway(fake, "fake-1", models=guards() | {PROMPT: free}))
+    guarded.restart()
+    guarded.tenant("careful", guard_models=strict("prompt"))
+    key = guarded.key("careful", limits={"budget_usd_per_month": 5})
+    assert ask(guarded, key).status_code == 503
+    assert asked(fake, PROMPT) == []
+
+
+def test_a_guard_model_whose_rule_is_off_is_not_asked(guarded: ChatServer, fake: FakeProvider) -> None:
+    modes = {"guard-model-prompt": "off", "guard-model-answer": "off"}
+    key = guarded.tenant("careful", guard_models=BOTH, guard_modes=modes)
+    assert ask(guarded, key, POISON).status_code == 200
+    assert [each["body"]["model"] for each in fake.requests()] == ["small"]
+    flagging = guarded.tenant("lenient", guard_models=BOTH, guard_mode="flag")
+    answer = ask(guarded, flagging, POISON)
+    assert answer.status_code == 200
+    assert "guard-model-prompt" in answer.headers["x-sluice-guard-flags"]

@@ -76,3 +76,19 @@ def test_a_byte_order_mark_is_taken_at_the_beginning_of_the_file_alone() -> None
     assert read_line(raw(b"\xef\xbb\xbf" + GOOD, 1), "/v1/chat/completions").custom_id == "a"
     with pytest.raises(InvalidRequestError):
         read_line(raw(b"\xef\xbb\xbf" + GOOD, 2), "/v1/chat/completions")
+
+
+def test_a_line_behind_a_megabyte_of_blanks_is_not_lost() -> None:
+    content = (
+        b" " * (2 * MOST_LINE_BYTES)
+        + GOOD
+        + b" " * MOST_LINE_BYTES
+        + b"\n"
+        + b" " * (2 * MOST_LINE_BYTES)
+        + b"\n"
+        + GOOD
+    )
+    pieces = [content[begin : begin + 1_000_000] for begin in range(0, len(content), 1_000_000)]
+    assert [each.number for each in raw_lines(pieces)] == [each.number for each in raw_lines([content])] == [1, 3]
+    with pytest.raises(InvalidRequestError):
+        read_line(next(raw_lines(pieces)), "/v1/chat/completions")

@@ -10,7 +10,7 @@ from sluice.conversations.window import WindowLimits
 from sluice.gateway.tenant_settings import TenantSettings
 from sluice.guards.rules import Mode
 from sluice.settings import Settings
-from sluice.tenants.tenant import Tenant
+from sluice.tenants.tenant import GuardModels, Tenant
 
 USUAL = Settings.from_environment({})
 OTHERWISE = Settings.from_environment(
@@ -47,6 +47,7 @@ def test_without_anything_set_all_is_as_it_was() -> None:
     found = TenantSettings.of(NOTHING, USUAL)
     assert found == TenantSettings(
         guard_modes={},
+        guard_models=GuardModels(),
         cache_policy=CachePolicy.UNSAMPLED,
         cache_ttl_s=3_600,
         default_max_tokens=0,

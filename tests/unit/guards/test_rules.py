@@ -35,7 +35,11 @@ def test_what_may_be_said_innocently_only_flags() -> None:
 
 def test_rules_do_no_more_than_the_most_that_is_let_but_for_those_that_protect_the_gateway() -> None:
     assert modes_up_to(Mode.BLOCK) == {}
-    blocking = {rule.id for rule in rules() if rule.mode is Mode.BLOCK and not rule.is_fixed} | {"prompt-empty"}
+    blocking = {rule.id for rule in rules() if rule.mode is Mode.BLOCK and not rule.is_fixed} | {
+        "prompt-empty",
+        "guard-model-prompt",
+        "guard-model-answer",
+    }
     flagging = {rule.id for rule in rules() if rule.mode is Mode.FLAG}
     assert modes_up_to(Mode.FLAG) == dict.fromkeys(blocking, Mode.FLAG)
     assert modes_up_to(Mode.OFF) == dict.fromkeys(blocking | flagging, Mode.OFF)

@@ -63,6 +63,7 @@ def writers(table: str, key: str) -> set[str]:
         ("DirectoryTable", "anything else", set()),
         ("QuotaTable", "deployment#groq-1#llama", {"Chat", "Tasks", "Operations", "BatchWorker"}),
         ("QuotaTable", "tenant#acme", {"Chat", "Tasks", "Operations", "BatchWorker"}),
+        ("QuotaTable", "spend#acme#k1", {"Chat", "Tasks", "BatchWorker"}),
         ("QuotaTable", "caller#acme#k1", {"Chat", "Tasks", "Usage", "Conversations", "Files", "BatchWorker"}),
         ("ResponseCacheTable", "generation#acme", {"Operations"}),
         ("ResponseCacheTable", "0" * 64, {"Chat", "Tasks", "BatchWorker"}),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sluice.api.dispatch import Api, Request, StreamedResponse
 from sluice.api.messages import MessageHandler, message_handler
+from sluice.api.responses import Response
 from sluice.api.route import Route
 from sluice.batches.asking import LineAnswer
 from sluice.batches.jobs import Jobs
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 _OURS = 500
 _TOO_MANY_REQUESTS = 429
+# When to look again whether anybody can be asked.
+_NOBODY_S = 60.0
 
 
 class BatchLineApi:
@@ -53,21 +56,33 @@ class BatchLineApi:
             # Refused when the batch was checked.
             raise TypeError("a line of a batch is answered whole")
         record = trace.record()
-        wait = response.headers.get("retry-after")
-        waits = response.status == _TOO_MANY_REQUESTS or response.status >= _OURS
+        may_pass = response.status >= _OURS and response.headers.get("x-should-retry") != "false"
         return LineAnswer(
             status=int(response.status),
             request_id=request.id,
             body=json.loads(response.body),
-            retry_after_s=float(wait) if waits and wait is not None else None,
-            may_pass=response.status >= _OURS and response.headers.get("x-should-retry") != "false",
+            retry_after_s=_wait_s(response, was_asked=any(each.time_ms for each in record.attempts), may_pass=may_pass),
+            may_pass=may_pass,
             prompt_tokens=record.prompt_tokens,
             completion_tokens=record.completion_tokens,
-            cost_nanousd=record.cost_nanousd,
+            cost_nanousd=record.cost_nanousd + sum(each.cost_nanousd for each in record.guard_models),
         )
 
     def _request(self, line: BatchLine, principal: Principal, remaining_s: float) -> Request:
         return Request(method="POST", path=line.url, body=body_of(line), remaining_s=remaining_s, sender=principal)
+
+
+def _wait_s(response: Response, *, was_asked: bool, may_pass: bool) -> float | None:
+    """When to ask again what has nothing to do with the line: there is no quota now, or nobody could be asked.
+
+    Where a provider was asked and failed, the line may be why, and may not be asked for ever.
+    """
+    wait = response.headers.get("retry-after")
+    if response.status == _TOO_MANY_REQUESTS:
+        return None if wait is None else float(wait)
+    if was_asked or not may_pass:
+        return None
+    return _NOBODY_S if wait is None else float(wait)
 
 
 def line_handler(routes: Iterable[Route], app: "App") -> MessageHandler:

@@ -45,7 +45,7 @@ class BatchQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
-    after: str | None = None
+    after: Annotated[str, Field(min_length=1, max_length=128)] | None = None
     limit: Annotated[int, Field(ge=1, le=100)] = 20
 
 

@@ -80,7 +80,7 @@ class FileQuery(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     purpose: str | None = None
-    after: str | None = None
+    after: Annotated[str, Field(min_length=1, max_length=128)] | None = None
     limit: Annotated[int, Field(ge=1, le=10_000)] = 1_000
     order: Literal["asc", "desc"] = "desc"
 

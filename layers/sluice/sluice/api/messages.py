@@ -9,7 +9,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-from sluice.errors import SluiceError
+from sluice.errors import SluiceError, StorageUnavailableError
 from sluice.telemetry import RequestIds, emit_metric
 
 if TYPE_CHECKING:
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 logger = Logger()
 logger.registered_handler.addFilter(RequestIds())
+
+_PAUSES_S = (1.0, 4.0)
 
 type MessageHandler = Callable[[dict[str, Any], "LambdaContext"], Any]
 
@@ -36,7 +38,7 @@ def message_handler(handle: Callable[[str, float], None]) -> MessageHandler:
 
         def on_message(record: SQSRecord) -> None:
             try:
-                handle(record.body, ends_at_s)
+                _patiently(handle, record.body, ends_at_s)
             except Exception as error:
                 # Not what an unexpected error says: it may hold some of what was asked.
                 reason = error.message if isinstance(error, SluiceError) else type(error).__name__
@@ -48,3 +50,17 @@ def message_handler(handle: Callable[[str, float], None]) -> MessageHandler:
         return process_partial_response(event=event, record_handler=on_message, processor=processor, context=context)
 
     return on_messages
+
+
+def _patiently(handle: Callable[[str, float], None], body: str, ends_at_s: float) -> None:
+    """Handle a message, and once more where storage did not answer: else it comes again only when it is visible."""
+    for pause_s in _PAUSES_S:
+        try:
+            handle(body, ends_at_s)
+        except StorageUnavailableError:
+            if time.monotonic() + pause_s >= ends_at_s:
+                raise
+            time.sleep(pause_s)
+        else:
+            return
+    handle(body, ends_at_s)

@@ -5,6 +5,7 @@ The sums are closed first, after which no line ends any more. Whoever closes a b
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict
 
 from sluice.batches.batch import Batch, Status
@@ -16,6 +17,7 @@ from sluice.chat import JsonObject
 from sluice.errors import InvalidRequestError
 from sluice.files.file import Purpose
 from sluice.files.store import FileStore, NewFile
+from sluice.storage.objects import ObjectMissingError
 
 _ERROR = 400
 _UNENDED = {
@@ -109,7 +111,11 @@ class Closing:
 
     def _raw_lines(self) -> Iterator[RawLine]:
         file = input_of(self._files, self._batch)
-        return raw_lines(self._files.pieces(file)) if file is not None else iter(())
+        if file is None:
+            return
+        # Without its object, what was answered is written all the same.
+        with suppress(ObjectMissingError):
+            yield from raw_lines(self._files.pieces(file))
 
     def _custom_id(self, raw: RawLine) -> str:
         try:

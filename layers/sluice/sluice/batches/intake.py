@@ -6,15 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sluice.batches.batch import WINDOW_S, Batch, Priority, Status
-from sluice.batches.messages import Close, Split
+from sluice.batches.messages import Close, Split, Watch
 from sluice.batches.store import BatchStore
-from sluice.errors import ConflictError, InvalidRequestError
+from sluice.errors import ConflictError, InvalidRequestError, QuotaExceededError
 from sluice.files.file import Purpose, new_id, owner_of
 from sluice.files.store import FileStore
-from sluice.storage.queues import Queue
+from sluice.storage.queues import LONGEST_DELAY_S, Queue
 
 ENDPOINTS = re.compile(r"/v1/chat/completions|/v1/tasks/[a-z0-9_]+")
 """What batches may have lines for."""
+
+MOST_OPEN = 50
+"""How many batches of one API key may be under way."""
 
 # Lines that are being asked may still end: most answers take no longer.
 _GRACE_S = 5
@@ -77,7 +80,14 @@ class BatchIntake:
             is_login=new.is_login,
             user=new.user,
         )
+        if self._batches.open_count(owner_of(new.tenant, new.caller)) >= MOST_OPEN:
+            raise QuotaExceededError(
+                f"The API key has {MOST_OPEN} batches under way: wait for one to end, or cancel one.",
+                retry_after_s=None,
+            )
         self._batches.create(batch)
+        # First, so that whatever is lost of what follows, somebody looks after it.
+        self._queue.send(Watch.of(batch).model_dump(), group=batch.tenant, delay_s=LONGEST_DELAY_S)
         self._queue.send(Split.of(batch).model_dump(), group=batch.tenant)
         return batch
 

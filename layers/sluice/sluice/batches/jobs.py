@@ -13,6 +13,7 @@ from sluice.batches.messages import Close, Job, Split, Watch
 from sluice.batches.splitting import Splitting, input_of, shown_faults, write_faults
 from sluice.batches.worker import BatchStores
 from sluice.errors import AuthenticationError
+from sluice.storage.objects import ObjectMissingError
 from sluice.storage.queues import LONGEST_DELAY_S
 
 logger = Logger(child=True)
@@ -35,7 +36,10 @@ class Jobs:
     def do(self, job: Job) -> None:
         """Do one job."""
         batch = self._stores.batches.read(f"{job.tenant}#{job.caller}", job.batch)
-        if batch is None:
+        if batch is None or batch.status.is_final:
+            # Who ended it may have died before its work was gone, which would take the place of others'.
+            self._stores.work.remove(job.tenant, job.batch)
+            self._stores.work.feed(job.tenant)
             return
         match job:
             case Split():
@@ -57,6 +61,8 @@ class Jobs:
                     splitting.faults.append(Fault(0, "input_file_deleted", "The file was deleted: upload it again."))
                 else:
                     splitting.run(stores.files.pieces(file), self._find(batch))
+            except ObjectMissingError:
+                splitting.faults.append(Fault(0, "input_file_deleted", "The file was deleted: upload it again."))
             except AuthenticationError as error:
                 splitting.faults.append(Fault(0, error.code or error.type, error.message))
             if splitting.faults:
@@ -68,14 +74,20 @@ class Jobs:
             stores.work.add(batch, splitting.chunks)
             counted = {"total": splitting.total, "estimated_nanousd": splitting.estimated_nanousd}
             if not stores.batches.move(batch, [Status.VALIDATING], Status.IN_PROGRESS, counted):
-                return  # cancelled meanwhile, and closed by who did
-            self._send(Watch.of(batch), batch, delay_s=self._next_look_s(batch))
+                # Cancelled meanwhile, and perhaps closed already.
+                stores.work.remove(batch.tenant, batch.id)
         elif batch.status is not Status.IN_PROGRESS:
             return
         stores.work.feed(batch.tenant)
 
     def _watch(self, batch: Batch) -> None:
-        if batch.status.is_final:
+        if batch.status is Status.VALIDATING:
+            if self._clock() >= batch.ends_by:
+                self._stores.batches.move(batch, [Status.VALIDATING], Status.EXPIRED)
+                return
+            # Who was to split it may have died, or never have been told.
+            self._send(Split.of(batch), batch)
+            self._send(Watch.of(batch), batch, delay_s=self._next_look_s(batch))
             return
         if batch.status in {Status.CANCELLING, Status.FINALIZING} or self._clock() >= batch.ends_by:
             self._close(batch)
@@ -88,7 +100,7 @@ class Jobs:
 
     def _close(self, batch: Batch) -> None:
         stores = self._stores
-        if batch.status.is_final or batch.status is Status.VALIDATING:
+        if batch.status is Status.VALIDATING:
             return
         is_late = self._clock() >= batch.ends_by
         if batch.status is Status.IN_PROGRESS:
@@ -96,7 +108,7 @@ class Jobs:
                 return  # whoever was first goes on
             batch = stores.batches.read(batch.owner, batch.id) or batch
         Closing(batch, stores.batches, stores.lines, stores.files).run(is_late=is_late)
-        stores.work.remove(batch)
+        stores.work.remove(batch.tenant, batch.id)
         stores.work.feed(batch.tenant)
 
     def _next_look_s(self, batch: Batch) -> int:

@@ -37,23 +37,22 @@ class RawLine:
 
 def raw_lines(pieces: Iterable[bytes]) -> Iterator[RawLine]:
     """The lines of a file that have anything in them. One that is too long comes cut to one byte more than may be."""
-    number, start, buffer, dropped = 0, 0, bytearray(), 0
+    number, start, kept, length, says = 0, 0, bytearray(), 0, False
     for piece in pieces:
-        begin = 0
-        while (at := piece.find(b"\n", begin)) >= 0:
-            buffer += piece[begin:at]
-            number += 1
-            end = start + len(buffer) + dropped
-            if buffer.strip():
-                yield RawLine(number, start, end, bytes(buffer[: MOST_LINE_BYTES + 1]))
-            start, begin, dropped = end + 1, at + 1, 0
-            buffer.clear()
-        buffer += piece[begin:]
-        if len(buffer) > MOST_LINE_BYTES + 1:
-            dropped += len(buffer) - (MOST_LINE_BYTES + 1)
-            del buffer[MOST_LINE_BYTES + 1 :]
-    if buffer.strip():
-        yield RawLine(number + 1, start, start + len(buffer) + dropped, bytes(buffer[: MOST_LINE_BYTES + 1]))
+        parts = piece.split(b"\n")
+        for index, part in enumerate(parts):
+            length += len(part)
+            # Looked at before it is cut: what is said behind a megabyte of blanks is a line as well.
+            says = says or bool(part.strip())
+            kept += part[: MOST_LINE_BYTES + 1 - len(kept)]
+            if index < len(parts) - 1:
+                number += 1
+                if says:
+                    yield RawLine(number, start, start + length, bytes(kept))
+                start, length, says = start + length + 1, 0, False
+                kept.clear()
+    if says:
+        yield RawLine(number + 1, start, start + length, bytes(kept))
 
 
 def read_line(raw: RawLine, endpoint: str) -> BatchLine:

@@ -15,7 +15,7 @@ from typing import Any
 
 from sluice.batches.asking import LineAnswer
 from sluice.batches.batch import Batch, Progress
-from sluice.batches.schema import PROGRESS_SHARDS, chunk_key, line_entry, line_key, lines, progress_key
+from sluice.batches.schema import PROGRESS_SHARDS, chunk_key, finished_key, line_entry, line_key, lines, progress_key
 from sluice.chat import JsonObject
 from sluice.files.file import part_key
 from sluice.storage.client import DynamoDB
@@ -23,7 +23,7 @@ from sluice.storage.errors import ConditionFailedError
 from sluice.storage.item_types import Item, TypedItem, from_item, to_item
 from sluice.storage.objects import ObjectStore
 from sluice.storage.tables import BATCHES
-from sluice.storage.transaction import change, write_together
+from sluice.storage.transaction import change, write_beside_transactions, write_together
 from sluice.storage.update import Update
 
 # An item of DynamoDB's has 400 KB at most.
@@ -112,11 +112,11 @@ class LineStore:
 
     def chunk(self, batch_id: str, number: int) -> Chunk | None:
         """A chunk of whose lines some have not ended; None if all have, or there is none."""
-        asked = {"TableName": self._table, "Key": chunk_key(batch_id, number), "ConsistentRead": True}
-        typed = self._client.call("GetItem", asked).get("Item")
-        if typed is None or "is_finished" in typed:
+        keys = [chunk_key(batch_id, number), finished_key(batch_id, number)]
+        found = [from_item(typed) for typed in self._client.read_all(self._table, keys, consistently=True)]
+        if len(found) != 1 or "start" not in found[0]:
             return None
-        item = from_item(typed)
+        [item] = found
         return Chunk(item["number"], item["first"], item["count"], item["start"], item["end"])
 
     def states(self, batch_id: str, chunk: Chunk) -> dict[int, LineState]:
@@ -139,7 +139,9 @@ class LineStore:
         update.require_absent_or("claimed_until", "<=", now)
         request = {"TableName": self._table, "Key": line_key(batch.id, line), **update.arguments()}
         try:
-            before = self._client.call("UpdateItem", request | {"ReturnValues": "ALL_OLD"}).get("Attributes")
+            before = write_beside_transactions(self._client, "UpdateItem", request | {"ReturnValues": "ALL_OLD"}).get(
+                "Attributes"
+            )
         except ConditionFailedError:
             return None
         old = from_item(before or {})
@@ -163,7 +165,7 @@ class LineStore:
         update.require("claim", "=", claim.id)
         request = {"TableName": self._table, "Key": line_key(batch.id, claim.line), **update.arguments()}
         try:
-            self._client.call("UpdateItem", request)
+            write_beside_transactions(self._client, "UpdateItem", request)
         except ConditionFailedError:
             return  # it has run out, and somebody else has it
 

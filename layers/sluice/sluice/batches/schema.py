@@ -3,7 +3,8 @@
 collection            entry            is
 batches#acme#key-id   batch_0193...    a batch
 work#acme             batch_0193...    what is still to be sent of it to the queue
-chunks#batch_0193...  17               where in the file ten lines are, and whether all of them have ended
+chunks#batch_0193...  00017            where in the file ten lines are
+chunks#batch_0193...  00017.finished   there once all of them have ended
 lines#batch_0193...   173              a line that was asked: who asks it now, or its answer
 progress#batch_...    5                a part of the sums over its lines, of 16
 
@@ -38,6 +39,11 @@ def work(tenant: str) -> str:
 def chunk_key(batch_id: str, number: int) -> TypedItem:
     """The key of a chunk."""
     return BATCHES.key(f"chunks#{batch_id}", f"{number:05d}")
+
+
+def finished_key(batch_id: str, number: int) -> TypedItem:
+    """The key of what says that all lines of a chunk have ended: apart, as a batch may be split twice."""
+    return BATCHES.key(f"chunks#{batch_id}", f"{number:05d}.finished")
 
 
 def lines(batch_id: str) -> str:

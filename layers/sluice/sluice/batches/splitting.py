@@ -12,7 +12,7 @@ from aws_lambda_powertools import Logger
 
 from sluice.batches.asking import LineApi
 from sluice.batches.batch import CHUNK_LINES, MOST_LINES, Batch, Fault
-from sluice.batches.line import RawLine, raw_lines, read_line
+from sluice.batches.line import MOST_LINE_BYTES, RawLine, raw_lines, read_line
 from sluice.batches.lines import Chunk, LineStore
 from sluice.errors import NotFoundError, SluiceError
 from sluice.files.file import Purpose, StoredFile
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _MOST_SHOWN = 20
 _MOST_WRITTEN = 1_000
 _CHUNKS_AT_ONCE = 25
+_MOST_CHUNK_BYTES = CHUNK_LINES * MOST_LINE_BYTES
 _OURS = 500
 
 logger = Logger(child=True)
@@ -58,15 +59,19 @@ class Splitting:
             self._check(raw, principal)
             if len(self.faults) >= _MOST_WRITTEN:
                 return
+            if current and raw.end - current[0].start > _MOST_CHUNK_BYTES:
+                # Blank lines in between are read with those beside them.
+                chunks.append(self._chunk(current, self.total - 1))
+                current = []
             current.append(raw)
             if len(current) == CHUNK_LINES:
-                chunks.append(self._chunk(current))
+                chunks.append(self._chunk(current, self.total))
                 current = []
             if len(chunks) == _CHUNKS_AT_ONCE:
                 self._lines.add_chunks(self._batch, chunks)
                 chunks = []
         if current:
-            chunks.append(self._chunk(current))
+            chunks.append(self._chunk(current, self.total))
         self._lines.add_chunks(self._batch, chunks)
         if not self.total:
             self.faults.append(Fault(0, "empty_file", "The file has no lines: give it one request in each."))
@@ -85,8 +90,9 @@ class Splitting:
                 raise
             self.faults.append(Fault(raw.number, error.code or error.type, error.message, error.param))
 
-    def _chunk(self, lines: list[RawLine]) -> Chunk:
-        chunk = Chunk(self.chunks, self.total - len(lines) + 1, len(lines), lines[0].start, lines[-1].end)
+    def _chunk(self, lines: list[RawLine], last: int) -> Chunk:
+        """A chunk of these lines, of which the last is the batch's `last`."""
+        chunk = Chunk(self.chunks, last - len(lines) + 1, len(lines), lines[0].start, lines[-1].end)
         self.chunks += 1
         return chunk
 

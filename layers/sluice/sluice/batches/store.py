@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Any
 
 from sluice.batches.batch import KEPT_S, Batch, Progress, Status
@@ -20,9 +21,11 @@ from sluice.storage.client import DynamoDB
 from sluice.storage.errors import ConditionFailedError
 from sluice.storage.item_types import from_item, to_item
 from sluice.storage.tables import BATCHES
+from sluice.storage.transaction import write_beside_transactions
 from sluice.storage.update import Update
 
 _SUMS = tuple(asdict(Progress()))
+_MOST_COUNTED = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,21 +65,14 @@ class BatchStore:
 
     def page(self, owner: str, *, after: str | None, limit: int) -> BatchPage:
         """Batches of `owner`'s, `limit` at most, the latest first."""
-        request: dict[str, Any] = {
-            "TableName": self._table,
-            "KeyConditionExpression": "#partition = :partition",
-            "ExpressionAttributeNames": {"#partition": BATCHES.partition},
-            "ExpressionAttributeValues": to_item({":partition": batches(owner)}),
-            "ScanIndexForward": False,
-            "Limit": limit + 1,
-        }
-        if after is not None:
-            request["ExclusiveStartKey"] = batch_key(owner, after)
-        found = [from_batch_item(from_item(item)) for item in self._client.call("Query", request)["Items"]]
-        counted = [
-            each.with_progress(self.progress(each.id)) if self._is_counting(each) else each for each in found[:limit]
-        ]
-        return BatchPage(counted, len(found) > limit)
+        found, has_more = self._latest(owner, after=after, limit=limit)
+        counted = [each.with_progress(self.progress(each.id)) if self._is_counting(each) else each for each in found]
+        return BatchPage(counted, has_more)
+
+    def open_count(self, owner: str) -> int:
+        """How many of the latest batches of `owner`'s have not ended."""
+        found, _ = self._latest(owner, after=None, limit=_MOST_COUNTED)
+        return sum(not each.status.is_final for each in found)
 
     def move(
         self, batch: Batch, before: Sequence[Status], after: Status, values: Mapping[str, Any] | None = None
@@ -90,7 +86,7 @@ class BatchStore:
         update.require_one_of("status", [str(each) for each in before])
         asked = {"TableName": self._table, "Key": batch_key(batch.owner, batch.id), **update.arguments()}
         try:
-            self._client.call("UpdateItem", asked)
+            write_beside_transactions(self._client, "UpdateItem", asked)
         except ConditionFailedError:
             return False
         return True
@@ -116,8 +112,21 @@ class BatchStore:
             update.set("is_closed", True)
             update.set("expires_at", batch.ends_by + KEPT_S)
             asked = {"TableName": self._table, "Key": progress_key(batch.id, shard), **update.arguments()}
-            self._client.call("UpdateItem", asked)
+            write_beside_transactions(self._client, "UpdateItem", asked)
         return self.progress(batch.id)
+
+    def _latest(self, owner: str, *, after: str | None, limit: int) -> tuple[list[Batch], bool]:
+        request: dict[str, Any] = {
+            "TableName": self._table,
+            "KeyConditionExpression": "#partition = :partition",
+            "ExpressionAttributeNames": {"#partition": BATCHES.partition},
+            "ExpressionAttributeValues": to_item({":partition": batches(owner)}),
+            "ScanIndexForward": False,
+        }
+        if after is not None:
+            request["ExclusiveStartKey"] = batch_key(owner, after)
+        found = [from_batch_item(from_item(item)) for item in islice(self._client.query(request), limit + 1)]
+        return found[:limit], len(found) > limit
 
     def _is_counting(self, batch: Batch) -> bool:
         return not batch.status.is_final and batch.status is not Status.VALIDATING

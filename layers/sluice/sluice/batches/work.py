@@ -10,17 +10,18 @@ from dataclasses import dataclass, field, replace
 
 from sluice.batches.batch import Batch
 from sluice.batches.messages import Lines
-from sluice.batches.schema import chunk_key, work
+from sluice.batches.schema import finished_key, work
 from sluice.storage.client import DynamoDB
 from sluice.storage.errors import ConditionFailedError
 from sluice.storage.item_types import from_item, to_item
 from sluice.storage.queues import Queue
 from sluice.storage.tables import BATCHES
-from sluice.storage.transaction import change, write_together
+from sluice.storage.transaction import change, creation, write_beside_transactions, write_together
 from sluice.storage.update import Update
 
 MOST_MESSAGES = 8
 """How many messages of one tenant are in the queue at a time."""
+_KEPT_S = 4 * 86_400
 # What a process that has died between two lines wrote down as sent, and did not send.
 _UNSENT_S = 60
 
@@ -103,10 +104,10 @@ class WorkStore:
         except ConditionFailedError:
             return
 
-    def remove(self, batch: Batch) -> None:
-        """Have no more of its lines asked."""
-        asked = {"TableName": self._table, "Key": BATCHES.key(work(batch.tenant), batch.id)}
-        self._client.call("DeleteItem", asked)
+    def remove(self, tenant: str, batch_id: str) -> None:
+        """Have no more lines of a batch asked."""
+        asked = {"TableName": self._table, "Key": BATCHES.key(work(tenant), batch_id)}
+        write_beside_transactions(self._client, "DeleteItem", asked)
 
     def feed(self, tenant: str) -> Sequence[OpenWork]:
         """Send what the queue has room for of a tenant's work. Returns the work as it was.
@@ -127,16 +128,13 @@ class WorkStore:
 
     def finish(self, message: Lines) -> None:
         """Note that all lines of a chunk have ended. The same again changes nothing."""
-        chunk, sums = Update(), Update()
-        chunk.set("is_finished", True)
-        chunk.require_exists("start")
-        chunk.require_absent("is_finished")
+        sums = Update()
         sums.add("finished", 1)
         sums.require_exists("chunks")
         write_together(
             self._client,
             [
-                change(self._table, chunk_key(message.batch, message.chunk), chunk),
+                creation(self._table, finished_key(message.batch, message.chunk), {"expires_at": self._kept_until()}),
                 change(self._table, BATCHES.key(work(message.tenant), message.batch), sums),
             ],
         )
@@ -160,7 +158,12 @@ class WorkStore:
                 unsent=item["unsent"],
             )
             for item in map(from_item, self._client.query(request))
+            # DynamoDB deletes what has expired when it finds the time.
+            if item["expires_at"] > self._clock()
         ]
+
+    def _kept_until(self) -> int:
+        return int(self._clock()) + _KEPT_S
 
     def _take(self, tenant: str, batch: str, chunk: int, now: int) -> bool:
         update = Update()
@@ -180,7 +183,7 @@ class WorkStore:
     def _write(self, tenant: str, batch: str, update: Update) -> bool:
         asked = {"TableName": self._table, "Key": BATCHES.key(work(tenant), batch), **update.arguments()}
         try:
-            self._client.call("UpdateItem", asked)
+            write_beside_transactions(self._client, "UpdateItem", asked)
         except ConditionFailedError:
             return False
         return True

@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Lock
 
@@ -25,8 +26,9 @@ from sluice.batches.messages import Close, Lines
 from sluice.batches.splitting import input_of
 from sluice.batches.store import BatchStore
 from sluice.batches.work import WorkStore
-from sluice.errors import AuthenticationError, SluiceError
+from sluice.errors import AuthenticationError, InvalidRequestError, SluiceError
 from sluice.files.store import FileStore
+from sluice.storage.objects import ObjectMissingError
 from sluice.storage.queues import LONGEST_DELAY_S, Queue
 from sluice.telemetry import emit_metric
 from sluice.tenants.principal import Principal
@@ -85,7 +87,14 @@ class LineWorker:
         """Do what a message says, before a moment of the monotonic clock. Raises StorageUnavailableError."""
         stores = self._stores
         batch = stores.batches.read(f"{message.tenant}#{message.caller}", message.batch)
-        if batch is None or batch.status is not Status.IN_PROGRESS:
+        if batch is None or batch.status.is_final:
+            # It may have left work behind, which would take the place of others'.
+            stores.job_queue.send(
+                Close(tenant=message.tenant, caller=message.caller, batch=message.batch).model_dump(),
+                group=message.tenant,
+            )
+            return
+        if batch.status is not Status.IN_PROGRESS:
             return
         if self._clock() >= batch.ends_by:
             self._close(batch)
@@ -131,9 +140,14 @@ class LineWorker:
         file = input_of(self._stores.files, batch)
         if file is None:
             return
-        raws = raw_lines([self._stores.files.read(file, chunk.start, chunk.end)])
-        for number, raw in enumerate(raws, chunk.first):
-            yield number, read_line(raw, batch.endpoint)
+        try:
+            text = self._stores.files.read(file, chunk.start, chunk.end)
+        except ObjectMissingError:
+            return
+        for number, raw in enumerate(raw_lines([text]), chunk.first):
+            # Checked when the batch was split: what can't be read now is not that file any more.
+            with suppress(InvalidRequestError):
+                yield number, read_line(raw, batch.endpoint)
 
     def _principal(self, batch: Batch) -> Principal | LineAnswer:
         """Whose batch it is, with the rights of now; or what its lines are answered if it is nobody's any more."""
@@ -167,17 +181,17 @@ class LineWorker:
             waiting.wait(_FIRST_PAUSE_S)
             return
         if line is None:
-            self._keep(batch, claim, "", _GONE)
+            self._keep(batch, claim, "", _GONE, waiting)
         elif isinstance(principal, LineAnswer):
-            self._keep(batch, claim, line.custom_id, principal)
+            self._keep(batch, claim, line.custom_id, principal, waiting)
         else:
             answer = self._api.ask(line, principal, remaining_s)
             if not self._goes_back(batch, claim, answer, waiting):
-                self._keep(batch, claim, line.custom_id, answer)
+                self._keep(batch, claim, line.custom_id, answer, waiting)
 
     def _goes_back(self, batch: Batch, claim: Claim, answer: LineAnswer, waiting: _Waiting) -> bool:
         """Whether the line is to be asked again later, and its claim was given up for that."""
-        pause_s = answer.retry_after_s if answer.retry_after_s is not None else _FIRST_PAUSE_S * 2**claim.failures
+        pause_s = _FIRST_PAUSE_S * 2**claim.failures if answer.retry_after_s is None else answer.retry_after_s
         if self._clock() + pause_s >= batch.ends_by:
             return False  # it would not be asked in time
         if answer.retry_after_s is not None:
@@ -190,8 +204,9 @@ class LineWorker:
             return True
         return False
 
-    def _keep(self, batch: Batch, claim: Claim, custom_id: str, answer: LineAnswer) -> None:
+    def _keep(self, batch: Batch, claim: Claim, custom_id: str, answer: LineAnswer, waiting: _Waiting) -> None:
         if not self._stores.lines.end(batch, claim, custom_id, answer):
+            waiting.wait(_FIRST_PAUSE_S)  # until it has ended, the chunk has not
             logger.warning("an answer of a batch was not kept", extra={"batch": batch.id, "line": claim.line})
             emit_metric("BatchAnswerNotKept")
 

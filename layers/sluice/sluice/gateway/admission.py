@@ -68,7 +68,6 @@ class Admission:
         """
         started_s = time.monotonic()
         settings = self._settings_for(incoming)
-        settings = self._settings_for(incoming)
         incoming = self._bounded(incoming)
         said = tuple(incoming.request.messages)
         principal, turn = incoming.principal, incoming.context.turn
@@ -212,7 +211,7 @@ class Admission:
             tenant=tenant.id,
             model=chosen.model,
             answer_format=answer_format,
-            judged_by=_judged_by(tenant.guard_models),
+            judged_by=_judged_by(settings.guard_models),
         )
         # Whether variety is asked for is said by the caller's temperature, and not by a setting's.
         stated = incoming.request.temperature

@@ -106,12 +106,12 @@ class SpendDemand:
         if limit is None:
             return denied(refused, self.scope.whose, "rate_limit_exceeded")
         status, whose = self._status(ledger, limit), self.scope.whose
-        if costs[limit.name] > status.capacity:
+        if costs.get(limit.name, 0) > status.capacity:
             # What was remembered of another request's refusal says when that one would fit.
             refused = QuotaDeniedError(refused.scope, replace(refused.denial, retry_after_ms=None))
         wait_ms = refused.denial.retry_after_ms
         if limit.name != BUDGET:
-            said = f"{status.remaining} of {status.capacity} are left, and this may take {costs[limit.name]}"
+            said = f"{status.remaining} of {status.capacity} are left, and this may take {costs.get(limit.name, 0)}"
             if wait_ms is None:
                 said += ": send less, or lower max_tokens"
             return denied(refused, whose, "rate_limit_exceeded", said)
@@ -123,8 +123,8 @@ class SpendDemand:
             return denied(refused, whose, "insufficient_quota", said)
         later = f", or try again in {in_words(-(-wait_ms // 1000))}" if wait_ms is not None else ""
         return QuotaExceededError(
-            f"{whose} has {_dollars(status.remaining)} left this month, and this may cost {_dollars(costs[BUDGET])}: "
-            f"lower max_tokens{later}.",
+            f"{whose} has {_dollars(status.remaining)} left this month, and this may cost "
+            f"{_dollars(costs.get(BUDGET, 0))}: lower max_tokens{later}.",
             retry_after_s=None,
             code="insufficient_quota",
         )

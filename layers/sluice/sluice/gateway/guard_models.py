@@ -20,7 +20,7 @@ from sluice.gateway.budget import BudgetReservation, CallCost, SpendDemand, Spen
 from sluice.gateway.guard_questions import MOST_WINDOWS, NotJudgedError, Questions, Room
 from sluice.gateway.request import AdmittedRequest
 from sluice.gateway.settlement import counted_usage, price_nanousd
-from sluice.gateway.spending import spend_scopes
+from sluice.gateway.spending import has_budget, spend_scopes
 from sluice.guards.prompt import raise_if_blocked
 from sluice.guards.rules import (
     GUARD_MODEL_ANSWER,
@@ -35,6 +35,7 @@ from sluice.providers.base import ProviderResponse
 from sluice.providers.registry import Deployment, Registry
 from sluice.quota.estimate import TokenEstimate
 from sluice.quota.ledger import Ledger
+from sluice.quota.leftover import kept_free_percent
 from sluice.quota.request_size import RequestSize
 from sluice.request_log.reasons import reason_of
 from sluice.request_log.record import GuardModelUse, Judgement
@@ -61,8 +62,8 @@ class _Judging:
     deadline: Deadline
     started_s: float = field(default_factory=time.monotonic)
     answered: list[Answered[ProviderResponse]] = field(default_factory=list)
-    lost_nanousd: list[int] = field(default_factory=list)
-    """What calls may have cost that failed."""
+    lost: list[tuple[Deployment, Usage]] = field(default_factory=list)
+    """What calls may have used that failed."""
     used: Usage = _NO_USAGE
     cost_nanousd: int = 0
 
@@ -105,7 +106,7 @@ class GuardModels:
 
         Raises GuardBlockedError, GuardUnavailableError, and QuotaExceededError where the budget does not allow it.
         """
-        guard = admitted.principal.tenant.guard_models.prompt
+        guard = admitted.settings.guard_models.prompt
         said = "\n\n".join(spoken(each) for each in reversed(admitted.said) if each.role in _JUDGED_ROLES).strip()
         if guard is None or not said:
             return ()
@@ -117,7 +118,7 @@ class GuardModels:
 
     def judge_answer(self, admitted: AdmittedRequest, body: JsonObject) -> tuple[Finding, ...]:
         """The same of an answer, in all its choices, as an answer to what was asked last."""
-        guard = admitted.principal.tenant.guard_models.answer
+        guard = admitted.settings.guard_models.answer
         choices = body.get("choices") or []
         said = "\n\n".join(spoken(choice.get("message") or {}) for choice in choices).strip()
         if guard is None or not said:
@@ -148,9 +149,8 @@ class GuardModels:
             mode = modes.get(judging.rule, Mode.BLOCK)
             what = "takes the prompt for an attack" if judging.side == "prompt" else "finds the answer unsafe"
             finding = Finding(judging.rule, mode, f"The guard model {guard.model} {what} ({worst.shown})")
-            found = () if mode is Mode.OFF else (finding,)
-            raise_if_blocked(found, param="messages" if judging.side == "prompt" else None)
-            return found
+            raise_if_blocked((finding,), param="messages" if judging.side == "prompt" else None)
+            return (finding,)
         return () if not_judged is None else (_unavailable(judging, not_judged),)
 
     def _verdict(
@@ -175,7 +175,7 @@ class GuardModels:
     def _deployments(self, judging: _Judging) -> tuple[Deployment, ...]:
         """Who may be asked; with a budget, only who has a price."""
         found = self._registry().guards(judging.guard.model)
-        if judging.admitted.principal.tenant.budget_nanousd is not None:
+        if has_budget(judging.admitted.principal, judging.admitted.user):
             found = tuple(each for each in found if each.model.price.is_known)
         if not found:
             raise NotJudgedError("No credential serves it as a guard model with a price.")
@@ -206,7 +206,7 @@ class GuardModels:
                     return read_verdict(deployment.model.verdict or "", answered.answer.chat.texts[0])
                 if attempt.may_have_cost:
                     estimate = self._quota.estimate(deployment, search.size)
-                    judging.lost_nanousd.append(price_nanousd(deployment, estimate))
+                    judging.lost.append((deployment, Usage(estimate.prompt_tokens, estimate.completion_tokens)))
                     break
         except (UnreadableVerdictError, IndexError):
             return NotJudgedError("Its answer was no verdict.")
@@ -246,14 +246,10 @@ class GuardModels:
             settle_all(budget.closing(), self._executor, admitted.context.deadline)
 
     def _count(self, judging: _Judging) -> None:
-        """Add up what was used."""
-        prompt = completion = 0
-        cost = sum(judging.lost_nanousd)
-        for each in judging.answered:
-            used = _used(each)
-            prompt, completion = prompt + used.prompt_tokens, completion + used.completion_tokens
-            cost += price_nanousd(each.deployment, used)
-        judging.used, judging.cost_nanousd = Usage(prompt, completion), cost
+        """Add up what was used, or may have been."""
+        calls = _calls(judging)
+        judging.used = _sum(used for _, used in calls)
+        judging.cost_nanousd = sum(price_nanousd(deployment, used) for deployment, used in calls)
 
     @contextmanager
     def _settled(self, judging: _Judging) -> Iterator[None]:
@@ -265,31 +261,13 @@ class GuardModels:
                 f"settling a guard model {number}": partial(self._settle, each)
                 for number, each in enumerate(judging.answered)
             }
-            if judging.answered:
-                tasks["recording a guard model"] = partial(self._record, judging)
+            for number, record in enumerate(_records(judging)):
+                tasks[f"recording a guard model {number}"] = partial(self._usage.add, record, datetime.now(UTC))
             settle_all(tasks, self._executor, judging.admitted.context.deadline)
 
     def _settle(self, answered: Answered[ProviderResponse]) -> None:
         characters = sum(map(len, answered.answer.chat.texts))
         self._quota.settle(answered, _used(answered), characters, answered.answer.rate_limits)
-
-    def _record(self, judging: _Judging) -> None:
-        admitted, deployment = judging.admitted, judging.answered[0].deployment
-        record = UsageRecord(
-            tenant=admitted.principal.tenant.id,
-            caller=admitted.principal.caller_id,
-            provider=deployment.provider.name,
-            model=deployment.model.id,
-            usage=judging.used,
-            cost_nanousd=judging.cost_nanousd,
-            response_time_ms=judging.elapsed_ms,
-            user=admitted.user,
-            operation="guard",
-            credential=deployment.alias,
-            requests=0,
-            guard_calls=len(judging.answered),
-        )
-        self._usage.add(record, datetime.now(UTC))
 
     def _note(self, judging: _Judging, judgement: Judgement, verdict: str) -> None:
         answered = judging.answered
@@ -300,7 +278,7 @@ class GuardModels:
                 deployment=answered[0].deployment.id if answered else "",
                 judgement=judgement,
                 verdict=verdict,
-                calls=len(answered),
+                calls=len(answered) + len(judging.lost),
                 tokens=judging.used.total_tokens,
                 cost_nanousd=judging.cost_nanousd,
                 time_ms=judging.elapsed_ms,
@@ -314,6 +292,41 @@ class GuardModels:
         return price_nanousd(deployment, self._quota.upper_bound(deployment, size))
 
 
+def _calls(judging: _Judging) -> list[tuple[Deployment, Usage]]:
+    """Who was asked, and what each call used or, if it failed, may have."""
+    return [*[(each.deployment, _used(each)) for each in judging.answered], *judging.lost]
+
+
+def _records(judging: _Judging) -> Iterator[UsageRecord]:
+    """What is recorded: a sum for each deployment that was asked."""
+    admitted = judging.admitted
+    by_deployment: dict[str, list[tuple[Deployment, Usage]]] = {}
+    for call in _calls(judging):
+        by_deployment.setdefault(call[0].id, []).append(call)
+    for calls in by_deployment.values():
+        deployment = calls[0][0]
+        yield UsageRecord(
+            tenant=admitted.principal.tenant.id,
+            caller=admitted.principal.caller_id,
+            provider=deployment.provider.name,
+            model=deployment.model.id,
+            usage=_sum(used for _, used in calls),
+            cost_nanousd=sum(price_nanousd(deployment, used) for _, used in calls),
+            response_time_ms=judging.elapsed_ms,
+            user=admitted.user,
+            operation="guard",
+            credential=deployment.alias,
+            task=admitted.task,
+            requests=0,
+            guard_calls=len(calls),
+        )
+
+
+def _sum(several: Iterable[Usage]) -> Usage:
+    used = list(several)
+    return Usage(sum(each.prompt_tokens for each in used), sum(each.completion_tokens for each in used))
+
+
 def _used(answered: Answered[ProviderResponse]) -> Usage:
     chat = answered.answer.chat
     return counted_usage(answered, chat.body, chat.usage, choices=1)
@@ -321,6 +334,8 @@ def _used(answered: Answered[ProviderResponse]) -> Usage:
 
 def _unavailable(judging: _Judging, error: NotJudgedError) -> Finding:
     """What is found where nothing could be judged. Raises GuardUnavailableError where that must not pass."""
+    if kept_free_percent() and isinstance(error.cause, QuotaExceededError) and error.cause.may_pass:
+        raise error.cause  # nobody waits for the answer: it is asked for when it can be judged
     what = f"The guard model {judging.guard.model} could not judge the {judging.side}: {error.reason}"
     if judging.guard.when_unavailable == "allow":
         return Finding(GUARD_MODEL_UNAVAILABLE, Mode.FLAG, what)

@@ -94,7 +94,7 @@ class Gateway:
             chunks = (chunk for chunk in chunks_from_body(admitted.cached.body, admitted.wants_usage))
             return StreamedAnswer(chunks, provenance)
         admitted = self._judged(admitted)
-        if principal.tenant.guard_models.answer is not None:
+        if admitted.settings.guard_models.answer is not None:
             answer = self._whole_answer(admitted)
             chunks = (chunk for chunk in chunks_from_body(answer.body, admitted.wants_usage))
             return StreamedAnswer(chunks, answer.provenance)
@@ -134,8 +134,7 @@ class Gateway:
         try:
             findings = self._guard_models.judge_prompt(admitted)
         except BaseException:
-            was_asked = any(each.calls for each in admitted.context.trace.guard_models)
-            self._settlement.settle_refused(admitted, None, was_asked=was_asked)
+            self._settlement.settle_refused(admitted, None, was_asked=_was_judged(admitted))
             raise
         return replace(admitted, findings=(*admitted.findings, *findings)) if findings else admitted
 
@@ -194,7 +193,9 @@ class Gateway:
             budget = self._settlement.reserve_budget(admitted)
             return self._first_answer(admitted, search, budget, call), budget
         except BaseException:
-            self._settlement.settle_refused(admitted, budget, was_asked=was_answered or search.was_asked)
+            # A guard model that was asked was paid for: nobody has it asked for nothing again and again.
+            was_asked = was_answered or search.was_asked or _was_judged(admitted)
+            self._settlement.settle_refused(admitted, budget, was_asked=was_asked)
             raise
         finally:
             admitted.context.trace.skipped(search.reasons)
@@ -217,6 +218,11 @@ class Gateway:
                 # The next call is reserved anew.
                 self._settlement.charge_failed(admitted, deployment, budget)
         raise search.verdict()
+
+
+def _was_judged(admitted: AdmittedRequest) -> bool:
+    """Whether a guard model was asked about it."""
+    return any(each.calls for each in admitted.context.trace.guard_models)
 
 
 def _fitted(admitted: AdmittedRequest, deployment: Deployment) -> ChatRequest:

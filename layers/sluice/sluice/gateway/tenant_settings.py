@@ -7,21 +7,23 @@ from typing import Self
 from sluice.cache.policy import CachePolicy
 from sluice.chat import ChatRequest
 from sluice.conversations.window import WindowLimits
-from sluice.guards.rules import Mode, modes_up_to
+from sluice.guards.rules import GUARD_MODEL_ANSWER, GUARD_MODEL_PROMPT, Mode, modes_up_to
 from sluice.settings import Settings
-from sluice.tenants.tenant import Tenant
+from sluice.tenants.tenant import GuardModels, Tenant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TenantSettings:
     """What holds for the requests of a tenant.
 
-    `guard_modes` are by rule id, a rule's own mode holds where they say nothing. `cache_ttl_s` is for answers that no
+    `guard_modes` are by rule id, a rule's own mode holds where they say nothing; a guard model whose rule is off is not
+    among `guard_models`. `cache_ttl_s` is for answers that no
     task keeps for a time of its own. `default_max_tokens` and `default_temperature` are for requests that state none;
     0 and None leave them without. With `is_routing_enabled` false, deployments are asked by their priority alone.
     """
 
     guard_modes: Mapping[str, Mode]
+    guard_models: GuardModels
     cache_policy: CachePolicy
     cache_ttl_s: int
     default_max_tokens: int
@@ -36,9 +38,15 @@ class TenantSettings:
         def own[Value](said: Value | None, usual: Value) -> Value:
             return usual if said is None else said
 
+        chosen = tenant.guard_models
         of_tenant = {rule_id: Mode(mode) for rule_id, mode in tenant.guard_modes.items()}
+        modes = {**modes_up_to(Mode(own(tenant.guard_mode, settings.guard_mode))), **of_tenant}
         return cls(
-            guard_modes={**modes_up_to(Mode(own(tenant.guard_mode, settings.guard_mode))), **of_tenant},
+            guard_modes=modes,
+            guard_models=GuardModels(
+                prompt=None if modes.get(GUARD_MODEL_PROMPT) is Mode.OFF else chosen.prompt,
+                answer=None if modes.get(GUARD_MODEL_ANSWER) is Mode.OFF else chosen.answer,
+            ),
             cache_policy=CachePolicy(own(tenant.cache_policy, settings.cache_policy)),
             cache_ttl_s=own(tenant.cache_ttl_s, settings.cache_ttl_s),
             default_max_tokens=own(tenant.default_max_tokens, settings.default_max_tokens),

@@ -238,7 +238,8 @@ def modes_up_to(most: Mode) -> Mapping[str, Mode]:
 
     A prompt's size is not among them: how long one may be is a setting of its own.
     """
-    own = {PROMPT_EMPTY: Mode.BLOCK, **{rule.id: rule.mode for rule in rules() if not rule.is_fixed}}
+    fixed = (PROMPT_EMPTY, GUARD_MODEL_PROMPT, GUARD_MODEL_ANSWER)
+    own = {**dict.fromkeys(fixed, Mode.BLOCK), **{rule.id: rule.mode for rule in rules() if not rule.is_fixed}}
     return {rule_id: most for rule_id, mode in own.items() if STRICTNESS[mode] > STRICTNESS[most]}
 
 

@@ -59,8 +59,8 @@ def read(value: Any, meter: WorkMeter) -> Reading:
     by_path: dict[Path, list[str]] = {}
     characters = 0
     for path, string in strings(value, meter):
-        said = readable(string)
         name = path[-1] if path else ""
+        said = readable(string) or (string if name in _SPOKEN else "")
         if not path or name not in _UNCOUNTED:
             characters += len(string if name in _SPOKEN else said)
         if said and string not in _SAYS_NOTHING:

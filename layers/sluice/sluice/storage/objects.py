@@ -3,10 +3,11 @@
 Through boto3, which Lambda's runtime has: it is imported by those functions alone that keep files.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import boto3
 from botocore.config import Config
@@ -36,7 +37,10 @@ class ObjectStore:
 
     def __init__(self, bucket: str) -> None:
         self._bucket = bucket
+        # The region's own host: a new bucket's name is not known elsewhere at first.
+        style: Literal["auto", "virtual"] = "auto" if os.environ.get("AWS_ENDPOINT_URL") else "virtual"
         config = Config(
+            s3={"addressing_style": style},
             signature_version="s3v4",
             connect_timeout=2,
             read_timeout=20,
