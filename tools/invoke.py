@@ -47,8 +47,8 @@ def invoke(
 ) -> subprocess.CompletedProcess[str]:
     """Run the function that an event is for, which writes its answer to `stdout`."""
     function = function_for(event)
-    # What answers prompts does not take the admin key.
-    key = stack.operator_key if function in {"ChatFunction", "TasksFunction"} else stack.admin_key
+    # What answers prompts, or keeps files, does not take the admin key.
+    key = stack.operator_key if function in {"ChatFunction", "TasksFunction", "FilesFunction"} else stack.admin_key
     invoked = deployment.LOCAL / "build" / "invoke.yaml"
     ports = _write_template(invoked, stack, function)
     command = [str(deployment.SAM), "local", "invoke", function, "--config-env", "local", "--template", str(invoked)]

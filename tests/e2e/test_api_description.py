@@ -3,6 +3,7 @@
 No 5xx, and no status, content type, body or field that is not described. What is made up is the same each time.
 """
 
+import base64
 import copy
 import json
 import re
@@ -31,6 +32,7 @@ from sluice.api.routes import ROUTES
 from sluice.tenants.tenant import Role
 from tests.e2e.conftest import FAKE_MODEL
 from tests.fakes import FakeProcess
+from tools import events
 from tools.stack import RunningStack
 
 EXAMPLES = 8
@@ -229,15 +231,20 @@ def test_the_examples_work(caller: Caller) -> None:
         path = operation.path.replace("+}", "}")
         body = described[path][operation.method.lower()].get("requestBody")
         if body is not None:
+            sample = json.loads(events.text_of(operation))
+            content = base64.b64decode(sample["body"]) if sample["isBase64Encoded"] else sample["body"]
+            # The tenant of the example is another one than the operator's.
+            role = Role.ADMIN if operation.id == "createKey" else operation.role
             answers[operation.id] = caller.client.request(
                 operation.method,
                 caller.url + path.format_map(caller.known_path_parameters(operation)),
-                # The tenant of the example is another one than the operator's.
-                headers=caller.headers(Role.ADMIN if operation.id == "createKey" else operation.role),
-                json=body["content"]["application/json"]["example"],
+                headers={**caller.headers(role), "content-type": sample["headers"]["Content-Type"]},
+                content=content,
             ).status_code
     # Nobody has made the request that its example is about; the tenant may have been made before.
     assert answers.pop("giveFeedback") == 404
+    # Nor is there such a file, or upload.
+    assert {answers.pop(name) for name in ("createBatch", "addUploadPart", "completeUpload")} == {404}
     # Of the stack's own credentials there is another one.
     assert answers.pop("resetDeployment") == 404
     assert answers.pop("createTenant") in {201, 409}

@@ -26,6 +26,15 @@ SPEAK_OF_WHAT_IS_NOT_THERE = {
     "readTenantConversation",
     "deleteTenantConversation",
     "getRequest",
+    "getFile",
+    "deleteFile",
+    "downloadFile",
+    "addUploadPart",
+    "completeUpload",
+    "cancelUpload",
+    "createBatch",
+    "getBatch",
+    "cancelBatch",
 }
 # More than a model as small as the local one can be expected to do; what is said then.
 ASK_MUCH_OF_A_MODEL = {"generateQuestions": "too_few_questions", "generateTestCases": "invalid_answer"}
@@ -57,8 +66,8 @@ def operator_key(stack: RunningStack) -> str:
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.id)
 def test_a_function_answers_its_sample_event(route: Route, stack: RunningStack, operator_key: str) -> None:
     function = _all_routes()[template.Route(route.method, route.path)].removesuffix("Function")
-    # What answers prompts does not take the admin key.
-    key = operator_key if function in {"Chat", "Tasks"} else stack.stack.admin_key
+    # What answers prompts, or keeps files, does not take the admin key.
+    key = operator_key if function in {"Chat", "Tasks", "Files"} else stack.stack.admin_key
     functions = stack.ministack.aws.session().client("lambda", endpoint_url=stack.ministack.endpoint_url)
     result = functions.invoke(
         FunctionName=stack.deployment.outputs[f"{function}FunctionName"],

@@ -17,6 +17,7 @@ from sluice.batches.schema import (
     to_batch_item,
 )
 from sluice.errors import NotFoundError
+from sluice.files.file import is_id
 from sluice.storage.client import DynamoDB
 from sluice.storage.errors import ConditionFailedError
 from sluice.storage.item_types import from_item, to_item
@@ -52,7 +53,7 @@ class BatchStore:
 
     def find(self, owner: str, batch_id: str) -> Batch:
         """A batch of `owner`'s, with what was counted of it so far. Raises NotFoundError."""
-        batch = self.read(owner, batch_id)
+        batch = self.read(owner, batch_id) if is_id(batch_id) else None
         if batch is None:
             raise NotFoundError(f"There is no batch {batch_id[:64]!r}.", param="batch_id")
         return batch.with_progress(self.progress(batch.id)) if self._is_counting(batch) else batch

@@ -4,10 +4,12 @@ owner       acme#key-id, who alone may use them
 id          file-0193..., upload_0193...: the moment of their making first, so that ids sort as they were made
 """
 
+import re
 import secrets
 from dataclasses import dataclass
 from enum import StrEnum
 
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 KEPT_S = 30 * 86_400
 """How long files of batches are kept, unless their owner says otherwise."""
 
@@ -58,6 +60,11 @@ class Upload:
     def key(self) -> str:
         """The name of the object that its URL writes."""
         return part_key(self.owner, self.id, "whole")
+
+
+def is_id(text: str) -> bool:
+    """Whether a text may be an id of something here: what else is asked for is not there."""
+    return _ID.fullmatch(text) is not None
 
 
 def owner_of(tenant: str, caller: str) -> str:

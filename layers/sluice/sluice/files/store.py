@@ -15,7 +15,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from sluice.errors import ConflictError, NotFoundError
-from sluice.files.file import KEPT_S, Purpose, StoredFile, Upload, new_id, part_key
+from sluice.files.file import KEPT_S, Purpose, StoredFile, Upload, is_id, new_id, part_key
 from sluice.storage.client import DynamoDB
 from sluice.storage.errors import ConditionFailedError
 from sluice.storage.item_types import Item, TypedItem, from_item, to_item
@@ -80,7 +80,7 @@ class FileStore:
 
     def find(self, owner: str, file_id: str) -> StoredFile:
         """A file of `owner`'s."""
-        item = self._get(_files(owner), file_id)
+        item = self._get(_files(owner), file_id) if is_id(file_id) else None
         if item is None or _is_over(item, self._clock()):
             raise no_file(file_id)
         return _from_item(StoredFile, item)
@@ -137,8 +137,8 @@ class FileStore:
 
     def find_upload(self, owner: str, upload_id: str) -> Upload:
         """An upload of `owner`'s."""
-        item = self._get(_uploads(owner), upload_id)
-        if item is None or "#" in upload_id or item["expires_at"] <= self._clock():
+        item = self._get(_uploads(owner), upload_id) if is_id(upload_id) else None
+        if item is None or item["expires_at"] <= self._clock():
             raise NotFoundError(f"There is no upload {_shown(upload_id)}, or no longer.")
         return _from_item(Upload, item)
 

@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+# Closer to 0 DynamoDB has none (Amazon DynamoDB, "Number" among the data types).
+_SMALLEST = 1e-129
+
 type Item = dict[str, Any]
 """An item as Python values: str, int, float, bytes, bool, None, list, dict, and sets of the first four."""
 
@@ -87,6 +90,8 @@ def _to_typed_set(values: set[Any] | frozenset[Any]) -> dict[str, Any]:
 def _number_text(number: float) -> str:
     if not math.isfinite(number):
         raise TypeError(f"DynamoDB has no type for the number {number}")
+    if abs(number) < _SMALLEST:
+        return "0"
     # The number of an enumeration's member, and not its name.
     return int.__repr__(number) if isinstance(number, int) else repr(number)
 
