@@ -20,6 +20,7 @@ from sluice.batches.jobs import Jobs
 from sluice.batches.messages import read_job, read_lines
 from sluice.batches.worker import LineWorker
 from sluice.composition import App
+from sluice.errors import StorageUnavailableError
 
 _FUNCTION_S = 16.0
 """How long a message may take; a line is claimed for a little less."""
@@ -41,7 +42,12 @@ def work() -> None:
             url = os.environ[variable]
             received = sqs.receive_message(QueueUrl=url, VisibilityTimeout=_VISIBILITY_S, WaitTimeSeconds=0)
             for message in received.get("Messages", []):
-                handle(message["Body"])
+                try:
+                    handle(message["Body"])
+                except StorageUnavailableError as error:
+                    # As with Lambda: it comes again when it is visible.
+                    sys.stderr.write(f"{error.message}\n")
+                    continue
                 sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
 
 

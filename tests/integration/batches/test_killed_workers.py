@@ -35,7 +35,7 @@ def test_no_line_is_lost_and_none_paid_twice_but_what_was_in_flight_at_a_kill_an
             lambda: batches.get(batch_id)["status"] == "completed",
             workers=WORKERS,
             kills=KILLS,
-            within_s=120 + LINES / 2,
+            within_s=240 + LINES / 2,
         )
         assert killed
         batch = batches.get(batch_id)
@@ -49,4 +49,5 @@ def test_no_line_is_lost_and_none_paid_twice_but_what_was_in_flight_at_a_kill_an
     told = f"{killed} killed, {twice} asked twice, {again} counted as asked again"
     # Who is killed before a question was sent leaves a claim too: that is counted, and cost nothing.
     assert twice <= again <= killed * CHUNK, told
-    assert batch["usage"]["output_tokens"] == 2 * LINES
+    # What was answered before a kill may have been cached: then it is not asked again, and costs nothing again.
+    assert 2 * (LINES - again) <= batch["usage"]["output_tokens"] <= 2 * LINES, told
