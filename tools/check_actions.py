@@ -1,7 +1,7 @@
 """Compares statements of policies with what IAM has: a list of statements in, a list of findings out, both JSON.
 
 The interpreter of .tools/checkov runs it: policy_sentry, whose data is AWS's service authorization reference, is
-installed only there. A resource of a statement is named by its kind: table, index or secret.
+installed only there. A resource of a statement is named by its kind, as in _ARN_ENDS.
 """
 
 import json
@@ -11,7 +11,14 @@ from typing import Any
 
 from policy_sentry.querying.actions import get_action_data  # type: ignore[import-not-found]  # only in .tools/checkov
 
-_ARN_ENDS = {"table": ":table/${TableName}", "index": "/index/${IndexName}", "secret": ":secret:${SecretId}"}
+_ARN_ENDS = {
+    "table": ":table/${TableName}",
+    "index": "/index/${IndexName}",
+    "secret": ":secret:${SecretId}",
+    "bucket": ":s3:::${BucketName}",
+    "object": "/${ObjectName}",
+    "queue": ":${QueueName}",
+}
 
 
 def _findings(statement: dict[str, Any]) -> list[str]:

@@ -24,6 +24,12 @@ from tools.template import Run
 
 _SAM = ROOT / ".tools" / "sam" / "bin"
 _CHECKOV = ROOT / ".tools" / "checkov" / "bin"
+_KINDS = {
+    "AWS::DynamoDB::Table": "table",
+    "AWS::SecretsManager::Secret": "secret",
+    "AWS::S3::Bucket": "bucket",
+    "AWS::SQS::Queue": "queue",
+}
 _ALLOWED = Path(__file__).parent / "checkov_allowed.toml"
 REGIONS = [["us-east-1", "eu-central-1", "ap-southeast-2", "sa-east-1"], ["cn-north-1"], ["us-gov-west-1"]]
 # What is optional and works in every region.
@@ -138,10 +144,10 @@ def _listed(value: Any) -> list[Any]:
 
 
 def _kind(resource: dict[str, Any], resources: dict[str, Any]) -> str:
-    if "Fn::Sub" in resource:
-        return "index"
+    if "Fn::Sub" in resource:  # "${Table.Arn}/index/name", or "${Bucket.Arn}/*"
+        return "index" if "/index/" in resource["Fn::Sub"] else "object"
     name = resource.get("Ref") or resource["Fn::GetAtt"][0]
-    return "table" if resources[name]["Type"] == "AWS::DynamoDB::Table" else "secret"
+    return _KINDS[resources[name]["Type"]]
 
 
 def _ask(python: Path, script: str, asked: object) -> Any:
