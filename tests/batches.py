@@ -17,6 +17,7 @@ from functions.files.app import ROUTES
 from sluice.api.batch_lines import job_handler, line_handler
 from sluice.composition import App
 from tests.conftest import Aws
+from tests.fakes.client import FakeProvider
 from tests.recorded_calls import asked_as
 from tests.rest_function import CONTEXT, RestAnswer, RestFunction, rest_event
 
@@ -37,6 +38,20 @@ def line(custom_id: str, url: str = CHAT, **body: Any) -> dict[str, Any]:
 def jsonl(lines: Sequence[Any]) -> bytes:
     """Lines as a file has them."""
     return b"".join((each if isinstance(each, bytes) else json.dumps(each).encode()) + b"\n" for each in lines)
+
+
+def asked(fake: FakeProvider) -> list[str]:
+    """The questions that the provider has seen."""
+    return [request["body"]["messages"][0]["content"] for request in fake.requests()]
+
+
+class DiedError(BaseException):
+    """Stands for the end of a process between two lines."""
+
+
+def die(*_: object, **__: object) -> None:
+    """End here."""
+    raise DiedError
 
 
 class Batches(RestFunction):
@@ -110,6 +125,25 @@ class Batches(RestFunction):
         """Hand a message to the function of a queue. Returns which messages failed."""
         with asked_as(_FUNCTIONS[variable]):
             return self._handlers[variable]({"Records": [sqs_record(message_id, body)]}, CONTEXT)
+
+    def tell(self, kind: str, batch_id: str, *, caller: str | None = None) -> Any:
+        """Hand over a message about a batch: a kind of job, or `lines` for its first ten. Returns which failed."""
+        names = {"tenant": "acme", "caller": caller or self.api_key.split("-")[1], "batch": batch_id}
+        if kind == "lines":
+            return self.hand("BATCH_LINES_QUEUE", json.dumps({"kind": kind, "chunk": 0, **names}))
+        return self.hand("BATCH_JOBS_QUEUE", json.dumps({"kind": kind, **names}))
+
+    def peek(self, variable: str) -> str:
+        """The body of a message that is due, which stays in the queue."""
+        received = self.sqs.receive_message(QueueUrl=self.url(variable), VisibilityTimeout=0, WaitTimeSeconds=0)
+        body: str = received["Messages"][0]["Body"]
+        return body
+
+    def lose(self, variable: str) -> None:
+        """Lose all messages that are due."""
+        url = self.url(variable)
+        for message in self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]:
+            self.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
 
     def deliver(self, variable: str, *, visibility_s: int = 60) -> int:
         """Hand the messages of a queue that are due to its function. Returns how many there were."""

@@ -9,6 +9,7 @@ from sluice.settings import Settings
 from tools import template
 
 WHOLE = {
+    "INTERACTIVE_SHARE_PERCENT": (0, 90),
     "CACHE_TTL_SECONDS": (0, 31_622_400),
     "DEFAULT_MAX_TOKENS": (0, 10**9),
     "MAX_RETRIES": (0, 10),

@@ -4,8 +4,8 @@ The sums are closed first, after which no line ends any more. Whoever closes a b
 """
 
 import json
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import asdict
 
 from sluice.batches.batch import Batch, Status
@@ -17,7 +17,7 @@ from sluice.chat import JsonObject
 from sluice.errors import InvalidRequestError
 from sluice.files.file import Purpose
 from sluice.files.store import FileStore, NewFile
-from sluice.storage.objects import ObjectMissingError
+from sluice.storage.objects import ObjectMissingError, ObjectWriter
 
 _ERROR = 400
 _UNENDED = {
@@ -40,48 +40,41 @@ class Closing:
         """Write the files, then end the batch. Raises StorageUnavailableError, after which it is to be closed again."""
         batch = self._batch
         progress = self._batches.stop_counting(batch)
-        is_cancelled = batch.status is Status.CANCELLING
-        status = (
-            Status.CANCELLED
-            if is_cancelled
-            else Status.EXPIRED
-            if is_late and progress.ended < batch.total
-            else Status.COMPLETED
-        )
-        output = self._write("output", self._output()) if progress.completed else None
+        if batch.status is Status.CANCELLING:
+            status = Status.CANCELLED
+        else:
+            status = Status.EXPIRED if is_late and progress.ended < batch.total else Status.COMPLETED
         has_errors = progress.completed < batch.total
-        errors = self._write("error", self._errors(status)) if has_errors else None
-        values = {"progress": asdict(progress)}
-        files = {"output_file": output, "error_file": errors}
-        named = {name: file_id for name, file_id in files.items() if file_id is not None}
-        self._batches.move(batch, [batch.status], status, values | named)
+        files = {"output_file": self._file_id("output")} if progress.completed else {}
+        files |= {"error_file": self._file_id("error")} if has_errors else {}
+        if files:
+            self._write(files, status)
+        self._batches.move(batch, [batch.status], status, {"progress": asdict(progress)} | files)
 
-    def _write(self, kind: str, lines: Iterator[JsonObject]) -> str:
+    def _file_id(self, kind: str) -> str:
+        return self._batch.id.replace("batch_", f"file-{kind[0]}")
+
+    def _write(self, files: Mapping[str, str], status: Status) -> None:
+        """Write those files that there are to be, in one pass over the lines."""
+        with ExitStack() as open_files:
+            writers = {kind: open_files.enter_context(self._writing(kind, name)) for kind, name in files.items()}
+            for number, custom_id, ended in self._merged():
+                entry = self._entry(number, custom_id, ended)
+                if ended is None:
+                    code, message = _UNENDED[status]
+                    entry["error"] = {"code": code, "message": message}
+                kind = "output_file" if ended is not None and ended.status < _ERROR else "error_file"
+                writers[kind].write(json.dumps(entry, separators=(",", ":")).encode() + b"\n")
+
+    def _writing(self, kind: str, file_id: str) -> AbstractContextManager[ObjectWriter]:
         batch = self._batch
-        file_id = batch.id.replace("batch_", f"file-{kind[0]}")
         new = NewFile(
             owner=batch.owner,
-            filename=f"{batch.id}_{kind}.jsonl",
+            filename=f"{batch.id}_{kind.removesuffix('_file')}.jsonl",
             purpose=Purpose.BATCH_OUTPUT,
             expires_after_s=batch.output_kept_s,
         )
-        with self._files.writing(new, file_id) as writer:
-            for line in lines:
-                writer.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
-        return file_id
-
-    def _output(self) -> Iterator[JsonObject]:
-        for _, custom_id, ended in self._merged():
-            if ended is not None and ended.status < _ERROR:
-                yield self._entry(ended.number, custom_id, ended)
-
-    def _errors(self, status: Status) -> Iterator[JsonObject]:
-        for number, custom_id, ended in self._merged():
-            if ended is None:
-                code, message = _UNENDED[status]
-                yield self._entry(number, custom_id, None) | {"error": {"code": code, "message": message}}
-            elif ended.status >= _ERROR:
-                yield self._entry(number, custom_id, ended)
+        return self._files.writing(new, file_id)
 
     def _entry(self, number: int, custom_id: str, ended: EndedLine | None) -> JsonObject:
         response = {"status_code": ended.status, "request_id": ended.request_id, "body": ended.body} if ended else None

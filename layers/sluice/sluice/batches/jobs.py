@@ -4,8 +4,6 @@ import time
 from collections.abc import Callable
 from typing import assert_never
 
-from aws_lambda_powertools import Logger
-
 from sluice.batches.asking import FindPrincipal, LineApi
 from sluice.batches.batch import Batch, Fault, Status
 from sluice.batches.closing import Closing
@@ -16,7 +14,7 @@ from sluice.errors import AuthenticationError
 from sluice.storage.objects import ObjectMissingError
 from sluice.storage.queues import LONGEST_DELAY_S
 
-logger = Logger(child=True)
+_DELETED = Fault(0, "input_file_deleted", "The file was deleted: upload it again.")
 
 
 class Jobs:
@@ -52,33 +50,45 @@ class Jobs:
                 assert_never(job)
 
     def _split(self, batch: Batch) -> None:
-        stores = self._stores
         if batch.status is Status.VALIDATING:
-            splitting = Splitting(batch, self._api, stores.lines)
-            file = input_of(stores.files, batch)
-            try:
-                if file is None:
-                    splitting.faults.append(Fault(0, "input_file_deleted", "The file was deleted: upload it again."))
-                else:
-                    splitting.run(stores.files.pieces(file), self._find(batch))
-            except ObjectMissingError:
-                splitting.faults.append(Fault(0, "input_file_deleted", "The file was deleted: upload it again."))
-            except AuthenticationError as error:
-                splitting.faults.append(Fault(0, error.code or error.type, error.message))
+            splitting = self._checked(batch)
             if splitting.faults:
-                faulty = {"faults": shown_faults(splitting.faults), "total": splitting.total}
-                written = write_faults(stores.files, batch, splitting.faults)
-                stores.batches.move(batch, [Status.VALIDATING], Status.FAILED, faulty | {"error_file": written})
+                self._refuse(batch, splitting)
                 return
-            # The work is there before the batch is in progress: whoever finds it so, finds its work.
-            stores.work.add(batch, splitting.chunks)
-            counted = {"total": splitting.total, "estimated_nanousd": splitting.estimated_nanousd}
-            if not stores.batches.move(batch, [Status.VALIDATING], Status.IN_PROGRESS, counted):
-                # Cancelled meanwhile, and perhaps closed already.
-                stores.work.remove(batch.tenant, batch.id)
-        elif batch.status is not Status.IN_PROGRESS:
+            self._begin(batch, splitting)
+        self._stores.work.feed(batch.tenant)
+
+    def _checked(self, batch: Batch) -> Splitting:
+        """What was found in the batch's file."""
+        splitting, file = Splitting(batch, self._api, self._stores.lines), input_of(self._stores.files, batch)
+        if file is None:
+            splitting.faults.append(_DELETED)
+            return splitting
+        try:
+            splitting.run(self._stores.files.pieces(file), self._find(batch))
+        except ObjectMissingError:
+            splitting.faults.append(_DELETED)
+        except AuthenticationError as error:
+            splitting.faults.append(Fault(0, error.code or error.type, error.message))
+        return splitting
+
+    def _refuse(self, batch: Batch, splitting: Splitting) -> None:
+        written = write_faults(self._stores.files, batch, splitting.faults)
+        values = {"faults": shown_faults(splitting.faults), "total": splitting.total, "error_file": written}
+        self._stores.batches.move(batch, [Status.VALIDATING], Status.FAILED, values)
+
+    def _begin(self, batch: Batch, splitting: Splitting) -> None:
+        """Have the lines of a batch asked that was checked."""
+        batches, work = self._stores.batches, self._stores.work
+        # The work is there before the batch is in progress: whoever finds it so, finds its work.
+        work.add(batch, splitting.chunks)
+        counted = {"total": splitting.total, "estimated_nanousd": splitting.estimated_nanousd}
+        if batches.move(batch, [Status.VALIDATING], Status.IN_PROGRESS, counted):
             return
-        stores.work.feed(batch.tenant)
+        now = batches.read(batch.owner, batch.id)
+        if now is None or now.status is not Status.IN_PROGRESS:
+            # Not another splitter's doing: it was cancelled meanwhile, and perhaps closed already.
+            work.remove(batch.tenant, batch.id)
 
     def _watch(self, batch: Batch) -> None:
         if batch.status is Status.VALIDATING:

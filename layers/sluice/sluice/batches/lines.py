@@ -60,15 +60,6 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class LineState:
-    """A line that was asked: whether it has ended, or until when somebody asks it."""
-
-    number: int
-    has_ended: bool
-    claimed_until: int
-
-
-@dataclass(frozen=True, slots=True)
 class EndedLine:
     """A line's answer."""
 
@@ -119,13 +110,10 @@ class LineStore:
         [item] = found
         return Chunk(item["number"], item["first"], item["count"], item["start"], item["end"])
 
-    def states(self, batch_id: str, chunk: Chunk) -> dict[int, LineState]:
-        """Those lines of a chunk that were asked, by number."""
-        found = {}
-        for item in self._query(batch_id, chunk.first, chunk.first + chunk.count - 1, with_answers=False):
-            number = int(item[BATCHES.sort])
-            found[number] = LineState(number, "status" in item, item.get("claimed_until", 0))
-        return found
+    def ended_numbers(self, batch_id: str, chunk: Chunk) -> set[int]:
+        """Those lines of a chunk that have ended."""
+        asked = self._query(batch_id, chunk.first, chunk.first + chunk.count - 1, with_answers=False)
+        return {int(item[BATCHES.sort]) for item in asked if "status" in item}
 
     def claim(self, batch: Batch, line: int, hold_s: float) -> Claim | None:
         """Claim a line for so long; None if it has ended, or somebody else has it."""
@@ -235,6 +223,6 @@ class LineStore:
             "ConsistentRead": True,
         }
         if not with_answers:
-            request["ProjectionExpression"] = "#sort, #status, claimed_until"
+            request["ProjectionExpression"] = "#sort, #status"
             request["ExpressionAttributeNames"]["#status"] = "status"
         return map(from_item, self._client.query(request))

@@ -8,8 +8,6 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from aws_lambda_powertools import Logger
-
 from sluice.batches.asking import LineApi
 from sluice.batches.batch import CHUNK_LINES, MOST_LINES, Batch, Fault
 from sluice.batches.line import MOST_LINE_BYTES, RawLine, raw_lines, read_line
@@ -28,8 +26,6 @@ _MOST_WRITTEN = 1_000
 _CHUNKS_AT_ONCE = 25
 _MOST_CHUNK_BYTES = CHUNK_LINES * MOST_LINE_BYTES
 _OURS = 500
-
-logger = Logger(child=True)
 
 
 class Splitting:

@@ -26,7 +26,7 @@ from sluice.batches.messages import Close, Lines
 from sluice.batches.splitting import input_of
 from sluice.batches.store import BatchStore
 from sluice.batches.work import WorkStore
-from sluice.errors import AuthenticationError, InvalidRequestError, SluiceError
+from sluice.errors import AuthenticationError, InvalidRequestError, NotFoundError, SluiceError
 from sluice.files.store import FileStore
 from sluice.storage.objects import ObjectMissingError
 from sluice.storage.queues import LONGEST_DELAY_S, Queue
@@ -57,9 +57,15 @@ class BatchStores:
 
 
 @dataclass(slots=True)
-class _Waiting:
-    """Until when lines of a chunk have to wait; threads add to it."""
+class _Round:
+    """The lines of a chunk, asked at once: whose they are, or what they are answered if they are nobody's any more.
 
+    `wait_s` is when those that have to wait are to be asked again; threads bring it forward.
+    """
+
+    batch: Batch
+    principal: Principal | LineAnswer
+    ends_at_s: float
     wait_s: float | None = None
     is_refused: bool = False
     _lock: Lock = field(default_factory=Lock)
@@ -116,25 +122,17 @@ class LineWorker:
 
     def _ask_chunk(self, batch: Batch, chunk: Chunk, ends_at_s: float) -> float | None:
         """Ask the lines of a chunk that have not ended. Returns when to go on, in seconds; None if all have."""
-        states = self._stores.lines.states(batch.id, chunk)
-        open_lines = [
-            number
-            for number in range(chunk.first, chunk.first + chunk.count)
-            if number not in states or not states[number].has_ended
-        ]
+        ended = self._stores.lines.ended_numbers(batch.id, chunk)
+        open_lines = [number for number in range(chunk.first, chunk.first + chunk.count) if number not in ended]
         if not open_lines:
             return None
-        principal = self._principal(batch)
+        asking = _Round(batch, self._principal(batch), ends_at_s)
         texts = dict(self._texts(batch, chunk))
-        waiting = _Waiting()
-        asking = [
-            self._threads.submit(self._end_line, batch, number, texts.get(number), principal, ends_at_s, waiting)
-            for number in open_lines
-        ]
-        errors = [error for each in asking if (error := each.exception()) is not None]
+        running = [self._threads.submit(self._end_line, asking, each, texts.get(each)) for each in open_lines]
+        errors = [error for each in running if (error := each.exception()) is not None]
         if errors:
             raise errors[0]
-        return waiting.wait_s
+        return asking.wait_s
 
     def _texts(self, batch: Batch, chunk: Chunk) -> Iterator[tuple[int, BatchLine]]:
         file = input_of(self._stores.files, batch)
@@ -156,58 +154,49 @@ class LineWorker:
         except AuthenticationError as error:
             return failure(error)
 
-    def _end_line(
-        self,
-        batch: Batch,
-        number: int,
-        line: BatchLine | None,
-        principal: Principal | LineAnswer,
-        ends_at_s: float,
-        waiting: _Waiting,
-    ) -> None:
+    def _end_line(self, asking: _Round, number: int, line: BatchLine | None) -> None:
         """Ask one line, and keep its answer; or say how long it has to wait."""
-        if waiting.is_refused:
+        if asking.is_refused:
             return  # whoever was refused has said how long
-        remaining_s = ends_at_s - time.monotonic() - _RESERVE_S
+        remaining_s = asking.ends_at_s - time.monotonic() - _RESERVE_S
         if remaining_s < _SHORTEST_ASK_S:
-            waiting.wait(0)
+            asking.wait(0)
             return
-        if self._is_over(batch):
+        if self._is_over(asking.batch):
             return
         hold_s = self._api.longest_s(remaining_s) + _RESERVE_S
-        claim = self._stores.lines.claim(batch, number, hold_s)
+        claim = self._stores.lines.claim(asking.batch, number, hold_s)
         if claim is None:
             # Ended meanwhile, or not due yet, or asked by another worker, which may die: this message looks again then.
-            waiting.wait(_FIRST_PAUSE_S)
-            return
-        if line is None:
-            self._keep(batch, claim, "", _GONE, waiting)
-        elif isinstance(principal, LineAnswer):
-            self._keep(batch, claim, line.custom_id, principal, waiting)
+            asking.wait(_FIRST_PAUSE_S)
+        elif line is None:
+            self._keep(asking, claim, "", _GONE)
+        elif isinstance(asking.principal, LineAnswer):
+            self._keep(asking, claim, line.custom_id, asking.principal)
         else:
-            answer = self._api.ask(line, principal, remaining_s)
-            if not self._goes_back(batch, claim, answer, waiting):
-                self._keep(batch, claim, line.custom_id, answer, waiting)
+            answer = self._api.ask(line, asking.principal, remaining_s)
+            if not self._goes_back(asking, claim, answer):
+                self._keep(asking, claim, line.custom_id, answer)
 
-    def _goes_back(self, batch: Batch, claim: Claim, answer: LineAnswer, waiting: _Waiting) -> bool:
+    def _goes_back(self, asking: _Round, claim: Claim, answer: LineAnswer) -> bool:
         """Whether the line is to be asked again later, and its claim was given up for that."""
         pause_s = _FIRST_PAUSE_S * 2**claim.failures if answer.retry_after_s is None else answer.retry_after_s
-        if self._clock() + pause_s >= batch.ends_by:
+        if self._clock() + pause_s >= asking.batch.ends_by:
             return False  # it would not be asked in time
         if answer.retry_after_s is not None:
-            self._stores.lines.release(batch, claim)
-            waiting.wait(pause_s, refused=True)
+            self._stores.lines.release(asking.batch, claim)
+            asking.wait(pause_s, refused=True)
             return True
         if answer.may_pass and claim.failures + 1 < _MOST_FAILURES:
-            self._stores.lines.postpone(batch, claim, pause_s)
-            waiting.wait(pause_s)
+            self._stores.lines.postpone(asking.batch, claim, pause_s)
+            asking.wait(pause_s)
             return True
         return False
 
-    def _keep(self, batch: Batch, claim: Claim, custom_id: str, answer: LineAnswer, waiting: _Waiting) -> None:
-        if not self._stores.lines.end(batch, claim, custom_id, answer):
-            waiting.wait(_FIRST_PAUSE_S)  # until it has ended, the chunk has not
-            logger.warning("an answer of a batch was not kept", extra={"batch": batch.id, "line": claim.line})
+    def _keep(self, asking: _Round, claim: Claim, custom_id: str, answer: LineAnswer) -> None:
+        if not self._stores.lines.end(asking.batch, claim, custom_id, answer):
+            asking.wait(_FIRST_PAUSE_S)  # until it has ended, the chunk has not
+            logger.warning("an answer of a batch was not kept", extra={"batch": asking.batch.id, "line": claim.line})
             emit_metric("BatchAnswerNotKept")
 
     def _is_over(self, batch: Batch) -> bool:
@@ -221,4 +210,4 @@ def failure(error: SluiceError, request_id: str = "") -> LineAnswer:
     return LineAnswer(status=error.status, request_id=request_id, body={"error": envelope})
 
 
-_GONE = failure(SluiceError("The batch's file was deleted before this line was asked.", code="input_file_deleted"))
+_GONE = failure(NotFoundError("The batch's file was deleted before this line was asked.", code="input_file_deleted"))

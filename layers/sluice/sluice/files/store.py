@@ -23,6 +23,8 @@ from sluice.storage.tables import BATCHES
 from sluice.storage.update import Update
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
     from sluice.storage.objects import ObjectStore, ObjectWriter
 
 MOST_BYTES = 200 * 1024 * 1024
@@ -273,8 +275,8 @@ def _is_over(item: Item, now_s: float) -> bool:
     return item.get("expires_at") is not None and item["expires_at"] <= now_s
 
 
-def _from_item[Record](kind: type[Record], item: Item) -> Record:
-    known = {each.name for each in fields(kind)}  # type: ignore[arg-type]  # both kinds are dataclasses
+def _from_item[Record: "DataclassInstance"](kind: type[Record], item: Item) -> Record:
+    known = {each.name for each in fields(kind)}
     return kind(**{name: value for name, value in item.items() if name in known})
 
 

@@ -25,6 +25,16 @@ type LimitName = Literal[
 ]
 
 
+_NAMES: Mapping[str, LimitName] = {
+    "requests_per_minute": "requests_per_minute",
+    "requests_per_day": "requests_per_day",
+    "tokens_per_minute": "tokens_per_minute",
+    "tokens_per_day": "tokens_per_day",
+    BUDGET: "budget_usd_per_month",
+}
+"""What the API calls the ledger's limits of tenants, keys and users."""
+
+
 class LimitLeft(TypedDict):
     """What is left of one limit: requests, tokens or dollars."""
 
@@ -111,18 +121,13 @@ def _limits(owner: Owner, seen: Mapping[str, QuotaSnapshot], now_ms: int) -> Ite
             resets_in_s = -(-status.resets_in_ms // 1000) if status.used else None
             resets_at = None if resets_in_s is None else _moment(now_ms + status.resets_in_ms)
             yield {
-                "limit": "budget_usd_per_month" if limit.name == BUDGET else _name(limit),
+                "limit": _NAMES[limit.name],
                 "capacity": _units(limit, status.capacity),
                 "used": _units(limit, status.used),
                 "remaining": _units(limit, status.remaining),
                 "resets_in_seconds": resets_in_s,
                 "resets_at": resets_at,
             }
-
-
-def _name(limit: Limit) -> LimitName:
-    name: LimitName = limit.name  # type: ignore[assignment]  # one of those that tenants, keys and users have
-    return name
 
 
 def _units(limit: Limit, units: int) -> float:
