@@ -31,7 +31,10 @@ def work() -> None:
     """Take messages for ever."""
     app = App.from_environment()
     api = BatchLineApi(LINE_ROUTES, app)
-    worker, jobs = LineWorker(app.batch_stores, api, app.principal_of), Jobs(app.batch_stores, api, app.principal_of)
+    worker, jobs = (
+        LineWorker(app.batch_stores, api, app.batch_senders.find),
+        Jobs(app.batch_stores, api, app.batch_senders.find),
+    )
     sqs = boto3.client("sqs")
     handlers: Mapping[str, Callable[[str], None]] = {
         "BATCH_LINES_QUEUE": lambda body: worker.work(read_lines(body), time.monotonic() + _FUNCTION_S),

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Self
 from sluice.settings import Settings
 
 if TYPE_CHECKING:
-    from sluice.batches.batch import Batch
     from sluice.batches.intake import BatchIntake
+    from sluice.batches.sender import SenderLookup
     from sluice.batches.store import BatchStore
     from sluice.batches.worker import BatchStores
     from sluice.cache.store import ResponseCache
@@ -138,22 +138,6 @@ class App:
             raise RuntimeError("no issuer of logins is set")
         keys = SigningKeys(Issuer(settings.issuer, settings.jwks_url).key_set)
         return LoginVerifier(settings, keys, self.directory)
-
-    def principal_of(self, batch: "Batch") -> "Principal":
-        """Whose a batch is, with the rights of now. Raises AuthenticationError, StorageUnavailableError."""
-        from sluice.errors import AuthenticationError
-        from sluice.tenants.principal import Principal
-        from sluice.tenants.tenant import ApiKey, Role
-
-        if not batch.is_login:
-            found = self.verifier.known(batch.tenant, batch.caller)
-            return Principal(found.key, found.tenant)
-        tenant = self.directory.tenant(batch.tenant)
-        if tenant is None or self.settings.jwt is None:
-            raise AuthenticationError("The login that asked for this is not taken any more.")
-        # Nothing that batches ask takes more than a caller.
-        key = ApiKey(batch.caller, batch.tenant, Role.CALLER, "a login")
-        return Principal(key, tenant, is_login=True, user=batch.user)
 
     @part
     def administration(self) -> "Administration":
@@ -411,6 +395,13 @@ class App:
         from sluice.batches.store import BatchStore
 
         return BatchStore(self.settings.batches_table, self.dynamodb)
+
+    @part
+    def batch_senders(self) -> "SenderLookup":
+        """Whose batches are."""
+        from sluice.batches.sender import SenderLookup
+
+        return SenderLookup(self.verifier, self.directory, takes_logins=self.settings.jwt is not None)
 
     @part
     def batch_intake(self) -> "BatchIntake":

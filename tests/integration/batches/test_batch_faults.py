@@ -255,7 +255,7 @@ def test_a_splitter_that_comes_late_does_not_undo_what_has_ended(batches: Batche
     found = stores.batches.read(f"acme#{batches.api_key.split('-')[1]}", batch_id)
     assert found is not None
     Splitting(found, BatchLineApi(LINE_ROUTES, batches.jobs), stores.lines).run(
-        stores.files.pieces(stores.files.find(found.owner, found.input_file)), batches.jobs.principal_of(found)
+        stores.files.pieces(stores.files.find(found.owner, found.input_file)), batches.jobs.batch_senders.find(found)
     )
     batches.hand("BATCH_LINES_QUEUE", message)
     batch = batches.run_until(batch_id)

@@ -272,14 +272,14 @@ def test_a_login_s_batches_are_its_user_s_and_end_with_its_tenant(
         is_login=True,
         user="ada",
     )
-    principal = batches.worker.principal_of(made)
+    principal = batches.worker.batch_senders.find(made)
     assert (principal.caller_id, principal.user, principal.role) == ("jwtada", "ada", Role.CALLER)
     with pytest.raises(AuthenticationError):
-        batches.worker.principal_of(replace(made, tenant="nobody"))
+        batches.worker.batch_senders.find(replace(made, tenant="nobody"))
     monkeypatch.delenv("JWT_ISSUER")
     batches.restart()
     with pytest.raises(AuthenticationError):
-        batches.worker.principal_of(made)
+        batches.worker.batch_senders.find(made)
 
 
 def test_lines_of_a_tenant_with_a_budget_and_a_guard_model_are_judged_and_paid_for(

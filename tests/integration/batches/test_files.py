@@ -1,5 +1,6 @@
 """Files and uploads."""
 
+import hashlib
 import os
 from typing import Any
 
@@ -120,6 +121,16 @@ def test_what_does_not_add_up_is_refused(batches: Batches) -> None:
     assert batches.send(complete, {"part_ids": []}).error["param"] == "part_ids"
     assert batches.send(f"POST /v1/uploads/{upload['id']}/cancel").body["status"] == "cancelled"
     assert batches.send(complete, {"part_ids": [part, part]}).status == 409
+
+
+def test_a_file_that_is_not_what_was_sent_is_not_made(batches: Batches) -> None:
+    upload = begun(batches, 6)
+    parts = [add(batches, upload, content).body["id"] for content in (b"abc", b"def")]
+    complete = f"POST /v1/uploads/{upload['id']}/complete"
+    digest = hashlib.md5(b"abcdef", usedforsecurity=False).hexdigest()
+    assert batches.send(complete, {"part_ids": parts[::-1], "md5": digest}).error["param"] == "md5"
+    assert batches.send("GET /v1/files").body["data"] == []
+    assert batches.send(complete, {"part_ids": parts, "md5": digest.upper()}).body["status"] == "completed"
 
 
 def test_an_upload_is_its_key_s_alone(batches: Batches) -> None:

@@ -87,11 +87,11 @@ def _wait_s(response: Response, *, was_asked: bool, may_pass: bool) -> float | N
 
 def line_handler(routes: Iterable[Route], app: "App") -> MessageHandler:
     """The entry point of the function that asks lines."""
-    worker = LineWorker(app.batch_stores, BatchLineApi(routes, app), app.principal_of)
+    worker = LineWorker(app.batch_stores, BatchLineApi(routes, app), app.batch_senders.find)
     return message_handler(lambda body, ends_at_s: worker.work(read_lines(body), ends_at_s))
 
 
 def job_handler(routes: Iterable[Route], app: "App") -> MessageHandler:
     """The entry point of the function that splits, watches and closes batches."""
-    jobs = Jobs(app.batch_stores, BatchLineApi(routes, app), app.principal_of)
+    jobs = Jobs(app.batch_stores, BatchLineApi(routes, app), app.batch_senders.find)
     return message_handler(lambda body, _: jobs.do(read_job(body)))

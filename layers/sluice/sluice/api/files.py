@@ -66,7 +66,10 @@ class PartForm(BaseModel):
 
 
 class CompleteUpload(BaseModel):
-    """The body of POST /v1/uploads/{upload_id}/complete: the parts in order; none if its URL was written to."""
+    """The body of POST /v1/uploads/{upload_id}/complete: the parts in order; none if its URL was written to.
+
+    `md5` is the file's, in hexadecimal digits, to be held against.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
@@ -273,7 +276,7 @@ def complete_upload(call: Call[CompleteUpload]) -> Upload:
             raise InvalidRequestError(
                 f"The parts have {size} bytes together, and the upload was to have {upload.size}.", param="part_ids"
             )
-    file = files.complete(upload, part_ids)
+    file = files.complete(upload, part_ids, call.body.md5)
     return _shown_upload(files.find_upload(upload.owner, upload.id), file=file)
 
 

@@ -7,6 +7,7 @@ A record is written after its object and deleted before it, so that what a recor
 is deleted by the bucket's rules.
 """
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from dataclasses import asdict, dataclass, fields
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from sluice.errors import ConflictError, NotFoundError
+from sluice.errors import ConflictError, InvalidRequestError, NotFoundError
 from sluice.files.file import KEPT_S, Purpose, StoredFile, Upload, is_id, new_id, part_key
 from sluice.storage.client import DynamoDB
 from sluice.storage.errors import ConditionFailedError
@@ -163,8 +164,12 @@ class FileStore:
         """How many bytes were put to the upload's URL. Raises ObjectMissingError."""
         return self._objects.size(upload.key)
 
-    def complete(self, upload: Upload, part_ids: Sequence[str]) -> StoredFile:
-        """Make a file of the parts, in this order, or of what was put to the upload's URL. Raises ConflictError."""
+    def complete(self, upload: Upload, part_ids: Sequence[str], md5: str | None = None) -> StoredFile:
+        """Make a file of the parts, in this order, or of what was put to the upload's URL.
+
+        Raises ConflictError if nothing can be made of it, and InvalidRequestError, without a file, if `md5` is given
+        and not its digest.
+        """
         if upload.file_id is not None:
             return self.find(upload.owner, upload.file_id)  # the answer to the same request got lost
         _require_pending(upload)
@@ -177,10 +182,14 @@ class FileStore:
             expires_after_s=upload.file_expires_after_s,
         )
         keys = [part_key(upload.owner, upload.id, part) for part in part_ids] or [upload.key]
+        digest = hashlib.md5(usedforsecurity=False)
         with self.writing(new, file_id) as writer:
             for key in keys:
                 for piece in self._objects.pieces(key):
+                    digest.update(piece)
                     writer.write(piece)
+            if md5 is not None and md5.lower() != digest.hexdigest():
+                raise InvalidRequestError("md5: is not that of the parts in this order.", param="md5")
         self._end(upload, _COMPLETED, file_id)
         return self.find(upload.owner, file_id)
 
