@@ -20,6 +20,7 @@ from tests.conftest import Aws
 from tests.fakes.client import FakeProvider
 from tests.recorded_calls import asked_as
 from tests.rest_function import CONTEXT, RestAnswer, RestFunction, rest_event
+from tests.tenants import key_id
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -128,7 +129,7 @@ class Batches(RestFunction):
 
     def tell(self, kind: str, batch_id: str, *, caller: str | None = None) -> Any:
         """Hand over a message about a batch: a kind of job, or `lines` for its first ten. Returns which failed."""
-        names = {"tenant": "acme", "caller": caller or self.api_key.split("-")[1], "batch": batch_id}
+        names = {"tenant": "acme", "caller": caller or key_id(self.api_key), "batch": batch_id}
         if kind == "lines":
             return self.hand("BATCH_LINES_QUEUE", json.dumps({"kind": kind, "chunk": 0, **names}))
         return self.hand("BATCH_JOBS_QUEUE", json.dumps({"kind": kind, **names}))

@@ -25,3 +25,8 @@ def make_key(app: App, tenant: str, **fields: Any) -> str:
     new = NewKey.model_validate({"tenant": tenant, "name": "test", **fields})
     _, token = app.administration.create_key(new.to_terms(), ADMIN)
     return token.text
+
+
+def key_id(api_key: str) -> str:
+    """The id of an API key, which is what its limits and usage are known by."""
+    return api_key.split("-")[1]

@@ -15,6 +15,7 @@ from sluice.storage.item_types import to_item
 from tests.batches import Batches, DiedError, asked, die, line
 from tests.conftest import Aws
 from tests.fakes.client import FakeProvider
+from tests.tenants import key_id
 
 
 def change_batch(aws: Aws, batch_id: str, **values: Any) -> None:
@@ -137,14 +138,12 @@ def test_the_lines_of_a_key_that_was_revoked_meanwhile_are_refused(
 ) -> None:
     batch_id = batches.create([line("a"), line("b")])["id"]
     batches.deliver("BATCH_JOBS_QUEUE")
-    key_id = batches.api_key.split("-")[1]
-    batches.app.directory.revoke_key(key_id, now=int(time.time()))
-    owner, batches.api_key = batches.api_key, batches.key("acme")
+    batches.app.directory.revoke_key(key_id(batches.api_key), now=int(time.time()))
+    batches.api_key = batches.key("acme")
     batches.restart()
     for _ in range(3):
         batches.deliver("BATCH_LINES_QUEUE")
         batches.deliver("BATCH_JOBS_QUEUE")
-    assert owner
     assert fake.requests() == []
     ended = [item for item in batches.aws.items("BATCHES_TABLE") if item["collection"]["S"] == f"lines#{batch_id}"]
     assert [item["status"]["N"] for item in ended] == ["401", "401"]

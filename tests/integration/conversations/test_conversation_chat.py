@@ -15,6 +15,7 @@ from tests.chat_server import ChatServer, eventually, serving
 from tests.conftest import Aws
 from tests.credentials import gateway, model
 from tests.fakes.client import FakeProvider
+from tests.tenants import key_id
 
 TABLE = "CONVERSATIONS_TABLE"
 
@@ -42,7 +43,7 @@ def ask(chat: ChatServer, text: str, **more: Any) -> str:
 
 
 def transcript(chat: ChatServer, conversation: str = "c-1", name: str | None = None) -> Transcript:
-    caller = chat.api_key.split("-")[1]
+    caller = key_id(chat.api_key)
     reader = ConversationReader(chat.aws.table(TABLE))
     return reader.read(Owner("acme", caller, name), conversation, before=None, limit=100)
 

@@ -15,6 +15,7 @@ from tests.chat_server import ChatServer
 from tests.conversations import items, said
 from tests.fakes.client import FakeProvider
 from tests.rest_function import RestFunction
+from tests.tenants import key_id
 
 ROUTES = ["GET /v1/conversations", "GET /v1/conversations/c-1", "DELETE /v1/conversations/c-1"]
 MOST_BYTES = 6 * 1024 * 1024
@@ -33,7 +34,7 @@ def store(chat: ChatServer) -> ConversationStore:
 
 
 def owner(chat: ChatServer, user: str | None = None) -> Owner:
-    return Owner("acme", chat.api_key.split("-")[1], user)
+    return Owner("acme", key_id(chat.api_key), user)
 
 
 def ask(chat: ChatServer, text: str, conversation: str = "c-1", **metadata: str) -> httpx.Response:

@@ -12,6 +12,7 @@ from sluice.tenants.audit_log import AuditLog, AuditQuery
 from tests.conftest import ON_BOTH_EMULATORS, Aws
 from tests.conversations import Clock, turn
 from tests.rest_function import RestFunction
+from tests.tenants import key_id
 
 PATH = "/v1/tenants/acme/conversations"
 
@@ -23,7 +24,7 @@ class House(RestFunction):
         super().__init__(ROUTES)
         self.aws = aws
         self.caller = self.tenant("acme")
-        self.first, self.second = self.caller.split("-")[1], self.key("acme").split("-")[1]
+        self.first, self.second = key_id(self.caller), self.key("acme").split("-")[1]
         self.zoo_operator = [self.tenant("zoo"), self.key("zoo", role="operator")][1]
         self.api_key = self.key("acme", role="operator")
         self.clock = Clock()

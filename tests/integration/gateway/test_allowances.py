@@ -14,6 +14,7 @@ from tests.conftest import Aws
 from tests.credentials import gateway, model
 from tests.fakes.client import FakeProvider
 from tests.rest_function import RestAnswer, RestFunction
+from tests.tenants import key_id
 
 PRICE = {"prompt_usd": 1_000.0, "completion_usd": 1_000.0}
 
@@ -29,10 +30,6 @@ def server(aws: Aws, fake: FakeProvider) -> Iterator[ChatServer]:
 @pytest.fixture
 def budgets(server: ChatServer) -> RestFunction:
     return RestFunction(ROUTES, server.api_key)
-
-
-def key_id(api_key: str) -> str:
-    return api_key.split("-")[1]
 
 
 def ask(server: ChatServer, api_key: str, user: str = "") -> None:

@@ -17,6 +17,7 @@ from tests.fakes.client import FakeProvider
 from tests.request_records import BLOCKED, QUESTION, SECRET, ask, listed, shown
 from tests.rest_function import RestAnswer, RestFunction
 from tests.tasks import Tasks, example_of
+from tests.tenants import key_id
 
 
 @ON_BOTH_EMULATORS
@@ -38,7 +39,7 @@ def test_an_answer_s_record_says_how_it_came_about(chat: ChatServer, operations:
         "object": "request",
         "expires_at": created_at + KEPT_S,
         "tenant": "acme",
-        "key": chat.api_key.split("-")[1],
+        "key": key_id(chat.api_key),
         "user": "ada",
         "task": "homework",
         "route": "createChatCompletion",
@@ -228,7 +229,7 @@ def test_filters_find_what_they_say(chat: ChatServer, operations: RestFunction) 
     ask(chat, metadata={"sluice_user": "ada"})
     ask(chat, metadata={"sluice_user": "bob"}, api_key=second)
     ask(chat, messages=BLOCKED)
-    users = {"key": second.split("-")[1]}
+    users = {"key": key_id(second)}
     assert [each["user"] for each in listed(operations, **users)] == ["bob"]
     assert [each["user"] for each in listed(operations, user="ada")] == ["ada"]
     assert [each["outcome"] for each in listed(operations, outcome="refused")] == ["refused"]

@@ -15,6 +15,7 @@ from tests.conftest import Aws
 from tests.fakes.client import FakeProvider
 from tests.rest_function import RestAnswer, RestFunction
 from tests.tasks import Tasks
+from tests.tenants import key_id
 
 AT = datetime(2026, 3, 9, 23, 30, tzinfo=UTC)
 
@@ -49,10 +50,6 @@ def ask(usage: RestFunction, api_key: str | None = None, **query: str) -> RestAn
 def counts(answer: RestAnswer, *names: str) -> dict[Any, int]:
     assert answer.status == 200
     return {tuple(each[name] for name in names): each["requests"] for each in answer.body["data"]}
-
-
-def key_id(api_key: str) -> str:
-    return api_key.split("-")[1]
 
 
 def test_usage_is_grouped_by_all_that_it_is_told_apart_by(usage: RestFunction) -> None:

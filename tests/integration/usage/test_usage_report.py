@@ -17,6 +17,7 @@ from tests.chat_server import ChatServer, serving
 from tests.conftest import Aws
 from tests.fakes.client import FakeProvider
 from tests.rest_function import RestAnswer, RestFunction
+from tests.tenants import key_id
 
 ZERO = {
     "requests": 0,
@@ -43,10 +44,6 @@ def server(aws: Aws) -> Iterator[ChatServer]:
 @pytest.fixture
 def usage(server: ChatServer) -> RestFunction:
     return RestFunction(ROUTES, server.api_key)
-
-
-def key_id(api_key: str) -> str:
-    return api_key.split("-")[1]
 
 
 def used(
