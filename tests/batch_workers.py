@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable, Mapping
 
 import boto3
@@ -20,7 +21,6 @@ from sluice.batches.jobs import Jobs
 from sluice.batches.messages import read_job, read_lines
 from sluice.batches.worker import LineWorker
 from sluice.composition import App
-from sluice.errors import StorageUnavailableError
 
 _FUNCTION_S = 16.0
 """How long a message may take; a line is claimed for a little less."""
@@ -47,9 +47,9 @@ def work() -> None:
             for message in received.get("Messages", []):
                 try:
                     handle(message["Body"])
-                except StorageUnavailableError as error:
-                    # As with Lambda: it comes again when it is visible.
-                    sys.stderr.write(f"{error.message}\n")
+                except Exception:  # noqa: BLE001
+                    # As with Lambda, whatever was raised: the message comes again when it is visible.
+                    traceback.print_exc()
                     continue
                 sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
 
@@ -59,7 +59,7 @@ def run_and_kill(
 ) -> int:
     """Run workers until it is over, and kill some of them, each at a moment nobody knows. Returns how many were killed.
 
-    Those that are killed are replaced. Raises TimeoutError.
+    Those that are killed are replaced, as are those that end by themselves. Raises TimeoutError.
     """
     chance = random.Random()
 
@@ -80,6 +80,7 @@ def run_and_kill(
                 running[index] = start()
                 killed += 1
                 next_kill_s = time.monotonic() + chance.uniform(1.5, 4)
+            running = [process if process.poll() is None else start() for process in running]
             time.sleep(0.25)
     finally:
         for process in running:

@@ -22,8 +22,9 @@ from sluice.storage.update import Update
 MOST_MESSAGES = 8
 """How many messages of one tenant are in the queue at a time."""
 _KEPT_S = 4 * 86_400
-# What a process that has died between two lines wrote down as sent, and did not send.
-_UNSENT_S = 60
+# After so long, who wrote a chunk down as sent and has not said that it was is taken for dead. Less than a message
+# stays with who took it: when that of the dead comes again, perhaps as the last of its batch, the chunk is sent.
+_UNSENT_S = 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,13 +27,13 @@ _CONTROLS = bytes(code for code in range(32) if code not in b"\t\n\f\r\x1b")
 
 # Strings shorter than this are read together: names, kinds, keys. Nothing reads on across the separator.
 _SHORT_CHARACTERS, SEPARATOR = 60, "\n\0\n"
-# The API's own words, of which every message has some.
-_SAYS_NOTHING = frozenset(
+SAYS_NOTHING = frozenset(
     (
         *("arguments", "assistant", "auto", "content", "description", "enum", "function", "id", "index", "name"),
         *("object", "parameters", "properties", "required", "role", "string", "text", "tool", "type", "url", "user"),
     )
 )
+"""The API's own words, of which every message has some: a string that is no more than one of them is not read."""
 _NAME = ""  # the last step of a path to the name of a member
 _UNCOUNTED = frozenset((_NAME, "type"))
 # What is said here goes to the model as text, also where it could be Base64 of something.
@@ -63,7 +63,7 @@ def read(value: Any, meter: WorkMeter) -> Reading:
         said = readable(string) or (string if name in _SPOKEN else "")
         if not path or name not in _UNCOUNTED:
             characters += len(string if name in _SPOKEN else said)
-        if said and string not in _SAYS_NOTHING:
+        if said and string not in SAYS_NOTHING:
             by_path.setdefault(path, []).append(said)
     found: list[Text] = []
     short: list[str] = []
