@@ -17,11 +17,13 @@ SECTIONS = {
     "guards": ("Guards", "guards"),
     "quota": ("Quotas", "quota"),
     "scale": ("Quotas at scale", "quota_scale"),
+    "leftover": ("Leftover quota", "leftover_quota"),
+    "batch": ("Large batches", "large_batch"),
 }
 # With `--vs` alone.
 _VERSUS = ("Beside another gateway", "versus")
 # A window of a minute has to pass more than once, here or in a simulation of many requests.
-_SLOW = {"quota", "scale"}
+_SLOW = {"quota", "scale", "leftover"}
 
 
 def _run(module: str, options: list[str]) -> str:

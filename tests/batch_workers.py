@@ -6,12 +6,12 @@ it holds is given to another.
 
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from typing import Self
 
 import boto3
 
@@ -54,38 +54,65 @@ def work() -> None:
                 sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
 
 
+class Workers:
+    """Worker processes, while the block lasts. Those that end by themselves are replaced when `tend` is called."""
+
+    def __init__(self, environment: Mapping[str, str], count: int) -> None:
+        self._environment = environment
+        self._count = count
+        self._running: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> Self:
+        """Start them."""
+        self._running = [self._start() for _ in range(self._count)]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave none behind."""
+        for process in self._running:
+            process.kill()
+            process.wait()
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes that run."""
+        return [process.pid for process in self._running]
+
+    def tend(self) -> None:
+        """Replace those that have ended."""
+        self._running = [process if process.poll() is None else self._start() for process in self._running]
+
+    def kill_one(self, chance: random.Random) -> None:
+        """Kill one in the midst of what it does, and start another in its place."""
+        process = chance.choice(self._running)
+        process.kill()
+        process.wait()
+        self.tend()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "tests.batch_workers"]
+        return subprocess.Popen(command, env=dict(self._environment), stdout=subprocess.DEVNULL)
+
+
 def run_and_kill(
     environment: Mapping[str, str], is_over: Callable[[], bool], *, workers: int, kills: int, within_s: float
 ) -> int:
     """Run workers until it is over, and kill some of them, each at a moment nobody knows. Returns how many were killed.
 
-    Those that are killed are replaced, as are those that end by themselves. Raises TimeoutError.
+    Raises TimeoutError.
     """
     chance = random.Random()
-
-    def start() -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "tests.batch_workers"]
-        return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
-
-    running = [start() for _ in range(workers)]
     ends_at_s, next_kill_s, killed = time.monotonic() + within_s, time.monotonic() + 6, 0
-    try:
+    with Workers(environment, workers) as running:
         while not is_over():
             if time.monotonic() > ends_at_s:
                 raise TimeoutError("the workers are not done")
             if killed < kills and time.monotonic() > next_kill_s:
-                index = chance.randrange(workers)
-                running[index].send_signal(signal.SIGKILL)
-                running[index].wait()
-                running[index] = start()
+                running.kill_one(chance)
                 killed += 1
                 next_kill_s = time.monotonic() + chance.uniform(1.5, 4)
-            running = [process if process.poll() is None else start() for process in running]
+            running.tend()
             time.sleep(0.25)
-    finally:
-        for process in running:
-            process.kill()
-            process.wait()
     return killed
 
 

@@ -16,6 +16,8 @@ from functions.batch_worker.app import LINE_ROUTES
 from functions.files.app import ROUTES
 from sluice.api.batch_lines import job_handler, line_handler
 from sluice.composition import App
+from sluice.storage import client as storage
+from sluice.storage.item_types import TypedItem
 from tests.conftest import Aws
 from tests.fakes.client import FakeProvider
 from tests.recorded_calls import asked_as
@@ -58,9 +60,8 @@ def die(*_: object, **__: object) -> None:
 class Batches(RestFunction):
     """The function of files and batches, and those that take messages, run when a test says so."""
 
-    def __init__(self, aws: Aws, sqs: Any) -> None:
+    def __init__(self, sqs: Any) -> None:
         super().__init__(ROUTES)
-        self.aws = aws
         self.sqs = sqs
 
     def restart(self) -> None:
@@ -117,6 +118,10 @@ class Batches(RestFunction):
         answer = self.send(f"GET /v1/files/{file_id}/content")
         assert answer.status == 200, answer.raw
         return [json.loads(each) for each in answer.raw.splitlines()]
+
+    def items(self) -> list[TypedItem]:
+        """All items of the table, in DynamoDB's typed form as it travels."""
+        return list(storage.dynamodb().call("Scan", {"TableName": os.environ["BATCHES_TABLE"]})["Items"])
 
     def url(self, variable: str) -> str:
         """The URL of a queue."""
@@ -209,7 +214,7 @@ def serving_batches(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Iterator[Batch
     for variable in ("BATCH_LINES_QUEUE", "BATCH_JOBS_QUEUE"):
         urls[variable] = sqs.create_queue(QueueName=f"{variable.lower()}-{suffix}")["QueueUrl"]
         monkeypatch.setenv(variable, urls[variable])
-    functions = Batches(aws, sqs)
+    functions = Batches(sqs)
     functions.api_key = functions.tenant("acme")
     yield functions
     for url in urls.values():

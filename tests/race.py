@@ -169,11 +169,11 @@ def _seen(state: Mapping[str, list[dict[str, object]]], model: str, limits: Mapp
         refused=sum(bool(each["refused"]) for each in arrivals),
         violations=sum(each["model"] == model for each in state["violations"]),
         most_in_any_minute={name: _most_in_a_minute(units[name]) for name in limits},
-        utilisation={name: _utilisation(units[name], capacity) for name, capacity in limits.items()},
+        utilisation={name: utilisation(units[name], capacity) for name, capacity in limits.items()},
     )
 
 
-def _utilisation(moments: list[tuple[float, int]], capacity: int) -> float:
+def utilisation(moments: list[tuple[float, int]], capacity: int) -> float:
     """A minute over the time it took, on average, until the whole capacity had been spent once more."""
     spent = 0
     totals = []  # (total before, moment): when each unit was spent

@@ -145,7 +145,7 @@ def test_the_lines_of_a_key_that_was_revoked_meanwhile_are_refused(
         batches.deliver("BATCH_LINES_QUEUE")
         batches.deliver("BATCH_JOBS_QUEUE")
     assert fake.requests() == []
-    ended = [item for item in batches.aws.items("BATCHES_TABLE") if item["collection"]["S"] == f"lines#{batch_id}"]
+    ended = [item for item in batches.items() if item["collection"]["S"] == f"lines#{batch_id}"]
     assert [item["status"]["N"] for item in ended] == ["401", "401"]
 
 
@@ -190,7 +190,7 @@ def test_every_job_may_be_done_twice(batches: Batches, fake: FakeProvider) -> No
 
 
 def is_work_gone(batches: Batches) -> bool:
-    return not [item for item in batches.aws.items("BATCHES_TABLE") if item["collection"]["S"].startswith("work#")]
+    return not [item for item in batches.items() if item["collection"]["S"].startswith("work#")]
 
 
 def test_a_batch_that_is_cancelled_while_it_is_checked_leaves_no_work_behind(
