@@ -143,6 +143,11 @@ def test_no_budget_is_overrun_by_many_at_once_whose_prompts_cost_more_than_they_
         with ThreadPoolExecutor(20) as callers:
             statuses = list(callers.map(ask, range(40)))
         assert set(statuses) == {200, 429}
+        # Of many at once some may be refused that would have fitted, for as long as others hold more than they cost.
+        more = len(statuses)
+        while ask(more) == 200:
+            more += 1
+        statuses += [200] * (more - len(statuses))
         assert statuses.count(200) == len(fake.requests())
         assert 0.08 < spent_usd(chat) <= 0.1
 

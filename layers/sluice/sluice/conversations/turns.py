@@ -139,7 +139,8 @@ class OpenTurn:
                 self._store.abandon(self._claim)
 
     def _forget(self, reason: str) -> None:
-        logger.warning("turn not remembered", extra={"request_id": self._claim.request_id, "reason": reason})
+        # A request may be several turns, each with an id of its own; the line has the request's like all others.
+        logger.warning("turn not remembered", extra={"turn": self._claim.request_id, "reason": reason})
         emit_metric("TurnForgotten", reason=reason)
 
 
