@@ -47,8 +47,29 @@ class OneStackScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist ha
         return "tests/e2e" if nodeid.startswith("tests/e2e/") else nodeid.partition("::")[0]
 
 
+_LONG = (
+    "tests/e2e/",
+    "tests/integration/test_benchmarks.py",
+    "tests/integration/tools/",
+    "tests/integration/batches/test_killed_workers.py",
+    "tests/integration/usage/test_costs_add_up.py",
+    "tests/integration/quota/test_race.py",
+)
+"""What takes a minute or more, most of it waiting. Begun last, it would be waited for by who has nothing left to do."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest; otherwise leave the order as it is."""
+
+    def place(item: pytest.Item) -> int:
+        return next((place for place, path in enumerate(_LONG) if item.nodeid.startswith(path)), len(_LONG))
+
+    items.sort(key=place)
+
+
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> OneStackScheduling:
     """Replace what --dist chooses."""
+    config.option.loadscopereorder = False  # its order is by numbers of tests
     return OneStackScheduling(config, log)
 
 
