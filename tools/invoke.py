@@ -12,6 +12,7 @@ import os
 import re
 import subprocess
 import sys
+import uuid
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -100,7 +101,7 @@ def _write_template(path: Path, stack: Stack, function: str) -> list[int]:
     if "CREDENTIALS_SECRET" in variables:
         secrets = aws.client("secretsmanager", endpoint_url=endpoint_url)
         text = secrets.get_secret_value(SecretId=variables["CREDENTIALS_SECRET"])["SecretString"]
-        created = secrets.create_secret(Name=f"invoke-{os.getpid()}", SecretString=_from_container(text))
+        created = secrets.create_secret(Name=f"invoke-{uuid.uuid4().hex[:12]}", SecretString=_from_container(text))
         variables["CREDENTIALS_SECRET"] = created["Name"]
         ports = _loopback_ports(text)
     else:
