@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sluice.gateway.background import RequestThreads
     from sluice.gateway.counting import CallerCounter
     from sluice.gateway.pipeline import Gateway
+    from sluice.idempotency.store import IdempotencyStore
     from sluice.operations.caches import Caches
     from sluice.operations.deployments import Overview
     from sluice.operations.interventions import Interventions
@@ -185,6 +186,13 @@ class App:
         return ResponseCache(self.settings.response_cache_table, client=self.dynamodb)
 
     @part
+    def idempotency(self) -> "IdempotencyStore":
+        """Answers that are kept under the keys of their requests."""
+        from sluice.idempotency.store import IdempotencyStore
+
+        return IdempotencyStore(self.settings.response_cache_table, client=self.dynamodb)
+
+    @part
     def cache_sums(self) -> "CacheSums":
         """How much is cached."""
         from sluice.cache.sums import CacheSums
@@ -264,7 +272,7 @@ class App:
         from sluice.usage.erasure import UsageErasure
 
         erasure = UsageErasure(self.settings.usage_table, self.dynamodb)
-        records = RequestLogErasure(self.settings.request_log_table, self.dynamodb)
+        records = RequestLogErasure(self.settings.request_log_table, self.dynamodb, self.idempotency.release)
         tasks = self.task_library.names()
         stores = UserStores(self.conversations, self.oversight, erasure, records, self.task_results, tasks)
         return UserDeletion(self.directory, stores, self.audit_log)

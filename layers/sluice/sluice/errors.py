@@ -137,6 +137,65 @@ class ConflictError(SluiceError):
     code = "conflict"
 
 
+class RequestUnderWayError(ConflictError):
+    """Another request with the same idempotency key is being answered; its answer will be there in some seconds."""
+
+    code = "idempotency_key_in_use"
+
+    def __init__(
+        self, message: str, *, param: str | None = None, code: str | None = None, retry_after_s: int | None = None
+    ) -> None:
+        super().__init__(message, param=param, code=code)
+        self.retry_after_s = retry_after_s
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """`retry-after`, in seconds."""
+        return {} if self.retry_after_s is None else {"retry-after": str(self.retry_after_s)}
+
+
+class KeptAnswerTooLargeError(ConflictError):
+    """The first request with the same idempotency key was answered, and its answer was too large to be kept."""
+
+    code = "idempotent_answer_too_large"
+    may_pass = False
+
+
+class KeyReusedError(SluiceError):
+    """The idempotency key was used with another request."""
+
+    status = 422
+    type = "invalid_request_error"
+    code = "idempotency_key_reused"
+    may_pass = False
+
+
+class ReplayedError(SluiceError):
+    """The error that the first request with the same idempotency key was answered with; `headers` say so."""
+
+    may_pass = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = SluiceError.code,
+        type: str = SluiceError.type,
+        status: int = SluiceError.status,
+    ) -> None:
+        super().__init__(message, param=param)
+        self.status = status
+        self.type = type
+        self.code = code
+        self.replay_headers: dict[str, str] = {}
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """That it is a replay, and of what."""
+        return self.replay_headers
+
+
 class QuotaExceededError(SluiceError):
     """A limit is used up. `retry_after_s` is in whole seconds, None when waiting does not help."""
 

@@ -67,6 +67,7 @@ def writers(table: str, key: str) -> set[str]:
         ("QuotaTable", "caller#acme#k1", {"Chat", "Tasks", "Usage", "Conversations", "Files", "BatchWorker"}),
         ("ResponseCacheTable", "generation#acme", {"Operations"}),
         ("ResponseCacheTable", "0" * 64, {"Chat", "Tasks", "BatchWorker"}),
+        ("ResponseCacheTable", "idempotency#acme#0", {"Chat", "Tasks", "Conversations", "Files"}),
         ("UsageTable", "acme#2026-11-26", {"Chat", "Tasks", "Conversations", "BatchWorker"}),
         ("UsageTable", "acme#cached", {"Chat", "Tasks", "BatchWorker"}),
         ("UsageTable", "task-results#acme#explanation", {"Tasks", "Conversations", "BatchWorker"}),

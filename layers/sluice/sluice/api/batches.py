@@ -138,6 +138,7 @@ class Batches(TypedDict):
         "endpoint": "/v1/chat/completions",
         "completion_window": "24h",
     },
+    takes_work=True,
     errors={404},
 )
 def create_batch(call: Call[CreateBatch]) -> Batch:
@@ -158,6 +159,7 @@ def create_batch(call: Call[CreateBatch]) -> Batch:
         output_kept_s=asked.output_expires_after.seconds if asked.output_expires_after else None,
         is_login=call.principal.is_login,
         user=call.principal.user,
+        made_once_as=call.idempotency_key or None,
     )
     return _shown(call.app.batch_intake.create(new))
 

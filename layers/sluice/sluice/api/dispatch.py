@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from sluice.composition import App
 
 
+IDEMPOTENCY_KEY = "idempotency-key"
 _TOO_MANY_REQUESTS = 429
 
 
@@ -115,13 +116,25 @@ class Api:
             caller = self._caller(route, request, traced)
             if caller is None or not route.is_counted_at_the_door:
                 call = self._checked(route, request, caller, parameters, traced, deadline)
-                return _response(route, route.handler(call), request.id)
+                return self._handled(route, request, call)
             counter = self._app.caller_counter
             counted = counter.count(caller)
             with counter.kept(counted):
                 call = self._checked(route, request, caller, parameters, traced, deadline)
-                response = _response(route, route.handler(call), request.id)
+                response = self._handled(route, request, call)
             return replace(response, headers={**counted.limit.headers(), **response.headers})
+
+    def _handled(self, route: Route, request: Request, call: Call[Any, Any]) -> Response | StreamedResponse:
+        """What the route's handler answers; once, if the request has an idempotency key and the route takes it."""
+
+        def answer(call: Call[Any, Any]) -> Response | StreamedResponse:
+            return _response(route, route.handler(call), request.id)
+
+        if not route.takes_idempotency_key or IDEMPOTENCY_KEY not in request.headers:
+            return answer(call)
+        from sluice.api.idempotency import answer_once  # for those requests alone that have a key
+
+        return answer_once(route, request, call, answer)
 
     def _options(self, methods: Collection[str], request: Request) -> Response:
         """What a path takes."""

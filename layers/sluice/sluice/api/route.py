@@ -41,7 +41,7 @@ class Call[Body = None, Query = None]:
 
     `path` holds the path's parameters, decoded. `skips_cache`: the caller wants a new answer; `no_store`:
     none that is kept. `labels` are those of its headers, and count more than those of its body; `accept` is the header
-    of that name, in lower case.
+    of that name, in lower case. `idempotency_key` names the request, and the key that it is answered once for.
     """
 
     app: "App"
@@ -56,6 +56,7 @@ class Call[Body = None, Query = None]:
     labels: Labels = field(default_factory=Labels)
     accept: str = ""
     trace: RequestTrace = field(default_factory=RequestTrace)
+    idempotency_key: str = ""
 
     @property
     def principal(self) -> Principal:
@@ -152,7 +153,8 @@ class Declared(TypedDict, total=False):
     `asks_once` one question to a model is all that a request is. `is_counted_inside`: a request is counted as what it
     asks for is, as one that `asks_a_model` is by the gateway. `check` makes the route one that batches may have lines
     for: it refuses what would be refused whatever is left of quotas, and says what the rest is estimated to cost, in
-    billionths of a dollar. `errors` are statuses beside those that follow from the rest.
+    billionths of a dollar. `takes_work`: models are asked later for what it takes. `errors` are statuses beside those
+    that follow from the rest.
     """
 
     role: Required[Role | None]
@@ -167,6 +169,7 @@ class Declared(TypedDict, total=False):
     asks_once: bool
     is_form: bool
     check: "Check"
+    takes_work: bool
     errors: Collection[int]
 
 
@@ -200,6 +203,7 @@ class Route:
     asks_once: bool = False
     is_form: bool = False
     check: "Check | None" = None
+    takes_work: bool = False
     errors: Collection[int] = ()
     offers_csv: bool = False
 
@@ -232,6 +236,11 @@ class Route:
         return self.asks_a_model or self.is_counted_inside
 
     @property
+    def takes_idempotency_key(self) -> bool:
+        """Whether a request to it that has an idempotency key is answered once: all that spend are."""
+        return self.method == "POST" and (self.is_recorded or self.takes_work)
+
+    @property
     def takes_anything(self) -> bool:
         """Whether there is anything to say beside its method and path."""
         return bool(self.parameters or self.query or self.body)
@@ -250,6 +259,8 @@ class Route:
             found |= {400, 413}
         if self.parameters:
             found.add(404)
+        if self.takes_idempotency_key:
+            found |= {400, 409, 422}
         if self.asks_a_model:
             # A model there is not, one that the tenant may not use, a conversation that is being continued already.
             found |= {403, 404, 409}

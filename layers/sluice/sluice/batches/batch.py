@@ -79,7 +79,8 @@ class Batch:
     """A batch. Times are in seconds since 1970; `reached` is when it came to be in each status.
 
     `is_login`: it was made with a login in place of an API key, whose `user` it is for. `estimated_nanousd` is what its
-    lines were estimated to cost when they were checked.
+    lines were estimated to cost when they were checked. `made_once_as` names the request that it was made for, if that
+    had an idempotency key.
     """
 
     id: str
@@ -95,6 +96,7 @@ class Batch:
     output_kept_s: int | None = None
     is_login: bool = False
     user: str | None = None
+    made_once_as: str | None = None
     total: int = 0
     estimated_nanousd: int = 0
     reached: dict[str, int] = field(default_factory=dict)

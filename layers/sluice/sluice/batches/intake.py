@@ -21,11 +21,13 @@ MOST_OPEN = 50
 
 # Lines that are being asked may still end: most answers take no longer.
 _GRACE_S = 5
+# As long as an idempotency key holds.
+_MADE_ONCE_S = 86_400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewBatch:
-    """A batch as it is asked for."""
+    """A batch as it is asked for. Of one `made_once_as` there is one within a day, however often it is asked for."""
 
     tenant: str
     caller: str
@@ -36,6 +38,7 @@ class NewBatch:
     output_kept_s: int | None = None
     is_login: bool = False
     user: str | None = None
+    made_once_as: str | None = None
 
 
 class BatchIntake:
@@ -65,13 +68,27 @@ class BatchIntake:
                 f"input_file_id: the file's purpose is {file.purpose}; upload it with purpose batch.",
                 param="input_file_id",
             )
+        batch = self._made_before(new) or self._written(new, file.id)
+        # First, so that whatever is lost of what follows, somebody looks after it.
+        self._queue.send(Watch.of(batch).model_dump(), group=batch.tenant, delay_s=LONGEST_DELAY_S)
+        self._queue.send(Split.of(batch).model_dump(), group=batch.tenant)
+        return batch
+
+    def _made_before(self, new: NewBatch) -> Batch | None:
+        """The batch that a request made which then died or failed. What it may not have sent is sent again."""
+        if new.made_once_as is None:
+            return None
+        since = int(self._clock()) - _MADE_ONCE_S
+        return self._batches.made_once_as(owner_of(new.tenant, new.caller), new.made_once_as, since)
+
+    def _written(self, new: NewBatch, input_file: str) -> Batch:
         now = self._clock()
         batch = Batch(
             id=new_id("batch_", int(now * 1000)),
             tenant=new.tenant,
             caller=new.caller,
             endpoint=new.endpoint,
-            input_file=file.id,
+            input_file=input_file,
             created_at=int(now),
             ends_by=int(now) + WINDOW_S,
             priority=new.priority,
@@ -79,6 +96,7 @@ class BatchIntake:
             output_kept_s=new.output_kept_s,
             is_login=new.is_login,
             user=new.user,
+            made_once_as=new.made_once_as,
         )
         if self._batches.open_count(owner_of(new.tenant, new.caller)) >= MOST_OPEN:
             raise QuotaExceededError(
@@ -86,9 +104,6 @@ class BatchIntake:
                 retry_after_s=None,
             )
         self._batches.create(batch)
-        # First, so that whatever is lost of what follows, somebody looks after it.
-        self._queue.send(Watch.of(batch).model_dump(), group=batch.tenant, delay_s=LONGEST_DELAY_S)
-        self._queue.send(Split.of(batch).model_dump(), group=batch.tenant)
         return batch
 
     def cancel(self, owner: str, batch_id: str) -> Batch:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any
 
 from sluice.batches.batch import KEPT_S, Batch, Progress, Status
@@ -70,6 +70,13 @@ class BatchStore:
         counted = [each.with_progress(self.progress(each.id)) if self._is_counting(each) else each for each in found]
         return BatchPage(counted, has_more)
 
+    def made_once_as(self, owner: str, name: str, since: int) -> Batch | None:
+        """The batch that was made for a request of this name, if it was `since` then, in seconds since 1970."""
+        asked = self._newest_first(owner) | {"ConsistentRead": True}
+        newest = (from_batch_item(from_item(item)) for item in self._client.query(asked))
+        recent = takewhile(lambda batch: batch.created_at >= since, newest)
+        return next((batch for batch in recent if batch.made_once_as == name), None)
+
     def open_count(self, owner: str) -> int:
         """How many of the latest batches of `owner`'s have not ended."""
         found, _ = self._latest(owner, after=None, limit=_MOST_COUNTED)
@@ -117,17 +124,20 @@ class BatchStore:
         return self.progress(batch.id)
 
     def _latest(self, owner: str, *, after: str | None, limit: int) -> tuple[list[Batch], bool]:
-        request: dict[str, Any] = {
+        request = self._newest_first(owner)
+        if after is not None:
+            request["ExclusiveStartKey"] = batch_key(owner, after)
+        found = [from_batch_item(from_item(item)) for item in islice(self._client.query(request), limit + 1)]
+        return found[:limit], len(found) > limit
+
+    def _newest_first(self, owner: str) -> dict[str, Any]:
+        return {
             "TableName": self._table,
             "KeyConditionExpression": "#partition = :partition",
             "ExpressionAttributeNames": {"#partition": BATCHES.partition},
             "ExpressionAttributeValues": to_item({":partition": batches(owner)}),
             "ScanIndexForward": False,
         }
-        if after is not None:
-            request["ExclusiveStartKey"] = batch_key(owner, after)
-        found = [from_batch_item(from_item(item)) for item in islice(self._client.query(request), limit + 1)]
-        return found[:limit], len(found) > limit
 
     def _is_counting(self, batch: Batch) -> bool:
         return not batch.status.is_final and batch.status is not Status.VALIDATING

@@ -17,11 +17,15 @@ _DAY_MS = 86_400_000
 
 
 class RequestLogErasure:
-    """Erases users of one table. Threads may share it. All methods raise StorageUnavailableError."""
+    """Erases users of one table. Threads may share it. All methods raise StorageUnavailableError.
 
-    def __init__(self, table: str, client: DynamoDB) -> None:
+    `forget` is told the idempotency key and the id of each request that had one: its answer is not to stay either.
+    """
+
+    def __init__(self, table: str, client: DynamoDB, forget: Callable[[str, str], object]) -> None:
         self._table = table
         self._client = client
+        self._forget = forget
 
     def erase(self, tenant: str, user: str, day: date, has_time: Callable[[], bool]) -> tuple[int, bool]:
         """Take a user's name from a tenant's records of a day, UTC, for as long as it `has_time`.
@@ -39,13 +43,14 @@ class RequestLogErasure:
         self, partition_key: str, *, user: str, first_ms: int, has_time: Callable[[], bool]
     ) -> tuple[int, bool]:
         names = {"#partition": REQUEST_LOG.partition, "#sort": REQUEST_LOG.sort, "#user": "user"}
+        names["#key"] = "idempotency_key"
         values = {":partition": partition_key, ":user": user}
         values |= {":first": first_id_at(first_ms), ":last": last_id_at(first_ms + _DAY_MS - 1)}
         request = {
             "TableName": self._table,
             "KeyConditionExpression": "#partition = :partition AND #sort BETWEEN :first AND :last",
             "FilterExpression": "#user = :user",
-            "ProjectionExpression": "#partition, #sort",
+            "ProjectionExpression": "#partition, #sort, #key",
             "ExpressionAttributeNames": names,
             "ExpressionAttributeValues": to_item(values),
             "ConsistentRead": True,
@@ -56,6 +61,9 @@ class RequestLogErasure:
             for item in answer["Items"]:
                 if not has_time():
                     return erased, False
+                if (kept_under := item.pop("idempotency_key", None)) is not None:
+                    # First: without the name, the record would not be found again.
+                    self._forget(kept_under["S"], item[REQUEST_LOG.sort]["S"])
                 erased += self._erase_one(item, user)
             start = answer.get("LastEvaluatedKey")
             if start is None:

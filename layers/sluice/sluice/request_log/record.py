@@ -69,7 +69,7 @@ class RequestRecord:
     `caller` is the id of the API key. `asked_model` is what was asked for, as the catalogue names it. `asks` is how
     often models were asked or the cache was, `tier` that of the model that answered. `guard_models` are those that
     judged, whose cost is not in `cost_nanousd`. `repeats` is how many refusals like this one have none of their own,
-    `infra_nanousd` an estimate of what AWS bills for it.
+    `infra_nanousd` an estimate of what AWS bills for it. Under `idempotency_key` its answer is kept, if it had one.
     """
 
     request_id: str
@@ -104,6 +104,7 @@ class RequestRecord:
     own_ms: int = 0
     infra_nanousd: int = 0
     repeats: int = 0
+    idempotency_key: str = ""
 
     @property
     def guard_nanousd(self) -> int:

@@ -55,6 +55,7 @@ class RequestTrace:
     write: WriteRecord | None = None
     user: str = ""
     task: str = ""
+    idempotency_key: str = ""
     asked_model: str = ""
     is_streamed: bool = False
     error_code: str = ""
@@ -120,6 +121,18 @@ class RequestTrace:
         """The guard models that were asked so far."""
         with self._lock:
             return tuple(self._guard_models)
+
+    @property
+    def has_asked(self) -> bool:
+        """Whether a provider was asked anything, of the request or for a guard."""
+        with self._lock:
+            return any(each.time_ms for each in self._attempts) or any(each.calls for each in self._guard_models)
+
+    @property
+    def has_answer(self) -> bool:
+        """Whether any question was answered, by a model or from the cache."""
+        with self._lock:
+            return any(each.outcome is RequestOutcome.ANSWERED for each in self._settled)
 
     def streams(self) -> None:
         """Note that the first piece of a stream has arrived."""
@@ -213,6 +226,7 @@ class RequestTrace:
             provider_ms=round(provider_s * 1000),
             own_ms=max(0, round((total_s - provider_s) * 1000)),
             infra_nanousd=self.infra_nanousd(),
+            idempotency_key=self.idempotency_key,
         )
 
     def used(self) -> tuple[float | None, float | None]:

@@ -11,6 +11,7 @@ from sluice.api.route import Route
 from sluice.api.routes import ROUTES
 from sluice.catalog import SHARED
 from sluice.chat import JsonObject
+from sluice.idempotency.key import MOST_CHARACTERS
 from sluice.tasks.fields import object_schema
 from sluice.tasks.task import read_task
 
@@ -44,12 +45,32 @@ _HEADERS = {
         "An estimate of what AWS bills for the request, in dollars. Of a stream it is not known when headers are sent.",
         "0.0000213",
     ),
+    "idempotent-replayed": (
+        "`true` where the answer is that of the first request with this idempotency key, and cost nothing.",
+        "true",
+    ),
+    "x-sluice-first-request-id": (
+        "The id of the request that a replayed answer was given to first.",
+        "req_0123456789abcdef0123456789abcdef",
+    ),
     "x-sluice-guard-flags": ("Guard rules that matched without blocking, separated by commas.", "personal-email"),
     "x-sluice-guard-cost-usd": ("What guard models cost, in dollars, beside the answer.", "0.0000009"),
     "x-sluice-guard-ms": ("How long guard models took, in milliseconds.", "84"),
     "x-ratelimit-limit-requests": ("Requests that the caller has in a minute.", "100"),
     "x-ratelimit-remaining-requests": ("How many of them are left.", "99"),
     "x-ratelimit-reset-requests": ("When all of them are free again.", "59.2s"),
+}
+_REPLAY_HEADERS = ("idempotent-replayed", "x-sluice-first-request-id")
+_IDEMPOTENCY_KEY: JsonObject = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": (
+        "The same key with the same request is answered once in 24 hours, and the answer is replayed; the key with "
+        "another request is refused. Keys are those of the API key that sends them."
+    ),
+    "schema": {"type": "string", "minLength": 1, "maxLength": MOST_CHARACTERS},
+    "example": "8e03978e-40d5-43dd-bc93-6894a57f9324",
 }
 
 
@@ -163,7 +184,8 @@ def _parameters(route: Route, named: dict[str, JsonObject]) -> list[JsonObject]:
         }
         for name, parameter in route.parameters.items()
     ]
-    return in_path + (query_parameters(route.query, named) if route.query else [])
+    in_query = query_parameters(route.query, named) if route.query else []
+    return in_path + in_query + ([_IDEMPOTENCY_KEY] if route.takes_idempotency_key else [])
 
 
 def _event(route: Route, of_types: dict[Any, JsonObject]) -> JsonObject:
@@ -185,8 +207,9 @@ def _responses(route: Route, of_types: dict[Any, JsonObject]) -> JsonObject:
     if route.offers_csv:
         content["text/csv"] = {"schema": {"type": "string"}}
     answer: JsonObject = {"description": route.status.phrase, "content": content}
-    if route.asks_a_model:
-        answer["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in _HEADERS}
+    names = _HEADERS if route.asks_a_model else _REPLAY_HEADERS if route.takes_idempotency_key else ()
+    if names:
+        answer["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
     problems = {
         str(status): {"$ref": f"#/components/responses/{PROBLEMS[status].name}"} for status in route.error_statuses
     }

@@ -67,11 +67,13 @@ PROBLEMS: Mapping[int, Problem] = {
     ),
     409: Problem(
         "Conflict",
-        "What was to be created exists already, or somebody else is changing it at this moment.",
+        "What was to be created exists already, or somebody else is changing it at this moment; or the first request "
+        "with the same idempotency key is under way.",
         "There is a tenant with the id 'school' already.",
         _INVALID,
         "conflict",
         "id",
+        says_when_to_retry=True,
     ),
     413: Problem(
         "PayloadTooLarge",
@@ -79,6 +81,14 @@ PROBLEMS: Mapping[int, Problem] = {
         "The request body has 6291457 bytes; at most 6225920 are accepted.",
         _INVALID,
         "request_too_large",
+    ),
+    422: Problem(
+        "IdempotencyKeyReused",
+        "The idempotency key was used with another request; or a provider refuses what was asked with this status.",
+        "This Idempotency-Key was used within a day, with another path, body or x-sluice-* header.",
+        _INVALID,
+        "idempotency_key_reused",
+        "idempotency-key",
     ),
     429: Problem(
         "TooManyRequests",
