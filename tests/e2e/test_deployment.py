@@ -136,6 +136,22 @@ def test_a_whole_answer_comes_through_the_deployed_api(stack: RunningStack, fake
     assert answer.json()["choices"][0]["message"]["content"] == "hello from afar"
 
 
+@pytest.mark.parametrize("is_streamed", [False, True], ids=["whole", "streamed"])
+def test_what_is_sent_twice_with_a_key_is_answered_once(
+    stack: RunningStack, fake_provider: FakeProcess, is_streamed: bool
+) -> None:
+    fake_provider.configure(answer="The sky scatters blue.")
+    before = len(fake_provider.requests())
+    asked = {"model": FAKE_MODEL, "messages": [{"role": "user", "content": "Why?"}], "stream": is_streamed}
+    headers = {"authorization": f"Bearer {stack.stack.api_key}", "idempotency-key": f"why-{is_streamed}"}
+    url = f"{stack.stack.base_url}/chat/completions"
+    # A temperature, so that the cache has no part in it.
+    first, second = (httpx.post(url, json=asked | {"temperature": 1}, headers=headers, timeout=60) for _ in range(2))
+    assert (first.status_code, second.content) == (200, first.content)
+    assert ("idempotent-replayed" in first.headers, second.headers["idempotent-replayed"]) == (False, "true")
+    assert len(fake_provider.requests()) == before + 1
+
+
 def test_deploying_again_changes_for_callers_what_was_changed(stack: RunningStack) -> None:
     """Not only of $LATEST, which nobody calls."""
 

@@ -1,5 +1,6 @@
 """Answers as they are kept."""
 
+import json
 import random
 
 import pytest
@@ -27,6 +28,12 @@ def test_texts_come_back_as_they_were(values: list[object]) -> None:
 def test_what_stands_around_an_answer_comes_back_as_it_was(error: KeptError | None) -> None:
     head = AnswerHead(request_id="req_1", headers={"x-sluice-model": "m"}, is_streamed=True, error=error)
     assert AnswerHead.from_json(head.to_json()) == head
+
+
+def test_what_a_later_version_added_is_left_out() -> None:
+    head = AnswerHead(request_id="req_1")
+    later = json.dumps({**json.loads(head.to_json()), "added": 1})
+    assert AnswerHead.from_json(later) == head
 
 
 def test_an_answer_that_is_too_large_is_told_and_takes_no_memory() -> None:

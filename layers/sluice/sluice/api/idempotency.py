@@ -52,15 +52,15 @@ def answer_once(
     Raises RequestUnderWayError while that is being answered, KeyReusedError if it was another request, SluiceError.
     """
     principal, app = call.principal, call.app
+    is_counted = route.is_counted_at_the_door
+    if not is_counted:
+        # Whom this process knows to be out of requests costs no digest of a large body, and no write.
+        app.caller_counter.check(principal, "")
     claim = Claim(
         key=partition_key(principal.tenant.id, principal.caller_id, request.headers[IDEMPOTENCY_KEY]),
         fingerprint=fingerprint(_sent(route, request, call)),
         request_id=request.id,
     )
-    is_counted = route.is_counted_at_the_door
-    if not is_counted:
-        # Whom this process knows to be out of requests costs no write.
-        app.caller_counter.check(principal, "")
     work = _Work(app.idempotency, claim, call.trace, call.deadline, route.is_counted_inside)
     lasts_s = max(0.0, call.deadline.over_s - time.monotonic()) + _CLAIMED_AFTER_DEADLINE_S
     try:

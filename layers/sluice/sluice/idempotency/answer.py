@@ -3,7 +3,7 @@
 import json
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
 MOST_BYTES = 350 * 1024
@@ -36,10 +36,11 @@ class AnswerHead:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """As it was stored. KeyError, TypeError and ValueError for what never was."""
+        """As it was stored. What a later version added is left out."""
         stored: dict[str, Any] = json.loads(text)
-        error = stored["error"]
-        return cls(**{**stored, "error": None if error is None else KeptError(**error)})
+        known = {each.name: stored[each.name] for each in fields(cls) if each.name in stored}
+        error = known.get("error")
+        return cls(**known | {"error": None if error is None else KeptError(**error)})
 
 
 class AnswerPacker:
