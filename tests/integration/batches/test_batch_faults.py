@@ -205,9 +205,9 @@ def test_a_batch_that_is_cancelled_while_it_is_checked_leaves_no_work_behind(
         batches.tell("close", batch_id)
         add(*arguments)
 
-    monkeypatch.setattr(work, "add", add_after_the_end)
-    batches.deliver("BATCH_JOBS_QUEUE")
-    monkeypatch.undo()
+    with monkeypatch.context() as patched:
+        patched.setattr(work, "add", add_after_the_end)
+        batches.deliver("BATCH_JOBS_QUEUE")
     assert batches.get(batch_id)["status"] == "cancelled"
     assert is_work_gone(batches)
     assert fake.requests() == []
