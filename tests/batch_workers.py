@@ -33,7 +33,7 @@ def work() -> None:
     api = BatchLineApi(LINE_ROUTES, app)
     worker, jobs = (
         LineWorker(app.batch_stores, api, app.batch_senders.find),
-        Jobs(app.batch_stores, api, app.batch_senders.find),
+        Jobs(app.batch_stores, api, app.batch_senders.find, app.webhook_announcer),
     )
     sqs = boto3.client("sqs")
     handlers: Mapping[str, Callable[[str], None]] = {

@@ -15,6 +15,7 @@ import pytest
 from functions.batch_worker.app import LINE_ROUTES
 from functions.files.app import ROUTES
 from sluice.api.batch_lines import job_handler, line_handler
+from sluice.api.webhook_delivery import delivery_handler
 from sluice.composition import App
 from sluice.storage import client as storage
 from sluice.storage.item_types import TypedItem
@@ -28,7 +29,11 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 CHAT = "/v1/chat/completions"
-_FUNCTIONS = {"BATCH_LINES_QUEUE": "BatchWorkerFunction", "BATCH_JOBS_QUEUE": "BatchJobsFunction"}
+_FUNCTIONS = {
+    "BATCH_LINES_QUEUE": "BatchWorkerFunction",
+    "BATCH_JOBS_QUEUE": "BatchJobsFunction",
+    "WEBHOOKS_QUEUE": "WebhookDeliveryFunction",
+}
 _BOUNDARY = "a-boundary-of-its-own"
 
 
@@ -67,10 +72,11 @@ class Batches(RestFunction):
     def restart(self) -> None:
         """Answer and work from now on as fresh processes do."""
         super().restart()
-        self.worker, self.jobs = App.from_environment(), App.from_environment()
+        self.worker, self.jobs, self.webhooks = (App.from_environment() for _ in range(3))
         self._handlers: Mapping[str, Callable[[Any, Any], Any]] = {
             "BATCH_LINES_QUEUE": line_handler(LINE_ROUTES, self.worker),
             "BATCH_JOBS_QUEUE": job_handler(LINE_ROUTES, self.jobs),
+            "WEBHOOKS_QUEUE": delivery_handler(self.webhooks),
         }
 
     def upload(self, content: bytes, *, name: str = "questions.jsonl", **fields: str) -> RestAnswer:
@@ -127,10 +133,10 @@ class Batches(RestFunction):
         """The URL of a queue."""
         return os.environ[variable]
 
-    def hand(self, variable: str, body: str, message_id: str = "a-message") -> Any:
-        """Hand a message to the function of a queue. Returns which messages failed."""
+    def hand(self, variable: str, body: str, message_id: str = "a-message", *, receives: int = 1) -> Any:
+        """Hand a message to the function of a queue, for the how-manieth time. Returns which messages failed."""
         with asked_as(_FUNCTIONS[variable]):
-            return self._handlers[variable]({"Records": [sqs_record(message_id, body)]}, CONTEXT)
+            return self._handlers[variable]({"Records": [sqs_record(message_id, body, receives)]}, CONTEXT)
 
     def tell(self, kind: str, batch_id: str, *, caller: str | None = None) -> Any:
         """Hand over a message about a batch: a kind of job, or `lines` for its first ten. Returns which failed."""
@@ -186,13 +192,13 @@ class Batches(RestFunction):
         pytest.fail(f"the batch is still {self.get(batch_id)['status']}")
 
 
-def sqs_record(message_id: str, body: str) -> dict[str, Any]:
+def sqs_record(message_id: str, body: str, receives: int = 1) -> dict[str, Any]:
     """A message as Lambda is handed it."""
     return {
         "messageId": message_id,
         "receiptHandle": "a-handle",
         "body": body,
-        "attributes": {"ApproximateReceiveCount": "1"},
+        "attributes": {"ApproximateReceiveCount": str(receives)},
         "messageAttributes": {},
         "md5OfBody": "",
         "eventSource": "aws:sqs",
@@ -211,7 +217,7 @@ def serving_batches(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> Iterator[Batch
     s3.create_bucket(Bucket=bucket)
     monkeypatch.setenv("FILES_BUCKET", bucket)
     urls = {}
-    for variable in ("BATCH_LINES_QUEUE", "BATCH_JOBS_QUEUE"):
+    for variable in ("BATCH_LINES_QUEUE", "BATCH_JOBS_QUEUE", "WEBHOOKS_QUEUE"):
         urls[variable] = sqs.create_queue(QueueName=f"{variable.lower()}-{suffix}")["QueueUrl"]
         monkeypatch.setenv(variable, urls[variable])
     functions = Batches(sqs)

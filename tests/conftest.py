@@ -201,6 +201,7 @@ def aws(emulator: LocalAws, monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
     for variable, content in {
         "ADMIN_KEY_SECRET": {"id": "admin", "secret": ADMIN_SECRET},
         "CREDENTIALS_SECRET": {"credentials": []},
+        "WEBHOOK_SECRET": {"for": "webhooks", "secret": ADMIN_SECRET},
     }.items():
         created = secretsmanager.create_secret(Name=f"{variable}-{suffix}", SecretString=json.dumps(content))
         variables[variable] = created["ARN"]

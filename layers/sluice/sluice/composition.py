@@ -53,6 +53,10 @@ if TYPE_CHECKING:
     from sluice.tenants.verification import KeyVerifier
     from sluice.usage.records import UsageRecords
     from sluice.usage.report import UsageReader
+    from sluice.webhooks.address import Addresses
+    from sluice.webhooks.announcing import Announcer
+    from sluice.webhooks.delivery import Deliverer
+    from sluice.webhooks.store import EndpointStore
 
 # One request sends at most four writes at a time; a process of the local stack serves many requests.
 _THREADS = 32
@@ -435,6 +439,42 @@ class App:
             line_queue=lines,
             job_queue=self.batch_jobs_queue,
         )
+
+    @part
+    def webhook_addresses(self) -> "Addresses":
+        """Where webhooks may be sent."""
+        from sluice.webhooks.address import Addresses, takes_loopback
+
+        return Addresses(with_loopback=takes_loopback())
+
+    @part
+    def webhook_endpoints(self) -> "EndpointStore":
+        """Where tenants have events sent."""
+        from sluice.webhooks.store import EndpointStore
+
+        root = partial(self.secrets.read, self.settings.webhook_secret)
+        return EndpointStore(self.settings.directory_table, self.dynamodb, self.audit_log, root)
+
+    @part
+    def webhooks_queue(self) -> "Queue":
+        """Where deliveries of events are sent."""
+        from sluice.storage.queues import Queue
+
+        return Queue(self.sqs, self.settings.webhooks_queue)
+
+    @part
+    def webhook_announcer(self) -> "Announcer":
+        """Has events delivered."""
+        from sluice.webhooks.announcing import Announcer
+
+        return Announcer(self.webhook_endpoints, self.webhooks_queue)
+
+    @part
+    def webhook_deliverer(self) -> "Deliverer":
+        """Delivers events."""
+        from sluice.webhooks.delivery import Deliverer
+
+        return Deliverer(self.webhook_endpoints, self.directory, self.webhooks_queue, self.webhook_addresses)
 
     def prepare(self) -> None:
         """Make now what chats need and no service is asked for, so that a snapshot of this process holds it.

@@ -114,9 +114,11 @@ class Settings:
     files_bucket: str
     batch_lines_queue: str
     batch_jobs_queue: str
+    webhooks_queue: str
     """URLs of queues."""
     admin_key_secret: str
     credentials_secret: str
+    webhook_secret: str
     cache_ttl_s: int
     """How long an answer is served again; 0: not at all."""
     cache_policy: str
@@ -146,6 +148,8 @@ class Settings:
     """Where spans are sent; empty: nowhere."""
     interactive_share_percent: int
     """How much of every limit batches leave free for callers who wait."""
+    file_gigabytes_per_key: int
+    """How much the files of an API key may take."""
     default_max_tokens: int
     """What bounds an answer whose request does not; 0: nothing does."""
     default_temperature: float | None
@@ -214,8 +218,10 @@ class Settings:
             files_bucket=environment.get("FILES_BUCKET", ""),
             batch_lines_queue=environment.get("BATCH_LINES_QUEUE", ""),
             batch_jobs_queue=environment.get("BATCH_JOBS_QUEUE", ""),
+            webhooks_queue=environment.get("WEBHOOKS_QUEUE", ""),
             admin_key_secret=environment.get("ADMIN_KEY_SECRET", ""),
             credentials_secret=environment.get("CREDENTIALS_SECRET", ""),
+            webhook_secret=environment.get("WEBHOOK_SECRET", ""),
             cache_ttl_s=whole("CACHE_TTL_SECONDS", 3600, most=MOST_CACHE_S),
             cache_policy=one_of("CACHE_POLICY", ("unsampled", "all", "off")),
             guard_mode=one_of("GUARD_MODE", ("block", "flag", "off")),
@@ -235,6 +241,7 @@ class Settings:
             cors_origins=names("CORS_ORIGINS"),
             otlp_endpoint=url("OTEL_EXPORTER_OTLP_ENDPOINT"),
             interactive_share_percent=whole("INTERACTIVE_SHARE_PERCENT", 20, most=90),
+            file_gigabytes_per_key=whole("FILE_GIGABYTES_PER_KEY", 10, least=1, most=100_000),
             default_max_tokens=whole("DEFAULT_MAX_TOKENS", 0, most=MOST_TOKENS),
             default_temperature=number("DEFAULT_TEMPERATURE", 0, most=MOST_TEMPERATURE)
             if given("DEFAULT_TEMPERATURE")

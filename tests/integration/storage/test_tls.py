@@ -4,6 +4,7 @@ import datetime
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from sluice.storage.client import DynamoDB
-from sluice.storage.connections import Timeouts
+from sluice.storage.connections import ConnectionPool, Endpoint, ExchangeError, Timeouts
 from sluice.storage.errors import ServiceError
 from sluice.storage.service_config import ServiceConfig
 from sluice.storage.signing import Credentials
@@ -135,3 +136,22 @@ def test_a_server_without_tls_is_reported() -> None:
         url = f"https://localhost:{listener.getsockname()[1]}"
         with pytest.raises(ServiceError, match=r"can't be encrypted|ConnectionResetError"):
             client(url, None).call("GetItem", {}, attempts=1)
+
+
+def exchange_at(url: str, certificate: Certificate, host: str) -> int:
+    """Ask a host that is said to be where `url` is, and that no server of names knows."""
+    port = int(url.rpartition(":")[2])
+    where = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+    pool = ConnectionPool(
+        Endpoint.from_url(f"https://{host}:{port}"), Timeouts(), str(certificate.authority), addresses=where
+    )
+    request = f"POST / HTTP/1.1\r\nhost: {host}\r\ncontent-length: 0\r\n\r\n".encode()
+    return pool.exchange(request, time.monotonic() + 10, head_only=True).answer.status
+
+
+def test_at_an_address_that_was_given_the_name_is_verified(tmp_path: Path) -> None:
+    certificate = certificate_of("hooks.invalid", tmp_path)
+    with serving(certificate) as url:
+        assert exchange_at(url, certificate, "hooks.invalid") == 200
+        with pytest.raises(ExchangeError, match="certificate is not trusted"):
+            exchange_at(url, certificate, "other.invalid")

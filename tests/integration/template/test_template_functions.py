@@ -25,6 +25,7 @@ LOGINS = {"JwtIssuer": "https://login.example.com", "JwtAudience": "llm", "JwtDe
 QUEUE_FUNCTIONS = {
     "BatchWorkerFunction": {"BatchLinesDeadLettersAlarm"},
     "BatchJobsFunction": {"BatchJobsDeadLettersAlarm"},
+    "WebhookDeliveryFunction": {"WebhooksDeadLettersAlarm"},
 }
 CANARY = {"DeploymentPreference": "Canary10Percent5Minutes"}
 

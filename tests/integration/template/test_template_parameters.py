@@ -59,6 +59,7 @@ OTHER = {
     "JwtRoles": "teachers=operator",
     "InteractiveSharePercent": "30",
     "BatchConcurrency": "9",
+    "FileGigabytesPerKey": "7",
     "CorsOrigins": "https://chat.example.com",
     "ThrottleRequestsPerSecond": "9",
     "ThrottleBurst": "10",

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 # Those that the API leads to; the others take messages.
 FUNCTIONS = sorted(
-    path.parent.name for path in (ROOT / "functions").glob("*/app.py") if not path.parent.name.startswith("batch_")
+    path.parent.name
+    for path in (ROOT / "functions").glob("*/app.py")
+    if not path.parent.name.startswith(("batch_", "webhook_"))
 )
 
 

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from sluice.batches.messages import read_job, read_lines
+from sluice.webhooks.messages import read_delivery
 from tests.transformed import FUNCTIONS
 from tools.events import EVENTS
 from tools.invoke import function_for
@@ -14,7 +15,9 @@ def test_every_function_has_a_sample_of_what_triggers_it() -> None:
     assert {function_for(path.read_text()) for path in EVENTS.glob("*.json")} == set(FUNCTIONS)
 
 
-@pytest.mark.parametrize(("name", "read"), [("batch_lines", read_lines), ("batch_jobs", read_job)])
+@pytest.mark.parametrize(
+    ("name", "read"), [("batch_lines", read_lines), ("batch_jobs", read_job), ("webhook_delivery", read_delivery)]
+)
 def test_the_samples_of_messages_are_such_as_are_sent(name: str, read: object) -> None:
     event = json.loads((EVENTS / f"{name}.json").read_text())
     assert callable(read)

@@ -58,6 +58,7 @@ def writers(table: str, key: str) -> set[str]:
         ("DirectoryTable", "tenant#acme", {"Keys"}),
         ("DirectoryTable", "tenants", {"Keys"}),
         ("DirectoryTable", "tasks#acme", {"Tasks"}),
+        ("DirectoryTable", "webhooks#acme", {"Keys", "WebhookDelivery"}),
         ("DirectoryTable", "audit", {"Keys", "Tasks", "Operations", "Conversations"}),
         ("DirectoryTable", "audit#acme", {"Keys", "Tasks", "Operations", "Conversations"}),
         ("DirectoryTable", "anything else", set()),

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from sluice.api.dispatch import Api, Request, StreamedResponse
-from sluice.api.messages import MessageHandler, message_handler
+from sluice.api.messages import Message, MessageHandler, message_handler
 from sluice.api.responses import Response
 from sluice.api.route import Route
 from sluice.batches.asking import LineAnswer
@@ -88,10 +88,14 @@ def _wait_s(response: Response, *, was_asked: bool, may_pass: bool) -> float | N
 def line_handler(routes: Iterable[Route], app: "App") -> MessageHandler:
     """The entry point of the function that asks lines."""
     worker = LineWorker(app.batch_stores, BatchLineApi(routes, app), app.batch_senders.find)
-    return message_handler(lambda body, ends_at_s: worker.work(read_lines(body), ends_at_s))
+
+    def handle(message: Message) -> None:
+        worker.work(read_lines(message.body), message.ends_at_s, is_last_try=message.is_last_try)
+
+    return message_handler(handle)
 
 
 def job_handler(routes: Iterable[Route], app: "App") -> MessageHandler:
     """The entry point of the function that splits, watches and closes batches."""
-    jobs = Jobs(app.batch_stores, BatchLineApi(routes, app), app.batch_senders.find)
-    return message_handler(lambda body, _: jobs.do(read_job(body)))
+    jobs = Jobs(app.batch_stores, BatchLineApi(routes, app), app.batch_senders.find, app.webhook_announcer)
+    return message_handler(lambda message: jobs.do(read_job(message.body)))

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
@@ -19,15 +20,29 @@ logger = Logger()
 logger.registered_handler.addFilter(RequestIds())
 
 _PAUSES_S = (1.0, 4.0)
+MOST_RECEIVES = 5
+"""How often a message is received before it goes to its queue's dead letters, as template.yaml says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message, and the moment of the monotonic clock at which the function is ended.
+
+    `is_last_try`: if it fails, or whoever works on it dies, it goes to the dead letters.
+    """
+
+    body: str
+    ends_at_s: float
+    is_last_try: bool
+
 
 type MessageHandler = Callable[[dict[str, Any], "LambdaContext"], Any]
 
 
-def message_handler(handle: Callable[[str, float], None]) -> MessageHandler:
+def message_handler(handle: Callable[[Message], None]) -> MessageHandler:
     """The entry point of a function that SQS invokes.
 
-    `handle` is given the body of a message, and the moment of the monotonic clock at which the function is ended. What
-    it raises has the message come again, and in the end go to the queue's dead letters.
+    What `handle` raises has the message come again, and in the end go to the queue's dead letters.
     """
 
     @logger.inject_lambda_context(log_event=False)
@@ -38,7 +53,8 @@ def message_handler(handle: Callable[[str, float], None]) -> MessageHandler:
 
         def on_message(record: SQSRecord) -> None:
             try:
-                _patiently(handle, record.body, ends_at_s)
+                receives = int(record.attributes.approximate_receive_count)
+                _patiently(handle, Message(record.body, ends_at_s, receives >= MOST_RECEIVES))
             except Exception as error:
                 # Not what an unexpected error says: it may hold some of what was asked.
                 reason = error.message if isinstance(error, SluiceError) else type(error).__name__
@@ -52,15 +68,15 @@ def message_handler(handle: Callable[[str, float], None]) -> MessageHandler:
     return on_messages
 
 
-def _patiently(handle: Callable[[str, float], None], body: str, ends_at_s: float) -> None:
+def _patiently(handle: Callable[[Message], None], message: Message) -> None:
     """Handle a message, and once more where storage did not answer: else it comes again only when it is visible."""
     for pause_s in _PAUSES_S:
         try:
-            handle(body, ends_at_s)
+            handle(message)
         except StorageUnavailableError:
-            if time.monotonic() + pause_s >= ends_at_s:
+            if time.monotonic() + pause_s >= message.ends_at_s:
                 raise
             time.sleep(pause_s)
         else:
             return
-    handle(body, ends_at_s)
+    handle(message)

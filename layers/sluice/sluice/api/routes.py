@@ -19,6 +19,7 @@ from sluice.api import (
     tenants,
     usage,
     usage_groups,
+    webhooks,
 )
 from sluice.api.compat import dashboard, groq, llm, questions, teaching
 from sluice.api.compat.genai import answers, prompts, sessions, status
@@ -52,4 +53,5 @@ ROUTES: tuple[Route, ...] = (
     *budgets.ROUTES,
     *keys.ROUTES,
     *audit.ROUTES,
+    *webhooks.ROUTES,
 )

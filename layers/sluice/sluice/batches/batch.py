@@ -105,6 +105,8 @@ class Batch:
     """At its end; before that it is still being counted."""
     output_file: str | None = None
     error_file: str | None = None
+    is_announced: bool = False
+    """Whether those that want to hear of its end are told."""
 
     @property
     def owner(self) -> str:

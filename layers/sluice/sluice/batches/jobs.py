@@ -13,8 +13,16 @@ from sluice.batches.worker import BatchStores
 from sluice.errors import AuthenticationError
 from sluice.storage.objects import ObjectMissingError
 from sluice.storage.queues import LONGEST_DELAY_S
+from sluice.webhooks.announcing import Announcer
+from sluice.webhooks.endpoint import Event, EventType
 
 _DELETED = Fault(0, "input_file_deleted", "The file was deleted: upload it again.")
+_EVENTS = {
+    Status.COMPLETED: EventType.BATCH_COMPLETED,
+    Status.FAILED: EventType.BATCH_FAILED,
+    Status.EXPIRED: EventType.BATCH_EXPIRED,
+    Status.CANCELLED: EventType.BATCH_CANCELLED,
+}
 
 
 class Jobs:
@@ -24,11 +32,17 @@ class Jobs:
     """
 
     def __init__(
-        self, stores: BatchStores, api: LineApi, find: FindPrincipal, clock: Callable[[], float] = time.time
+        self,
+        stores: BatchStores,
+        api: LineApi,
+        find: FindPrincipal,
+        announcer: Announcer,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._stores = stores
         self._api = api
         self._find = find
+        self._announcer = announcer
         self._clock = clock
 
     def do(self, job: Job) -> None:
@@ -38,7 +52,24 @@ class Jobs:
             # Who ended it may have died before its work was gone, which would take the place of others'.
             self._stores.work.remove(job.tenant, job.batch)
             self._stores.work.feed(job.tenant)
-            return
+        else:
+            self._go_on(job, batch)
+            batch = self._stores.batches.read(batch.owner, batch.id)
+        if batch is not None and batch.status.is_final and not batch.is_announced:
+            self._announce(batch)
+
+    def _announce(self, batch: Batch) -> None:
+        """Tell of a batch's end. Who dies before it is noted is followed by who tells it again, under the same id."""
+        event = Event(
+            id=batch.id.replace("batch_", "evt_"),
+            type=_EVENTS[batch.status],
+            created_at=batch.reached[batch.status],
+            subject=batch.id,
+        )
+        self._announcer.announce(batch.tenant, event)
+        self._stores.batches.note_announced(batch)
+
+    def _go_on(self, job: Job, batch: Batch) -> None:
         match job:
             case Split():
                 self._split(batch)

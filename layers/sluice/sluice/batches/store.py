@@ -99,6 +99,17 @@ class BatchStore:
             return False
         return True
 
+    def note_announced(self, batch: Batch) -> None:
+        """Note that the end of a batch was announced."""
+        update = Update()
+        update.set("is_announced", True)
+        update.require_exists("status")
+        asked = {"TableName": self._table, "Key": batch_key(batch.owner, batch.id), **update.arguments()}
+        try:
+            write_beside_transactions(self._client, "UpdateItem", asked)
+        except ConditionFailedError:
+            return  # it has expired meanwhile
+
     def progress(self, batch_id: str) -> Progress:
         """The sums over the lines of a batch now."""
         request = {

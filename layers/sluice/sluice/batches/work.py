@@ -22,6 +22,7 @@ from sluice.storage.update import Update
 MOST_MESSAGES = 8
 """How many messages of one tenant are in the queue at a time."""
 _KEPT_S = 4 * 86_400
+_STRANDED = "stranded_"
 # After so long, who wrote a chunk down as sent and has not said that it was is taken for dead. Less than a message
 # stays with who took it: when that of the dead comes again, perhaps as the last of its batch, the chunk is sent.
 _UNSENT_S = 15
@@ -31,7 +32,8 @@ _UNSENT_S = 15
 class OpenWork:
     """A batch whose lines are being asked: `next` is the first chunk that was not sent, `finished` how many have ended.
 
-    `unsent` are chunks that are about to be sent, and since when, in seconds since 1970.
+    `stranded` is of how many the message has come for the last time before it goes to the dead letters. `unsent` are
+    chunks that are about to be sent, and since when, in seconds since 1970.
     """
 
     batch: str
@@ -40,12 +42,13 @@ class OpenWork:
     chunks: int
     next: int = 0
     finished: int = 0
+    stranded: int = 0
     unsent: dict[str, int] = field(default_factory=dict)
 
     @property
     def outstanding(self) -> int:
         """How many of its messages are on their way."""
-        return self.next - self.finished
+        return self.next - self.finished - self.stranded
 
     @property
     def is_done(self) -> bool:
@@ -131,6 +134,7 @@ class WorkStore:
         """Note that all lines of a chunk have ended. The same again changes nothing."""
         sums = Update()
         sums.add("finished", 1)
+        sums.remove(_stranded(message.chunk))
         sums.require_exists("chunks")
         write_together(
             self._client,
@@ -139,6 +143,13 @@ class WorkStore:
                 change(self._table, BATCHES.key(work(message.tenant), message.batch), sums),
             ],
         )
+
+    def strand(self, message: Lines) -> None:
+        """Take no place for a chunk whose message may be in the dead letters soon, until it has ended."""
+        update = Update()
+        update.set(_stranded(message.chunk), True)
+        update.require_exists("chunks")
+        self._write(message.tenant, message.batch, update)
 
     def _open(self, tenant: str) -> list[OpenWork]:
         request = {
@@ -156,6 +167,7 @@ class WorkStore:
                 chunks=item["chunks"],
                 next=item["next"],
                 finished=item["finished"],
+                stranded=sum(name.startswith(_STRANDED) for name in item),
                 unsent=item["unsent"],
             )
             for item in map(from_item, self._client.query(request))
@@ -188,3 +200,8 @@ class WorkStore:
         except ConditionFailedError:
             return False
         return True
+
+
+def _stranded(chunk: int) -> str:
+    """The attribute that says that a chunk takes no place: one that goes by itself, whoever dies."""
+    return f"{_STRANDED}{chunk}"

@@ -89,8 +89,11 @@ class LineWorker:
         self._clock = clock
         self._threads = ThreadPoolExecutor(CHUNK_LINES, thread_name_prefix="lines")
 
-    def work(self, message: Lines, ends_at_s: float = math.inf) -> None:
-        """Do what a message says, before a moment of the monotonic clock. Raises StorageUnavailableError."""
+    def work(self, message: Lines, ends_at_s: float = math.inf, *, is_last_try: bool = False) -> None:
+        """Do what a message says, before a moment of the monotonic clock. Raises StorageUnavailableError.
+
+        `is_last_try`: if this fails, the message goes to the dead letters.
+        """
         stores = self._stores
         batch = stores.batches.read(f"{message.tenant}#{message.caller}", message.batch)
         if batch is None or batch.status.is_final:
@@ -105,6 +108,10 @@ class LineWorker:
         if self._clock() >= batch.ends_by:
             self._close(batch)
             return
+        if is_last_try:
+            # Noted before it is tried, as who dies of it notes nothing; the place is for another's lines at once.
+            stores.work.strand(message)
+            stores.work.feed(message.tenant)
         chunk = stores.lines.chunk(batch.id, message.chunk)
         if chunk is not None:
             wait_s = self._ask_chunk(batch, chunk, ends_at_s)

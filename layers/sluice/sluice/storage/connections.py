@@ -11,8 +11,9 @@ import socket
 import ssl
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from sluice.storage.http_answer import ConnectionClosedError, GarbledAnswerError, HttpAnswer, read_answer
@@ -24,6 +25,10 @@ _MOST_IDLE_S = 50.0
 _MOST_IDLE_CONNECTIONS = 64
 _RECEIVED_BYTES = 64 * 1024
 _PORTS = {"http": 80, "https": 443}
+
+
+type SocketAddress = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[Any, ...]]
+"""An address of a host and port, as socket.getaddrinfo has it."""
 
 
 class ExchangeError(Exception):
@@ -82,8 +87,16 @@ class TimedAnswer:
 class ConnectionPool:
     """Connections to one `endpoint`. Threads share it, and each request has a connection to itself."""
 
-    def __init__(self, endpoint: Endpoint, timeouts: Timeouts, ca_bundle: str = "") -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        timeouts: Timeouts,
+        ca_bundle: str = "",
+        addresses: Sequence[SocketAddress] | None = None,
+    ) -> None:
+        """With `addresses` it connects to one of those, and does not ask what the host's name stands for."""
         self.endpoint = endpoint
+        self._addresses = addresses
         self._timeouts = timeouts
         self._ca_bundle = ca_bundle
         # Its ends are taken and given by single operations, which threads need no lock for.
@@ -95,10 +108,11 @@ class ConnectionPool:
         if self.endpoint.is_tls:
             tls_context(self._ca_bundle)
 
-    def exchange(self, request: bytes, until_s: float, *, anew: bool = False) -> TimedAnswer:
+    def exchange(self, request: bytes, until_s: float, *, anew: bool = False, head_only: bool = False) -> TimedAnswer:
         """Send `request` and return its answer before `until_s`, a moment of the monotonic clock.
 
-        `anew`: on a connection that nothing was sent on yet. Raises ExchangeError.
+        `anew`: on a connection that nothing was sent on yet. `head_only`: nothing is read of the answer's body. Raises
+        ExchangeError.
         """
         connection = None if anew else self._take()
         is_used = connection is not None
@@ -112,7 +126,7 @@ class ConnectionPool:
             sent_s = time.time()
             connection.send(request, until_s)
             is_sent = True
-            answer = connection.receive(until_s)
+            answer = connection.receive(until_s, head_only=head_only)
             received_s = time.time()
         except (OSError, ConnectionClosedError, GarbledAnswerError) as error:
             connection.close()
@@ -162,9 +176,7 @@ class ConnectionPool:
         endpoint = self.endpoint
         until_s = min(until_s, time.monotonic() + self._timeouts.connect_s)
         failure: OSError = ConnectionError("the host has no address")
-        for family, kind, protocol, _, address in socket.getaddrinfo(
-            endpoint.host, endpoint.port, type=socket.SOCK_STREAM
-        ):
+        for family, kind, protocol, _, address in self._resolved():
             opened = socket.socket(family, kind, protocol)
             try:
                 opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -182,6 +194,11 @@ class ConnectionPool:
             else:
                 return _Connection(opened, self._timeouts.silence_s)
         raise failure
+
+    def _resolved(self) -> Sequence[SocketAddress]:
+        if self._addresses is not None:
+            return self._addresses
+        return socket.getaddrinfo(self.endpoint.host, self.endpoint.port, type=socket.SOCK_STREAM)
 
 
 class _Connection:
@@ -207,7 +224,7 @@ class _Connection:
         self._socket.settimeout(min(_left_s(until_s), self._silence_s))
         self._socket.sendall(request)
 
-    def receive(self, until_s: float) -> HttpAnswer:
+    def receive(self, until_s: float, *, head_only: bool) -> HttpAnswer:
         """Read the answer to what was sent."""
 
         def more() -> bytes:
@@ -216,7 +233,7 @@ class _Connection:
             self.has_received = self.has_received or bool(part)
             return part
 
-        return read_answer(more)
+        return read_answer(more, head_only=head_only)
 
     def close(self) -> None:
         """Close the socket."""

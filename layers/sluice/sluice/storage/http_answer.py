@@ -38,8 +38,10 @@ class HttpAnswer:
     is_last: bool
 
 
-def read_answer(receive: Callable[[], bytes]) -> HttpAnswer:
+def read_answer(receive: Callable[[], bytes], *, head_only: bool = False) -> HttpAnswer:
     """Read an answer, calling `receive` for more bytes until it is whole; b"" says that there are no more.
+
+    `head_only`: its body is left unread, and the connection can't be used again.
 
     Raises GarbledAnswerError, ConnectionClosedError, and whatever `receive` raises.
     """
@@ -47,6 +49,8 @@ def read_answer(receive: Callable[[], bytes]) -> HttpAnswer:
     is_first_version, status, headers = _parse_head(incoming.until(_END_OF_HEAD, _MOST_HEAD_BYTES))
     while status < 200:  # an interim answer announces the final one
         is_first_version, status, headers = _parse_head(incoming.until(_END_OF_HEAD, _MOST_HEAD_BYTES))
+    if head_only:
+        return HttpAnswer(status, headers, b"", is_last=True)
     if status in _NO_BODY:
         body = b""
     elif (encoding := headers.get("transfer-encoding")) is not None:

@@ -37,6 +37,9 @@ class Action(StrEnum):
     CONVERSATION_READ = "conversation.read"
     CONVERSATION_DELETED = "conversation.deleted"
     USER_DELETED = "user.deleted"
+    WEBHOOK_CREATED = "webhook.created"
+    WEBHOOK_DELETED = "webhook.deleted"
+    WEBHOOK_ROTATED = "webhook.rotated"
 
 
 @dataclass(frozen=True, slots=True)

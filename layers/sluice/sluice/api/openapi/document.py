@@ -25,6 +25,7 @@ _TAGS = {
     "Teaching": "Test cases for a platform's exercises.",
     "Files": "What batches are made of, and what they answer.",
     "Batches": "Requests that nobody waits for, answered with what is left of the quotas.",
+    "Webhooks": "What tells a tenant that a batch has ended.",
     "Usage": "Who used what.",
     "Operations": "How the deployments and the caches are doing. For operators.",
     "Tenants and keys": "Who may use this gateway, how much, and who said so. For admins, and operators of a tenant.",
