@@ -35,6 +35,9 @@ SPEAK_OF_WHAT_IS_NOT_THERE = {
     "createBatch",
     "getBatch",
     "cancelBatch",
+    "getWebhookEndpoint",
+    "deleteWebhookEndpoint",
+    "rotateWebhookSecret",
 }
 # More than a model as small as the local one can be expected to do; what is said then.
 ASK_MUCH_OF_A_MODEL = {"generateQuestions": "too_few_questions", "generateTestCases": "invalid_answer"}

@@ -399,7 +399,8 @@ class App:
         """Files of callers."""
         from sluice.files.store import FileStore
 
-        return FileStore(self.settings.batches_table, self.objects, self.dynamodb)
+        table, gigabytes = self.settings.batches_table, self.settings.file_gigabytes_per_key
+        return FileStore(table, self.objects, self.dynamodb, gigabytes)
 
     @part
     def batches(self) -> "BatchStore":

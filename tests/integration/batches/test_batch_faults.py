@@ -9,11 +9,14 @@ import pytest
 
 from functions.batch_worker.app import LINE_ROUTES
 from sluice.api.batch_lines import BatchLineApi
+from sluice.api.messages import MOST_RECEIVES
 from sluice.batches.lines import LineStore
 from sluice.batches.splitting import Splitting
+from sluice.batches.work import MOST_MESSAGES
 from sluice.storage.item_types import to_item
 from tests.batches import Batches, DiedError, asked, die, line
 from tests.conftest import Aws
+from tests.credentials import gateway, model
 from tests.fakes.client import FakeProvider
 from tests.tenants import key_id
 
@@ -278,3 +281,23 @@ def test_of_two_splitters_at_once_the_later_leaves_the_work_of_the_first(
     batches.tell("split", batch_id)
     batch = batches.run_until(batch_id)
     assert batch["request_counts"] == {"total": 12, "completed": 12, "failed": 0}
+
+
+def test_a_chunk_that_kills_whoever_asks_it_takes_the_place_of_no_other(
+    batches: Batches, aws: Aws, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aws.set_credentials(gateway(fake, "fake-1", models={"small": model(limits={})}))
+    monkeypatch.setenv("CALLER_REQUESTS_PER_MINUTE", "10000")
+    batches.restart()
+    batch_id = batches.create([line(f"q{number}") for number in range(10 * MOST_MESSAGES + 1)])["id"]
+    batches.deliver("BATCH_JOBS_QUEUE")
+    message = batches.peek("BATCH_LINES_QUEUE")
+    with monkeypatch.context() as patched:
+        patched.setattr(LineStore, "ended_numbers", die)
+        for receives in range(1, MOST_RECEIVES + 1):
+            assert batches.waiting("BATCH_LINES_QUEUE")["there"] == MOST_MESSAGES
+            with pytest.raises(DiedError):
+                batches.hand("BATCH_LINES_QUEUE", message, receives=receives)
+    assert batches.waiting("BATCH_LINES_QUEUE")["there"] == MOST_MESSAGES + 1
+    # It is asked all the same when it is sent again out of the dead letters.
+    assert batches.run_until(batch_id)["request_counts"]["completed"] == 10 * MOST_MESSAGES + 1

@@ -2,12 +2,14 @@
 
 import hashlib
 import os
+import time
 from typing import Any
 
 import boto3
 import httpx
 import pytest
 
+from sluice.files import store
 from tests.batches import Batches, jsonl, line
 from tests.conftest import Aws
 
@@ -159,4 +161,92 @@ def test_what_is_asked_of_files_counts_as_requests(batches: Batches, monkeypatch
     batches.restart()
     assert [batches.send("GET /v1/files").status for _ in range(5)] == [200, 200, 200, 429, 429]
     batches.restart()
+    assert batches.upload(b"x").status == 429
+
+
+def part_ids(batches: Batches, upload: dict[str, Any], *contents: bytes) -> list[str]:
+    return [add(batches, upload, each).body["id"] for each in contents]
+
+
+def test_many_parts_are_read_some_at_once_and_put_together_in_order(batches: Batches) -> None:
+    contents = [f"{number}\n".encode() for number in range(20)]
+    whole = b"".join(contents)
+    upload = begun(batches, len(whole))
+    ids = part_ids(batches, upload, *contents)
+    body = {"part_ids": ids, "md5": hashlib.md5(whole, usedforsecurity=False).hexdigest()}
+    done = batches.send(f"POST /v1/uploads/{upload['id']}/complete", body).body
+    assert batches.send(f"GET /v1/files/{done['file']['id']}/content").raw.encode() == whole
+
+
+def test_an_upload_comes_in_so_many_parts_at_most(batches: Batches, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "MOST_PARTS", 2)
+    upload = begun(batches, 3)
+    ids = part_ids(batches, upload, b"a", b"b")
+    refused = add(batches, upload, b"c")
+    assert (refused.status, refused.error["param"]) == (400, "data")
+    too_many = {"part_ids": ids * store.MOST_FILES}
+    assert batches.send(f"POST /v1/uploads/{upload['id']}/complete", too_many).status == 400
+
+
+def test_parts_with_far_more_bytes_than_the_file_is_to_have_are_refused(batches: Batches) -> None:
+    upload = begun(batches, 3)
+    assert add(batches, upload, b"1234567").status == 400
+    upload = begun(batches, 3)
+    # As after an answer that got lost.
+    assert len(part_ids(batches, upload, b"abc", b"abc")) == 2
+    assert add(batches, upload, b"a").status == 400
+
+
+@pytest.fixture
+def nearly_full(batches: Batches, monkeypatch: pytest.MonkeyPatch) -> Batches:
+    """Whose key may have ten bytes, of which four are taken by a file, and three by an upload that is under way."""
+    monkeypatch.setattr(store, "_GIGABYTE", 1)
+    batches.upload(b"1234", purpose="user_data")
+    begun(batches, 3)
+    return batches
+
+
+def test_a_key_whose_files_take_as_much_as_they_may_uploads_no_more_until_it_deletes_some(
+    nearly_full: Batches,
+) -> None:
+    batches = nearly_full
+    refused = batches.upload(b"5678")
+    assert (refused.status, refused.error["code"]) == (429, "file_storage_exceeded")
+    assert "DELETE /v1/files" in refused.error["message"]
+    assert refused.headers["x-should-retry"] == ["false"]
+    asked = {"filename": "q", "purpose": "batch", "bytes": 4, "mime_type": "a"}
+    assert batches.send("POST /v1/uploads", asked).status == 429
+    assert batches.upload(b"567").status == 200
+    [_, first] = batches.send("GET /v1/files").body["data"]
+    batches.send(f"DELETE /v1/files/{first['id']}")
+    assert batches.upload(b"5678").status == 200
+
+
+def test_what_another_key_stores_leaves_room(nearly_full: Batches) -> None:
+    nearly_full.api_key = nearly_full.key()
+    assert nearly_full.upload(b"0123456789").status == 200
+
+
+def test_what_has_expired_or_was_given_up_leaves_room(nearly_full: Batches, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = {"filename": "q", "purpose": "batch", "bytes": 3, "mime_type": "a"}
+    given_up = nearly_full.send("POST /v1/uploads", asked).body
+    assert nearly_full.upload(b"567").status == 429
+    nearly_full.send(f"POST /v1/uploads/{given_up['id']}/cancel")
+    assert nearly_full.upload(b"567").status == 200
+    later = time.time() + 31 * 86_400
+    monkeypatch.setattr(nearly_full.app.files, "_clock", lambda: later)
+    assert nearly_full.upload(b"567890").status == 200
+
+
+def test_a_key_has_so_many_files_at_most(batches: Batches, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "MOST_FILES", 1)
+    assert batches.upload(b"x").status == 200
+    assert batches.upload(b"x").error["code"] == "file_storage_exceeded"
+
+
+def test_answers_are_written_whatever_room_there_is(batches: Batches, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch_id = batches.create([line("a")])["id"]
+    monkeypatch.setattr(store, "_GIGABYTE", 1)
+    batch = batches.run_until(batch_id)
+    assert len(batches.content(batch["output_file_id"])) == 1
     assert batches.upload(b"x").status == 429

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from sluice.api.messages import MOST_RECEIVES
 from sluice.settings import Settings
 from tests.transformed import (
     BUFFERED,
@@ -143,6 +144,11 @@ class Asked(dict[str, str]):
         """Nothing."""
         self.names.add(name)
         return default
+
+
+def test_the_last_try_of_a_message_is_known_to_be_the_last() -> None:
+    policies = [each["Properties"].get("RedrivePolicy") for each in of_type("AWS::SQS::Queue").values()]
+    assert [each["maxReceiveCount"] for each in policies if each] == [MOST_RECEIVES] * len(QUEUE_FUNCTIONS)
 
 
 def test_every_statement_names_the_actions_and_resources_it_allows() -> None:

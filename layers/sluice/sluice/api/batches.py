@@ -188,7 +188,8 @@ def get_batch(call: Call) -> Batch:
 def cancel_batch(call: Call) -> Batch:
     """Cancel a batch.
 
-    No more of its lines are asked; what was answered is in its files some seconds later.
+    It is `cancelling` at once, and no more of its lines are asked. Once what was answered is in its files, which takes
+    longer the more it is, it is `cancelled`.
     """
     return _shown(call.app.batch_intake.cancel(owner_of(call.principal), call.path["batch_id"]))
 

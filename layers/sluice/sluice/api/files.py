@@ -10,7 +10,7 @@ from sluice.errors import InvalidRequestError, NotFoundError, PayloadTooLargeErr
 from sluice.files.file import StoredFile
 from sluice.files.file import Upload as UploadRecord
 from sluice.files.file import owner_of as file_owner
-from sluice.files.store import MOST_BYTES, NewFile
+from sluice.files.store import MOST_BYTES, MOST_PARTS, NewFile
 from sluice.storage.objects import ObjectMissingError
 from sluice.tenants.principal import Principal
 from sluice.tenants.tenant import Role
@@ -73,7 +73,7 @@ class CompleteUpload(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
-    part_ids: Annotated[list[str], Field(max_length=1_000)]
+    part_ids: Annotated[list[str], Field(max_length=MOST_PARTS)]
     md5: str | None = None
 
 
@@ -149,7 +149,7 @@ def create_file(call: Call[NewFileForm]) -> File:
 
     A form, as OpenAI's SDKs send it, of 4 MB at most: API Gateway and Lambda take no more. Larger ones go by
     `/v1/uploads`. A file is its API key's, and nobody else sees it. Files for batches go after 30 days unless
-    `expires_after` says otherwise; others stay until they are deleted.
+    `expires_after` says otherwise; others stay until they are deleted. All of a key's together have a bound.
     """
     form = call.body
     new = NewFile(
@@ -226,8 +226,8 @@ def download_file(call: Call) -> Content | Redirect:
 def create_upload(call: Call[NewUpload]) -> Upload:
     """Begin to upload a file in parts, of 200 MB at most.
 
-    Send parts of 4 MB at most, then complete it. Or PUT the whole to `url` in one request, and complete it without
-    parts. What is not complete within an hour goes.
+    Send parts of 4 MB at most, 200 of them at most, then complete it. Or PUT the whole to `url` in one request, and
+    complete it without parts. What is not complete within an hour goes.
     """
     asked = call.body
     if asked.bytes > MOST_BYTES:

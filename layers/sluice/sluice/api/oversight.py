@@ -143,8 +143,9 @@ def delete_tenant_conversation(call: Call) -> DeletedConversation:
 def delete_user(call: Call[None, UserQuery]) -> DeletedUser:
     """Delete what there is of a user: conversations, its name in usage and records, comments on answers to it.
 
-    In the caller's tenant, or the one that an admin names. What it used is counted on without its name. Doing it again
-    deletes what a first time left, or what came after it, and is no error if there is nothing.
+    In the caller's tenant, or the one that an admin names. What it used is counted on without its name. Files and
+    batches are an API key's, and stay. Doing it again deletes what a first time left, or what came after it, and is no
+    error if there is nothing.
     """
     user, query = call.path["user"], call.query
     if len(user) > _MOST_USER_CHARACTERS:

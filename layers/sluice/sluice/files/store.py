@@ -10,12 +10,13 @@ is deleted by the bucket's rules.
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
-from itertools import islice
+from itertools import batched, islice
 from typing import TYPE_CHECKING, Any
 
-from sluice.errors import ConflictError, InvalidRequestError, NotFoundError
+from sluice.errors import ConflictError, InvalidRequestError, NotFoundError, QuotaExceededError
 from sluice.files.file import KEPT_S, Purpose, StoredFile, Upload, is_id, new_id, part_key
 from sluice.storage.client import DynamoDB
 from sluice.storage.errors import ConditionFailedError
@@ -32,7 +33,13 @@ MOST_BYTES = 200 * 1024 * 1024
 """How large a file may be."""
 UPLOAD_LIFETIME_S = 3_600
 _PENDING, _COMPLETED, _CANCELLED = "pending", "completed", "cancelled"
-_MOST_PARTS = 1_000
+MOST_PARTS = 200
+"""How many parts an upload may come in: reading them one by one takes longer than API Gateway waits for an answer."""
+MOST_FILES = 10_000
+"""How many files an API key may have. Their sizes are added up before another is taken."""
+# Parts that are read at once: each has as much as a request may bring.
+_PARTS_AT_ONCE = 8
+_GIGABYTE = 10**9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,15 +67,43 @@ class FileStore:
     """
 
     def __init__(
-        self, table: str, objects: "ObjectStore", client: DynamoDB, clock: Callable[[], float] = time.time
+        self,
+        table: str,
+        objects: "ObjectStore",
+        client: DynamoDB,
+        gigabytes_per_owner: int,
+        clock: Callable[[], float] = time.time,
     ) -> None:
+        self._gigabytes_per_owner = gigabytes_per_owner
         self._table = table
         self._objects = objects
         self._client = client
         self._clock = clock
 
+    def require_room(self, owner: str, size: int) -> None:
+        """Refuse `size` bytes more of an owner who has no room for them. Raises QuotaExceededError.
+
+        What comes at the same moment may go beyond it, as may what batches write.
+        """
+        files, taken = 0, 0
+        for item in self._query(_files(owner), after=None, newest_first=False):
+            if not _is_over(item, self._clock()):
+                files, taken = files + 1, taken + item["size"]
+        for item in self._query(_uploads(owner), after=None, newest_first=False):
+            if item.get("status") == _PENDING and not _is_over(item, self._clock()):
+                files, taken = files + 1, taken + item["size"]
+        remedy = "delete some by DELETE /v1/files/{file_id}"
+        if files >= MOST_FILES:
+            raise _full(f"The API key has {files} files, and may have {MOST_FILES}: {remedy}.")
+        if taken + size > self._gigabytes_per_owner * _GIGABYTE:
+            raise _full(
+                f"The API key's files take {taken / _GIGABYTE:.3f} GB of {self._gigabytes_per_owner} GB, and this one "
+                f"has {size / _GIGABYTE:.3f} GB: {remedy}, or have the stack's FileGigabytesPerKey raised."
+            )
+
     def create(self, new: NewFile, body: bytes) -> StoredFile:
-        """Keep `body` as a file."""
+        """Keep `body` as a file. Raises QuotaExceededError."""
+        self.require_room(new.owner, len(body))
         file = self._new(new, new_id("file-", self._now_ms()))
         self._objects.put(file.key, body)
         return self._record(file, len(body))
@@ -117,7 +152,8 @@ class FileStore:
         return self._objects.download_url(file.key, file.filename, lifetime_s)
 
     def begin_upload(self, new: NewFile, *, size: int, mime_type: str) -> Upload:
-        """Begin a file that comes in parts."""
+        """Begin a file that comes in parts. Raises QuotaExceededError."""
+        self.require_room(new.owner, size)
         now = int(self._clock())
         upload = Upload(
             id=new_id("upload_", self._now_ms()),
@@ -146,8 +182,19 @@ class FileStore:
         return _from_item(Upload, item)
 
     def add_part(self, upload: Upload, body: bytes) -> str:
-        """Add a part to an upload. Returns the part's id. Raises ConflictError if nothing may be added."""
+        """Add a part to an upload. Returns the part's id. Raises ConflictError if nothing may be added.
+
+        InvalidRequestError if there are too many parts, or they have far more bytes than the file is to have: a part
+        that was sent twice is no harm.
+        """
         _require_pending(upload)
+        if not self._count_part(upload, len(body)):
+            _require_pending(self.find_upload(upload.owner, upload.id))
+            raise InvalidRequestError(
+                f"data: an upload has {MOST_PARTS} parts at most, and those of this one {upload.size} bytes together: "
+                "send parts of up to 4 MB.",
+                param="data",
+            )
         part_id = new_id("part_", self._now_ms())
         self._objects.put(part_key(upload.owner, upload.id, part_id), body)
         values = {"size": len(body), "expires_at": upload.expires_at + UPLOAD_LIFETIME_S}
@@ -158,7 +205,7 @@ class FileStore:
         """How many bytes each part has that was added, by id."""
         prefix = f"{upload.id}#"
         items = self._query(_uploads(upload.owner), after=None, newest_first=False, prefix=prefix)
-        return {item[BATCHES.sort].removeprefix(prefix): item["size"] for item in islice(items, _MOST_PARTS)}
+        return {item[BATCHES.sort].removeprefix(prefix): item["size"] for item in islice(items, MOST_PARTS)}
 
     def whole_size(self, upload: Upload) -> int:
         """How many bytes were put to the upload's URL. Raises ObjectMissingError."""
@@ -181,13 +228,12 @@ class FileStore:
             purpose=upload.purpose,
             expires_after_s=upload.file_expires_after_s,
         )
-        keys = [part_key(upload.owner, upload.id, part) for part in part_ids] or [upload.key]
+        keys = [part_key(upload.owner, upload.id, part) for part in part_ids]
         digest = hashlib.md5(usedforsecurity=False)
         with self.writing(new, file_id) as writer:
-            for key in keys:
-                for piece in self._objects.pieces(key):
-                    digest.update(piece)
-                    writer.write(piece)
+            for piece in self._parts(keys) if part_ids else self._objects.pieces(upload.key):
+                digest.update(piece)
+                writer.write(piece)
             if md5 is not None and md5.lower() != digest.hexdigest():
                 raise InvalidRequestError("md5: is not that of the parts in this order.", param="md5")
         self._end(upload, _COMPLETED, file_id)
@@ -197,6 +243,28 @@ class FileStore:
         """Let nothing be made of an upload. Raises ConflictError if something was."""
         _require_pending(upload)
         self._end(upload, _CANCELLED, None)
+
+    def _count_part(self, upload: Upload, size: int) -> bool:
+        """Count a part that is to be added; False if nothing, or no such part, may be added."""
+        most = 2 * upload.size - size
+        update = Update()
+        update.add("parts", 1)
+        update.add("received", size)
+        update.require("status", "=", _PENDING)
+        update.require_absent_or("parts", "<", MOST_PARTS)
+        update.require_absent_or("received", "<=", most)
+        key = _key(_uploads(upload.owner), upload.id)
+        try:
+            self._client.call("UpdateItem", {"TableName": self._table, "Key": key, **update.arguments()})
+        except ConditionFailedError:
+            return False
+        return most >= 0
+
+    def _parts(self, keys: Sequence[str]) -> Iterator[bytes]:
+        """Parts in order, some read at once: the way to each takes longer than its bytes."""
+        with ThreadPoolExecutor(_PARTS_AT_ONCE, thread_name_prefix="parts") as threads:
+            for some in batched(keys, _PARTS_AT_ONCE, strict=False):
+                yield from threads.map(lambda key: b"".join(self._objects.pieces(key)), some)
 
     def _end(self, upload: Upload, status: str, file_id: str | None) -> None:
         update = Update()
@@ -261,6 +329,10 @@ class FileStore:
 def no_file(file_id: str) -> NotFoundError:
     """The error for a file that is not there, or somebody else's."""
     return NotFoundError(f"There is no file {_shown(file_id)}.", param="file_id")
+
+
+def _full(message: str) -> QuotaExceededError:
+    return QuotaExceededError(message, retry_after_s=None, code="file_storage_exceeded")
 
 
 def _require_pending(upload: Upload) -> None:
