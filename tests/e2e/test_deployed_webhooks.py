@@ -1,8 +1,9 @@
-"""Webhooks of the deployed stack, by OpenAI's client: made by its API, signed and delivered by what its queue invokes."""
+"""Webhooks of the deployed stack, by OpenAI's client: made by the API, and delivered by what the queue invokes."""
 
 import json
 import time
 from collections.abc import Iterator
+from typing import Final
 
 import openai
 import pytest
@@ -12,7 +13,7 @@ from tests.e2e.conftest import FAKE_MODEL
 from tests.scripted_server import ScriptedServer, answer
 from tools.stack import RunningStack
 
-CHAT = "/v1/chat/completions"
+CHAT: Final = "/v1/chat/completions"
 WITHIN_S = 120
 
 

@@ -1,12 +1,14 @@
 """Where webhooks may be sent."""
 
 import socket
+import threading
 from collections.abc import Sequence
 
 import pytest
 
 from sluice.errors import InvalidRequestError
 from sluice.storage.connections import SocketAddress
+from sluice.webhooks import address
 from sluice.webhooks.address import Addresses, AddressRefusedError, is_public, takes_loopback
 
 PUBLIC = "93.184.215.14"
@@ -28,13 +30,13 @@ class Names:
         return self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
 
 
-@pytest.mark.parametrize("address", [PUBLIC, "1.1.1.1", "2606:4700:4700::1111", "2a00:1450:4001:810::200e"])
-def test_hosts_of_the_internet_are_public(address: str) -> None:
-    assert is_public(address)
+@pytest.mark.parametrize("host", [PUBLIC, "1.1.1.1", "2606:4700:4700::1111", "2a00:1450:4001:810::200e"])
+def test_hosts_of_the_internet_are_public(host: str) -> None:
+    assert is_public(host)
 
 
 @pytest.mark.parametrize(
-    "address",
+    "host",
     [
         "127.0.0.1",
         "127.9.9.9",
@@ -77,8 +79,8 @@ def test_hosts_of_the_internet_are_public(address: str) -> None:
         "nonsense",
     ],
 )
-def test_addresses_that_are_somebody_s_own_or_stand_for_another_are_not_public(address: str) -> None:
-    assert not is_public(address)
+def test_addresses_that_are_somebody_s_own_or_stand_for_another_are_not_public(host: str) -> None:
+    assert not is_public(host)
 
 
 @pytest.mark.parametrize(
@@ -173,6 +175,15 @@ def test_a_name_that_nobody_knows_yet_may_be_set_and_is_not_sent_to() -> None:
     addresses.check("https://hooks.example.com/")
     with pytest.raises(AddressRefusedError, match="no address"):
         addresses.find("https://hooks.example.com/")
+
+
+def test_a_server_of_names_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    is_over = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: is_over.wait(30))
+    monkeypatch.setattr(address, "RESOLVE_S", 0.05)
+    with pytest.raises(AddressRefusedError, match="no address"):
+        Addresses(with_loopback=False).find("https://hooks.example.com/")
+    is_over.set()
 
 
 def test_http_to_this_machine_takes_a_setting_and_leads_nowhere_else() -> None:
