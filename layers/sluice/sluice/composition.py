@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from sluice.cache.sums import CacheSums
     from sluice.conversations.oversight import Oversight
     from sluice.conversations.reader import ConversationReader
+    from sluice.files.records import Records
     from sluice.files.store import FileStore
+    from sluice.files.uploads import UploadStore
     from sluice.gateway.allowances import Allowances
     from sluice.gateway.background import RequestThreads
     from sluice.gateway.counting import CallerCounter
@@ -399,8 +401,21 @@ class App:
         """Files of callers."""
         from sluice.files.store import FileStore
 
-        table, gigabytes = self.settings.batches_table, self.settings.file_gigabytes_per_key
-        return FileStore(table, self.objects, self.dynamodb, gigabytes)
+        return FileStore(self.file_records, self.objects, self.settings.file_gigabytes_per_key)
+
+    @part
+    def file_records(self) -> "Records":
+        """What is known of files and uploads."""
+        from sluice.files.records import Records
+
+        return Records(self.settings.batches_table, self.dynamodb)
+
+    @part
+    def uploads(self) -> "UploadStore":
+        """Files of callers that come in parts."""
+        from sluice.files.uploads import UploadStore
+
+        return UploadStore(self.files, self.file_records, self.objects)
 
     @part
     def batches(self) -> "BatchStore":

@@ -9,7 +9,7 @@ import boto3
 import httpx
 import pytest
 
-from sluice.files import store
+from sluice.files import store, uploads
 from tests.batches import Batches, jsonl, line
 from tests.conftest import Aws
 
@@ -179,12 +179,12 @@ def test_many_parts_are_read_some_at_once_and_put_together_in_order(batches: Bat
 
 
 def test_an_upload_comes_in_so_many_parts_at_most(batches: Batches, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "MOST_PARTS", 2)
+    monkeypatch.setattr(uploads, "MOST_PARTS", 2)
     upload = begun(batches, 3)
     ids = part_ids(batches, upload, b"a", b"b")
     refused = add(batches, upload, b"c")
     assert (refused.status, refused.error["param"]) == (400, "data")
-    too_many = {"part_ids": ids * store.MOST_FILES}
+    too_many = {"part_ids": ids * 101}
     assert batches.send(f"POST /v1/uploads/{upload['id']}/complete", too_many).status == 400
 
 

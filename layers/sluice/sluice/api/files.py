@@ -10,7 +10,8 @@ from sluice.errors import InvalidRequestError, NotFoundError, PayloadTooLargeErr
 from sluice.files.file import StoredFile
 from sluice.files.file import Upload as UploadRecord
 from sluice.files.file import owner_of as file_owner
-from sluice.files.store import MOST_BYTES, MOST_PARTS, NewFile
+from sluice.files.store import MOST_BYTES, NewFile
+from sluice.files.uploads import MOST_PARTS
 from sluice.storage.objects import ObjectMissingError
 from sluice.tenants.principal import Principal
 from sluice.tenants.tenant import Role
@@ -238,8 +239,8 @@ def create_upload(call: Call[NewUpload]) -> Upload:
         purpose=asked.purpose,
         expires_after_s=asked.expires_after.seconds if asked.expires_after else None,
     )
-    upload = call.app.files.begin_upload(new, size=asked.bytes, mime_type=asked.mime_type)
-    return _shown_upload(upload, url=call.app.files.upload_url(upload))
+    upload = call.app.uploads.begin(new, size=asked.bytes, mime_type=asked.mime_type)
+    return _shown_upload(upload, url=call.app.uploads.url(upload))
 
 
 @ROUTES.post(
@@ -253,7 +254,7 @@ def create_upload(call: Call[NewUpload]) -> Upload:
 def add_upload_part(call: Call[PartForm]) -> UploadPart:
     """Add a part to an upload."""
     upload = _upload(call)
-    part_id = call.app.files.add_part(upload, call.body.data.content)
+    part_id = call.app.uploads.add_part(upload, call.body.data.content)
     return {"id": part_id, "object": "upload.part", "created_at": upload.created_at, "upload_id": upload.id}
 
 
@@ -266,9 +267,9 @@ def add_upload_part(call: Call[PartForm]) -> UploadPart:
 )
 def complete_upload(call: Call[CompleteUpload]) -> Upload:
     """Make a file of an upload's parts, in the order of `part_ids`."""
-    upload, part_ids, files = _upload(call), call.body.part_ids, call.app.files
+    upload, part_ids, uploads = _upload(call), call.body.part_ids, call.app.uploads
     if upload.file_id is None:
-        sizes = files.part_sizes(upload)
+        sizes = uploads.part_sizes(upload)
         if missing := [part for part in part_ids if part not in sizes]:
             raise InvalidRequestError(f"part_ids: there is no part {missing[0][:64]!r}.", param="part_ids")
         size = sum(sizes[part] for part in part_ids) if part_ids else _put_size(call, upload)
@@ -276,16 +277,16 @@ def complete_upload(call: Call[CompleteUpload]) -> Upload:
             raise InvalidRequestError(
                 f"The parts have {size} bytes together, and the upload was to have {upload.size}.", param="part_ids"
             )
-    file = files.complete(upload, part_ids, call.body.md5)
-    return _shown_upload(files.find_upload(upload.owner, upload.id), file=file)
+    file = uploads.complete(upload, part_ids, call.body.md5)
+    return _shown_upload(uploads.find(upload.owner, upload.id), file=file)
 
 
 @ROUTES.post("/v1/uploads/{upload_id}/cancel", role=Role.CALLER, parameters=_UPLOAD_ID, errors={409})
 def cancel_upload(call: Call) -> Upload:
     """Give up an upload."""
     upload = _upload(call)
-    call.app.files.cancel(upload)
-    return _shown_upload(call.app.files.find_upload(upload.owner, upload.id))
+    call.app.uploads.cancel(upload)
+    return _shown_upload(call.app.uploads.find(upload.owner, upload.id))
 
 
 def shown_file(file: StoredFile) -> File:
@@ -327,12 +328,12 @@ def _file(call: Call[Any, Any]) -> StoredFile:
 
 
 def _upload(call: Call[Any, Any]) -> UploadRecord:
-    return call.app.files.find_upload(owner_of(call.principal), call.path["upload_id"])
+    return call.app.uploads.find(owner_of(call.principal), call.path["upload_id"])
 
 
 def _put_size(call: Call[Any, Any], upload: UploadRecord) -> int:
     try:
-        return call.app.files.whole_size(upload)
+        return call.app.uploads.whole_size(upload)
     except ObjectMissingError:
         raise InvalidRequestError(
             "part_ids: name the parts in order; there are none, and nothing was put to the upload's URL.",
