@@ -16,7 +16,7 @@ from tools.processes import ROOT
 
 REGION = "eu-west-1"
 STACK = "deployed-by-hand"
-KEPT = ["ConversationsTable", "CredentialsSecret", "DirectoryTable", "QuestionsTable", "UsageTable"]
+KEPT = ["ConversationsTable", "CredentialsSecret", "DirectoryTable", "QuestionsTable", "UsageTable", "WebhookSecret"]
 
 
 @pytest.fixture(scope="module")
