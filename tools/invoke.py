@@ -73,7 +73,7 @@ def _aws(stack: Stack) -> LocalAws:
 
 
 def function_for(event: str) -> str:
-    """The function that a sample event is for, by its logical id: by the route, or by the queue of its messages."""
+    """The function that a sample event is for, by its logical id: by its route, queue or schedule."""
     content = json.loads(event)
     source = template.load()
     functions = [name for name, resource in source["Resources"].items() if resource["Type"].endswith("::Function")]
@@ -83,6 +83,13 @@ def function_for(event: str) -> str:
             if queue in template.queues(source, name):
                 return str(name)
         sys.exit(f"no function of template.yaml takes the messages of {queue}")
+    if content.get("source") == "aws.scheduler":
+        # CloudFormation names a schedule by its stack, its logical id and some letters.
+        schedule = content["resources"][0].rpartition("/")[2]
+        for name in functions:
+            if any(f"-{each}-" in schedule for each in template.schedules(source, name)):
+                return str(name)
+        sys.exit(f"no function of template.yaml is run by {schedule}")
     route = template.Route(content["httpMethod"], content["resource"])
     for name in functions:
         if route in template.routes(source, name):

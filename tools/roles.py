@@ -24,6 +24,8 @@ _OBJECT_ACTIONS = {
     "UploadPart": "PutObject",
     "CompleteMultipartUpload": "PutObject",
 }
+# Folders of a bucket that roles tell from the rest of it.
+_FOLDERS = ("reports/",)
 _EQUALS = re.compile(r"\s*(#?[\w.]+)\s*=\s*(:\w+)")
 _LEADING_KEYS = "dynamodb:LeadingKeys"
 _LIKE, _NOT_LIKE = "ForAllValues:StringLike", "ForAllValues:StringNotLike"
@@ -85,9 +87,13 @@ def calls(service: str, operation: str, request: Request) -> Iterator[Call]:
         yield Call(f"sqs:{operation}", logical_id(str(request["QueueUrl"]).rpartition("/")[2]))
     elif service == "s3":
         bucket = logical_id(str(request["Bucket"]))
-        yield Call(f"s3:{_OBJECT_ACTIONS.get(operation, operation)}", f"{bucket}/*")
+        folder = next((each for each in _FOLDERS if str(request.get("Key", "")).startswith(each)), "")
+        yield Call(f"s3:{_OBJECT_ACTIONS.get(operation, operation)}", f"{bucket}/{folder}*")
         if operation in {"GetObject", "HeadObject"}:
             yield Call("s3:ListBucket", bucket)  # asked where the object is missing
+    elif service == "events":
+        for entry in request["Entries"]:
+            yield Call(f"events:{operation}", logical_id(entry["EventBusName"]))
     elif service != "dynamodb":
         yield Call(f"{service}:{operation}", logical_id(str(request.get("SecretId", ""))))
     elif "TransactItems" in request:

@@ -169,3 +169,9 @@ def queues(template: Mapping[str, Any], function: str) -> list[str]:
     """The queues whose messages a function is handed, all by their logical ids."""
     events = template["Resources"][function]["Properties"].get("Events", {}).values()
     return [event["Properties"]["Queue"]["Fn::GetAtt"][0] for event in events if event["Type"] == "SQS"]
+
+
+def schedules(template: Mapping[str, Any], function: str) -> list[str]:
+    """The logical ids of the schedules that run a function, as SAM makes them."""
+    events = template["Resources"][function]["Properties"].get("Events", {}).items()
+    return [f"{function}{name}" for name, event in events if event["Type"] == "ScheduleV2"]

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from sluice.providers.loader import RegistryLoader
     from sluice.providers.registry import Registry
     from sluice.quota.ledger import Ledger
+    from sluice.reports.claims import Claims
+    from sluice.reports.reporter import Reporter, ReportStores
     from sluice.request_log.export import SpanExporter
     from sluice.request_log.reader import RequestLogReader
     from sluice.request_log.store import RequestLog
@@ -491,6 +493,37 @@ class App:
         from sluice.webhooks.delivery import Deliverer
 
         return Deliverer(self.webhook_endpoints, self.directory, self.webhooks_queue, self.webhook_addresses)
+
+    @part
+    def report_claims(self) -> "Claims":
+        """What reports and alerts there are."""
+        from sluice.reports.claims import Claims
+
+        return Claims(self.settings.usage_table, self.dynamodb)
+
+    @part
+    def report_stores(self) -> "ReportStores":
+        """What reports and alerts read and write."""
+        from sluice.reports.limits import Standings
+        from sluice.reports.reporter import ReportStores
+        from sluice.storage.event_bus import EventBus
+
+        return ReportStores(
+            directory=self.directory,
+            standings=Standings(self.ledger, self.allowances),
+            usage=self.usage_reader,
+            claims=self.report_claims,
+            objects=self.objects,
+            bus=EventBus(self.settings.event_bus),
+            registry=self.registry,
+        )
+
+    @part
+    def reporter(self) -> "Reporter":
+        """Makes reports and gives alerts."""
+        from sluice.reports.reporter import Reporter
+
+        return Reporter(self.report_stores, self.settings.stack)
 
     def prepare(self) -> None:
         """Make now what chats need and no service is asked for, so that a snapshot of this process holds it.

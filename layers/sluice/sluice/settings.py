@@ -116,6 +116,9 @@ class Settings:
     batch_jobs_queue: str
     webhooks_queue: str
     """URLs of queues."""
+    event_bus: str
+    stack: str
+    """What the stack is called in events."""
     admin_key_secret: str
     credentials_secret: str
     webhook_secret: str
@@ -219,6 +222,8 @@ class Settings:
             batch_lines_queue=environment.get("BATCH_LINES_QUEUE", ""),
             batch_jobs_queue=environment.get("BATCH_JOBS_QUEUE", ""),
             webhooks_queue=environment.get("WEBHOOKS_QUEUE", ""),
+            event_bus=environment.get("EVENT_BUS", ""),
+            stack=environment.get("POWERTOOLS_SERVICE_NAME", "") or "sluice",
             admin_key_secret=environment.get("ADMIN_KEY_SECRET", ""),
             credentials_secret=environment.get("CREDENTIALS_SECRET", ""),
             webhook_secret=environment.get("WEBHOOK_SECRET", ""),

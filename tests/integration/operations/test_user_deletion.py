@@ -20,7 +20,7 @@ from sluice.storage.client import DynamoDB
 from sluice.tasks.results import RatedRequest, Results, TaskRun
 from sluice.tenants.audit_log import AuditQuery
 from sluice.usage.records import UsageRecord, UsageRecords
-from sluice.usage.report import Use
+from sluice.usage.sums import Use
 from tests.conftest import ON_BOTH_EMULATORS, Aws
 from tests.conversations import turn
 from tests.rest_function import RestFunction

@@ -28,6 +28,7 @@ QUEUE_FUNCTIONS = {
     "BatchJobsFunction": {"BatchJobsDeadLettersAlarm"},
     "WebhookDeliveryFunction": {"WebhooksDeadLettersAlarm"},
 }
+EVENT_FUNCTIONS = {**QUEUE_FUNCTIONS, "QuotaReportFunction": {"QuotaReportErrorsAlarm"}}
 CANARY = {"DeploymentPreference": "Canary10Percent5Minutes"}
 
 
@@ -76,8 +77,8 @@ def test_layers_are_a_stack_s_own() -> None:
 def test_what_verifies_logins_is_a_layer_of_stacks_that_take_them(function: str) -> None:
     [layer] = [name for name in of_type("AWS::Lambda::LayerVersion", **LOGINS) if name.startswith("JwtLayer")]
     has_it = {"Ref": layer} in resources(**LOGINS)[function]["Properties"]["Layers"]
-    # What takes messages sees no tokens.
-    assert has_it == (function not in QUEUE_FUNCTIONS)
+    # What takes messages and events sees no tokens.
+    assert has_it == (function not in EVENT_FUNCTIONS)
     assert "JwtLayer" not in json.dumps(resources()[function]["Properties"]["Layers"])
     assert not [name for name in of_type("AWS::Lambda::LayerVersion") if name.startswith("JwtLayer")]
 
@@ -108,7 +109,7 @@ def test_a_canary_rolls_back_on_the_function_s_and_the_api_s_alarms(function: st
     group = made[f"{function}DeploymentGroup"]["Properties"]
     alarms = {alarm["Name"]["Ref"] for alarm in group["AlarmConfiguration"]["Alarms"]}
     stem = function.removesuffix("Function")
-    assert alarms == QUEUE_FUNCTIONS.get(function, {f"{stem}ErrorsAlarm", f"{stem}ThrottlesAlarm", "ApiErrorsAlarm"})
+    assert alarms == EVENT_FUNCTIONS.get(function, {f"{stem}ErrorsAlarm", f"{stem}ThrottlesAlarm", "ApiErrorsAlarm"})
     assert alarms <= made.keys()
     assert "Canary10Percent5Minutes" in json.dumps(group["DeploymentConfigName"])
 
@@ -155,8 +156,9 @@ def test_every_statement_names_the_actions_and_resources_it_allows() -> None:
     for function in FUNCTIONS:
         for statement in statements(function):
             assert statement["Effect"] == "Allow"
-            # Of a bucket, all objects: what they are called is up to callers.
-            named = json.dumps([statement["Action"], statement["Resource"]]).replace("${FilesBucket.Arn}/*", "")
+            # Of a bucket, all objects: what they are called is up to callers. Reports are in a folder of their own.
+            named = json.dumps([statement["Action"], statement["Resource"]])
+            named = named.replace("${FilesBucket.Arn}/*", "").replace("${FilesBucket.Arn}/reports/*", "")
             assert "*" not in named
 
 

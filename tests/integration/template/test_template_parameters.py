@@ -74,6 +74,7 @@ OTHER = {
     "MaxReadRequestUnits": "50",
     "MaxWriteRequestUnits": "60",
     "AlarmTopicArn": "arn:aws:sns:us-east-1:123456789012:on-call",
+    "AlertEmail": "on-call@example.com",
     "ManageApiGatewayLogRole": "false",
 }
 # What Lambda keeps once for a function and not by version: it refuses to publish where nothing else changed.

@@ -112,6 +112,7 @@ def test_what_changes_nothing_is_not_written(house: House) -> None:
                 "default_temperature": [-0.1, 2.1, 1e308, "", "0.7", {}, False],
                 "conversation_messages": [0, -1, 101, 1e9, "", "10", 2.5],
                 "conversation_tokens": [0, -1, 10**9, ""],
+                "time_zone": ["", "Nowhere", "America", "../etc/passwd", "/etc/passwd", 1, "x" * 65],
                 "cache_ttl_seconds": [-1, 10**9, "", 1.5],
             }.items()
             for value in values
@@ -149,6 +150,7 @@ def test_settings_of_a_tenant_are_set_at_their_bounds_and_taken_away(house: Hous
         "default_temperature": 0,
         "conversation_messages": 1,
         "conversation_tokens": 1,
+        "time_zone": "UTC",
     }
     most = {
         "guard_mode": "block",
@@ -157,6 +159,7 @@ def test_settings_of_a_tenant_are_set_at_their_bounds_and_taken_away(house: Hous
         "default_temperature": 2,
         "conversation_messages": 100,
         "conversation_tokens": 1_000_000,
+        "time_zone": "America/Argentina/ComodRivadavia",
     }
     for wanted in (least, most, dict.fromkeys(most)):
         changed = house.send("PATCH /v1/tenants/acme", wanted)

@@ -123,6 +123,7 @@ def test_a_tenant_is_made_with_all_it_owns_and_listed(keys: Keys) -> None:
         "default_temperature": 0.7,
         "conversation_messages": 20,
         "conversation_tokens": 8000,
+        "time_zone": "Europe/Berlin",
     }
     made = keys.send("POST", "/v1/tenants", wanted)
     assert made.status == 201

@@ -12,7 +12,7 @@ import pytest
 from sluice.api.usage import ROUTES
 from sluice.chat import Usage
 from sluice.usage.records import UsageRecord
-from sluice.usage.report import Use
+from sluice.usage.sums import Use
 from tests.chat_server import ChatServer, serving
 from tests.conftest import Aws
 from tests.fakes.client import FakeProvider

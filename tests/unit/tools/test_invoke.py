@@ -29,3 +29,5 @@ def test_an_event_that_nothing_takes_is_refused() -> None:
         function_for('{"httpMethod": "GET", "resource": "/nowhere"}')
     with pytest.raises(SystemExit, match="no function"):
         function_for('{"Records": [{"eventSourceARN": "arn:aws:sqs:us-east-1:1:Other"}]}')
+    with pytest.raises(SystemExit, match="no function"):
+        function_for('{"source": "aws.scheduler", "resources": ["arn:aws:scheduler:us-east-1:1:schedule/default/x"]}')

@@ -9,8 +9,7 @@ from sluice.errors import InvalidRequestError
 from sluice.usage import grouping
 from sluice.usage.grouping import DIMENSIONS, Groups, Position
 from sluice.usage.period import Span
-from sluice.usage.records import SumKey
-from sluice.usage.report import DaySums, UsageSum, Use
+from sluice.usage.sums import DaySums, SumKey, UsageSum, Use
 
 DAY = date(2026, 11, 21)
 SPAN = Span.of_days(DAY, DAY + timedelta(days=3))

@@ -13,7 +13,7 @@ from sluice.api.authentication import authenticate
 from sluice.api.labels import labels_in
 from sluice.api.matching import route_of, routes_of_path
 from sluice.api.responses import Response, error_response, json_response
-from sluice.api.route import Call, Content, Csv, EventStream, Redirect, Reply, Route
+from sluice.api.route import Call, Content, Csv, EventStream, Html, Redirect, Reply, Route
 from sluice.api.tracing import TracedRequest
 from sluice.errors import InvalidRequestError
 from sluice.gateway.provenance import request_id_headers
@@ -194,6 +194,9 @@ def _response(route: Route, answer: object, request_id: str) -> Response | Strea
         return Response(route.status, {"content-type": answer.media_type, **named}, answer.body)
     if isinstance(answer, Csv):
         headers = {"content-type": "text/csv; charset=utf-8", **answer.headers, **named}
+        return Response(route.status, headers, answer.text.encode(errors="replace"))
+    if isinstance(answer, Html):
+        headers = {"content-type": "text/html; charset=utf-8", **named}
         return Response(route.status, headers, answer.text.encode(errors="replace"))
     reply = answer if isinstance(answer, Reply) else Reply(answer)
     provenance = reply.provenance.headers() if reply.provenance else {}

@@ -101,6 +101,13 @@ class Csv:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Html:
+    """An answer as a page, where the caller asks for one."""
+
+    text: str
+
+
 def _nothing() -> None:
     """Close nothing."""
 
@@ -138,7 +145,7 @@ class PathParameter:
 
 
 type Handler = Callable[[Call[Any, Any]], Any]
-"""What answers a route: with the body, as JSON has it, with a Reply, with an EventStream, or with a Csv."""
+"""What answers a route: with the body, as JSON has it, with a Reply, with an EventStream, with a Csv or with Html."""
 
 type Check = Callable[[Call[Any, Any]], int]
 """What checks a request without answering it. Raises SluiceError."""
@@ -178,7 +185,7 @@ class Route:
     """A method of a path, and what answers it. `path` has `{name}` for a part of it, `{name+}` for the rest of it.
 
     See Declared for the rest. `body` and `query` are models, None where none is taken. `offers_csv`: its answer may be
-    a table.
+    a table, `offers_html`: a page.
     """
 
     id: str
@@ -206,6 +213,7 @@ class Route:
     takes_work: bool = False
     errors: Collection[int] = ()
     offers_csv: bool = False
+    offers_html: bool = False
 
     def match(self, path: str) -> dict[str, str] | None:
         """The parameters in a path as it was sent, percent-encoded; None if the path is not this route's."""
@@ -318,6 +326,7 @@ def _route(method: str, path: str, tag: str, handler: Handler, declared: Declare
         answer=_answer(answer),
         handler=handler,
         offers_csv=Csv in get_args(answer),
+        offers_html=Html in get_args(answer),
         **declared,
     )
 
@@ -325,7 +334,7 @@ def _route(method: str, path: str, tag: str, handler: Handler, declared: Declare
 def _answer(returned: Any) -> Any:
     """The type of the body, which may come as a Reply, or as events or a table instead."""
     if get_origin(returned) in {Union, UnionType}:
-        [returned] = (each for each in get_args(returned) if each not in {EventStream, Redirect, Csv})
+        [returned] = (each for each in get_args(returned) if each not in {EventStream, Redirect, Csv, Html})
     return get_args(returned)[0] if get_origin(returned) is Reply else returned
 
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 from http import HTTPStatus
 from typing import Annotated, Any, Literal, Self, TypedDict, cast
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from sluice.api.route import Call, PathParameter, Routes
 from sluice.api.spend_limits import GivenSpendLimits, ShownSpendLimits, shown_of_users
@@ -22,15 +22,23 @@ from sluice.tenants.tenant import TENANT_ID_PATTERN, CachePolicyName, GuardMode,
 from sluice.tenants.tenant import GuardModel as GuardModelRecord
 from sluice.tenants.tenant import GuardModels as GuardModelsRecord
 from sluice.tenants.tenant import Tenant as TenantRecord
+from sluice.tenants.time_zone import time_zone
 from sluice.text import IN_ANY_CASE
 
 ROUTES = Routes("Tenants and keys")
 
 _ID = {"id": PathParameter("The id of a tenant.", "school")}
 
+
+def _known_time_zone(name: str) -> str:
+    time_zone(name)
+    return name
+
+
 type TenantId = Annotated[str, Field(pattern=f"^{TENANT_ID_PATTERN}$")]
 type DisplayName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=128)]
 type _RuleId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
+type _TimeZone = Annotated[str, Field(max_length=64), AfterValidator(_known_time_zone)]
 type _ModelName = Annotated[str, Field(min_length=1, max_length=256)]
 
 
@@ -87,6 +95,7 @@ class TenantPolicies(BaseModel):
     default_temperature: Annotated[float, Field(ge=0, le=MOST_TEMPERATURE)] | None = None
     conversation_messages: Annotated[int, Field(ge=1, le=MOST_CONVERSATION_MESSAGES)] | None = None
     conversation_tokens: Annotated[int, Field(ge=1, le=MOST_CONVERSATION_TOKENS)] | None = None
+    time_zone: _TimeZone | None = None
 
     def in_record(self, tenant: TenantRecord) -> TenantRecord:
         """`tenant` with what was given."""
@@ -119,6 +128,7 @@ _IN_RECORD = {
     "default_temperature": "default_temperature",
     "conversation_messages": "conversation_messages",
     "conversation_tokens": "conversation_tokens",
+    "time_zone": "time_zone",
 }
 _MAPS = ("guard_modes", "fallbacks", "user_limits")
 
@@ -206,6 +216,7 @@ class Tenant(TypedDict):
         int | None, Field(description="What of a conversation a model is sent, with the new question.")
     ]
     conversation_tokens: int | None
+    time_zone: Annotated[str | None, Field(description="Where the days of its reports begin; null: in UTC.")]
     created_at: Annotated[int, Field(description="Seconds since 1970.")]
 
 
@@ -326,5 +337,6 @@ def _shown(tenant: TenantRecord) -> Tenant:
         "default_temperature": tenant.default_temperature,
         "conversation_messages": tenant.conversation_messages,
         "conversation_tokens": tenant.conversation_tokens,
+        "time_zone": tenant.time_zone,
         "created_at": tenant.created_at,
     }

@@ -12,8 +12,8 @@ from sluice.money import to_usd
 from sluice.tenants.tenant import Role
 from sluice.tenants.visibility import subject
 from sluice.usage.period import UsageQuery
-from sluice.usage.report import UsageSum
-from sluice.usage.report import Use as UseSum
+from sluice.usage.sums import UsageSum
+from sluice.usage.sums import Use as UseSum
 
 ROUTES = Routes("Usage")
 

@@ -16,7 +16,7 @@ from sluice.tenants.tenant import TENANT_ID_PATTERN, Role
 from sluice.tenants.visibility import usage_reach
 from sluice.usage.grouping import DIMENSIONS, Groups, Position
 from sluice.usage.period import LastDays, Span, UsageQuery
-from sluice.usage.report import Use as UseSum
+from sluice.usage.sums import Use as UseSum
 
 ROUTES = Routes("Usage")
 

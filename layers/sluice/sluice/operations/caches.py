@@ -11,7 +11,8 @@ from sluice.cache.store import ResponseCache
 from sluice.cache.sums import CacheSize, CacheSums, cache_size
 from sluice.tenants.audit import Act, Action, Actor, Change
 from sluice.tenants.audit_log import AuditLog
-from sluice.usage.report import UsageReader, Use
+from sluice.usage.report import UsageReader
+from sluice.usage.sums import Use
 
 _THREADS = 8
 

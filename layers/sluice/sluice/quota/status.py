@@ -71,15 +71,25 @@ def alerts_due(limits: Iterable[Limit], snapshot: QuotaSnapshot, now_ms: int) ->
     """The alerts that there is reason for and that have not been given in this UTC day or month."""
     due = []
     for limit in limits:
-        if limit.name.endswith("_minute"):
+        period = alert_period(limit, now_ms)
+        if period is None:
             continue
-        period = month_at(now_ms) if limit.name.endswith("_month") else now_ms // DAY_MS
         status = snapshot.status(limit, now_ms)
         reached = reached_percentage(status)
         given_period, given_tens = divmod(snapshot.item.number(ALERT + limit.code) or 0, 10)
         if reached is not None and (given_period != period or given_tens * 10 < reached):
             due.append(Alert(limit.name, limit.code, reached, period * 10 + reached // 10))
     return due
+
+
+def alert_period(limit: Limit, now_ms: int) -> int | None:
+    """The UTC day, since the epoch, or the month, as `month_at` counts, in which a limit is alerted of once.
+
+    None for a limit of a minute, which is often used up and soon free again.
+    """
+    if limit.name.endswith("_minute"):
+        return None
+    return month_at(now_ms) if limit.name.endswith("_month") else now_ms // DAY_MS
 
 
 def reached_percentage(status: LimitStatus) -> int | None:

@@ -48,10 +48,10 @@ class ObjectStore:
         )
         self._client: S3Client = boto3.client("s3", config=config)
 
-    def put(self, key: str, body: bytes) -> None:
+    def put(self, key: str, body: bytes, media_type: str = "application/octet-stream") -> None:
         """Write an object."""
         with _failures("writing a file"):
-            self._client.put_object(Bucket=self._bucket, Key=key, Body=body)
+            self._client.put_object(Bucket=self._bucket, Key=key, Body=body, ContentType=media_type)
 
     def size(self, key: str) -> int:
         """How many bytes an object has."""

@@ -279,6 +279,7 @@ def _to_tenant(item: Item) -> Tenant:
         conversation_tokens=item.get("conversation_tokens"),
         revision=item.get("revision", 0),
         user_limits=item.get("user_limits", {}),
+        time_zone=item.get("time_zone"),
     )
 
 

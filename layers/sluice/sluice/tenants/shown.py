@@ -30,6 +30,7 @@ def tenant_fields(tenant: Tenant) -> dict[str, Any]:
             "default_temperature": tenant.default_temperature,
             "conversation_messages": tenant.conversation_messages,
             "conversation_tokens": tenant.conversation_tokens,
+            "time_zone": tenant.time_zone,
         }
     )
 

@@ -83,7 +83,8 @@ class Tenant:
     others at what `guard_mode` and they themselves say; `fallbacks` maps a model to those that stand in for it;
     `smart_model_max_percent` takes the place of the stack's; `default_max_tokens` (0: none) and `default_temperature`
     are for requests that state none; `user_limits` are those of each user whom requests name, by the names of
-    SpendLimits; `created_at` is in seconds since 1970; `revision` counts its changes.
+    SpendLimits; `time_zone` is where its days begin, by its IANA name, None in UTC; `created_at` is in seconds since
+    1970; `revision` counts its changes.
     """
 
     id: str
@@ -105,6 +106,7 @@ class Tenant:
     conversation_tokens: int | None = None
     revision: int = 0
     user_limits: Mapping[str, int] = field(default_factory=dict)
+    time_zone: str | None = None
 
     @property
     def budget_usd_per_month(self) -> Decimal | None:

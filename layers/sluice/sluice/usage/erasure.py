@@ -11,7 +11,8 @@ from sluice.storage.tables import USAGE
 from sluice.storage.transaction import change, write_together
 from sluice.storage.update import Update
 from sluice.usage.records import partition, prefix
-from sluice.usage.report import Use, caller_and_user
+from sluice.usage.report import caller_and_user
+from sluice.usage.sums import Use
 
 # A Query waits for DynamoDB most of the time.
 _THREADS = 8

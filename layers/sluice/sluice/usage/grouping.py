@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 
 from sluice.errors import InvalidRequestError
 from sluice.usage.period import Span
-from sluice.usage.report import DaySums, UsageSum, Use
+from sluice.usage.sums import DaySums, UsageSum, Use
 
 DIMENSIONS = ("tenant", "key", "user", "operation", "task", "provider", "credential", "model", "day", "hour")
 """What usage is told apart by; a name may be empty."""

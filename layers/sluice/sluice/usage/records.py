@@ -21,6 +21,7 @@ from sluice.storage.client import DynamoDB, dynamodb
 from sluice.storage.item_types import TypedItem
 from sluice.storage.tables import USAGE
 from sluice.storage.update import Update
+from sluice.usage.sums import SumKey
 
 _KEPT = timedelta(days=400)
 # DynamoDB's limit.
@@ -56,20 +57,6 @@ class UsageRecord:
     task: str = ""
     requests: int = 1
     guard_calls: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SumKey:
-    """What a sum is of, beside its tenant and day. What an old sum does not tell is empty."""
-
-    caller: str
-    user: str
-    hour: int
-    operation: str
-    provider: str
-    model: str
-    credential: str
-    task: str
 
 
 def usage_key(record: UsageRecord, now: datetime) -> TypedItem:

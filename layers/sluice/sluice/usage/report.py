@@ -3,55 +3,17 @@
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import astuple, dataclass
 from datetime import date, timedelta
 from itertools import islice
 
 from sluice.storage.client import DynamoDB, dynamodb
 from sluice.storage.item_types import Item, from_item, to_item
 from sluice.storage.tables import USAGE
-from sluice.usage.records import SumKey, partition, prefix, sum_key
+from sluice.usage.records import partition, prefix, sum_key
+from sluice.usage.sums import DaySums, UsageSum, Use
 
 # A Query waits for DynamoDB most of the time.
 _THREADS = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Use:
-    """What some requests used. `cost_nanousd` is in billionths of a dollar."""
-
-    requests: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cost_nanousd: int = 0
-    cache_hits: int = 0
-    errors: int = 0
-    response_time_ms: int = 0
-    infra_nanousd: int = 0
-    guard_calls: int = 0
-    guard_ms: int = 0
-
-    def __add__(self, other: "Use") -> "Use":
-        return Use(*(mine + its for mine, its in zip(astuple(self), astuple(other), strict=True)))
-
-
-@dataclass(frozen=True, slots=True)
-class UsageSum:
-    """One hour's use of one model by one caller, for one user if `key.user` names one."""
-
-    tenant: str
-    day: date
-    key: SumKey
-    use: Use
-
-
-@dataclass(frozen=True, slots=True)
-class DaySums:
-    """All that was asked for of a tenant's day."""
-
-    tenant: str
-    day: date
-    sums: tuple[UsageSum, ...]
 
 
 class UsageReader:

@@ -11,7 +11,7 @@ from sluice.errors import InvalidRequestError
 from sluice.money import to_usd
 from sluice.tenants.tenant import Role
 from sluice.usage.period import LastDays, Span
-from sluice.usage.report import Use
+from sluice.usage.sums import Use
 
 ROUTES = Routes("Usage")
 

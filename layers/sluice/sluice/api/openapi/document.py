@@ -207,6 +207,8 @@ def _responses(route: Route, of_types: dict[Any, JsonObject]) -> JsonObject:
         content["text/event-stream"] = {"schema": _event(route, of_types)}
     if route.offers_csv:
         content["text/csv"] = {"schema": {"type": "string"}}
+    if route.offers_html:
+        content["text/html"] = {"schema": {"type": "string"}}
     answer: JsonObject = {"description": route.status.phrase, "content": content}
     names = _HEADERS if route.asks_a_model else _REPLAY_HEADERS if route.takes_idempotency_key else ()
     if names:

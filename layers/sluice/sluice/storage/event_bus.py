@@ -1,0 +1,28 @@
+"""EventBridge: events to a bus, for whoever has rules on it."""
+
+import json
+
+from sluice.chat import JsonObject
+from sluice.errors import StorageUnavailableError
+from sluice.storage.connections import Timeouts
+from sluice.storage.json_service import JsonService, ServiceModel
+from sluice.storage.service_config import ServiceConfig
+
+_MODEL = ServiceModel("EventBridge", "events", "AWSEvents", "1.1")
+
+
+class EventBus:
+    """One event bus. What is sent to it may arrive more than once."""
+
+    def __init__(self, name: str, config: ServiceConfig | None = None) -> None:
+        self._name = name
+        self._client = JsonService(_MODEL, config or ServiceConfig.from_environment("EVENTBRIDGE"), Timeouts())
+
+    def send(self, source: str, kind: str, detail: JsonObject) -> None:
+        """Send an event. Raises StorageUnavailableError if the bus did not take it."""
+        entry = {"EventBusName": self._name, "Source": source, "DetailType": kind, "Detail": json.dumps(detail)}
+        answer = self._client.call("PutEvents", {"Entries": [entry]})
+        if answer.get("FailedEntryCount"):
+            # It answers 200 for what it has not taken.
+            code = str(answer["Entries"][0].get("ErrorCode", "refused"))
+            raise StorageUnavailableError(f"EventBridge failed at PutEvents: {code}")
