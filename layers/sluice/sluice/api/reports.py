@@ -12,7 +12,6 @@ from sluice.money import to_usd
 from sluice.reports.claims import day_of
 from sluice.reports.place import report_key
 from sluice.reports.report import EVERYBODY, Report
-from sluice.storage.objects import ObjectMissingError
 from sluice.tenants.directory import no_tenant
 from sluice.tenants.tenant import TENANT_ID_PATTERN, Role
 
@@ -94,6 +93,9 @@ def show_report(call: Call[None, ReportQuery]) -> Report | Html:
 
     As JSON, or as a page that needs nothing else, to be kept, printed or sent.
     """
+    # With boto3, which who asks for usage need not load.
+    from sluice.storage.objects import ObjectMissingError
+
     day = call.path["day"]
     tenant = _whose(call, call.query.tenant)
     wants_page = call.query.format == "html" if call.query.format else "text/html" in call.accept
