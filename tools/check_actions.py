@@ -18,6 +18,8 @@ _ARN_ENDS = {
     "bucket": ":s3:::${BucketName}",
     "object": "/${ObjectName}",
     "queue": ":${QueueName}",
+    "bus": ":event-bus/${EventBusName}",
+    "function": ":function:${FunctionName}",
 }
 
 

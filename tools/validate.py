@@ -29,6 +29,8 @@ _KINDS = {
     "AWS::SecretsManager::Secret": "secret",
     "AWS::S3::Bucket": "bucket",
     "AWS::SQS::Queue": "queue",
+    "AWS::Events::EventBus": "bus",
+    "AWS::Lambda::Alias": "function",
 }
 _ALLOWED = Path(__file__).parent / "checkov_allowed.toml"
 REGIONS = [["us-east-1", "eu-central-1", "ap-southeast-2", "sa-east-1"], ["cn-north-1"], ["us-gov-west-1"]]
@@ -43,6 +45,7 @@ _OPTIONAL = {
     "MaxReadRequestUnits": "50",
     "MaxWriteRequestUnits": "50",
     "AlarmTopicArn": "arn:aws:sns:us-east-1:123456789012:on-call",
+    "AlertEmail": "on-call@example.com",
     "JwtIssuer": "https://login.example.com",
     "JwtAudience": "llm",
     "JwtDefaultTenant": "school",
@@ -128,7 +131,7 @@ def check_actions() -> list[str]:
     roles = [each for each in made["Resources"].values() if each["Type"] == "AWS::IAM::Role"]
     asked = [
         {
-            "actions": statement["Action"],
+            "actions": _listed(statement["Action"]),
             "kinds": [_kind(resource, made["Resources"]) for resource in _listed(statement["Resource"])],
         }
         for role in roles
