@@ -3,7 +3,7 @@
 What is imported within a part is what not every function needs: none pays for what it does not use.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from threading import RLock
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Self
 from sluice.settings import Settings
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from sluice.batches.intake import BatchIntake
     from sluice.batches.sender import SenderLookup
     from sluice.batches.store import BatchStore
@@ -282,8 +284,18 @@ class App:
         erasure = UsageErasure(self.settings.usage_table, self.dynamodb)
         records = RequestLogErasure(self.settings.request_log_table, self.dynamodb, self.idempotency.release)
         tasks = self.task_library.names()
-        stores = UserStores(self.conversations, self.oversight, erasure, records, self.task_results, tasks)
+        stores = UserStores(
+            self.conversations, self.oversight, erasure, records, self.task_results, tasks, self._erase_from_reports
+        )
         return UserDeletion(self.directory, stores, self.audit_log)
+
+    def _erase_from_reports(self, tenant: str, user: str, days: "Iterable[date]") -> int:
+        if not self.settings.files_bucket:
+            return 0  # without a bucket there are no reports
+        # With boto3, which reading conversations does not take.
+        from sluice.reports.erasure import ReportErasure
+
+        return ReportErasure(self.report_claims, self.objects).erase(tenant, user, days)
 
     @part
     def task_library(self) -> "Library":

@@ -150,6 +150,7 @@ def test_nothing_of_a_user_is_left_and_all_else_is(aws: Aws) -> None:
         "comments_deleted": 2,
         "usage_sums_merged": 4,
         "request_records_unnamed": 3,
+        "reports_unnamed": 0,
         "is_finished": True,
         "next_page": None,
     }
@@ -317,6 +318,7 @@ def test_the_record_has_counts_and_no_name(house: House) -> None:
         "comments": 2,
         "usage_sums": 4,
         "request_records": 3,
+        "reports": 0,
         "is_finished": True,
     }
     assert ADA not in json.dumps(house.aws.items("DIRECTORY_TABLE"))

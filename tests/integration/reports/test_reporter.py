@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import boto3
 import pytest
 
+from functions.conversations.app import ROUTES as CONVERSATION_ROUTES
 from functions.usage.app import ROUTES
 from sluice.api.schedule import schedule_handler
 from sluice.chat import Usage
@@ -321,3 +322,35 @@ def test_a_bus_that_takes_an_event_and_loses_it_is_an_error(reports: Reports, mo
     monkeypatch.setattr(bus._client, "call", lambda *_: refused)
     with pytest.raises(StorageUnavailableError, match="InternalFailure"):
         bus.send("sluice", "Quota Alert", {})
+
+
+def test_a_deleted_user_is_in_no_report_and_its_requests_still_are(
+    reports: Reports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for days in (0, 1):
+        for tenant in ("acme", "zoo"):
+            reports.used(tenant, NOW - timedelta(days=days, hours=10), user="ada-lovelace")
+            reports.used(tenant, NOW - timedelta(days=days, hours=11), user="bob")
+    reports.run()
+    operator = reports.key("acme", role="operator")
+    conversations = RestFunction(CONVERSATION_ROUTES, operator)
+    put = ObjectStore.put
+
+    def dying_after_the_page(self: ObjectStore, key: str, *arguments: Any) -> None:
+        if key.endswith(".json"):
+            raise DiedError
+        put(self, key, *arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ObjectStore, "put", dying_after_the_page)
+        with pytest.raises(DiedError):
+            conversations.send("DELETE /v1/users/ada-lovelace")
+    assert conversations.send("DELETE /v1/users/ada-lovelace").body["reports_unnamed"] == 2
+    assert conversations.send("DELETE /v1/users/ada-lovelace").body["reports_unnamed"] == 0
+    for day in ("2026-03-09", "2026-03-08"):
+        shown = reports.send(f"GET /v1/reports/{day}", api_key=operator)
+        page = reports.send(f"GET /v1/reports/{day}", query={"format": "html"}, api_key=operator)
+        assert "ada-lovelace" not in shown.raw + page.raw
+        assert "bob" in page.raw
+        assert [(row["id"], row["requests"]) for row in shown.body["groups"]["users"]] == [("", 1), ("bob", 1)]
+        assert "ada-lovelace" in reports.send(f"GET /v1/reports/{day}", query={"tenant": "zoo"}).raw

@@ -91,6 +91,7 @@ class DeletedUser(TypedDict):
     comments_deleted: int
     usage_sums_merged: Annotated[int, Field(description="Hourly sums that name nobody now; totals are what they were.")]
     request_records_unnamed: Annotated[int, Field(description="Records of requests of the last week, now without it.")]
+    reports_unnamed: Annotated[int, Field(description="Daily reports, now without it.")]
     is_finished: Annotated[bool, Field(description="false: there was no time for all. Send it again with next_page.")]
     next_page: str | None
 
@@ -162,6 +163,7 @@ def delete_user(call: Call[None, UserQuery]) -> DeletedUser:
         "comments_deleted": deleted.comments,
         "usage_sums_merged": deleted.usage_sums,
         "request_records_unnamed": deleted.request_records,
+        "reports_unnamed": deleted.reports,
         "is_finished": deleted.is_finished,
         "next_page": deleted.resumes_at.isoformat() if deleted.resumes_at else None,
     }

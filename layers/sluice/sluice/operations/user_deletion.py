@@ -1,11 +1,11 @@
-"""Deletion of a user's data in a tenant: conversations, its name in usage and records, and what it said of answers.
+"""Deletion of a user's data in a tenant: conversations, its name in usage, records and reports, and its comments.
 
 Each step is one that may be done again, so that a deletion that broke off is finished by sending it once more. What a
 user's requests add meanwhile is not found by it.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import batched
@@ -50,6 +50,8 @@ class UserStores:
     records: RequestLogErasure
     results: Results
     tasks: Sequence[str]
+    erase_from_reports: Callable[[str, str, Iterable[date]], int]
+    """Erases a tenant's user from the reports of some days; returns how many named it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class DeletedData:
     comments: int = 0
     usage_sums: int = 0
     request_records: int = 0
+    reports: int = 0
     resumes_at: date | None = None
     is_finished: bool = True
 
@@ -85,7 +88,7 @@ class UserDeletion:
         act = Act(Action.USER_DELETED, digest(tenant, user), tenant)
         with self._log.recording(act, actor) as opened:
             deleted = self._delete(tenant, user, resume_at, remaining_s)
-            for name in ("conversations", "comments", "usage_sums", "request_records", "is_finished"):
+            for name in ("conversations", "comments", "usage_sums", "request_records", "reports", "is_finished"):
                 opened.changes[name] = Change(None, getattr(deleted, name))
         return deleted
 
@@ -122,7 +125,9 @@ class UserDeletion:
                 for day in batch
             }
             merged = self._stores.usage.erase(tenant, user, used)
-            done = replace(done, usage_sums=done.usage_sums + merged)
+            # After usage: a report that is made now is made of sums that name nobody.
+            unnamed = self._stores.erase_from_reports(tenant, user, batch)
+            done = replace(done, usage_sums=done.usage_sums + merged, reports=done.reports + unnamed)
         return replace(done, is_finished=True, resumes_at=None)
 
     def _conversations(self, tenant: str, user: str, keys: Sequence[ApiKey]) -> Iterator[tuple[Owner, str]]:

@@ -20,7 +20,7 @@ from sluice.reports.limits import Standings
 from sluice.reports.local_day import LocalDay, last_ended
 from sluice.reports.material import HISTORY_DAYS, Counted, Material, hour_of
 from sluice.reports.page import page
-from sluice.reports.place import report_key
+from sluice.reports.place import HTML, JSON, report_key
 from sluice.reports.report import EVERYBODY
 from sluice.storage.event_bus import EventBus
 from sluice.storage.objects import ObjectStore
@@ -38,7 +38,6 @@ _DAYS_BACK = 3
 _REPORT_S, _ALERT_S = 900, 300
 _MOST_USERS = 100
 _PAGE = 100
-_JSON, _HTML = "application/json", "text/html; charset=utf-8"
 
 
 class ReportsFailedError(Exception):
@@ -153,9 +152,9 @@ class Reporter:
         totals = report["totals"]
         if totals["requests"] or totals["cost_usd"]:
             text = json.dumps(report, ensure_ascii=False, separators=(",", ":"))
-            self._stores.objects.put(report_key(tenant, day.day, "json"), text.encode("utf-8", "replace"), _JSON)
+            self._stores.objects.put(report_key(tenant, day.day, "json"), text.encode("utf-8", "replace"), JSON)
             html = page(report).encode("utf-8", "replace")
-            self._stores.objects.put(report_key(tenant, day.day, "html"), html, _HTML)
+            self._stores.objects.put(report_key(tenant, day.day, "html"), html, HTML)
         claims.finish(
             thing,
             DONE,
