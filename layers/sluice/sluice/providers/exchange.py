@@ -30,6 +30,8 @@ from sluice.providers.urls import base_url as checked_url
 DRAIN_S = 0.05
 # Other strings of a request than what is said in it are names and settings, if they are shorter.
 _LONG_STRING = 16
+CHAT_PATH = "/chat/completions"
+PATHS = (CHAT_PATH,)
 _OK = 200
 
 
@@ -68,10 +70,14 @@ def base_url(config: ProviderConfig, default: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request to one provider: what is sent, and the API key that must not appear in an error's text."""
+    """One request to one provider: what is sent, and the API key that must not appear in an error's text.
+
+    `path` is where, below the provider's base URL.
+    """
 
     body: JsonObject
     api_key: str
+    path: str = CHAT_PATH
 
     @classmethod
     def of(
@@ -88,8 +94,7 @@ class Call:
         Raises ProviderRejectedError if the request has a field that the provider cannot take, and
         ProviderAuthenticationError if the API key cannot stand in a header.
         """
-        if not (config.api_key.isascii() and config.api_key.isprintable() and config.api_key.strip()):
-            raise ProviderAuthenticationError("the API key is empty or has characters that no key has", was_sent=False)
+        check_key(config)
         refused = refused_field(request, config)
         if refused is not None:
             raise ProviderRejectedError(f"{refused.param}: {refused.reason}", status=400, was_sent=False)
@@ -121,18 +126,25 @@ class Call:
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must not appear in an error's text: the API key, and what the request says."""
-        said = [text for message in self.body["messages"] for text in _strings(message.get("content"))]
+        messages = self.body.get("messages") or ()
+        said = [text for message in messages for text in _strings(message.get("content"))]
         rest = {name: value for name, value in self.body.items() if name not in ("model", "messages")}
         return (self.api_key, *(text for text in _strings(rest) if len(text) >= _LONG_STRING), *said)
+
+
+def check_key(config: ProviderConfig) -> None:
+    """Raise ProviderAuthenticationError if the API key cannot stand in a header."""
+    if not (config.api_key.isascii() and config.api_key.isprintable() and config.api_key.strip()):
+        raise ProviderAuthenticationError("the API key is empty or has characters that no key has", was_sent=False)
 
 
 def read_whole(response: HttpResponse, call: Call, limits: ReadLimits) -> ProviderResponse:
     """Read a `chat.completion` and bring it into OpenAI's shape. Raises ProviderError."""
     try:
-        content = _read(response)
+        content = read_bytes(response, MAX_ANSWER_BYTES)
     finally:
         response.close()
-    _check_status(response, call, content)
+    check_status(response, call, content)
     try:
         if is_events(content):
             reader = StreamReader(response.headers, call)
@@ -173,7 +185,7 @@ class AnswerStream(ProviderStream):
         self._reader = StreamReader(response.headers, call)
         try:
             if response.status_code != _OK:
-                _check_status(response, call, _read(response))
+                check_status(response, call, read_bytes(response, MAX_ANSWER_BYTES))
             self.rate_limits = limits(response.headers)
             self._rest = self._chunks()
             while not self._reader.has_said and (chunk := next(self._rest, None)) is not None:
@@ -232,9 +244,10 @@ class AnswerStream(ProviderStream):
             next(objects, None)
 
 
-def _read(response: HttpResponse) -> bytes:
+def read_bytes(response: HttpResponse, most: int) -> bytes:
+    """The whole body of an answer, `most` bytes of it. Raises ProviderProtocolError if it has more."""
     try:
-        return b"".join(_parts(response, MAX_ANSWER_BYTES))
+        return b"".join(_parts(response, most))
     except UnreadableError as error:
         raise ProviderProtocolError(str(error)) from None
 
@@ -243,7 +256,8 @@ def _parts(response: HttpResponse, max_bytes: int) -> Iterator[bytes]:
     return inflated(response.iter_raw(), response.headers.get("content-encoding", ""), max_bytes)
 
 
-def _check_status(response: HttpResponse, call: Call, content: bytes) -> None:
+def check_status(response: HttpResponse, call: Call, content: bytes) -> None:
+    """Raise ProviderError if the answer to `call` is an error."""
     if response.status_code != _OK:
         raise failure_of(response.status_code, response.headers, content, call)
 

@@ -42,7 +42,7 @@ class GroqProvider(Adapter):
             # The SDK's own types would change what they do not know, so the body goes in as bytes (the SDK's way for
             # requests it has no method for), and the answer is read as it comes over the wire.
             return client.post(
-                SDK_PATH + "/chat/completions",
+                SDK_PATH + call.path,
                 content=call.content,
                 cast_to=object,
                 options={

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from sluice.providers.adapter import Adapter
 from sluice.providers.base import ProviderConfig, RateLimitHeaders
-from sluice.providers.exchange import Call, base_url
+from sluice.providers.exchange import PATHS, Call, base_url
 from sluice.providers.headers import rate_limits
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class OpenAICompatibleProvider(Adapter):
         parts = urlsplit(base_url(config, ""))
         self._dimensions = dict(config.rate_limit_headers)
         # A query stays where it is: Azure asks for `?api-version=...`.
-        self._url = urlunsplit(parts._replace(path=parts.path + "/chat/completions"))
+        self._urls = {path: urlunsplit(parts._replace(path=parts.path + path)) for path in PATHS}
 
     def warm_up(self) -> None:
         """Import and build what a call needs, without calling."""
@@ -36,7 +36,7 @@ class OpenAICompatibleProvider(Adapter):
         client = self._client
         request = client.build_request(
             "POST",
-            self._url,
+            self._urls[call.path],
             content=call.content,
             headers={
                 "authorization": f"Bearer {self.config.api_key}",

@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from aws_lambda_powertools import Logger
 
-from sluice.chat import ChatRequest
 from sluice.errors import (
     DeadlineExceededError,
     InvalidRequestError,
@@ -78,6 +77,14 @@ class RetryLimits:
     attempts: int = 0
 
 
+class Asked(Protocol):
+    """A request, whatever it asks of a model, as far as the router looks at it."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether what a provider refuses of it, it would refuse of anybody."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Search:
     """The search for a deployment that answers a request, and what happened to those that were tried.
@@ -86,7 +93,7 @@ class Search:
     `prepare` does at a deployment all that takes time and needs no reservation. `tenant` is who asks.
     """
 
-    request: ChatRequest
+    request: Asked
     size: RequestSize
     tenant: str
     groups: Sequence[Sequence[Deployment]]
