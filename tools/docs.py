@@ -225,6 +225,8 @@ def _where(adapter: str, base_url: str | None) -> str:
 
 
 def _serves(model: Model) -> str:
+    if model.vectors is not None:
+        return f"embeddings, {model.vectors.dimensions:,} dimensions"
     if not model.answers_callers:
         return "guard"
     return str(model.tier) if model.serves is None or model.serves else "by name only"

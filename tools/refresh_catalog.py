@@ -75,6 +75,10 @@ def _quote_today(provider: str, model: str) -> Quote:
     starts = []
     dollars = []
     for price in (prices.input_mtok, prices.output_mtok):
+        if price is None and prices.input_mtok is not None:
+            # Nothing is said in answer: what makes vectors has a price of what it reads alone.
+            dollars.append(Decimal(0))
+            continue
         if price is None:
             raise ValueError(f"genai-prices has no price per token of {model} of {provider}")
         if isinstance(price, TieredPrices):

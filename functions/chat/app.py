@@ -1,4 +1,4 @@
-"""OpenAI's chat API and models, the flat chat API, and the description of all routes.
+"""OpenAI's chats, embeddings and models, the flat chat API, and the description of all routes.
 
 An ASGI app for the Lambda Web Adapter, behind which answers stream; `handler` answers the same routes whole.
 """
@@ -7,13 +7,13 @@ import os
 
 # While Lambda starts the function, rather than in its first request.
 import sluice.gateway.pipeline  # noqa: F401
-from sluice.api import chat, description, models
+from sluice.api import chat, description, embeddings, models
 from sluice.api.asgi import AsgiApp
 from sluice.api.compat import llm
 from sluice.api.rest import lambda_handler
 from sluice.composition import App
 
-ROUTES = (*chat.ROUTES, *models.ROUTES, *llm.ROUTES, *description.ROUTES)
+ROUTES = (*chat.ROUTES, *embeddings.ROUTES, *models.ROUTES, *llm.ROUTES, *description.ROUTES)
 
 parts = App.from_environment()
 app = AsgiApp(ROUTES, parts)

@@ -1,8 +1,8 @@
 """The fake provider's server: routes, limits, faults, and the records that tests read back.
 
-POST .../chat/completions and GET .../models are the provider; the path says whose wire format: under /openai/ it is
-Groq's, under /hf or /models/ Hugging Face's, else OpenAI's. Everything under /_fake is for the test: GET state, GET
-requests, POST config, POST and DELETE faults, POST reset.
+POST .../chat/completions, POST .../embeddings and GET .../models are the provider; the path says whose wire format:
+under /openai/ it is Groq's, under /hf or /models/ Hugging Face's, else OpenAI's. Everything under /_fake is for the
+test: GET state, GET requests, POST config, POST and DELETE faults, POST reset.
 """
 
 import asyncio
@@ -17,13 +17,15 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from tests.fakes import http
-from tests.fakes.answers import build
+from tests.fakes.answers import Answer, build
 from tests.fakes.limits import LimitBook, Meter, Violation
 from tests.fakes.settings import MARKER, FakeSettings, Fault, Flavour
+from tests.fakes.vectors import VectorAnswer
 from tests.fakes.weather import Weather
 
 type Json = dict[str, Any]
 
+EMBEDDING_PATHS = ("/embeddings", "/pipeline/feature-extraction")
 FAULT_LIST = TypeAdapter(list[Fault])
 HOURS_MINUTES_SECONDS = ((3600, "h"), (60, "m"))
 
@@ -113,8 +115,8 @@ class FakeServer:
             return True
         flavour = flavour_of(path)
         try:
-            if path.endswith("/chat/completions") and request.method == "POST":
-                return await self._chat(request, flavour, writer)
+            if path.endswith(("/chat/completions", *EMBEDDING_PATHS)) and request.method == "POST":
+                return await self._ask(request, flavour, writer)
             self._authenticate(request)
             writer.write(http.whole(200, http.json_bytes(self._models(path))))
         except ApiError as error:
@@ -124,10 +126,12 @@ class FakeServer:
 
     # The provider.
 
-    async def _chat(self, request: http.Request, flavour: Flavour, writer: asyncio.StreamWriter) -> bool:
+    async def _ask(self, request: http.Request, flavour: Flavour, writer: asyncio.StreamWriter) -> bool:
         monotonic_s, wall_s = time.monotonic(), time.time()
         api_key = self._authenticate(request)
-        body = chat_body(request.body)
+        path, _, _ = request.path.partition("?")
+        embeds = path.endswith(EMBEDDING_PATHS)
+        body = embedding_body(request.body, path) if embeds else chat_body(request.body)
         model = body["model"]
         self.number += 1
         fault = self._fault_for(api_key, body)
@@ -140,7 +144,11 @@ class FakeServer:
                 "model_not_found",
             )
         try:
-            answer = build(body, flavour, self.number, int(wall_s), self.settings)
+            answer: Answer | VectorAnswer
+            if embeds:
+                answer = VectorAnswer.of(body, self.settings.embeddings)
+            else:
+                answer = build(body, flavour, self.number, int(wall_s), self.settings)
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             # A real provider checks every field first; this one is told by the first that it can't make sense of.
             raise ApiError(400, f"Invalid request: {error!r}", "invalid_request_error", None) from error
@@ -292,6 +300,21 @@ def chat_body(raw: bytes) -> Json:
         if not isinstance(body, dict) or not isinstance(body.get(field), kind) or not body[field]:
             raise ApiError(400, f"'{field}': property is missing or invalid", "invalid_request_error", None)
     return dict(body)
+
+
+def embedding_body(raw: bytes, path: str) -> Json:
+    """The same for embeddings; at Hugging Face the path names the model."""
+    try:
+        body = dict(json.loads(raw))
+    except (TypeError, ValueError) as error:
+        raise ApiError(400, f"We could not parse the JSON body: {error}", "invalid_request_error", None) from error
+    if path.endswith("/feature-extraction"):
+        body |= {"model": path.partition("/hf-inference/models/")[2].partition("/pipeline/")[0]}
+        body["input"] = body.get("inputs")
+    for field, kind in (("model", str), ("input", list)):
+        if not isinstance(body.get(field), kind) or not body[field]:
+            raise ApiError(400, f"'{field}': property is missing or invalid", "invalid_request_error", None)
+    return body
 
 
 def rate_limited(violation: Violation, model: str) -> ApiError:

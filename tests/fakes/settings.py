@@ -64,6 +64,16 @@ class UsageOverride(_Strict):
     completion_tokens: int
 
 
+class EmbeddingSettings(_Strict):
+    """How embeddings are answered."""
+
+    dimensions: int = 8
+    most_inputs: int = 2048
+    ignores_base64: bool = Field(default=False, description="numbers, whatever was asked for")
+    refuses_base64: bool = Field(default=False, description="400 where base64 is asked for")
+    is_bare: bool = Field(default=False, description="a list of vectors, as Hugging Face answers")
+
+
 class ExtraFields(_Strict):
     """Fields that no SDK knows, put into every answer at each level."""
 
@@ -97,6 +107,7 @@ class FakeSettings(_Strict):
     answers: list[str] = Field(default=[], description="texts of the next answers, in order, before `answer`")
     guards: dict[str, GuardVerdicts] = Field(default={}, description="models that judge, and how")
     usage: UsageOverride | None = None
+    embeddings: EmbeddingSettings = EmbeddingSettings()
     latency_s: float = 0.0
     chunk_delay_s: float = 0.0
     extra_fields: ExtraFields = ExtraFields()

@@ -7,6 +7,7 @@ from typing import Any
 from tests.fakes import http
 from tests.fakes.answers import Answer
 from tests.fakes.settings import Fault
+from tests.fakes.vectors import VectorAnswer
 
 type Json = dict[str, Any]
 
@@ -27,7 +28,7 @@ class Weather:
     def __init__(
         self,
         writer: asyncio.StreamWriter,
-        answer: Answer,
+        answer: Answer | VectorAnswer,
         fault: Fault | None,
         headers: Mapping[str, str],
         chunk_delay_s: float,
@@ -175,7 +176,8 @@ class Weather:
                 return b"<html><body>Bad gateway</body></html>"
             case "error_in_answer" | "error_midway":
                 return http.json_bytes(self._error())
-        return http.json_bytes(self._bent(self.answer.body(), "message"))
+        body = self.answer.body()
+        return http.json_bytes(self._bent(body, "message") if isinstance(body, dict) else body)
 
     def _error(self) -> Json:
         return {"error": {"message": "Fault on demand", "type": "server_error", "code": None}}

@@ -30,6 +30,14 @@ VERDICTS = ("probability", "safety")
 """What guard models answer: how probable an attack is, or `safe` or `unsafe` with the categories of what is."""
 
 
+MOST_INPUTS = 2_048
+MOST_INPUT_TOKENS = 300_000
+"""What one call for embeddings takes, at OpenAI and where nothing else is said.
+
+https://platform.openai.com/docs/api-reference/embeddings/create
+"""
+
+
 class Tier(StrEnum):
     """How capable, and how scarce, a model is."""
 
@@ -68,6 +76,22 @@ FREE_WORD = "free"
 
 
 @dataclass(frozen=True, slots=True)
+class Vectors:
+    """The vectors of a model that makes embeddings.
+
+    They have `dimensions` numbers, or fewer where the model `shortens` them; those are brought to length 1 by the
+    gateway if the model `leaves_length` to it. One call of its provider takes `most_inputs` texts and `most_tokens`
+    tokens.
+    """
+
+    dimensions: int
+    shortens: bool = False
+    leaves_length: bool = False
+    most_inputs: int = MOST_INPUTS
+    most_tokens: int = MOST_INPUT_TOKENS
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """One model of one provider, before any credential. `limits` maps limit names to capacities per credential.
 
@@ -76,7 +100,8 @@ class Model:
     for, `image_tokens` the rule that its images are counted by, and `completion_limit_field` what it calls the most
     completion tokens, if that is not what its provider calls them. A guard model has a `verdict`, one of VERDICTS: the
     gateway asks it about what others say, and callers only where it `answers_callers`. Of a slow one no more than
-    `longest_answer` tokens are asked, whatever a request allows.
+    `longest_answer` tokens are asked, whatever a request allows. One that has `vectors` makes embeddings and does not
+    chat, and its context window is that of each text.
     """
 
     id: str
@@ -96,6 +121,12 @@ class Model:
     verdict: str | None = None
     answers_callers: bool = True
     longest_answer: int | None = None
+    vectors: Vectors | None = None
+
+    @property
+    def prompt_window(self) -> int:
+        """The most tokens that one call takes in."""
+        return self.context_window if self.vectors is None else self.vectors.most_tokens
 
     def can_serve(self, tier: Tier) -> bool:
         """Whether the router may choose it when it looks for `tier`."""
@@ -315,10 +346,12 @@ def _read_model(row: _Row, providers: Mapping[str, ProviderRow]) -> Model:
     verdict = row.choice("verdict", VERDICTS) if row.has("verdict") else None
     # A guard model says nothing that anybody but the gateway asks for, unless its row says otherwise.
     is_guard = verdict is not None
+    vectors = _read_vectors(row.row("vectors")) if row.has("vectors") else None
     model = Model(
         id=row.text("id"),
         provider=row.choice("provider", providers),
-        tier=Tier(row.choice("tier", tuple(Tier))),
+        # What makes embeddings is of no tier: nothing is chosen for it by how hard it is.
+        tier=Tier.FAST if vectors else Tier(row.choice("tier", tuple(Tier))),
         context_window=context_window,
         max_completion_tokens=row.count("max_completion_tokens")
         if row.has("max_completion_tokens")
@@ -327,7 +360,7 @@ def _read_model(row: _Row, providers: Mapping[str, ProviderRow]) -> Model:
         limits=_read_limits(row.row("limits")) if row.has("limits") else {},
         aliases=row.texts("aliases"),
         fallbacks=row.texts("fallbacks"),
-        serves=row.tiers("serves") if row.has("serves") else () if is_guard else None,
+        serves=() if vectors else row.tiers("serves") if row.has("serves") else () if is_guard else None,
         text_only=row.has("text_only") and row.truth("text_only"),
         tokenizer=row.choice("tokenizer", TOKENIZERS) if row.has("tokenizer") else "default",
         image_tokens=row.choice("image_tokens", IMAGE_RULES) if row.has("image_tokens") else "largest",
@@ -337,11 +370,24 @@ def _read_model(row: _Row, providers: Mapping[str, ProviderRow]) -> Model:
         verdict=verdict,
         answers_callers=row.truth("answers_callers") if row.has("answers_callers") else not is_guard,
         longest_answer=row.count("longest_answer") if row.has("longest_answer") else None,
+        vectors=vectors,
     )
     row.end()
     if model.max_completion_tokens > context_window:
         raise row.wrong("max_completion_tokens", "at most context_window", model.max_completion_tokens)
     return model
+
+
+def _read_vectors(row: _Row) -> Vectors:
+    vectors = Vectors(
+        dimensions=row.count("dimensions"),
+        shortens=row.has("shortens") and row.truth("shortens"),
+        leaves_length=row.has("leaves_length") and row.truth("leaves_length"),
+        most_inputs=row.count("most_inputs") if row.has("most_inputs") else MOST_INPUTS,
+        most_tokens=row.count("most_tokens") if row.has("most_tokens") else MOST_INPUT_TOKENS,
+    )
+    row.end()
+    return vectors
 
 
 def _read_price(model: _Row) -> Price:

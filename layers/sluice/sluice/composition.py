@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sluice.gateway.allowances import Allowances
     from sluice.gateway.background import RequestThreads
     from sluice.gateway.counting import CallerCounter
+    from sluice.gateway.embeddings import EmbeddingGateway
     from sluice.gateway.pipeline import Gateway
     from sluice.idempotency.store import IdempotencyStore
     from sluice.operations.caches import Caches
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from sluice.request_log.reader import RequestLogReader
     from sluice.request_log.store import RequestLog
     from sluice.routing.deployment_quota import DeploymentQuota
+    from sluice.routing.router import Router
     from sluice.storage.client import DynamoDB
     from sluice.storage.objects import ObjectStore
     from sluice.storage.queues import Queue, Sqs
@@ -68,6 +70,8 @@ if TYPE_CHECKING:
 _THREADS = 32
 # How many windows of long prompts guard models are asked about at a time.
 _WINDOW_THREADS = 4
+# How many batches of texts are asked for vectors at a time.
+_BATCH_THREADS = 4
 
 
 def part[Owner: App, Value](build: Callable[[Owner], Value]) -> cached_property[Value]:
@@ -241,15 +245,11 @@ class App:
         from sluice.gateway.pipeline import Gateway
         from sluice.gateway.settlement import Settlement
         from sluice.gateway.shared_answers import SharedAnswers
-        from sluice.routing.router import RetryLimits, Router
-        from sluice.routing.scoring import Weights
 
         settings, executor, callers = self.settings, self.request_threads, self.caller_counter
-        quota = self.deployment_quota
-        weights = Weights(settings.health_weight, settings.quota_weight, settings.speed_weight)
+        quota, router = self.deployment_quota, self.router
         answers = SharedAnswers(self.response_cache, self.cache_sums)
         turns = Conversations(ConversationStore(settings.conversations_table, client=self.dynamodb))
-        router = Router(quota, weights, RetryLimits(settings.max_retries, settings.max_attempts))
         # Of their own: questions wait for one another there, and for nothing else.
         windows = RequestThreads(_WINDOW_THREADS, thread_name_prefix="windows")
         return Gateway(
@@ -259,6 +259,35 @@ class App:
             Settlement(self.ledger, callers, quota, answers, self.usage_records, executor),
             GuardModels(self.registry, router, self.ledger, self.usage_records, executor, windows),
         )
+
+    @part
+    def embedding_gateway(self) -> "EmbeddingGateway":
+        """Takes requests for vectors to an answer."""
+        from sluice.gateway.background import RequestThreads
+        from sluice.gateway.embedding_settlement import EmbeddingSettlement
+        from sluice.gateway.embeddings import EmbeddingGateway
+
+        executor, callers = self.request_threads, self.caller_counter
+        return EmbeddingGateway(
+            registry=self.registry,
+            callers=callers,
+            router=self.router,
+            ledger=self.ledger,
+            settlement=EmbeddingSettlement(callers, self.deployment_quota, self.usage_records, executor),
+            settings=self.settings,
+            executor=executor,
+            batch_executor=RequestThreads(_BATCH_THREADS, thread_name_prefix="embeddings"),
+        )
+
+    @part
+    def router(self) -> "Router":
+        """Finds who can take a request."""
+        from sluice.routing.router import RetryLimits, Router
+        from sluice.routing.scoring import Weights
+
+        settings = self.settings
+        weights = Weights(settings.health_weight, settings.quota_weight, settings.speed_weight)
+        return Router(self.deployment_quota, weights, RetryLimits(settings.max_retries, settings.max_attempts))
 
     @part
     def conversations(self) -> "ConversationReader":

@@ -20,7 +20,7 @@ from sluice.providers.failures import (
     QUOTED_CHARACTERS,
     failure,
     failure_in_answer,
-    refuses_stream_options,
+    refused_option,
     without,
 )
 from sluice.providers.headers import GROQ_DIMENSIONS, rate_limits
@@ -140,12 +140,22 @@ def test_what_a_model_spoiled_is_billed_and_asked_once_more() -> None:
     ],
 )
 def test_a_refusal_of_stream_options_is_known(status: int, body: dict[str, object]) -> None:
-    assert refuses_stream_options(failure(status, {}, json.dumps(body).encode(), secrets=()))
+    error = failure(status, {}, json.dumps(body).encode(), secrets=())
+    assert refused_option(error, {"stream_options"}) == "stream_options"
+    assert refused_option(error, {"messages"}) is None
 
 
 def test_a_refusal_of_something_else_is_none_of_stream_options() -> None:
-    assert not refuses_stream_options(failure(400, {}, b'{"error": {"message": "stream must be true"}}', secrets=()))
-    assert not refuses_stream_options(failure(500, {}, b'{"error": {"message": "stream_options"}}', secrets=()))
+    sent = {"stream_options", "encoding_format"}
+    for status, words in ((400, "stream must be true"), (500, "stream_options")):
+        body = json.dumps({"error": {"message": words}}).encode()
+        assert refused_option(failure(status, {}, body, secrets=()), sent) is None
+
+
+@pytest.mark.parametrize("words", ["encoding_format: unknown field", "base64 is not supported"])
+def test_a_refusal_of_base64_is_known(words: str) -> None:
+    error = failure(422, {}, json.dumps({"error": {"message": words}}).encode(), secrets=())
+    assert refused_option(error, {"encoding_format", "input"}) == "encoding_format"
 
 
 def test_no_caller_puts_the_blame_on_a_credential_or_a_model() -> None:

@@ -39,7 +39,7 @@ class Request:
 
     `body` is None if it could not be decoded. `remaining_s` is how long the function has until it is ended. `id` is
     Sluice's own, `api_id` API Gateway's; `units` are what it consumes. `sender` is who sent it, of what was sent, and
-    verified, some time ago.
+    verified, some time ago. Whatever carries the answer takes `most_answer_bytes` of it.
     """
 
     method: str
@@ -52,6 +52,7 @@ class Request:
     api_id: str = ""
     units: ConsumedUnits = field(default_factory=ConsumedUnits)
     sender: Principal | None = None
+    most_answer_bytes: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -166,6 +167,7 @@ class Api:
             labels=labels_in(request.headers),
             accept=request.headers.get("accept", "").lower(),
             trace=traced.trace,
+            most_answer_bytes=request.most_answer_bytes,
         )
 
     def _caller(self, route: Route, request: Request, traced: TracedRequest) -> Principal | None:

@@ -30,6 +30,7 @@ class Model(TypedDict):
     context_window: Annotated[int, Field(description="Tokens.")]
     providers: list[str]
     aliases: Annotated[list[str], Field(description="Other names of it.")]
+    dimensions: Annotated[int | None, Field(description="Of the vectors of a model for `/v1/embeddings`; else null.")]
 
 
 class ModelWithChain(Model):
@@ -66,7 +67,8 @@ def get_model(call: Call) -> ModelWithChain:
     else:
         found = [_listed(model) for model in models if name == model.id or name in model.aliases]
     if found:
-        return {**found[0], "fallbacks": [] if name == AUTO else _chain(call, name)}
+        has_none = name == AUTO or found[0]["dimensions"] is not None
+        return {**found[0], "fallbacks": [] if has_none else _chain(call, name)}
     raise NotFoundError(f"There is no model {name!r}.", param="model", code="model_not_found")
 
 
@@ -88,10 +90,11 @@ def _listed(model: ListedModel) -> Model:
         "object": "model",
         "created": _CREATED,
         "owned_by": model.owned_by,
-        "tier": model.tier,
+        "tier": model.tier if model.dimensions is None else None,
         "context_window": model.context_window,
         "providers": list(model.providers),
         "aliases": list(model.aliases),
+        "dimensions": model.dimensions,
     }
 
 
@@ -109,5 +112,6 @@ def _automatic(models: Sequence[ListedModel]) -> list[Model]:
         "context_window": max(model.context_window for model in choice),
         "providers": list(dict.fromkeys(name for model in choice for name in model.providers)),
         "aliases": [],
+        "dimensions": None,
     }
     return [automatic]

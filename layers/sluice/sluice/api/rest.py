@@ -9,6 +9,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.logging import correlation_paths
 
 from sluice.api import sse
+from sluice.api.answer_size import MOST_SHOWN_BYTES
 from sluice.api.dispatch import Api, Request, StreamedResponse
 from sluice.api.route import Route
 from sluice.storage.metering import counting
@@ -53,6 +54,7 @@ def _request(event: Mapping[str, Any], context: "LambdaContext") -> Request:
         body=_body(event),
         remaining_s=math.inf if remaining_ms is None else remaining_ms() / 1000,
         api_id=str((event.get("requestContext") or {}).get("requestId") or ""),
+        most_answer_bytes=MOST_SHOWN_BYTES,
     )
 
 

@@ -8,6 +8,7 @@ from sluice.api import (
     chat,
     conversations,
     description,
+    embeddings,
     files,
     keys,
     models,
@@ -29,6 +30,7 @@ from sluice.api.route import Route
 ROUTES: tuple[Route, ...] = (
     *chat.ROUTES,
     *models.ROUTES,
+    *embeddings.ROUTES,
     *llm.ROUTES,
     *description.ROUTES,
     *conversations.ROUTES,

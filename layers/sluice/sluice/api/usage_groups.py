@@ -87,7 +87,9 @@ class GroupNames(TypedDict, total=False):
     tenant: str
     key: str
     user: str
-    operation: Annotated[str, Field(description="`chat`, `task`, or `guard` for what guard models were asked.")]
+    operation: Annotated[
+        str, Field(description="`chat`, `task`, `embedding`, or `guard` for what guard models were asked.")
+    ]
     task: str
     provider: str
     credential: str

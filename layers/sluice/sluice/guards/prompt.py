@@ -1,6 +1,6 @@
 """The prompt guard: what is wrong with a request, before anything is spent on it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sluice.chat import ChatRequest, JsonObject, Message
@@ -47,6 +47,20 @@ def check_prompt(messages: Sequence[Message], *, max_characters: int, modes: Map
     the tenant's own words.
     """
     return _check(messages, {}, max_characters, modes)
+
+
+def check_texts(texts: Iterable[str], modes: Mapping[str, Mode]) -> tuple[Finding, ...]:
+    """Everything that the rules find in texts that no model follows, each rule at most once.
+
+    They are judged as an application's own words are: by the rules about what must not leave, as secrets, and not by
+    those about instructions, for there is nobody to instruct.
+    """
+    found: dict[str, Finding] = {}
+    meter = WorkMeter(MOST_VALUES)
+    for text in texts:
+        for finding in _findings(_Passage("system", read(text, meter)), modes):
+            found.setdefault(finding.rule_id, finding)
+    return tuple(found.values())
 
 
 def raise_if_blocked(findings: Sequence[Finding], *, param: str | None = "messages") -> None:

@@ -6,9 +6,28 @@ from abc import abstractmethod
 from collections.abc import Mapping
 
 from sluice.chat import ChatRequest
+from sluice.embedding import TextBatch
 from sluice.errors import ProviderError
-from sluice.providers.base import Provider, ProviderConfig, ProviderResponse, ProviderStream, RateLimitHeaders
-from sluice.providers.exchange import AnswerStream, Call, HttpResponse, Pace, read_whole
+from sluice.providers.base import (
+    Provider,
+    ProviderConfig,
+    ProviderResponse,
+    ProviderStream,
+    ProviderVectors,
+    RateLimitHeaders,
+)
+from sluice.providers.exchange import (
+    EMBEDDINGS_PATH,
+    AnswerStream,
+    Call,
+    HttpResponse,
+    Pace,
+    check_key,
+    read_vectors,
+    read_whole,
+)
+from sluice.providers.failures import MOST_SECRET_CHARACTERS
+from sluice.providers.vectors import openai_body
 
 
 class Adapter(Provider):
@@ -31,9 +50,32 @@ class Adapter(Provider):
         try:
             return AnswerStream(self._send(call, pace.due_s()), call, self._limits, pace)
         except ProviderError as error:
-            if error.refused_option is not None:
-                self._refused_options.add(error.refused_option)
+            self._remember(error)
             raise
+
+    def embed(self, batch: TextBatch, model: str, timeout_s: float) -> ProviderVectors:
+        """Make the vectors of a batch with `model`, within `timeout_s` in all. Raises ProviderError."""
+        deadline_s = time.monotonic() + timeout_s
+        check_key(self.config)
+        call = self._embedding_call(batch, model)
+        try:
+            return read_vectors(self._send(call, deadline_s), call, batch, self._limits)
+        except ProviderError as error:
+            self._remember(error)
+            if sum(map(len, batch.texts)) > MOST_SECRET_CHARACTERS:
+                # In so much text it is not looked for what the provider's words may quote of it.
+                error.message = f"the provider answered {error.status}"
+            raise
+
+    def _embedding_call(self, batch: TextBatch, model: str) -> Call:
+        """What asks for the vectors of a batch."""
+        refused = self.config.unsupported_fields.union(self._refused_options)
+        body = openai_body(batch, model, as_base64="encoding_format" not in refused)
+        return Call(body, self.config.api_key, EMBEDDINGS_PATH)
+
+    def _remember(self, error: ProviderError) -> None:
+        if error.refused_option is not None:
+            self._refused_options.add(error.refused_option)
 
     @abstractmethod
     def _send(self, call: Call, deadline_s: float) -> HttpResponse:

@@ -6,7 +6,7 @@ other models, its `plugins` search for a price of their own. So it is with tools
 (`tools.browser_search` allows one) and with formats of answers (`response_format.regex`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from sluice.catalog import Price
@@ -42,6 +42,14 @@ def refused_field(request: ChatRequest, config: ProviderConfig, price: Price | N
             setting = "an operator can name one in `price.service_tiers` of the credential's model"
             return RefusedField("service_tier", f"the model has no price for the tier {str(tier)[:32]!r}; {setting}")
     return next(found, None)
+
+
+def refused_beside(fields: Collection[str], config: ProviderConfig) -> RefusedField | None:
+    """The first of an embedding request's fields beside those that OpenAI documents that may not be sent."""
+    for name in fields:
+        if name not in config.allowed_fields or name in config.unsupported_fields:
+            return RefusedField(name, _not_allowed(config, name))
+    return None
 
 
 def _refused(request: ChatRequest, config: ProviderConfig) -> Iterator[RefusedField]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from sluice.chat import ChatChunk, ChatRequest, ChatResponse
+from sluice.embedding import TextBatch, Vector
 
 UNHEALTHY_AFTER_FAILURES = 5
 # Weight of the newest call in the moving averages: the last ten or so calls decide.
@@ -53,6 +54,15 @@ class ProviderResponse:
     rate_limits: RateLimitHeaders
 
 
+@dataclass(frozen=True, slots=True)
+class ProviderVectors:
+    """A provider's vectors, in the order of the texts. `tokens` is what it counted, None if it did not."""
+
+    vectors: tuple[Vector, ...]
+    tokens: int | None
+    rate_limits: RateLimitHeaders
+
+
 class ProviderStream(ABC):
     """A provider's answer as it arrives. Close it when done with it, finished or not."""
 
@@ -91,6 +101,14 @@ class Provider(ABC):
 
         The first chunk, and each after the one before it, has to come within `pause_s`; the last within `timeout_s`.
         """
+
+    def warm_up_to_embed(self) -> None:
+        """The same for a call of `embed`."""
+        self.warm_up()
+
+    @abstractmethod
+    def embed(self, batch: TextBatch, model: str, timeout_s: float) -> ProviderVectors:
+        """Make the vectors of a batch with `model`, within `timeout_s` in all. Raises ProviderError."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from pydantic import (
     field_validator,
 )
 
-from sluice.catalog import IMAGE_RULES, TOKENIZERS, VERDICTS, Tier
+from sluice.catalog import IMAGE_RULES, MOST_INPUT_TOKENS, MOST_INPUTS, TOKENIZERS, VERDICTS, Tier
 from sluice.errors import SluiceError
 from sluice.providers.urls import base_url
 
@@ -101,6 +101,16 @@ class CredentialPrice(CredentialTokenPrice):
     service_tiers: dict[Name, CredentialTokenPrice] = Field(default_factory=dict)
 
 
+class CredentialVectors(_Strict):
+    """What a credential says of a model's vectors, as in the catalogue: then the model makes embeddings."""
+
+    dimensions: Annotated[int, Field(ge=1, le=65_536)]
+    shortens: bool = False
+    leaves_length: bool = False
+    most_inputs: Annotated[int, Field(ge=1, le=MOST_INPUTS)] = MOST_INPUTS
+    most_tokens: Tokens = MOST_INPUT_TOKENS
+
+
 class CredentialModel(_Strict):
     """What a credential says of one model. What it leaves out is as in the catalogue."""
 
@@ -118,6 +128,7 @@ class CredentialModel(_Strict):
     completion_limit_field: LimitField | None = None
     verdict: Annotated[str, AfterValidator(_one_of(VERDICTS))] | None = None
     answers_callers: bool | None = None
+    vectors: CredentialVectors | None = None
     enabled: bool = True
 
 

@@ -5,13 +5,20 @@ import time
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sluice.chat import ChatChunk, ChatRequest, ChatResponse, JsonObject
 from sluice.chat_stream import assemble
+from sluice.embedding import TextBatch
 from sluice.errors import ProviderAuthenticationError, ProviderError, ProviderProtocolError, ProviderRejectedError
 from sluice.providers.allowed_fields import refused_field
-from sluice.providers.base import ProviderConfig, ProviderResponse, ProviderStream, RateLimitHeaders
+from sluice.providers.base import (
+    ProviderConfig,
+    ProviderResponse,
+    ProviderStream,
+    ProviderVectors,
+    RateLimitHeaders,
+)
 from sluice.providers.decoding import (
     MAX_ANSWER_BYTES,
     MAX_STREAM_BYTES,
@@ -22,16 +29,23 @@ from sluice.providers.decoding import (
     json_in,
     objects_in,
 )
-from sluice.providers.failures import failure, refuses_stream_options
+from sluice.providers.failures import failure, refused_option
 from sluice.providers.reading import StreamReader, read_answer
 from sluice.providers.urls import base_url as checked_url
+from sluice.providers.vectors import MAX_VECTORS_BYTES, tokens_in, vectors_in
+
+if TYPE_CHECKING:
+    import httpx
 
 # After [DONE] only the end of the body is due; it usually came along. Waiting for it saves the connection.
 DRAIN_S = 0.05
 # Other strings of a request than what is said in it are names and settings, if they are shorter.
 _LONG_STRING = 16
 CHAT_PATH = "/chat/completions"
-PATHS = (CHAT_PATH,)
+EMBEDDINGS_PATH = "/embeddings"
+PATHS = (CHAT_PATH, EMBEDDINGS_PATH)
+# What texts are sent as of which vectors are wanted.
+_EMBEDDED = ("input", "inputs")
 _OK = 200
 
 
@@ -128,7 +142,8 @@ class Call:
         """What must not appear in an error's text: the API key, and what the request says."""
         messages = self.body.get("messages") or ()
         said = [text for message in messages for text in _strings(message.get("content"))]
-        rest = {name: value for name, value in self.body.items() if name not in ("model", "messages")}
+        said += [text for name in _EMBEDDED for text in self.body.get(name) or ()]
+        rest = {name: value for name, value in self.body.items() if name not in ("model", "messages", *_EMBEDDED)}
         return (self.api_key, *(text for text in _strings(rest) if len(text) >= _LONG_STRING), *said)
 
 
@@ -136,6 +151,19 @@ def check_key(config: ProviderConfig) -> None:
     """Raise ProviderAuthenticationError if the API key cannot stand in a header."""
     if not (config.api_key.isascii() and config.api_key.isprintable() and config.api_key.strip()):
         raise ProviderAuthenticationError("the API key is empty or has characters that no key has", was_sent=False)
+
+
+def post(client: "httpx.Client", url: str, call: Call, deadline_s: float) -> "httpx.Response":
+    """Send `call` to `url` over httpx, and return the answer, its body unread. Raises ProviderError."""
+    headers = {
+        "authorization": f"Bearer {call.api_key}",
+        "content-type": "application/json",
+        "accept-encoding": "identity",
+    }
+    timeout_s = deadline_s - time.monotonic()
+    return client.send(
+        client.build_request("POST", url, content=call.content, headers=headers, timeout=timeout_s), stream=True
+    )
 
 
 def read_whole(response: HttpResponse, call: Call, limits: ReadLimits) -> ProviderResponse:
@@ -155,6 +183,21 @@ def read_whole(response: HttpResponse, call: Call, limits: ReadLimits) -> Provid
     except UnreadableError as error:
         raise ProviderProtocolError(str(error)) from None
     return ProviderResponse(ChatResponse(body), limits(response.headers))
+
+
+def read_vectors(response: HttpResponse, call: Call, batch: TextBatch, limits: ReadLimits) -> ProviderVectors:
+    """Read the vectors of a batch. Raises ProviderError."""
+    try:
+        content = read_bytes(response, MAX_VECTORS_BYTES)
+    finally:
+        response.close()
+    check_status(response, call, content)
+    try:
+        body = json_in(content)
+    except UnreadableError as error:
+        raise ProviderProtocolError(str(error)) from None
+    vectors = vectors_in(body, batch, response.headers, call)
+    return ProviderVectors(vectors, tokens_in(body), limits(response.headers))
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,8 +308,9 @@ def check_status(response: HttpResponse, call: Call, content: bytes) -> None:
 def failure_of(status: int, headers: Mapping[str, str], content: bytes, call: Call) -> ProviderError:
     """The error for an answer to `call` with `status` that is not 200."""
     error = failure(status, headers, content, secrets=call.secrets)
-    if "stream_options" in call.body and refuses_stream_options(error):
-        error.refused_option = "stream_options"
+    refused = refused_option(error, call.body)
+    if refused is not None:
+        error.refused_option = refused
         error.ask_again = True
     return error
 

@@ -1,7 +1,7 @@
 """What a provider's error answer means to Sluice: pure, from status, headers and body to ProviderError."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import groupby
 
@@ -37,6 +37,7 @@ _KEPT_CODES = frozenset({"content_filter", "content_policy_violation"})
 _CODE = re.compile(r"[A-Za-z][\w.-]{0,63}")
 # How providers name a field that they refuse; Mistral names only the part that it does not know.
 _STREAM_OPTIONS = ("stream_options", "include_usage")
+_OPTIONS = {"stream_options": _STREAM_OPTIONS, "encoding_format": ("encoding_format", "base64")}
 
 
 def failure(
@@ -72,9 +73,14 @@ def rejection(error: ProviderRejectedError, provider: str) -> InvalidRequestErro
     return rejected
 
 
-def refuses_stream_options(error: ProviderError) -> bool:
-    """Whether the provider rejects a request because of its `stream_options`."""
-    return isinstance(error, ProviderRejectedError) and any(name in error.message for name in _STREAM_OPTIONS)
+def refused_option(error: ProviderError, body: Collection[str]) -> str | None:
+    """The field among those of `body` that Sluice adds by itself and the provider rejects, None if it is none."""
+    if not isinstance(error, ProviderRejectedError):
+        return None
+    found = (
+        field for field, words in _OPTIONS.items() if field in body and any(name in error.message for name in words)
+    )
+    return next(found, None)
 
 
 def _failure(

@@ -1,22 +1,31 @@
-"""Hugging Face, through huggingface_hub's InferenceClient."""
+"""Hugging Face: chats through huggingface_hub's InferenceClient, embeddings as it asks for them, over httpx.
+
+For embeddings InferenceClient needs numpy, which no chat does (docs/decisions/0053-embeddings-are-asked-in-batches.md).
+"""
 
 from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from sluice.embedding import TextBatch
 from sluice.providers.adapter import Adapter
 from sluice.providers.base import ProviderConfig, RateLimitHeaders
-from sluice.providers.exchange import Call, HttpResponse, base_url
+from sluice.providers.exchange import CHAT_PATH, Call, HttpResponse, base_url, post
+from sluice.providers.vectors import openai_body
 
 if TYPE_CHECKING:
+    import httpx
+
     from sluice.providers.inference_client import VerbatimClient
 
 # The URL that InferenceClient's own provider "auto" ends up with.
 ROUTER_URL = "https://router.huggingface.co/v1"
+# Below the router, where InferenceClient's provider "hf-inference" asks.
+FEATURES_PATH = "/hf-inference/models/{model}/pipeline/feature-extraction"
 
 
 class HuggingFaceProvider(Adapter):
-    """One Hugging Face token; `config.base_url` is a router or an inference endpoint.
+    """One Hugging Face token; `config.base_url` is a router or an inference endpoint, which speaks OpenAI's protocol.
 
     Raises ValueError if `config.base_url` is no http(s) URL.
     """
@@ -29,8 +38,27 @@ class HuggingFaceProvider(Adapter):
         """Import and build what a call needs, without calling."""
         _ = self._client
 
+    def warm_up_to_embed(self) -> None:
+        """The same for a call of `embed`."""
+        _ = self._httpx_client
+
     def _send(self, call: Call, deadline_s: float) -> HttpResponse:
-        return self._client.open(call, deadline_s)
+        if call.path == CHAT_PATH:
+            return self._client.open(call, deadline_s)
+        root = self._base_url.removesuffix("/v1") if self._is_router else self._base_url
+        return post(self._httpx_client, root + call.path, call, deadline_s)
+
+    def _embedding_call(self, batch: TextBatch, model: str) -> Call:
+        if not self._is_router:
+            return super()._embedding_call(batch, model)
+        asked = openai_body(batch, model, as_base64=False)
+        # The path names the model, and a user is of no interest there.
+        body = {name: value for name, value in asked.items() if name not in {"model", "input", "user"}}
+        return Call({"inputs": asked["input"], **body}, self.config.api_key, FEATURES_PATH.format(model=model))
+
+    @property
+    def _is_router(self) -> bool:
+        return self._base_url == ROUTER_URL
 
     def _limits(self, headers: Mapping[str, str]) -> RateLimitHeaders:
         # Neither the router nor the endpoints name their limits in an answer's headers.
@@ -41,3 +69,9 @@ class HuggingFaceProvider(Adapter):
         from sluice.providers.inference_client import VerbatimClient
 
         return VerbatimClient(self._base_url, self.config.api_key)
+
+    @cached_property
+    def _httpx_client(self) -> "httpx.Client":
+        from sluice.providers.httpx_transport import new_client
+
+        return new_client()

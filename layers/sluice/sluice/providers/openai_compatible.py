@@ -1,6 +1,5 @@
-"""Whatever speaks OpenAI's chat protocol, directly over httpx (docs/decisions/0002-openai-compatible-on-httpx.md)."""
+"""Whatever speaks OpenAI's protocol, directly over httpx (docs/decisions/0002-openai-compatible-on-httpx.md)."""
 
-import time
 from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -8,7 +7,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from sluice.providers.adapter import Adapter
 from sluice.providers.base import ProviderConfig, RateLimitHeaders
-from sluice.providers.exchange import PATHS, Call, base_url
+from sluice.providers.exchange import PATHS, Call, base_url, post
 from sluice.providers.headers import rate_limits
 
 if TYPE_CHECKING:
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class OpenAICompatibleProvider(Adapter):
-    """One credential of a provider that answers POST {base_url}/chat/completions.
+    """One credential of a provider that answers POST {base_url}/chat/completions, or {base_url}/embeddings, or both.
 
     Raises ValueError if `config.base_url` is missing or is no http(s) URL.
     """
@@ -33,19 +32,7 @@ class OpenAICompatibleProvider(Adapter):
         _ = self._client
 
     def _send(self, call: Call, deadline_s: float) -> "httpx.Response":
-        client = self._client
-        request = client.build_request(
-            "POST",
-            self._urls[call.path],
-            content=call.content,
-            headers={
-                "authorization": f"Bearer {self.config.api_key}",
-                "content-type": "application/json",
-                "accept-encoding": "identity",
-            },
-            timeout=deadline_s - time.monotonic(),
-        )
-        return client.send(request, stream=True)
+        return post(self._client, self._urls[call.path], call, deadline_s)
 
     def _limits(self, headers: Mapping[str, str]) -> RateLimitHeaders:
         return rate_limits(headers, self._dimensions)

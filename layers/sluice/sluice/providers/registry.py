@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Literal, NamedTuple
 
-from sluice.catalog import ADAPTERS, FREE, UNKNOWN_PRICE, Catalog, Model, Price, ProviderRow, Tier, TokenPrice
+from sluice.catalog import ADAPTERS, FREE, UNKNOWN_PRICE, Catalog, Model, Price, ProviderRow, Tier, TokenPrice, Vectors
 from sluice.chat import AUTO
 from sluice.errors import NotFoundError
 from sluice.providers.base import Provider, ProviderConfig
@@ -16,6 +16,7 @@ from sluice.providers.credentials import (
     CredentialPrice,
     Credentials,
     CredentialsError,
+    CredentialVectors,
 )
 
 # What is assumed of a model that nobody describes: large enough to leave refusing to the provider.
@@ -77,6 +78,8 @@ class ListedModel:
     aliases: tuple[str, ...]
     serves_a_tier: bool
     """Whether "auto" may come to it."""
+    dimensions: int | None
+    """Of its vectors, None if it chats."""
 
     @property
     def owned_by(self) -> str:
@@ -101,13 +104,18 @@ class Registry:
         self._replacements = replacements
         self._by_id: dict[str, list[Deployment]] = {}
         self._by_alias: dict[str, list[Deployment]] = {}
+        self._embedders: dict[str, list[Deployment]] = {}
+        self._embedders_by_alias: dict[str, list[Deployment]] = {}
         self._guards = tuple(each for each in self.deployments if each.model.verdict is not None)
         for deployment in self.deployments:
             if not deployment.model.answers_callers:
                 continue
-            self._by_id.setdefault(deployment.model.id, []).append(deployment)
+            # One kind is never found under the names of the other.
+            embeds = deployment.model.vectors is not None
+            by_id, by_alias = (self._embedders, self._embedders_by_alias) if embeds else (self._by_id, self._by_alias)
+            by_id.setdefault(deployment.model.id, []).append(deployment)
             for alias in deployment.model.aliases:
-                self._by_alias.setdefault(alias, []).append(deployment)
+                by_alias.setdefault(alias, []).append(deployment)
         self._providers: dict[ProviderConfig, Provider] = {}
         self._lock = Lock()
 
@@ -166,6 +174,10 @@ class Registry:
         """The enabled deployments of a guard model's id or alias, by priority; none if there is no such model."""
         return _enabled(each for each in self._guards if each.model.is_among((name,)))
 
+    def embedders(self, name: str) -> tuple[Deployment, ...]:
+        """The deployments of an embedding model's id or alias, by priority, enabled or not; none if there is none."""
+        return tuple(self._embedders.get(name) or self._embedders_by_alias.get(name) or ())
+
     def most_completion_tokens(self, name: str) -> int | None:
         """The most that any of those completes who may answer to a name, or to `auto`; None if nobody may."""
         found = self.for_auto() if name == AUTO else self.named(name) or self.named(self._replacements.get(name, name))
@@ -193,7 +205,7 @@ class Registry:
     def models(self, allowed: Collection[str] | None = None) -> list[ListedModel]:
         """What can be asked for, by id, in order of priority; with `allowed` names, only what goes by one of them."""
         listed = []
-        for name, deployments in self._by_id.items():
+        for name, deployments in (*self._by_id.items(), *self._embedders.items()):
             enabled = [each for each in _enabled(deployments) if allowed is None or each.model.is_among(allowed)]
             if enabled:
                 listed.append(
@@ -204,6 +216,7 @@ class Registry:
                         context_window=max(deployment.model.context_window for deployment in enabled),
                         aliases=tuple(dict.fromkeys(alias for each in enabled for alias in each.model.aliases)),
                         serves_a_tier=any(each.model.can_serve(tier) for each in enabled for tier in Tier),
+                        dimensions=vectors.dimensions if (vectors := enabled[0].model.vectors) else None,
                     )
                 )
         return listed
@@ -309,15 +322,17 @@ def _price(price: CredentialPrice | Literal["free"]) -> Price:
 
 def _model(name: str, row: ProviderRow, known: Model | None, entry: CredentialModel) -> Model:
     """The catalogue's model with what the credential says of it."""
+    said = None if entry.vectors is None else _vectors(entry.vectors)
     if known is None:
-        if entry.tier is None:
+        if entry.tier is None and said is None:
             raise _EntryError(
                 f"models.{name}.tier", f"missing, and the catalogue does not know this model of {row.name}"
             )
         window = entry.context_window or _UNKNOWN_CONTEXT_WINDOW
-        known = Model(name, row.name, entry.tier, window, window, UNKNOWN_PRICE, {})
+        known = Model(name, row.name, entry.tier or Tier.FAST, window, window, UNKNOWN_PRICE, {})
     if entry.verdict is not None and known.verdict is None:
         known = replace(known, serves=(), answers_callers=False)
+    vectors = said or known.vectors
     window = entry.context_window or known.context_window
     completion = entry.max_completion_tokens or min(known.max_completion_tokens, window)
     if completion > window:
@@ -335,13 +350,18 @@ def _model(name: str, row: ProviderRow, known: Model | None, entry: CredentialMo
         limits={limit: capacity for limit, capacity in limits.items() if capacity is not None},
         aliases=known.aliases if entry.aliases is None else entry.aliases,
         fallbacks=known.fallbacks if entry.fallbacks is None else entry.fallbacks,
-        serves=known.serves if entry.serves is None else entry.serves,
+        serves=() if vectors else known.serves if entry.serves is None else entry.serves,
         text_only=known.text_only if entry.text_only is None else entry.text_only,
         tokenizer=known.tokenizer if entry.tokenizer is None else entry.tokenizer,
         image_tokens=known.image_tokens if entry.image_tokens is None else entry.image_tokens,
-        verdict=entry.verdict or known.verdict,
+        verdict=None if vectors else entry.verdict or known.verdict,
+        vectors=vectors,
         answers_callers=known.answers_callers if entry.answers_callers is None else entry.answers_callers,
     )
+
+
+def _vectors(said: CredentialVectors) -> Vectors:
+    return Vectors(said.dimensions, said.shortens, said.leaves_length, said.most_inputs, said.most_tokens)
 
 
 def _enabled(deployments: Iterable[Deployment]) -> tuple[Deployment, ...]:

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,8 @@ from sluice.quota.tokens import Measures, measures, most_tokens, price
 # Every message carries markers, and chat templates often put a system prompt of their own in front.
 _TOKENS_PER_MESSAGE = 8
 _TOKENS_PER_PROMPT = 40
+# What encoders put before and after a text.
+_TOKENS_PER_TEXT = 2
 # Tools bring instructions for their use along, and each a frame.
 _TOKENS_FOR_TOOLS = 350
 _TOKENS_PER_TOOL = 10
@@ -39,6 +41,24 @@ class ModelBounds:
     image_tokens: str = "largest"
     limit_tokens: int | None = None
     room_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TextSize:
+    """One of the texts that vectors are wanted of, measured once for all models."""
+
+    measured: Measures
+    most: int
+    characters: int
+
+    @classmethod
+    def of(cls, text: str) -> "TextSize":
+        """Measure a text."""
+        return cls(measures(text), most_tokens(text), len(text))
+
+    def tokens(self, tokenizer: str) -> int:
+        """The most tokens that it is likely to have, with what a model puts around it."""
+        return price(self.measured, self.most, tokenizer) + _TOKENS_PER_TEXT
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +113,29 @@ class RequestSize:
             completion_limit=request.completion_limit,
             choices=request.n or 1,
             characters=sum(len(message.text) for message in request.messages),
+        )
+
+    @classmethod
+    def of_texts(cls, texts: "Iterable[TextSize]") -> "RequestSize":
+        """The size of a request for vectors of `texts`: nothing is said in answer."""
+        measured: Counter[str] = Counter()
+        most = count = characters = 0
+        for text in texts:
+            measured.update(text.measured)
+            most, count, characters = most + text.most, count + 1, characters + text.characters
+        return cls(
+            measured=measured,
+            most=most,
+            overhead=_TOKENS_PER_TEXT * count,
+            images=(),
+            sounds=(),
+            files=(),
+            unknown_parts=0,
+            predicted={},
+            most_predicted=0,
+            completion_limit=0,
+            choices=1,
+            characters=characters,
         )
 
     def prompt_tokens(self, bounds: ModelBounds) -> int:

@@ -94,7 +94,7 @@ class DeploymentQuota:
         limits = [limit for limit in limits_of(deployment) if limit.name.startswith("tokens")]
         statuses = [seen.status(limit, now_ms) for limit in limits]
         return ModelBounds(
-            context_window=model.context_window,
+            context_window=model.prompt_window,
             max_completion_tokens=model.max_completion_tokens,
             tokenizer=model.tokenizer,
             image_tokens=model.image_tokens,

@@ -5,7 +5,13 @@ from dataclasses import dataclass, field
 
 from sluice.catalog import Tier
 from sluice.chat import AUTO, ChatRequest
-from sluice.errors import ContextOverflowError, InvalidRequestError, NoProviderError, PermissionDeniedError
+from sluice.errors import (
+    ContextOverflowError,
+    InvalidRequestError,
+    NoProviderError,
+    NotFoundError,
+    PermissionDeniedError,
+)
 from sluice.providers.allowed_fields import refused_field
 from sluice.providers.registry import Deployment, Registry, Resolved
 from sluice.quota.estimate import least_tokens
@@ -13,6 +19,9 @@ from sluice.routing.intent import Complexity, classify
 
 # Parts of a message that are words. Others are images, sounds and files.
 _WRITTEN = frozenset({"text", "refusal"})
+
+# Of models, in an error.
+_MOST_NAMES = 12
 
 # Asked of every provider that knows it, and of no other.
 _ALWAYS_SUPPORTED = {"stream_options"}
@@ -83,12 +92,13 @@ def plan(
     or sounds though there are none in `request`: they are in what was said before.
 
     Raises NotFoundError for an unknown model, PermissionDeniedError for one the tenant may not use,
-    ContextOverflowError and InvalidRequestError for a request that fits none, NoProviderError when none is switched on.
+    ContextOverflowError and InvalidRequestError for a request that fits none or a model that makes embeddings,
+    NoProviderError when none is switched on.
     """
     judged = None if policy.by_priority else complexity or classify(request)
     name = request.model
     if name != AUTO:
-        resolved = registry.deployments_for(name)
+        resolved = _named(name, registry, policy)
         name, groups = resolved.model, [resolved.deployments, *_stand_ins(resolved, registry, policy)]
     elif judged is None:
         groups = [registry.for_auto()]
@@ -120,6 +130,25 @@ def chain(resolved: Resolved, registry: Registry, policy: RoutingPolicy = _NO_PO
     models = [each.model for group in _stand_ins(resolved, registry, policy) for each in group]
     named = [model.id for model in models if allowed is None or model.is_among(allowed)]
     return [name for name in dict.fromkeys(named) if name not in own]
+
+
+def _named(name: str, registry: Registry, policy: RoutingPolicy) -> Resolved:
+    try:
+        return registry.deployments_for(name)
+    except NotFoundError:
+        if not registry.embedders(name):
+            raise
+        chatting = [each.id for each in registry.models(policy.allowed_models) if each.dimensions is None]
+        raise wrong_kind(
+            f"The model {name!r} makes embeddings and does not chat.", "Models that do", chatting
+        ) from None
+
+
+def wrong_kind(what: str, others: str, names: Sequence[str]) -> InvalidRequestError:
+    """The error for a model that does something else than is asked, and the `names` of the others, which do it."""
+    more = f", and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    listed = ", ".join(names[:_MOST_NAMES]) + more if names else "none is served here"
+    return InvalidRequestError(f"{what} {others}: {listed}.", param="model", code="wrong_kind_of_model")
 
 
 def _stand_ins(resolved: Resolved, registry: Registry, policy: RoutingPolicy) -> list[tuple[Deployment, ...]]:
@@ -167,14 +196,18 @@ def _priced(groups: list[tuple[Deployment, ...]], name: str) -> list[tuple[Deplo
     kept = [tuple(each for each in group if each.model.price.is_known) for group in groups]
     # Who names a model is told about it, rather than answered by another.
     if not any(kept if name == AUTO else kept[:1]):
-        named = min(each.model.id for group in groups for each in group) if name == AUTO else name
-        raise PermissionDeniedError(
-            f"The model {named!r} has no price, so who has a budget may not use it: an operator can give its "
-            'credential one, or `"price": "free"`.',
-            param="model",
-            code="model_without_price",
-        )
+        raise without_price(min(each.model.id for group in groups for each in group) if name == AUTO else name)
     return kept
+
+
+def without_price(name: str) -> PermissionDeniedError:
+    """The error for who has a budget and asks a model that has no price."""
+    return PermissionDeniedError(
+        f"The model {name!r} has no price, so who has a budget may not use it: an operator can give its "
+        'credential one, or `"price": "free"`.',
+        param="model",
+        code="model_without_price",
+    )
 
 
 def _supporting(

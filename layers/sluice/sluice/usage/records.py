@@ -28,7 +28,7 @@ _KEPT = timedelta(days=400)
 _MOST_SORT_KEY_BYTES = 1024
 _CUT_QUOTE = re.compile(r"%.?\Z")
 
-type Operation = Literal["chat", "task", "guard"]
+type Operation = Literal["chat", "task", "guard", "embedding"]
 """What a model was asked for."""
 
 

@@ -17,6 +17,7 @@ from sluice.tasks.task import read_task
 
 _TAGS = {
     "Chat": "Ask a model, and see which there are.",
+    "Embeddings": "Vectors of texts, to compare them by.",
     "Conversations": "What was said under a `conversation_id`, for who said it.",
     "Oversight": "Conversations and users' data of a whole tenant. For its operators.",
     "Tasks": "Ready-made prompts, a tenant's own versions of them, and how they do.",
