@@ -110,7 +110,7 @@ def test_blank_lines_a_byte_order_mark_and_a_missing_last_line_end_are_no_fault(
 @pytest.mark.parametrize(
     ("fields", "param"),
     [
-        ({"endpoint": "/v1/embeddings"}, "endpoint"),
+        ({"endpoint": "/v1/completions"}, "endpoint"),
         ({"endpoint": "/v1/keys"}, "endpoint"),
         ({"completion_window": "1h"}, "completion_window"),
         ({"input_file_id": "file-nobody-s"}, "file_id"),
