@@ -11,6 +11,7 @@ from tools import template
 
 CHAT_ROUTES = [
     ("/v1/chat/completions", "post"),
+    ("/v1/embeddings", "post"),
     ("/v1/models", "get"),
     ("/v1/models/{id+}", "get"),
     ("/openai/v1/chat/completions", "post"),
@@ -63,7 +64,7 @@ def test_a_buffered_stack_answers_whole(route: tuple[str, str]) -> None:
     )
 
 
-def test_only_chat_streams() -> None:
+def test_only_the_chat_function_streams() -> None:
     streaming = [route for route, integration in integrations().items() if "responseTransferMode" in integration]
     assert sorted(streaming) == sorted(CHAT_ROUTES)
 

@@ -71,10 +71,11 @@ def test_a_providers_row_says_what_it_is_sent() -> None:
 
 def test_priority_follows_the_provider_then_the_order_of_the_secret() -> None:
     one: dict[str, Any] = {"models": {"llama-3.1-8b-instant": {}}}
+    mistral: dict[str, Any] = {"models": {"mistralai/Mistral-7B-Instruct-v0.2": {}}}
     registry = build(
-        HUGGING_FACE,
+        {**HUGGING_FACE, **mistral},
         {**GROQ, **one, "alias": "groq-2"},
-        {**HUGGING_FACE, "alias": "hf-2"},
+        {**HUGGING_FACE, **mistral, "alias": "hf-2"},
         {**GROQ, **one, "alias": "groq-1"},
     )
     ranked = [(each.priority, each.alias) for each in registry.deployments]
@@ -83,10 +84,11 @@ def test_priority_follows_the_provider_then_the_order_of_the_secret() -> None:
 
 def test_a_credential_s_own_priority_takes_the_place_of_its_provider_s() -> None:
     one: dict[str, Any] = {"models": {"llama-3.1-8b-instant": {}}}
-    registry = build({**GROQ, **one}, {**HUGGING_FACE, "priority": 1}, {**GATEWAY, "priority": 1_000})
+    hugging_face = {**HUGGING_FACE, "models": {"mistralai/Mistral-7B-Instruct-v0.2": {}}}
+    registry = build({**GROQ, **one}, {**hugging_face, "priority": 1}, {**GATEWAY, "priority": 1_000})
     # Of the same priority, the first of the secret comes first.
     assert [each.alias for each in registry.deployments] == ["groq-1", "hf-1", "gw-1"]
-    registry = build({**GROQ, **one, "priority": 5}, HUGGING_FACE, {**GATEWAY, "priority": 1})
+    registry = build({**GROQ, **one, "priority": 5}, hugging_face, {**GATEWAY, "priority": 1})
     assert [each.alias for each in registry.deployments] == ["gw-1", "hf-1", "groq-1"]
 
 
@@ -398,3 +400,30 @@ def test_an_entry_of_another_form_is_broken_and_shows_nothing(entry: object) -> 
     assert (broken.position, broken.alias) == (1, None)
     assert KEY not in broken.reason
     assert {each.alias for each in registry.deployments} == {"groq-1"}
+
+
+def test_a_model_with_vectors_is_found_by_who_embeds_and_by_nobody_else() -> None:
+    said = {"vectors": {"dimensions": 384}, "aliases": ["e"], "serves": ["fast"], "verdict": "safety"}
+    registry = build({**GATEWAY, "models": {"chats": {"tier": "fast"}, "embeds": said}})
+    [embedder] = registry.embedders("e")
+    assert (embedder.model.id, embedder.model.vectors and embedder.model.vectors.dimensions) == ("embeds", 384)
+    assert registry.embedders("chats") == registry.embedders("nobody") == ()
+    for name in ("embeds", "e"):
+        assert registry.named(name) == registry.guards(name) == ()
+        with pytest.raises(NotFoundError):
+            registry.deployments_for(name)
+    found = (*registry.for_auto(), *registry.for_tier(Tier.FAST), *registry.for_tier(Tier.SMART))
+    assert {each.model.id for each in found} == {"chats"}
+    assert {each.id: each.dimensions for each in registry.models()} == {"chats": None, "embeds": 384}
+
+
+def test_the_catalogue_s_embedding_models_take_what_their_providers_do() -> None:
+    known = {model.id: model.vectors for model in catalog().models if model.vectors is not None}
+    assert {name: (vectors.dimensions, vectors.most_inputs) for name, vectors in known.items()} == {
+        "sentence-transformers/all-mpnet-base-v2": (768, 32),
+        "gemini-embedding-001": (3_072, 100),
+        "text-embedding-3-small": (1_536, 2_048),
+        "text-embedding-3-large": (3_072, 2_048),
+    }
+    assert known["gemini-embedding-001"].leaves_length
+    assert all(vectors.most_tokens == 300_000 for vectors in known.values())

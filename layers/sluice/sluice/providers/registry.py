@@ -330,9 +330,9 @@ def _model(name: str, row: ProviderRow, known: Model | None, entry: CredentialMo
             )
         window = entry.context_window or _UNKNOWN_CONTEXT_WINDOW
         known = Model(name, row.name, entry.tier or Tier.FAST, window, window, UNKNOWN_PRICE, {})
-    if entry.verdict is not None and known.verdict is None:
-        known = replace(known, serves=(), answers_callers=False)
     vectors = said or known.vectors
+    if entry.verdict is not None and known.verdict is None and vectors is None:
+        known = replace(known, serves=(), answers_callers=False)
     window = entry.context_window or known.context_window
     completion = entry.max_completion_tokens or min(known.max_completion_tokens, window)
     if completion > window:
