@@ -1,13 +1,8 @@
-"""The provider-neutral types of an embedding: OpenAI's request, what of it is asked at once, and vectors."""
+"""The provider-neutral request for embeddings: OpenAI's shape."""
 
-import math
-from array import array
-from base64 import b64decode, b64encode
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, FailFast, Field
+from pydantic import BeforeValidator, ConfigDict, FailFast, Field
 
 from sluice.catalog import MOST_INPUTS
 from sluice.chat import Count, JsonObject, Labels, Metadata, PassThrough
@@ -16,7 +11,6 @@ from sluice.text import IN_ANY_CASE
 type EncodingFormat = Literal["float", "base64"]
 
 _PLAIN_FIELDS = frozenset({"model", "input", "encoding_format", "user", "metadata"})
-_BYTES_PER_NUMBER = 4
 
 
 def _checked(value: Any) -> Any:
@@ -48,6 +42,9 @@ type _Input = Annotated[
 
 class EmbeddingRequest(PassThrough):
     """The body of POST /v1/embeddings. Null means the same as leaving a field out."""
+
+    # Built by the first request that is one: chats share its function, and pay nothing for it.
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
 
     model: str = Field(min_length=1, max_length=256)
     input: _Input
@@ -87,53 +84,3 @@ class EmbeddingRequest(PassThrough):
     def further_fields(self) -> JsonObject:
         """What OpenAI does not document, as it came."""
         return {name: value for name, value in (self.model_extra or {}).items() if value is not None}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TextBatch:
-    """Texts of which a provider is asked for vectors in one call, each to have so many `dimensions`.
-
-    `is_shortened`: these are fewer than the model's own, or the caller named them, and the provider has to be told.
-    `further` are other fields of the request.
-    """
-
-    texts: tuple[str, ...]
-    dimensions: int
-    is_shortened: bool = False
-    user: str | None = None
-    further: JsonObject = field(default_factory=dict)
-
-
-type Vector = Sequence[float]
-"""The numbers of an embedding: as a list, as they were written, or as an array of what floats of 32 bits hold."""
-
-
-def from_base64(text: str) -> Vector:
-    """The vector that little-endian floats of 32 bits, in base64, stand for. Raises ValueError."""
-    content = b64decode(text, validate=True)
-    if len(content) % _BYTES_PER_NUMBER:
-        raise ValueError("the base64 of a vector ends within a number")
-    numbers = array("f")
-    numbers.frombytes(content)
-    return numbers
-
-
-def to_base64(vector: Vector) -> str:
-    """A vector as little-endian floats of 32 bits, in base64."""
-    numbers = vector if isinstance(vector, array) else array("f", vector)
-    return b64encode(numbers.tobytes()).decode()
-
-
-def is_finite(vector: Vector) -> bool:
-    """Whether all of it are numbers that floats of 32 bits hold. TypeError if something in it is no number."""
-    numbers = vector if isinstance(vector, array) else array("f", vector)
-    # The sum of a vector's finite floats of 32 bits is a finite float of 64, and of anything else it is not.
-    return math.isfinite(sum(numbers))
-
-
-def of_length_one(vector: Vector) -> Vector:
-    """The vector that points the same way and has the length 1. ValueError for one without a direction."""
-    length = math.sqrt(math.sumprod(vector, vector))
-    if not length:
-        raise ValueError("a vector of zeros points nowhere")
-    return [number / length for number in vector]

@@ -10,12 +10,14 @@ import httpx
 import openai
 import pytest
 
+from sluice.api.embeddings import ROUTES
 from sluice.providers import huggingface
 from tests.chat_server import ChatServer, eventually, serving
 from tests.conftest import Aws
 from tests.credentials import LIMITS, gateway, model
 from tests.fakes.client import FakeProvider
 from tests.fakes.vectors import vector_of
+from tests.rest_function import RestFunction
 
 HELLO: list[Any] = [{"role": "user", "content": "Say hello."}]
 VECTORS = {"dimensions": 8, "shortens": True}
@@ -74,9 +76,10 @@ def test_the_sdk_gets_the_vectors_of_texts_in_order_as_numbers_and_by_itself_as_
 ) -> None:
     texts = ["one", "another", "☃" * 5]
     wanted = [vector_of(text, 8) for text in texts]
-    for asked in ({}, {"encoding_format": "float"}, {"encoding_format": "base64"}):
-        found = chat.openai().embeddings.create(model="e", input=texts, user="u-1", **asked)  # type: ignore[call-overload]
-        vectors = [each.embedding for each in found.data]
+    asks: list[dict[str, Any]] = [{}, {"encoding_format": "float"}, {"encoding_format": "base64"}]
+    for asked in asks:
+        found = chat.openai().embeddings.create(model="e", input=texts, user="u-1", **asked)
+        vectors: list[Any] = [each.embedding for each in found.data]
         if asked == {"encoding_format": "base64"}:
             vectors = [list(struct.unpack("<8f", b64decode(each))) for each in vectors]
         assert vectors == wanted
@@ -448,6 +451,21 @@ def test_a_budget_that_is_too_small_for_the_last_batch_is_too_small_for_the_firs
         assert not chat.counted().get("tenant")
         # A refusal is believed for a second.
         eventually(lambda: post(chat, key, input="a text of some words").status_code == 200)
+
+
+def test_an_answer_that_a_buffered_function_cannot_give_is_refused_before_it_is_paid_for(
+    aws: Aws, fake: FakeProvider
+) -> None:
+    wide = embedder(vectors={"dimensions": 4_096})
+    aws.set_credentials(gateway(fake, "fake-1", models={"embed": wide}))
+    fake.configure(embeddings={"dimensions": 4_096})
+    function = RestFunction(ROUTES)
+    function.api_key = function.tenant("acme")
+    asked = {"model": "embed", "input": ["text"] * 100}
+    refused = function.send("POST /v1/embeddings", asked)
+    assert (refused.status, refused.error["code"]) == (400, "answer_too_large")
+    assert not fake.requests()
+    assert function.send("POST /v1/embeddings", {**asked, "encoding_format": "base64"}).status == 200
 
 
 def test_hugging_face_is_asked_for_features_of_its_model(

@@ -3,8 +3,9 @@
 from typing import Literal, TypedDict
 
 from sluice.api.route import Call, Reply, Routes
-from sluice.embedding import EmbeddingRequest, Vector, to_base64
+from sluice.embedding import EmbeddingRequest
 from sluice.tenants.tenant import Role
+from sluice.vectors import Vector, to_base64
 
 ROUTES = Routes("Embeddings")
 

@@ -18,7 +18,7 @@ from functools import partial
 from threading import Event
 
 from sluice.chat import Usage
-from sluice.embedding import EmbeddingRequest, Vector, of_length_one
+from sluice.embedding import EmbeddingRequest
 from sluice.errors import InvalidRequestError, ProviderProtocolError, SluiceError
 from sluice.gateway.budget import BudgetReservation, CallCost, SpendDemand, Spent
 from sluice.gateway.counting import CallerCounter
@@ -42,6 +42,7 @@ from sluice.routing.plan import RoutingPolicy
 from sluice.routing.router import AttemptState, Router, Search
 from sluice.settings import Settings
 from sluice.tenants.principal import Principal
+from sluice.vectors import Vector, of_length_one
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from sluice.chat import ChatChunk, ChatRequest, ChatResponse
-from sluice.embedding import TextBatch, Vector
+from sluice.vectors import TextBatch, Vector
 
 UNHEALTHY_AFTER_FAILURES = 5
 # Weight of the newest call in the moving averages: the last ten or so calls decide.
