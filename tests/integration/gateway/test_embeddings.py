@@ -155,6 +155,13 @@ def test_an_embedding_is_counted_charged_and_recorded_as_any_request(chat: ChatS
     assert "embed" in str(record)
 
 
+def test_an_embedding_with_an_idempotency_key_is_paid_for_once(chat: ChatServer, fake: FakeProvider) -> None:
+    first, second = (post(chat, headers={"idempotency-key": "k-1"}, input="one") for _ in range(2))
+    assert (first.status_code, second.status_code) == (200, 200)
+    assert first.json() == second.json()
+    assert len(fake.requests()) == 1
+
+
 def test_a_key_without_requests_or_dollars_left_is_told_and_nobody_is_asked(
     chat: ChatServer, fake: FakeProvider
 ) -> None:
