@@ -10,6 +10,8 @@ from tools.processes import free_port
 from tools.stack import RunningStack, Settings, running_stack
 
 FAKE_MODEL = "fake-model"
+# That of the example in the description.
+EMBEDDING_MODEL = "text-embedding-3-small"
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +38,7 @@ def stack(
         "alias": "fake-1",
         "api_key": "fake",
         "base_url": fake_provider.openai_url,
-        "models": {FAKE_MODEL: {"tier": "fast"}},
+        "models": {FAKE_MODEL: {"tier": "fast"}, EMBEDDING_MODEL: {"vectors": {"dimensions": 8, "shortens": True}}},
     }
     logins = {
         "JwtIssuer": issuer.url,

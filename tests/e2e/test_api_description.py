@@ -30,7 +30,7 @@ from sluice.api.openapi.document import document
 from sluice.api.route import Route
 from sluice.api.routes import ROUTES
 from sluice.tenants.tenant import Role
-from tests.e2e.conftest import FAKE_MODEL
+from tests.e2e.conftest import EMBEDDING_MODEL, FAKE_MODEL
 from tests.fakes import FakeProcess
 from tools import events
 from tools.stack import RunningStack
@@ -184,7 +184,8 @@ def test_an_operation_answers_as_described(
     def holds(case: Case[Any]) -> None:
         if is_valid and isinstance(case.body, dict):
             known = KNOWN_FIELDS.get(operation.id, {})
-            case.body |= {**known, "model": FAKE_MODEL} if "model" in case.body else known
+            served = EMBEDDING_MODEL if operation.id == "createEmbeddings" else FAKE_MODEL
+            case.body |= {**known, "model": served} if "model" in case.body else known
         answer = case.call(caller.url, session=session, headers=caller.headers(operation.role), timeout=60)
         case.validate_response(
             answer, checks=CHECKS, excluded_checks=[not_a_server_error] if is_excused(answer) else []
