@@ -187,4 +187,5 @@ def test_deployed_tables_have_the_declared_keys_and_expire(stack: RunningStack) 
 
 def test_a_function_has_only_the_variables_of_its_own_tables(stack: RunningStack) -> None:
     keys = deployment.function_environment(stack.ministack, stack.deployment.outputs["KeysFunctionName"])
-    assert {name for name in keys if name.endswith(("_TABLE", "_SECRET"))} == {"DIRECTORY_TABLE", "ADMIN_KEY_SECRET"}
+    own = {"DIRECTORY_TABLE", "ADMIN_KEY_SECRET", "WEBHOOK_SECRET"}
+    assert {name for name in keys if name.endswith(("_TABLE", "_SECRET"))} == own

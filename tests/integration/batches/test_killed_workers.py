@@ -22,7 +22,7 @@ def test_no_line_is_lost_and_none_paid_twice_but_what_was_in_flight_at_a_kill_an
     batches: Batches, aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wide = dict.fromkeys(("requests_per_minute", "requests_per_day"), 90_000) | {"tokens_per_minute": 9_000_000}
-    with FakeProcess(answer="Hello there.") as fake:
+    with FakeProcess(answer="Hello there.", keep_requests=2 * LINES) as fake:
         aws.set_credentials(gateway(fake, "fake-1", models={"small": model(limits=wide)}))
         for name in ("CALLER_REQUESTS_PER_MINUTE", "CALLER_REQUESTS_PER_DAY"):
             monkeypatch.setenv(name, "90000")

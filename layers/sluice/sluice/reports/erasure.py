@@ -27,9 +27,7 @@ class ReportErasure:
         found = self._claims.reports(
             tenant, since=wanted[0], before=wanted[-1] + timedelta(days=1), limit=len(wanted) + 1
         )
-        return sum(
-            self._erase(tenant, user, date.fromisoformat(day_of(item))) for item in found if item.get("requests")
-        )
+        return sum(self._erase(tenant, user, date.fromisoformat(day_of(item))) for item in found)
 
     def _erase(self, tenant: str, user: str, day: date) -> bool:
         try:

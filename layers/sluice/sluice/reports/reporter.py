@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 
 from aws_lambda_powertools import Logger
 
@@ -73,32 +74,45 @@ class Reporter:
         """
         self._failures = 0
         self._survive("deployments", self._alert_of_deployments)
-        names: dict[str, str] = {}
-        for tenant in self._tenants():
-            names[tenant.id] = tenant.name
+        tenants = list(self._tenants())
+        names = {tenant.id: tenant.name for tenant in tenants}
+        # Alerts of all come first: reports take longer, and may be late.
+        due: list[tuple[str, Callable[[], None]]] = [
+            *((tenant.id, partial(self._alert_of_tenant, tenant)) for tenant in tenants),
+            *((tenant.id, partial(self._report_of_tenant, tenant)) for tenant in tenants),
+            (EVERYBODY, partial(self._of_everybody, names)),
+        ]
+        for what, work in due:
             if not has_time():
-                logger.warning("reports go on in the next hour", extra={"at": tenant.id})
+                logger.warning("reports go on in the next hour", extra={"at": what})
                 emit_metric("ReportsUnfinished")
-                return
-            self._survive(tenant.id, lambda tenant=tenant: self._of_tenant(tenant))  # type: ignore[misc]
-        if has_time():
-            self._survive(EVERYBODY, lambda: self._of_everybody(names))
+                break
+            self._survive(what, work)
         if self._failures:
             raise ReportsFailedError(f"{self._failures} of the reports and alerts failed")
 
     def _survive(self, what: str, work: Callable[[], None]) -> None:
         try:
             work()
-        except SluiceError as error:
+        except Exception as error:  # noqa: BLE001  whatever is wrong with one tenant, the others get theirs
             self._failures += 1
-            logger.warning("a report failed", extra={"report": what, "reason": error.message})
+            # What others raise may quote what it failed at.
+            reason = error.message if isinstance(error, SluiceError) else type(error).__name__
+            logger.warning("a report failed", extra={"report": what, "reason": reason})
             emit_metric("ReportFailed")
 
-    def _of_tenant(self, tenant: Tenant) -> None:
-        keys = [key for key in self._stores.directory.all_keys(tenant.id) if key.revoked_at is None]
-        self._alert(self._stores.standings.of_tenant(tenant, keys))
-        for day in self._due(tenant.id, last_ended(self._now(), time_zone(tenant.time_zone))):
-            self._make(tenant.id, day, lambda day=day: self._of_day(tenant, keys, day))  # type: ignore[misc]
+    def _alert_of_tenant(self, tenant: Tenant) -> None:
+        self._alert(self._stores.standings.of_tenant(tenant, self._keys(tenant)))
+
+    def _report_of_tenant(self, tenant: Tenant) -> None:
+        due = list(self._due(tenant.id, last_ended(self._now(), time_zone(tenant.time_zone))))
+        if due:
+            keys = self._keys(tenant)
+            for day in due:
+                self._survive(tenant.id, partial(self._make, tenant.id, day, partial(self._of_day, tenant, keys, day)))
+
+    def _keys(self, tenant: Tenant) -> list[ApiKey]:
+        return [key for key in self._stores.directory.all_keys(tenant.id) if key.revoked_at is None]
 
     def _of_day(self, tenant: Tenant, keys: Sequence[ApiKey], day: LocalDay) -> Material:
         # Limits first: what is recorded in the meantime then does not look like what nobody recorded.
@@ -174,10 +188,12 @@ class Reporter:
             if found is None:
                 continue
             thing = Thing.alert(f"{each.of}#{each.id}", found["limit"], window_of(each, now) or "")
-            level = found["percentage"]
-            if self._stores.claims.claim(thing, level, self._clock(), _ALERT_S):
-                self._stores.bus.send(SOURCE, KIND, dict(found))
-                self._stores.claims.finish(thing, level)
+            self._survive(each.id, partial(self._send, thing, found["percentage"], dict(found)))
+
+    def _send(self, thing: Thing, level: int, event: dict[str, object]) -> None:
+        if self._stores.claims.claim(thing, level, self._clock(), _ALERT_S):
+            self._stores.bus.send(SOURCE, KIND, event)
+            self._stores.claims.finish(thing, level)
 
     def _history(self, tenants: Sequence[str]) -> Iterator[UsageSum]:
         today = self._now().date()

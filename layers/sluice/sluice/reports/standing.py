@@ -11,6 +11,7 @@ from sluice.reports.material import Counted, Histories, Material, Measure, momen
 from sluice.reports.report import Level, Month, Outlook, Standing, Unit, Unsettled
 
 _DAY = timedelta(days=1)
+_HOUR = timedelta(hours=1)
 _MOST_DAYS = 7
 
 
@@ -36,10 +37,11 @@ def standing(material: Material, histories: Histories, each: Counted) -> Standin
 
 def month(material: Material, histories: Histories) -> Month:
     """What the UTC month costs."""
-    start, end = month_of(material.now)
+    # Of the report's day: on the last of a month it is made in the next one.
+    start, end = month_of(material.day.end - _HOUR)
     history = histories.of("cost")
-    so_far = history.used(start, history.until)
-    expected = forecast(history, end, used=so_far)
+    so_far = history.used(start, min(end, history.until))
+    expected = forecast(history, max(end, history.until), used=so_far)
     return {
         "month": f"{start:%Y-%m}",
         "so_far_usd": float(to_usd(so_far)),

@@ -16,7 +16,7 @@ from aws_lambda_powertools import Logger
 
 from sluice.storage.connections import ConnectionPool, Endpoint, ExchangeError, Timeouts
 from sluice.storage.queues import LONGEST_DELAY_S, Queue
-from sluice.telemetry import emit_metric
+from sluice.telemetry import best_effort, emit_metric
 from sluice.tenants.directory import Directory
 from sluice.webhooks.address import Addresses, AddressRefusedError
 from sluice.webhooks.endpoint import LastDelivery, Outcome, WebhookEndpoint
@@ -112,7 +112,12 @@ class Deliverer:
         last = LastDelivery(
             event=message.event_id, at=now_s, outcome=outcome, status=attempt.status, reason=attempt.reason
         )
-        self._endpoints.note(endpoint, last, disabled_at=now_s if attempt.status == _GONE else None)
+        if attempt.status == _GONE:
+            self._endpoints.note(endpoint, last, disabled_at=now_s)
+        else:
+            # Done again for the sake of a note, it would be delivered again, or tried twice as often from now on.
+            with best_effort("noting a delivery"):
+                self._endpoints.note(endpoint, last, disabled_at=None)
         if outcome is Outcome.GAVE_UP:
             # Not the URL, which may hold a secret.
             logger.warning(
