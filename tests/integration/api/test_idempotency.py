@@ -184,6 +184,16 @@ def test_a_refusal_that_cost_nothing_leaves_the_key_to_the_request_as_it_is_corr
     assert ask(chat).status_code == 200
 
 
+@pytest.mark.parametrize("fault", ["400", "404", "422"])
+def test_what_a_provider_refused_without_a_bill_leaves_the_key_free(
+    chat: ChatServer, fake: FakeProvider, fault: str
+) -> None:
+    fake.add_fault(fault)
+    refused = ask(chat)
+    assert 400 <= refused.status_code < 600
+    assert kept(chat) == []
+
+
 def test_an_answer_that_was_withheld_is_not_paid_for_twice(chat: ChatServer, fake: FakeProvider) -> None:
     fake.configure(answer="No JSON.")
     body = BODY | {"response_format": {"type": "json_object"}, "messages": [{"role": "user", "content": "JSON?"}]}

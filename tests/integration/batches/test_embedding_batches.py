@@ -60,3 +60,14 @@ def test_a_chat_s_line_cannot_ask_a_model_that_makes_embeddings(aws: Aws, fake: 
     lines = [{"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": chat}]
     batch = batches.run_until(batches.create(lines)["id"])
     assert [each["code"] for each in batch["errors"]["data"]] == ["wrong_kind_of_model"]
+
+
+def test_a_line_whose_answer_would_be_too_large_is_refused_before_any_is_asked(
+    aws: Aws, fake: FakeProvider, batches: Batches
+) -> None:
+    served(aws, fake, batches)
+    texts = [f"text {number}" for number in range(2_000)]
+    lines = [line("floats", input=texts), line("base64", input=texts[:1_400], encoding_format="base64")]
+    batch = batches.run_until(batches.create(lines, endpoint=EMBEDDINGS)["id"])
+    assert {each["line"]: each["code"] for each in batch["errors"]["data"]} == {1: "answer_too_large"}
+    assert not fake.requests()

@@ -437,7 +437,7 @@ def test_when_a_batch_fails_for_good_what_the_others_used_is_counted_and_no_more
     with serving(aws) as chat:
         key = chat.tenant("rich", budget_usd_per_month=1)
         fake.add_fault("400", times=1)
-        refused = post(chat, key, input=[f"text {number}" for number in range(200)])
+        refused = post(chat, key, input=[f"text {number}" for number in range(90)])
         assert refused.status_code == 400
         assert len(fake.requests()) < 50
         tokens = fake.state()["tokens"]
@@ -508,3 +508,14 @@ def test_the_sdk_s_error_says_what_a_provider_refused_without_quoting_the_texts(
         chat.openai().embeddings.create(model="embed", input="my private words, all of them")
     assert "This text is wrong" in refused.value.message
     assert "private" not in refused.value.message
+
+
+def test_more_calls_than_a_limit_ever_has_are_refused_before_the_first(aws: Aws, fake: FakeProvider) -> None:
+    limits = {"requests_per_minute": 5, "tokens_per_minute": 100_000}
+    embed = embedder(vectors={**VECTORS, "most_inputs": 1}, limits=limits)
+    aws.set_credentials(gateway(fake, "fake-1", models={"embed": embed}))
+    with serving(aws) as chat:
+        refused = post(chat, input=[f"text {number}" for number in range(6)])
+        assert (refused.status_code, refused.json()["error"]["code"]) == (400, "request_exceeds_limit")
+        assert fake.requests() == []
+        assert post(chat, input=[f"text {number}" for number in range(5)]).status_code == 200

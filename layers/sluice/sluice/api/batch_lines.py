@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _OURS = 500
 _TOO_MANY_REQUESTS = 429
+# Ten lines are asked at once, and each answer is in memory several times over while it is written down.
+_MOST_ANSWER_BYTES = 6 * 1024 * 1024
 # When to look again whether anybody can be asked.
 _NOBODY_S = 60.0
 
@@ -56,20 +58,32 @@ class BatchLineApi:
             # Refused when the batch was checked.
             raise TypeError("a line of a batch is answered whole")
         record = trace.record()
+        is_paid = bool(record.prompt_tokens or record.cost_nanousd)
         may_pass = response.status >= _OURS and response.headers.get("x-should-retry") != "false"
         return LineAnswer(
             status=int(response.status),
             request_id=request.id,
             body=json.loads(response.body),
-            retry_after_s=_wait_s(response, was_asked=any(each.time_ms for each in record.attempts), may_pass=may_pass),
-            may_pass=may_pass,
+            # Of several calls some may have been paid for before there was no quota for the next: what is asked again
+            # pays for them again, and may not for ever.
+            retry_after_s=None
+            if is_paid
+            else _wait_s(response, was_asked=any(each.time_ms for each in record.attempts), may_pass=may_pass),
+            may_pass=may_pass or (is_paid and response.status == _TOO_MANY_REQUESTS),
             prompt_tokens=record.prompt_tokens,
             completion_tokens=record.completion_tokens,
             cost_nanousd=record.cost_nanousd + sum(each.cost_nanousd for each in record.guard_models),
         )
 
     def _request(self, line: BatchLine, principal: Principal, remaining_s: float) -> Request:
-        return Request(method="POST", path=line.url, body=body_of(line), remaining_s=remaining_s, sender=principal)
+        return Request(
+            method="POST",
+            path=line.url,
+            body=body_of(line),
+            remaining_s=remaining_s,
+            sender=principal,
+            most_answer_bytes=_MOST_ANSWER_BYTES,
+        )
 
 
 def _wait_s(response: Response, *, was_asked: bool, may_pass: bool) -> float | None:

@@ -10,6 +10,7 @@ from sluice.vectors import Vector, to_base64
 ROUTES = Routes("Embeddings")
 
 # Of a number as it is written, with its comma, and as four bytes in base64; of what stands around a vector.
+_USUAL_ENCODING = "float"
 _BYTES_PER_NUMBER = {"float": 22.0, "base64": 16 / 3}
 _BYTES_PER_VECTOR = 100
 # A function makes an answer of 1,024 MB of memory, and one of numbers takes some five times its bytes.
@@ -41,7 +42,8 @@ class EmbeddingList(TypedDict):
 
 
 def _check(call: Call[EmbeddingRequest]) -> int:
-    return call.app.embedding_gateway.check(call.body.labelled(call.labels), call.principal)
+    asked = call.body.labelled(call.labels)
+    return call.app.embedding_gateway.check(asked, call.principal, _most_numbers(asked, call.most_answer_bytes))
 
 
 @ROUTES.post(
@@ -62,10 +64,9 @@ def create_embeddings(call: Call[EmbeddingRequest]) -> Reply[EmbeddingList]:
     `x-sluice-task`, or `metadata.sluice_user` and so on, keep usage apart; `metadata` is not passed on.
     """
     asked = call.body.labelled(call.labels)
-    encoding = asked.encoding_format or "float"
-    most_bytes = min(call.most_answer_bytes, _MOST_BYTES) - _BYTES_PER_VECTOR * len(asked.texts)
-    most_numbers = int(most_bytes / _BYTES_PER_NUMBER[encoding])
+    most_numbers = _most_numbers(asked, call.most_answer_bytes)
     found = call.app.embedding_gateway.embed(asked, call.principal, call.context, most_numbers)
+    encoding = asked.encoding_format or _USUAL_ENCODING
     body: EmbeddingList = {
         "object": "list",
         "data": [
@@ -76,6 +77,11 @@ def create_embeddings(call: Call[EmbeddingRequest]) -> Reply[EmbeddingList]:
         "usage": {"prompt_tokens": found.usage.prompt_tokens, "total_tokens": found.usage.total_tokens},
     }
     return Reply(body, found.provenance)
+
+
+def _most_numbers(asked: EmbeddingRequest, most_answer_bytes: float) -> int:
+    most_bytes = min(most_answer_bytes, _MOST_BYTES) - _BYTES_PER_VECTOR * len(asked.texts)
+    return int(most_bytes / _BYTES_PER_NUMBER[asked.encoding_format or _USUAL_ENCODING])
 
 
 def _written(vector: Vector, encoding: str) -> list[float] | str:

@@ -176,9 +176,9 @@ class _KeptStream:
 
 
 def _is_final(error: SluiceError, trace: RequestTrace) -> bool:
-    """Whether a provider was asked, and what it answered can't be shown."""
+    """Whether a model was paid for, and what it answered can't be shown."""
     is_refusal = 400 <= error.status < 500 and error.status not in {_CONFLICT, _TOO_MANY_REQUESTS}
-    return trace.has_asked and (is_refusal or isinstance(error, InvalidAnswerError))
+    return trace.has_paid and (is_refusal or isinstance(error, InvalidAnswerError))
 
 
 def _kept_error(error: Exception | None) -> KeptError | None:

@@ -63,17 +63,21 @@ class BatchIntake:
                 "endpoint: should be /v1/chat/completions, /v1/embeddings, or /v1/tasks/ and the name of a task.",
                 param="endpoint",
             )
+        # Before its file is looked for, which may be gone by then.
+        batch = self._made_before(new) or self._written(new, self._input_file(new))
+        # First, so that whatever is lost of what follows, somebody looks after it.
+        self._queue.send(Watch.of(batch).model_dump(), group=batch.tenant, delay_s=LONGEST_DELAY_S)
+        self._queue.send(Split.of(batch).model_dump(), group=batch.tenant)
+        return batch
+
+    def _input_file(self, new: NewBatch) -> str:
         file = self._files.find(owner_of(new.tenant, new.caller), new.input_file)
         if file.purpose != Purpose.BATCH:
             raise InvalidRequestError(
                 f"input_file_id: the file's purpose is {file.purpose}; upload it with purpose batch.",
                 param="input_file_id",
             )
-        batch = self._made_before(new) or self._written(new, file.id)
-        # First, so that whatever is lost of what follows, somebody looks after it.
-        self._queue.send(Watch.of(batch).model_dump(), group=batch.tenant, delay_s=LONGEST_DELAY_S)
-        self._queue.send(Split.of(batch).model_dump(), group=batch.tenant)
-        return batch
+        return file.id
 
     def _made_before(self, new: NewBatch) -> Batch | None:
         """The batch that a request made which then died or failed. What it may not have sent is sent again."""

@@ -91,14 +91,17 @@ class EmbeddingGateway:
         vectors = [vector for batch in admitted.batches for vector in batch.vectors]
         return Embeddings(vectors, admitted.plan.model, used, provenance)
 
-    def check(self, request: EmbeddingRequest, principal: Principal) -> int:
+    def check(self, request: EmbeddingRequest, principal: Principal, most_numbers: int) -> int:
         """Refuse what `embed` would refuse whatever is left of quotas, and spend nothing. Raises SluiceError.
 
         Returns what the request is estimated to cost, in billionths of a dollar.
         """
         self._judge(request, principal)
-        first = self._plan(request, principal).deployments[0]
-        size = RequestSize.of_texts(map(TextSize.of, request.texts))
+        plan = self._plan(request, principal)
+        first, sizes = plan.deployments[0], [TextSize.of(text) for text in request.texts]
+        _check_answer(len(request.texts) * plan.dimensions, most_numbers)
+        self._cuts(plan.deployments, sizes)
+        size = RequestSize.of_texts(sizes)
         return price_nanousd(first, self.router.quota.estimate(first, size))
 
     def _admitted(
@@ -113,9 +116,8 @@ class EmbeddingGateway:
             plan = self._plan(request, principal)
             _check_answer(len(request.texts) * plan.dimensions, most_numbers)
             sizes = [TextSize.of(text) for text in request.texts]
-            self._check_fits(plan.deployments, RequestSize.of_texts(sizes))
+            cuts = self._cuts(plan.deployments, sizes)
             texts = request.texts
-            cuts = list(batches(sizes, BatchBounds.of(plan.deployments)))
             return AdmittedEmbedding(
                 request=request,
                 principal=principal,
@@ -142,6 +144,16 @@ class EmbeddingGateway:
         user = principal.user_of(request.labels.user) or ""
         policy = RoutingPolicy(allowed_models=principal.tenant.allowed_models, needs_price=has_budget(principal, user))
         return plan_embedding(request, self.registry(), policy)
+
+    def _cuts(self, deployments: Sequence[Deployment], sizes: Sequence[TextSize]) -> list[slice]:
+        """Which texts go together. Raises InvalidRequestError for what no deployments' limits have room for."""
+        self._check_fits(deployments, RequestSize.of_texts(sizes))
+        cuts = list(batches(sizes, BatchBounds.of(deployments)))
+        calls = [self.router.quota.most_requests(each) for each in deployments]
+        if None not in calls and len(cuts) > (most := sum(each for each in calls if each is not None)):
+            # The first of them would be paid for, and again whenever the request is sent again.
+            raise _over_limit(f"{len(cuts)} calls, and the deployments' limits have {most}")
+        return cuts
 
     def _check_fits(self, deployments: Sequence[Deployment], size: RequestSize) -> None:
         """Raise InvalidRequestError for more tokens than all deployments' limits have: its last batch never had any."""

@@ -123,10 +123,12 @@ class RequestTrace:
             return tuple(self._guard_models)
 
     @property
-    def has_asked(self) -> bool:
-        """Whether a provider was asked anything, of the request or for a guard."""
+    def has_paid(self) -> bool:
+        """Whether a model has read or said anything, of the request or for a guard: a provider bills that."""
         with self._lock:
-            return any(each.time_ms for each in self._attempts) or any(each.calls for each in self._guard_models)
+            return any(
+                each.prompt_tokens or each.completion_tokens or each.cost_nanousd for each in self._settled
+            ) or any(each.tokens or each.cost_nanousd for each in self._guard_models)
 
     @property
     def has_answer(self) -> bool:

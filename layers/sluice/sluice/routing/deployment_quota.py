@@ -20,7 +20,8 @@ from sluice.quota.estimate import TokenEstimate, TokenHabits, estimate, upper_bo
 from sluice.quota.item import BlockReason
 from sluice.quota.learning import Lesson
 from sluice.quota.ledger import Ledger
-from sluice.quota.limits import Limit, deployment_limit
+from sluice.quota.leftover import kept_free_percent
+from sluice.quota.limits import Limit, deployment_limit, kept_free
 from sluice.quota.request_size import ModelBounds, RequestSize
 from sluice.quota.reservation import Reservation
 from sluice.quota.scopes import deployment_scope
@@ -101,6 +102,13 @@ class DeploymentQuota:
             limit_tokens=min((each.capacity for each in statuses), default=None),
             room_tokens=min((each.remaining for each in statuses), default=None),
         )
+
+    def most_requests(self, deployment: Deployment) -> int | None:
+        """How many requests its tightest limit ever has for who asks now; None if it has no such limit."""
+        seen, now_ms = self._seen(deployment), self._ledger.now_ms()
+        limits = [limit for limit in limits_of(deployment) if limit.name.startswith("requests")]
+        capacities = [seen.status(limit, now_ms).capacity for limit in limits]
+        return min((each - kept_free(each, kept_free_percent()) for each in capacities), default=None)
 
     def reserve(self, deployment: Deployment, size: RequestSize, tokens: TokenEstimate) -> Reservation:
         """Take what a request may cost. Raises QuotaDeniedError, LedgerUnavailableError."""
