@@ -354,3 +354,25 @@ def test_a_deleted_user_is_in_no_report_and_its_requests_still_are(
         assert "bob" in page.raw
         assert [(row["id"], row["requests"]) for row in shown.body["groups"]["users"]] == [("", 1), ("bob", 1)]
         assert "ada-lovelace" in reports.send(f"GET /v1/reports/{day}", query={"tenant": "zoo"}).raw
+
+
+def test_what_is_wrong_with_one_tenant_s_report_keeps_no_other_from_alerts_and_reports(
+    reports: Reports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reports.tenant("zest", budget_usd_per_month=10)
+    reports.spend("zest", 95)
+    for tenant in ("acme", "zest"):
+        reports.used(tenant, NOW - timedelta(hours=10))
+    put = ObjectStore.put
+
+    def failing_for_one(self: ObjectStore, key: str, *arguments: Any) -> None:
+        if "/acme/" in key:
+            raise ValueError("what was asked and answered")
+        put(self, key, *arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ObjectStore, "put", failing_for_one)
+        with pytest.raises(ReportsFailedError, match="1 of"):
+            reports.run()
+    assert (reports.days("acme"), reports.days("zest")) == ([], ["2026-03-09"])
+    assert [each["detail"]["percentage"] for each in reports.alerts()] == [90]

@@ -10,6 +10,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from sluice.batches.store import BatchStore
+from sluice.errors import StorageUnavailableError
 from sluice.storage.connections import SocketAddress
 from sluice.webhooks import delivery
 from sluice.webhooks.address import Addresses
@@ -289,3 +290,20 @@ def test_a_name_that_stands_for_this_machine_by_now_is_not_connected_to(
         assert (last["status"], last["reason"]) == (None, "its host has an address that is not on the public internet")
     assert answers == []
     assert receiver.connections == 0
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_a_delivery_that_cannot_be_noted_is_not_made_again(
+    webhooks: Webhooks, receiver: ScriptedServer, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise StorageUnavailableError("DynamoDB failed at UpdateItem: throttled")
+
+    receiver.otherwise = lambda _: answer({}, status=status)
+    webhooks.create(receiver.url)
+    webhooks.end_a_batch()
+    monkeypatch.setattr(EndpointStore, "note", refused)
+    webhooks.batches.deliver("WEBHOOKS_QUEUE")
+    assert len(receiver.requests) == 1
+    # Of one that was not taken there is one later attempt, and no more.
+    assert webhooks.batches.waiting("WEBHOOKS_QUEUE") == {"delayed": int(status != 200), "there": 0, "taken": 0}

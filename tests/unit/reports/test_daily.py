@@ -107,3 +107,18 @@ def test_days_when_clocks_are_changed_have_all_their_hours(day: date, hours: int
     report = daily_report(replace(MATERIAL, day=local, now=local.end, sums=school_usage(local.end, BERLIN)))
     assert len(report["hours"]) == hours
     assert sum(hour["requests"] for hour in report["hours"]) == report["totals"]["requests"] > 0
+
+
+def test_a_month_s_last_report_is_of_that_month() -> None:
+    now = datetime(2026, 12, 1, 0, 5, tzinfo=UTC)
+    utc = ZoneInfo("UTC")
+    usage = school_usage(now, utc)
+    report = daily_report(replace(MATERIAL, now=now, day=LocalDay(date(2026, 11, 30), utc), sums=usage))
+    used = sum(
+        each.use.cost_nanousd
+        for each in usage
+        if datetime(2026, 11, 1, tzinfo=UTC) <= hour_of(each) < now.replace(minute=0)
+    )
+    assert report["month"]["month"] == "2026-11"
+    assert round(report["month"]["so_far_usd"] * 1e9) == used > 0
+    assert report["month"]["outlook"]["total"] == pytest.approx(report["month"]["so_far_usd"])
