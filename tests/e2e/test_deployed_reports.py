@@ -42,7 +42,7 @@ def record_yesterday(stack: RunningStack) -> None:
 def test_the_schedule_makes_the_report_of_the_day_that_has_ended(stack: RunningStack) -> None:
     record_yesterday(stack)
     scheduler = stack.ministack.aws.session().client("scheduler", endpoint_url=stack.ministack.endpoint_url)
-    [hourly] = [each for each in scheduler.list_schedules()["Schedules"] if "QuotaReport" in each["Name"]]
+    [hourly] = [each for each in scheduler.list_schedules()["Schedules"] if "QuotaReportFunctionHourly" in each["Name"]]
     schedule = scheduler.get_schedule(Name=hourly["Name"])
     assert schedule["ScheduleExpression"] == "cron(5 * * * ? *)"
     # Another one of its target, which is due: MiniStack looks every ten seconds for what is.
