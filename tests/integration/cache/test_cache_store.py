@@ -9,16 +9,10 @@ import pytest
 
 from sluice.cache.store import MOST_ITEM_BYTES, CachedAnswer, CacheLookup, ResponseCache
 from sluice.errors import StorageUnavailableError
+from tests.clock import Clock
 from tests.conftest import ON_BOTH_EMULATORS, Aws
 
 pytestmark = ON_BOTH_EMULATORS
-
-
-class Clock:
-    now_s = 1_800_000_000.25
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import pytest
 from sluice.errors import KeptAnswerTooLargeError, KeyReusedError, RequestUnderWayError
 from sluice.idempotency.answer import AnswerHead, AnswerPacker
 from sluice.idempotency.store import KEPT_S, Claim, IdempotencyStore, KeptAnswer
+from tests.clock import Clock
 from tests.conftest import ON_BOTH_EMULATORS, Aws
 
 pytestmark = ON_BOTH_EMULATORS
@@ -16,13 +17,6 @@ FIRST = Claim(key=KEY, fingerprint="f", request_id="req_1")
 SECOND = Claim(key=KEY, fingerprint="f", request_id="req_2")
 OTHER = Claim(key=KEY, fingerprint="g", request_id="req_3")
 HEAD = AnswerHead(request_id="req_1", headers={"content-type": "application/json"})
-
-
-class Clock:
-    now_s = 1_800_000_000.25
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 @pytest.fixture

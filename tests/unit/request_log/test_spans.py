@@ -78,6 +78,14 @@ def test_the_request_and_each_call_are_spans_within_one_another() -> None:
     assert "ada" not in str(whole)
 
 
+@pytest.mark.parametrize(("route", "operation"), [("createChatCompletion", "chat"), ("createEmbeddings", "embeddings")])
+def test_a_span_says_what_was_asked_for(route: str, operation: str) -> None:
+    whole = sent(route=route)[0]
+    named = {each["key"]: each["value"] for each in whole["attributes"]}
+    assert whole["name"] == f"{operation} small"
+    assert named["gen_ai.operation.name"] == {"stringValue": operation}
+
+
 def test_what_was_not_answered_is_an_error() -> None:
     whole, *_ = sent(outcome=RequestOutcome.FAILED)
     assert whole["status"] == {"code": 2}

@@ -1,5 +1,6 @@
 """Embeddings, as OpenAI's API has them: POST /v1/embeddings."""
 
+from dataclasses import replace
 from typing import Literal, TypedDict
 
 from sluice.api.route import Call, Reply, Routes
@@ -65,7 +66,8 @@ def create_embeddings(call: Call[EmbeddingRequest]) -> Reply[EmbeddingList]:
     """
     asked = call.body.labelled(call.labels)
     most_numbers = _most_numbers(asked, call.most_answer_bytes)
-    found = call.app.embedding_gateway.embed(asked, call.principal, call.context, most_numbers)
+    context = replace(call.context, operation="embedding")
+    found = call.app.embedding_gateway.embed(asked, call.principal, context, most_numbers)
     encoding = asked.encoding_format or _USUAL_ENCODING
     body: EmbeddingList = {
         "object": "list",

@@ -36,7 +36,6 @@ class EmbeddingBatch:
     budget: BudgetReservation
     answered: Answered[ProviderVectors] | None = None
     lost: list[LostCall] = field(default_factory=list)
-    error: BaseException | None = None
     was_asked: bool = False
     """Whether a provider may have seen it."""
 
@@ -77,11 +76,6 @@ class AdmittedEmbedding:
     def task(self) -> str:
         """The task that the caller names, "" if it is none."""
         return self.request.labels.task or ""
-
-    @property
-    def error(self) -> BaseException | None:
-        """What the first batch that failed did so with; None if all were answered."""
-        return next((each.error for each in self.batches if each.error is not None), None)
 
     @property
     def was_asked(self) -> bool:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -13,6 +13,7 @@ from sluice.gateway.budget import Spent
 from sluice.gateway.counting import CallerCounter
 from sluice.gateway.embedding_batch import AdmittedEmbedding, EmbeddingBatch
 from sluice.gateway.provenance import Provenance
+from sluice.gateway.recording import record_of_call
 from sluice.gateway.settlement import price_nanousd
 from sluice.gateway.tracing import Reserved
 from sluice.money import to_usd
@@ -107,22 +108,8 @@ def _record(
     is_request: bool,
     is_error: bool,
 ) -> UsageRecord:
-    return UsageRecord(
-        tenant=admitted.principal.tenant.id,
-        caller=admitted.principal.caller_id,
-        provider=deployment.provider.name,
-        model=deployment.model.id,
-        usage=usage,
-        cost_nanousd=cost_nanousd,
-        response_time_ms=int((time.monotonic() - admitted.started_s) * 1000) if is_request else 0,
-        is_error=is_error,
-        user=admitted.user,
-        infra_nanousd=admitted.context.trace.take_infra_nanousd(),
-        operation="embedding",
-        credential=deployment.alias,
-        task=admitted.task,
-        requests=int(is_request),
-    )
+    record = record_of_call(admitted, deployment, usage, cost_nanousd, is_error=is_error)
+    return record if is_request else replace(record, response_time_ms=0, requests=0)
 
 
 def _provenance(admitted: AdmittedEmbedding, cost_nanousd: int, outcome: RequestOutcome | None) -> Provenance:

@@ -12,7 +12,7 @@ docs/decisions/0053-embeddings-are-asked-in-batches.md says why there is no cach
 """
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, wait
 from dataclasses import dataclass, replace
 from functools import partial
 from threading import Event
@@ -186,19 +186,20 @@ class EmbeddingGateway:
         if len(admitted.batches) == 1:
             self._ask(admitted, admitted.batches[0])
             return
-        # Each notes what it fails with, so that none is under way when the request is settled.
-        list(self.batch_executor.map(partial(self._ask_noting, admitted, Event()), admitted.batches))
-        if admitted.error is not None:
-            raise admitted.error
+        ask, has_failed = self._ask_unless_failed, Event()
+        running = [self.batch_executor.submit(ask, admitted, has_failed, batch) for batch in admitted.batches]
+        wait(running)  # so that none is under way when the request is settled
+        for each in running:
+            each.result()
 
-    def _ask_noting(self, admitted: AdmittedEmbedding, has_failed: Event, batch: EmbeddingBatch) -> None:
+    def _ask_unless_failed(self, admitted: AdmittedEmbedding, has_failed: Event, batch: EmbeddingBatch) -> None:
         if has_failed.is_set():
             return
         try:
             self._ask(admitted, batch)
-        except BaseException as error:  # noqa: BLE001 -- raised once all batches have ended
+        except BaseException:
             has_failed.set()
-            batch.error = error
+            raise
 
     def _ask(self, admitted: AdmittedEmbedding, batch: EmbeddingBatch) -> None:
         """Ask one batch until a provider has answered. Raises SluiceError if nobody does."""

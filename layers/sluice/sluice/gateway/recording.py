@@ -1,19 +1,50 @@
 """What is recorded of a request's usage: an answer, one from the cache, one without a model."""
 
 import time
+from typing import Protocol
 
 from sluice.cache.store import CachedAnswer
 from sluice.chat import Usage
-from sluice.gateway.request import AdmittedRequest, Incoming, user_of
+from sluice.gateway.request import AdmittedRequest, Incoming, RequestContext, user_of
 from sluice.gateway.tracing import WITHOUT_MODEL
 from sluice.providers.registry import Deployment
+from sluice.tenants.principal import Principal
 from sluice.usage.records import UsageRecord
 
 _NO_USAGE = Usage(0, 0)
 
 
+class Admitted(Protocol):
+    """A request that was admitted, whatever it asks for."""
+
+    @property
+    def principal(self) -> Principal:
+        """Who asks."""
+        ...
+
+    @property
+    def context(self) -> RequestContext:
+        """What is known of the request beside its body."""
+        ...
+
+    @property
+    def user(self) -> str:
+        """The user that it is for, "" if nobody says."""
+        ...
+
+    @property
+    def task(self) -> str:
+        """The task that the caller names, "" if it is none."""
+        ...
+
+    @property
+    def started_s(self) -> float:
+        """When it began, on the monotonic clock."""
+        ...
+
+
 def record_of_call(
-    admitted: AdmittedRequest, deployment: Deployment, usage: Usage, cost_nanousd: int, *, is_error: bool
+    admitted: Admitted, deployment: Deployment, usage: Usage, cost_nanousd: int, *, is_error: bool
 ) -> UsageRecord:
     """A call of a provider, which is an error unless its answer was given."""
     return UsageRecord(
@@ -69,5 +100,5 @@ def record_without_model(incoming: Incoming, source: str) -> UsageRecord:
     )
 
 
-def _elapsed_ms(admitted: AdmittedRequest) -> int:
+def _elapsed_ms(admitted: Admitted) -> int:
     return int((time.monotonic() - admitted.started_s) * 1000)

@@ -5,6 +5,7 @@ from datetime import UTC
 from functools import cache
 from html import escape
 from pathlib import Path
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 from sluice.reports import words
@@ -32,7 +33,8 @@ _METHODS: dict[Method, str] = {
     "mean": "from the mean of all hours before",
     "none": "from nothing yet",
 }
-_GROUPS = (
+type _Group = Literal["tenants", "models", "providers", "credentials", "keys", "users", "tasks", "operations"]
+_GROUPS: tuple[tuple[_Group, str, str], ...] = (
     ("tenants", "Tenants", "Tenant"),
     ("models", "Models", "Model"),
     ("providers", "Providers", "Provider"),
@@ -241,7 +243,7 @@ def _amount(each: Standing, value: float) -> str:
 def _groups(report: Report) -> str:
     panels = []
     for name, title, one in _GROUPS:
-        rows: list[Row] = report["groups"][name]  # type: ignore[literal-required]
+        rows = report["groups"][name]
         # Of one tenant's report, that is itself; nothing is told by who is nameless throughout.
         if (name == "tenants" and report["tenant"] != EVERYBODY) or not any(row["id"] for row in rows):
             continue

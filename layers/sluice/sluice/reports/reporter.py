@@ -131,7 +131,7 @@ class Reporter:
 
     def _of_everybody(self, names: Mapping[str, str]) -> None:
         for day in self._due(EVERYBODY, last_ended(self._now(), time_zone(None))):
-            self._make(EVERYBODY, day, lambda day=day: self._of_day_of_all(names, day))  # type: ignore[misc]
+            self._make(EVERYBODY, day, partial(self._of_day_of_all, names, day))
 
     def _of_day_of_all(self, names: Mapping[str, str], day: LocalDay) -> Material:
         stores = self._stores

@@ -56,7 +56,7 @@ def spans_of(record: RequestRecord, parent: TraceParent, ended_ns: int, service:
         "traceId": parent.trace_id,
         "spanId": own_id,
         **({"parentSpanId": parent.span_id} if parent.span_id else {}),
-        "name": f"chat {record.model}".strip(),
+        "name": f"{_operation(record)} {record.model}".strip(),
         "kind": _SERVER,
         "startTimeUnixNano": str(began_ns),
         "endTimeUnixNano": str(ended_ns),
@@ -95,9 +95,14 @@ def _call(attempt: Attempted, number: int, whole: Mapping[str, object], began_ns
     }
 
 
+def _operation(record: RequestRecord) -> str:
+    """As OpenTelemetry's conventions name it."""
+    return "embeddings" if record.route == "createEmbeddings" else "chat"
+
+
 def _gen_ai(record: RequestRecord) -> list[_Value]:
     values: dict[str, object] = {
-        "gen_ai.operation.name": "chat",
+        "gen_ai.operation.name": _operation(record),
         "gen_ai.provider.name": record.provider,
         "gen_ai.request.model": record.asked_model,
         "gen_ai.response.model": record.model,

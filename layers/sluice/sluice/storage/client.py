@@ -53,8 +53,11 @@ class DynamoDB(JsonService):
         asked = metering.asking(operation, request)
         try:
             answer = super().call(operation, asked, attempts=attempts, timeout_s=timeout_s)
-        except (ConditionFailedError, TransactionCancelledError):
-            metering.refused(operation)
+        except ConditionFailedError as error:
+            metering.refused(operation, error.item)
+            raise
+        except TransactionCancelledError:
+            metering.refused(operation, None)
             raise
         metering.answered(operation, answer)
         return answer

@@ -1,5 +1,6 @@
 """Metering of DynamoDB: what is asked within `counting` says what it consumed, and that is counted."""
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -8,6 +9,8 @@ from typing import Any
 from sluice.infrastructure import ConsumedUnits
 
 _WRITES = frozenset({"PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems"})
+# Bytes travel so.
+_BYTES_PER_BASE64 = 3 / 4
 _READS = frozenset({"GetItem", "BatchGetItem", "Query"})
 _counted: ContextVar[ConsumedUnits | None] = ContextVar("counted_units", default=None)
 
@@ -42,11 +45,21 @@ def answered(operation: str, answer: Mapping[str, Any]) -> None:
         units.add(read=consumed)
 
 
-def refused(operation: str) -> None:
-    """Count a write whose condition was false: it consumes as much, and its answer does not say so.
+def refused(operation: str, item: Mapping[str, Any] | None) -> None:
+    """Count a write whose condition was false: it consumes by the size of the item there, and its answer says nothing.
 
-    Items whose writes are conditional have no more than a kilobyte, or not much.
+    `item` is that item in DynamoDB's typed form, where the answer has it; else it is taken to have no more than a
+    kilobyte, as most items whose writes are conditional.
     """
     units = _counted.get()
     if units is not None and operation in _WRITES:
-        units.add(write=1)
+        units.add(write=max(1, math.ceil(_size(item or {}) / 1024)))
+
+
+def _size(item: Mapping[str, Any]) -> float:
+    """About how many bytes an item has: its long texts and bytes make it more than a kilobyte, if anything does."""
+    return sum(
+        len(name) + (len(text) * (_BYTES_PER_BASE64 if kind == "B" else 1) if isinstance(text, str) else 0)
+        for name, value in item.items()
+        for kind, text in value.items()
+    )
