@@ -1,6 +1,6 @@
 """Everything that can go wrong, each error knowing the HTTP answer it becomes.
 
-Raised where the fault is known, turned into OpenAI's envelope in one place (`sluice.api.responses`).
+Raised where the fault is known, turned into OpenAI's envelope in one place (`sluice.api.envelope`).
 """
 
 from collections.abc import Sequence

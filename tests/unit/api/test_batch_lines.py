@@ -3,7 +3,7 @@
 import pytest
 
 from sluice.api.batch_lines import _wait_s
-from sluice.api.responses import Response
+from sluice.api.envelope import Response
 
 
 @pytest.mark.parametrize(

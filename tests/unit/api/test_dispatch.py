@@ -7,7 +7,7 @@ from unittest.mock import Mock
 import pytest
 
 from sluice.api.dispatch import Api, Request, StreamedResponse
-from sluice.api.responses import Response
+from sluice.api.envelope import Response
 from sluice.api.route import Call, PathParameter, Routes
 from sluice.composition import App, part
 from sluice.gateway.counting import CallerCounter

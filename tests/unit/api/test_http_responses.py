@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from sluice import errors
 from sluice.api import sse
-from sluice.api.responses import Response, error_response, json_response, to_json
+from sluice.api.envelope import Response, error_response, json_response, to_json
 from sluice.chat import ChatRequest
 from sluice.gateway.provenance import Provenance, RequestLimit
 
@@ -111,11 +111,11 @@ def test_an_answer_is_compact_json() -> None:
 
 
 def test_openai_s_own_decoder_reads_the_events() -> None:
-    decoder = openai._streaming.SSEDecoder()
+    decoder, written = openai._streaming.SSEDecoder(), sse.StreamFormat()
     stream = (
-        sse.event({"text": "a\nb\r\n\u2028é"})
-        + sse.done()
-        + sse.error_event(errors.NoProviderError("All of groq-1 and hf-1 failed."))
+        written.event({"text": "a\nb\r\n\u2028é"})
+        + written.done()
+        + written.error(errors.NoProviderError("All of groq-1 and hf-1 failed."))
     )
     text, end, failed = list(decoder.iter_bytes(iter([stream])))
     assert text.json() == {"text": "a\nb\r\n\u2028é"}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.api.responses import to_json
+from sluice.api.envelope import to_json
 from sluice.idempotency import answer
 from sluice.idempotency.answer import MOST_BYTES, AnswerHead, AnswerPacker, KeptError, unpacked
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
-from sluice.api.responses import plain
+from sluice.api.envelope import plain
 
 # A function answers with at most 6 MiB (AWS Lambda, quotas: invocation payload, synchronous). The rest is for what
 # stands around what was said.

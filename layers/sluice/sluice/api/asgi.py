@@ -79,7 +79,7 @@ class _EventStream(StreamingResponse):
                 await run_in_threadpool(self._close_events)
 
     async def _in_thread(self, response: StreamedResponse) -> "AsyncGenerator[bytes]":
-        events = sse.encoded(response.events.values, response.request_id)
+        events = sse.encoded(response.events.values, response.request_id, response.stream_format)
         async with aclosing(iterate_in_thread(events)) as sent:
             async for event in sent:
                 yield event

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from sluice.api.dispatch import Api, Request, StreamedResponse
+from sluice.api.envelope import Response
 from sluice.api.messages import Message, MessageHandler, message_handler
-from sluice.api.responses import Response
 from sluice.api.route import Route
 from sluice.batches.asking import LineAnswer
 from sluice.batches.jobs import Jobs

@@ -10,10 +10,11 @@ from pydantic import BaseModel, ValidationError
 
 from sluice.api import cors
 from sluice.api.authentication import authenticate
+from sluice.api.envelope import Response, error_response, json_response
 from sluice.api.labels import labels_in
 from sluice.api.matching import route_of, routes_of_path
-from sluice.api.responses import Response, error_response, json_response
 from sluice.api.route import Call, Content, Csv, EventStream, Html, Redirect, Reply, Route
+from sluice.api.sse import StreamFormat
 from sluice.api.tracing import TracedRequest
 from sluice.errors import InvalidRequestError
 from sluice.gateway.provenance import request_id_headers
@@ -62,6 +63,7 @@ class StreamedResponse:
     headers: Mapping[str, str]
     events: EventStream
     request_id: str
+    stream_format: StreamFormat
 
 
 class Api:
@@ -189,7 +191,8 @@ class Api:
 def _response(route: Route, answer: object, request_id: str) -> Response | StreamedResponse:
     named = request_id_headers(request_id)
     if isinstance(answer, EventStream):
-        return StreamedResponse({**answer.provenance.headers(), **named}, answer, request_id)
+        headers = {**answer.provenance.headers(), **named}
+        return StreamedResponse(headers, answer, request_id, route.stream_format())
     if isinstance(answer, Redirect):
         return Response(302, {"location": answer.url, **named}, b"")
     if isinstance(answer, Content):

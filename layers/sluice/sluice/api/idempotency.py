@@ -14,7 +14,7 @@ from typing import Any
 
 from sluice.api import sse
 from sluice.api.dispatch import IDEMPOTENCY_KEY, Request, StreamedResponse
-from sluice.api.responses import Response, to_json
+from sluice.api.envelope import Response, to_json
 from sluice.api.route import Call, EventStream, Route
 from sluice.errors import InvalidAnswerError, ReplayedError, SluiceError
 from sluice.gateway.provenance import Provenance, request_id_headers
@@ -73,7 +73,7 @@ def answer_once(
         call.trace.idempotency_key = claim.key
         return work.kept(partial(answer, replace(call, idempotency_key=f"{claim.key}#{claim.fingerprint}")))
     headers = {} if is_counted else app.caller_counter.count(principal).limit.headers()
-    return _replayed(kept, headers, request.id, call.trace)
+    return _replayed(route, kept, headers, call)
 
 
 def _sent(route: Route, request: Request, call: Call[Any, Any]) -> SentRequest:
@@ -165,7 +165,7 @@ class _KeptStream:
         try:
             if not self._is_over:
                 # What it fails with becomes an event that nobody reads, and a line in the log.
-                for _ in sse.encoded(self.values(), self._work.claim.request_id):
+                for _ in sse.encoded(self.values(), self._work.claim.request_id, sse.StreamFormat()):
                     pass
         finally:
             self._events.close()
@@ -187,9 +187,9 @@ def _kept_error(error: Exception | None) -> KeptError | None:
     return KeptError(status=error.status, message=error.message, type=error.type, param=error.param, code=error.code)
 
 
-def _replayed(kept: KeptAnswer, counted: dict[str, str], request_id: str, trace: RequestTrace) -> Answer:
+def _replayed(route: Route, kept: KeptAnswer, counted: dict[str, str], call: Call[Any, Any]) -> Answer:
     """The answer that was kept. Raises ReplayedError if it was an error."""
-    head = kept.head
+    head, trace, request_id = kept.head, call.trace, call.request_id
     trace.settle(Settled(outcome=RequestOutcome.ANSWERED, complexity="", cache=REPLAY))
     trace.is_streamed = head.is_streamed
     free = {name: "0" for name in _COSTS if name in head.headers}
@@ -201,7 +201,7 @@ def _replayed(kept: KeptAnswer, counted: dict[str, str], request_id: str, trace:
         error.replay_headers = {**counted, **marks}
     if head.is_streamed:
         events = EventStream(_events(kept.lines, error), Provenance(request_id=request_id))
-        return StreamedResponse(headers, events, request_id)
+        return StreamedResponse(headers, events, request_id, route.stream_format())
     if error is not None:
         raise error
     return Response(HTTPStatus.OK, headers, kept.lines[0])

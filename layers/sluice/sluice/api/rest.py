@@ -70,7 +70,7 @@ def _body(event: Mapping[str, Any]) -> bytes | str | None:
 
 def _whole(response: StreamedResponse) -> bytes:
     try:
-        return b"".join(sse.encoded(response.events.values, response.request_id))
+        return b"".join(sse.encoded(response.events.values, response.request_id, response.stream_format))
     finally:
         response.events.close()
 

@@ -19,6 +19,7 @@ from types import UnionType
 from typing import TYPE_CHECKING, Any, Required, TypedDict, Union, Unpack, get_args, get_origin
 from urllib.parse import unquote
 
+from sluice.api.sse import StreamFormat
 from sluice.chat import Labels
 from sluice.request_log.trace import RequestTrace
 from sluice.tenants.audit import Actor
@@ -159,12 +160,12 @@ class Declared(TypedDict, total=False):
 
     `role` is the least that a key needs, None where no key is needed; a key of `fuller_for`, or of a role that includes
     it, is then told more. `example` is a body. With `task`, the body is the inputs of that task, which its file
-    describes; with `is_form` it is a form with a file. `events` are what the events of a streamed answer may hold. With
-    `asks_once` one question to a model is all that a request is. `is_counted_inside`: a request is counted as what it
-    asks for is, as one that `asks_a_model` is by the gateway. `check` makes the route one that batches may have lines
-    for: it refuses what would be refused whatever is left of quotas, and says what the rest is estimated to cost, in
-    billionths of a dollar. `takes_work`: models are asked later for what it takes. `errors` are statuses beside those
-    that follow from the rest.
+    describes; with `is_form` it is a form with a file. `events` are what the events of a streamed answer may hold, and
+    `stream_format` makes what writes those of one answer. With `asks_once` one question to a model is all that a
+    request is. `is_counted_inside`: a request is counted as what it asks for is, as one that `asks_a_model` is by the
+    gateway. `check` makes the route one that batches may have lines for: it refuses what would be refused whatever is
+    left of quotas, and says what the rest is estimated to cost, in billionths of a dollar. `takes_work`: models are
+    asked later for what it takes. `errors` are statuses beside those that follow from the rest.
     """
 
     role: Required[Role | None]
@@ -173,6 +174,7 @@ class Declared(TypedDict, total=False):
     example: "JsonObject"
     task: str
     events: tuple[type, ...]
+    stream_format: Callable[[], StreamFormat]
     status: HTTPStatus
     asks_a_model: bool
     is_counted_inside: bool
@@ -207,6 +209,7 @@ class Route:
     example: "JsonObject | None" = None
     task: str | None = None
     events: tuple[type, ...] = ()
+    stream_format: Callable[[], StreamFormat] = StreamFormat
     status: HTTPStatus = HTTPStatus.OK
     asks_a_model: bool = False
     is_counted_inside: bool = False

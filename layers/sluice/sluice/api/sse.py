@@ -1,34 +1,38 @@
-"""Server-sent events, as OpenAI's clients read them: `data: <JSON>`, and a blank line."""
+"""Server-sent events: `data: <JSON>` and a blank line, as each API's clients read them."""
 
 from collections.abc import Iterator
 from typing import Any
 
-from sluice.api.responses import error_body, to_json, to_sluice_error
+from sluice.api.envelope import error_body, to_json, to_sluice_error
 from sluice.errors import SluiceError
 
 CONTENT_TYPE = "text/event-stream; charset=utf-8"
 
 
-def event(value: Any) -> bytes:
-    """One event. JSON has no line breaks of its own, so one `data` line holds it."""
-    return b"data: " + to_json(value) + b"\n\n"
+class StreamFormat:
+    """How one stream is written: as OpenAI's clients read the chunks of a chat. Another API's format is a subclass.
+
+    An object of it sees all events of one stream, in their order.
+    """
+
+    def event(self, value: Any) -> bytes:
+        """One event. JSON has no line breaks of its own, so one `data` line holds it."""
+        return b"data: " + to_json(value) + b"\n\n"
+
+    def done(self) -> bytes:
+        """The event that ends a stream that went well."""
+        return b"data: [DONE]\n\n"
+
+    def error(self, error: SluiceError) -> bytes:
+        """The last event of a stream that failed: after `done`, a client would take the answer for whole."""
+        return self.event(error_body(error))
 
 
-def done() -> bytes:
-    """The event that ends a stream that went well."""
-    return b"data: [DONE]\n\n"
-
-
-def error_event(error: SluiceError) -> bytes:
-    """The last event of a stream that failed; `done` does not follow, or a client would take the answer for whole."""
-    return event(error_body(error))
-
-
-def encoded(values: Iterator[Any], request_id: str) -> Iterator[bytes]:
+def encoded(values: Iterator[Any], request_id: str, stream_format: StreamFormat) -> Iterator[bytes]:
     """The events of a stream, to its end or to what it failed with, which is the last event then."""
     try:
         for value in values:
-            yield event(value)
-        yield done()
+            yield stream_format.event(value)
+        yield stream_format.done()
     except Exception as error:  # noqa: BLE001 -- the outermost edge of a stream: its status is sent already
-        yield error_event(to_sluice_error(error, request_id))
+        yield stream_format.error(to_sluice_error(error, request_id))

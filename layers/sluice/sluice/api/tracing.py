@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sluice.api.responses import status_of
+from sluice.api.envelope import status_of
 from sluice.api.route import EventStream, Route
 from sluice.errors import GuardBlockedError, GuardUnavailableError, SluiceError
 from sluice.money import to_usd

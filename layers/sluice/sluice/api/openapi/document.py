@@ -4,9 +4,9 @@ from functools import cache
 from typing import Any
 
 from sluice import __version__
+from sluice.api.envelope import Error
 from sluice.api.openapi.problems import PROBLEMS
 from sluice.api.openapi.schemas import query_parameters, schemas
-from sluice.api.responses import Error
 from sluice.api.route import Route
 from sluice.api.routes import ROUTES
 from sluice.catalog import SHARED

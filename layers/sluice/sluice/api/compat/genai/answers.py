@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from sluice.api.compat.genai.prompts import main_input, prompt_type
 from sluice.api.compat.genai.sessions import SESSION_PATTERN, User, owner, session_errors
 from sluice.api.compat.task_account import TaskAccount, TaskInputs, account, named
-from sluice.api.responses import Error, error_body, to_sluice_error
+from sluice.api.envelope import Error, error_body, to_sluice_error
 from sluice.api.route import Call, Reply, Routes
 from sluice.chat import AUTO, Count
 from sluice.errors import InvalidRequestError
