@@ -34,6 +34,9 @@ message_objects = st.fixed_dictionaries(
         "refusal": st.none() | texts,
         "tool_calls": calls,
         "reasoning": texts,
+        "thinking_blocks": st.lists(
+            st.fixed_dictionaries({"type": st.just("thinking"), "thinking": texts, "signature": texts}), max_size=2
+        ),
         "annotations": st.just([]),
         "function_call": st.fixed_dictionaries({"name": texts, "arguments": texts}),
         "audio": st.none() | st.fixed_dictionaries({"id": texts, "data": texts, "expires_at": st.integers(0, 9)}),
@@ -279,3 +282,23 @@ def test_the_input_of_a_custom_call_grows() -> None:
     )
     [call] = body["choices"][0]["message"]["tool_calls"]
     assert call["custom"] == {"name": "sql", "input": "select"}
+
+
+@pytest.mark.parametrize("has_index", [True, False])
+def test_what_a_model_thought_grows_block_by_block(has_index: bool) -> None:
+    parts: list[dict[str, Any]] = [
+        {"index": 0, "type": "thinking", "thinking": "Two "},
+        {"index": 0, "type": "thinking", "thinking": "and two."},
+        {"index": 0, "type": "thinking", "signature": "s1"},
+        {"index": 1, "type": "redacted_thinking", "data": "d"},
+        {"index": 2, "type": "thinking", "thinking": "Four."},
+        {"index": 2, "type": "thinking", "thinking": "", "signature": "s2"},
+    ]
+    if not has_index:
+        parts = [{name: value for name, value in part.items() if name != "index"} for part in parts]
+    body = assemble(_chunk({"thinking_blocks": [part]}) for part in parts)
+    assert body["choices"][0]["message"]["thinking_blocks"] == [
+        {"type": "thinking", "thinking": "Two and two.", "signature": "s1"},
+        {"type": "redacted_thinking", "data": "d"},
+        {"type": "thinking", "thinking": "Four.", "signature": "s2"},
+    ]

@@ -9,8 +9,22 @@ from sluice.chat import ChatChunk, JsonObject
 _STATED = frozenset({"id", "created", "model", "role", "type", "name", "index"})
 # Texts that grow with each chunk, wherever they lie in a delta.
 _GROWING = frozenset(
-    {"arguments", "content", "data", "input", "reasoning", "reasoning_content", "refusal", "text", "transcript"}
+    {
+        "arguments",
+        "content",
+        "data",
+        "input",
+        "reasoning",
+        "reasoning_content",
+        "refusal",
+        "signature",
+        "text",
+        "thinking",
+        "transcript",
+    }
 )
+# Lists of a message whose items come in parts, each with the index of its item.
+_INDEXED = ("tool_calls", "thinking_blocks")
 
 
 def chunks_from_body(body: JsonObject, include_usage: bool) -> list[ChatChunk]:
@@ -60,10 +74,12 @@ def assemble(chunks: Iterable[ChatChunk]) -> JsonObject:
 
 
 def _delta(message: JsonObject) -> JsonObject:
-    calls = message.get("tool_calls")
-    if not isinstance(calls, list):
-        return message
-    return {**message, "tool_calls": [{**call, "index": index} for index, call in enumerate(calls)]}
+    indexed = {
+        name: [{**item, "index": index} for index, item in enumerate(message[name])]
+        for name in _INDEXED
+        if isinstance(message.get(name), list) and all(isinstance(item, dict) for item in message[name])
+    }
+    return {**message, **indexed} if indexed else message
 
 
 def _add_choice(choice: JsonObject, part: JsonObject) -> None:
@@ -84,6 +100,11 @@ def _add_delta(message: JsonObject, delta: JsonObject) -> None:
                 calls = message["tool_calls"] = []
             for call in value:
                 _add_call(calls, call)
+        elif name == "thinking_blocks" and isinstance(value, list):
+            known = message.get(name)
+            blocks = message[name] = known if isinstance(known, list) else []
+            for block in value:
+                _add_block(blocks, block)
         elif isinstance(value, str) and isinstance(message.get(name), str) and name not in _STATED:
             message[name] += value
         else:
@@ -104,6 +125,24 @@ def _add_call(calls: list[JsonObject], part: JsonObject) -> None:
             calls.append(call)
     for name, value in part.items():
         _merge(call, name, value)
+
+
+def _add_block(blocks: list[Any], part: Any) -> None:
+    """Add a part of what a model thought to its block: by index, else the newest that is of its type and unsigned."""
+    if not isinstance(part, dict):
+        blocks.append(part)
+        return
+    index = part.get("index")
+    newest = blocks[-1] if blocks and isinstance(blocks[-1], dict) else {}
+    if index is not None:
+        known = next((each for each in blocks if isinstance(each, dict) and each.get("index") == index), None)
+    else:
+        known = newest if newest.get("type") == part.get("type") == "thinking" and not newest.get("signature") else None
+    if known is None:
+        known = {}
+        blocks.append(known)
+    for name, value in part.items():
+        _merge(known, name, value)
 
 
 def _add_logprobs(choice: JsonObject, part: JsonObject | None) -> None:
@@ -150,5 +189,10 @@ def _finished(choice: JsonObject) -> JsonObject:
         message["tool_calls"] = [
             {name: value for name, value in call.items() if name != "index"}
             for call in sorted(message["tool_calls"], key=lambda call: call["index"])
+        ]
+    if isinstance(message.get("thinking_blocks"), list):
+        message["thinking_blocks"] = [
+            {name: value for name, value in block.items() if name != "index"} if isinstance(block, dict) else block
+            for block in message["thinking_blocks"]
         ]
     return {**choice, "message": message}

@@ -84,6 +84,7 @@ EVERYTHING: Json = {
 }
 # What is null and documented says nothing, and some providers refuse it.
 SENT = {name: value for name, value in EVERYTHING.items() if value is not None}
+ALLOWED = frozenset({"X-Vendor", "messages.cache_control"})
 EXTRA: dict[str, Json] = {
     "body": {"X-Body": {"Mixed-Case": None, "list": [None, {"a b": 1.5}]}, "service_tier": "on_demand"},
     "choice": {"X-Choice": None, "content_filter_results": {"hate": {"filtered": False}}},
@@ -115,13 +116,27 @@ def chat(**fields: Any) -> ChatRequest:
 
 
 def test_every_field_of_a_request_arrives_unharmed(adapter: str, fake: FakeProvider) -> None:
-    provider_for(adapter, fake, allowed_fields=frozenset({"X-Vendor"})).complete(chat(**EVERYTHING), "the-model", 5)
+    provider_for(adapter, fake, allowed_fields=ALLOWED).complete(chat(**EVERYTHING), "the-model", 5)
     assert json.loads(fake.requests()[-1]["raw"]) == SENT | {"model": "the-model"}
+
+
+def test_marks_for_a_cache_and_thoughts_are_left_out_for_who_does_not_take_them(
+    adapter: str, fake: FakeProvider
+) -> None:
+    thought = {"type": "thinking", "thinking": "So.", "signature": "s"}
+    said = {"role": "assistant", "content": "Four.", "thinking_blocks": [thought], "reasoning_content": "So."}
+    messages = [*EVERYTHING["messages"][:2], said, {"role": "user", "content": "And?"}]
+    tools = [{**EVERYTHING["tools"][0], "cache_control": {"type": "ephemeral"}}]
+    provider_for(adapter, fake).complete(chat(messages=messages, tools=tools), "m", 5)
+    sent = fake.last_body()
+    assert "cache_control" not in json.dumps(sent)
+    assert sent["messages"][2] == {"role": "assistant", "content": "Four."}
+    assert sent["tools"] == EVERYTHING["tools"]
 
 
 def test_every_field_of_a_streamed_request_arrives_unharmed(adapter: str, fake: FakeProvider) -> None:
     request = chat(**EVERYTHING, stream=True, stream_options={"include_usage": False, "include_obfuscation": False})
-    list(provider_for(adapter, fake, allowed_fields=frozenset({"X-Vendor"})).stream(request, "the-model", 5))
+    list(provider_for(adapter, fake, allowed_fields=ALLOWED).stream(request, "the-model", 5))
     assert fake.last_body() == SENT | {
         "model": "the-model",
         "stream": True,

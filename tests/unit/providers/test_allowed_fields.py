@@ -101,3 +101,33 @@ def test_formats_that_openai_does_not_know_are_refused_unless_they_are_allowed()
 )
 def test_a_service_tier_needs_a_price(tier: Any, price: Price | None, param: str | None) -> None:
     assert refused(price, service_tier=tier) == param
+
+
+IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
+
+
+@pytest.mark.parametrize(
+    ("message", "param", "name"),
+    [
+        ({"role": "user", "content": [{"type": "document", "source": {}}]}, "content[0]", "messages.document"),
+        (
+            {"role": "tool", "tool_call_id": "a", "content": [{"type": "text", "text": "a"}, IMAGE]},
+            "content[1]",
+            "messages.tool_image",
+        ),
+    ],
+)
+def test_a_part_that_changes_what_is_asked_is_refused_unless_it_is_allowed(
+    message: dict[str, Any], param: str, name: str
+) -> None:
+    messages = [{"role": "user", "content": [IMAGE]}, message]
+    assert refused(messages=messages) == f"messages[1].{param}.type"
+    assert refused(allowed=frozenset({name}), messages=messages) is None
+
+
+def test_thinking_is_refused_only_where_it_is_asked_for() -> None:
+    assert refused(thinking={"type": "enabled", "budget_tokens": 1024}) == "thinking"
+    assert refused(thinking={"type": "adaptive"}) is None
+    assert refused(thinking={"type": "disabled"}) is None
+    assert refused(thinking="always") == "thinking"
+    assert refused(cache_control={"type": "ephemeral"}) is None

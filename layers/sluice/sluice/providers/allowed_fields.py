@@ -3,7 +3,8 @@
 A provider is sent what OpenAI documents for a chat, and what its row of the catalogue or its credential names beside
 that. Anything else could spend what is not counted or reach what is not allowed: OpenRouter's `models` and `route` ask
 other models, its `plugins` search for a price of their own. So it is with tools that a provider runs itself
-(`tools.browser_search` allows one) and with formats of answers (`response_format.regex`).
+(`tools.browser_search` allows one), with formats of answers (`response_format.regex`) and with some parts of messages
+(`messages.document`). What is left out for those that do not take it, and refused by none, is in `message_fields`.
 """
 
 from collections.abc import Collection, Iterator
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from sluice.catalog import Price
 from sluice.chat import DOCUMENTED_FIELDS, ChatRequest
 from sluice.providers.base import ProviderConfig
+from sluice.providers.message_fields import is_left_out, refused_parts
 
 _TOOL_TYPES = frozenset({"function", "custom"})
 _FORMATS = frozenset({"text", "json_object", "json_schema"})
@@ -57,13 +59,17 @@ def _refused(request: ChatRequest, config: ProviderConfig) -> Iterator[RefusedFi
         # A field that is null says nothing.
         if name in config.unsupported_fields and value is not None:
             yield RefusedField(name, f"{config.provider} does not support the field {name!r}")
-        elif value is not None and name not in DOCUMENTED_FIELDS and name not in config.allowed_fields:
+        elif value is None or name in DOCUMENTED_FIELDS or name in config.allowed_fields:
+            continue
+        elif not is_left_out(name, value):
             yield RefusedField(name, _not_allowed(config, name))
     tools = (request.model_extra or {}).get("tools")
     for position, tool in enumerate(tools if isinstance(tools, list) else []):
         kind = tool.get("type") if isinstance(tool, dict) else None
         if kind is not None and kind not in _TOOL_TYPES and f"tools.{kind}" not in config.allowed_fields:
             yield RefusedField(f"tools[{position}].type", _not_allowed(config, f"tools.{str(kind)[:64]}"))
+    for param, name in refused_parts(request, config.allowed_fields):
+        yield RefusedField(param, _not_allowed(config, name))
     kind = None if request.response_format is None else request.response_format.type
     if kind is not None and kind not in _FORMATS and f"response_format.{kind}" not in config.allowed_fields:
         known = ", ".join(sorted(_FORMATS))

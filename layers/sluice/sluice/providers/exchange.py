@@ -29,6 +29,7 @@ from sluice.providers.decoding import (
     objects_in,
 )
 from sluice.providers.failures import failure, refused_option
+from sluice.providers.message_fields import without_unknown
 from sluice.providers.reading import StreamReader, read_answer
 from sluice.providers.urls import base_url as checked_url
 from sluice.providers.vectors import MAX_VECTORS_BYTES, tokens_in, vectors_in
@@ -112,7 +113,7 @@ class Call:
         refused = refused_field(request, config)
         if refused is not None:
             raise ProviderRejectedError(f"{refused.param}: {refused.reason}", status=400, was_sent=False)
-        body = request.body_for(model, config.limit_field_of(model))
+        body = without_unknown(request.body_for(model, config.limit_field_of(model)), config.allowed_fields)
         options = body.pop("stream_options", None)
         for name in config.unsupported_fields & body.keys():
             if body.pop(name) is not None:
