@@ -46,6 +46,11 @@ bench: .venv/.installed .tools/sam/.installed .tools/ministack/.installed ## Mea
 	@$(python) -m benchmarks $(if $(filter-out 0 no off false,$(QUICK)),--quick) $(SECTION) \
 	  $(if $(VS),--vs '$(VS)') $(if $(VS_KEY),--vs-key '$(VS_KEY)') $(if $(PROVIDER_PORT),--provider-port $(PROVIDER_PORT))
 
+# Each client gets an environment of its own below .tools/compat, which takes registries and some minutes at first.
+.PHONY: compat
+compat: .venv/.installed .tools/sam/.installed .tools/ministack/.installed ## Run outside clients and test suites against it: CLIENTS="openai groq"
+	@$(python) -m tools.compat $(CLIENTS)
+
 # ---- Checking ----
 
 .PHONY: test

@@ -22,6 +22,7 @@ from sluice.guards.rules import (
 )
 from sluice.tasks.task import read_task
 from tools import template
+from tools.compat import tables
 from tools.processes import ROOT
 
 DECISIONS = ROOT / "docs" / "decisions"
@@ -183,9 +184,22 @@ def decisions() -> str:
     return _table(("number", "decision", "status", "decided"), rows)
 
 
+def clients() -> str:
+    """What came of the quickstarts of clients, as `make compat` recorded it."""
+    return _table(("client", "version", "API", "works"), tables.client_rows())
+
+
+def quickstarts() -> str:
+    """How to point each client at Sluice."""
+    return tables.quickstart_sections()
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     table.__name__: table
-    for table in (routes, headers, parameters, tasks, guards, providers, models, replacements, decisions)
+    for table in (
+        *(routes, headers, parameters, tasks, guards, providers, models, replacements, decisions),
+        *(clients, quickstarts),
+    )
 }
 
 

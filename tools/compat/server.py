@@ -1,0 +1,44 @@
+"""The local stack with a scripted provider behind it, for clients that know models by OpenAI's and others' names."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.fakes import FakeProcess, FakeProviderClient
+from tools.processes import free_port
+from tools.stack import Settings, Stack, running_stack
+
+# What clients and suites ask for by name, and what `auto` finds.
+_CHAT_MODELS = ("fake-model",)
+_EMBEDDING_MODEL = {"vectors": {"dimensions": 8, "shortens": True}}
+
+
+@dataclass(frozen=True, slots=True)
+class CompatServer:
+    """A running stack and the provider behind it, which answers what it is told to."""
+
+    stack: Stack
+    provider: FakeProviderClient
+
+    @property
+    def root_url(self) -> str:
+        """Where it is, without `/v1`."""
+        return self.stack.base_url.removesuffix("/v1")
+
+
+@contextmanager
+def compat_server(directory: Path) -> Iterator[CompatServer]:
+    """Start it on loopback, and end it with the block or with this process; `directory` takes logs."""
+    with FakeProcess() as provider:
+        models = {name: {"tier": "fast"} for name in _CHAT_MODELS}
+        credential = {
+            "provider": "gateway",
+            "alias": "scripted",
+            "api_key": "scripted",
+            "base_url": provider.openai_url,
+            "models": {**models, "text-embedding-3-small": _EMBEDDING_MODEL},
+        }
+        settings = Settings(port=free_port(), directory=directory, with_model=False)
+        with running_stack(settings, [credential]) as running:
+            yield CompatServer(running.stack, provider)
