@@ -55,8 +55,10 @@ if TYPE_CHECKING:
     from sluice.tasks.running import Runner
     from sluice.tenants.administration import Administration
     from sluice.tenants.audit_log import AuditLog
+    from sluice.tenants.configuration import Configuration
     from sluice.tenants.directory import Directory
     from sluice.tenants.login.verification import LoginVerifier
+    from sluice.tenants.preferences import Preferences
     from sluice.tenants.principal import Principal
     from sluice.tenants.verification import KeyVerifier
     from sluice.usage.records import UsageRecords
@@ -161,6 +163,20 @@ class App:
 
         defaults = DefaultLimits(self.settings.requests_per_minute, self.settings.requests_per_day)
         return Administration(self.directory, self.audit_log, defaults)
+
+    @part
+    def configuration(self) -> "Configuration":
+        """What tenants choose of their AI."""
+        from sluice.tenants.configuration import Configuration
+
+        return Configuration(self.directory, self.audit_log)
+
+    @part
+    def preferences(self) -> "Preferences":
+        """What tenants prefer of their agents and stores."""
+        from sluice.tenants.preferences import Preferences
+
+        return Preferences(self.settings.directory_table, self.dynamodb, self.audit_log)
 
     @part
     def audit_log(self) -> "AuditLog":

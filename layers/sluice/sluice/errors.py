@@ -104,6 +104,12 @@ class PermissionDeniedError(SluiceError):
     code = "insufficient_role"
 
 
+class FeatureDisabledError(PermissionDeniedError):
+    """The tenant's own people have turned this off."""
+
+    code = "feature_disabled"
+
+
 class NotFoundError(SluiceError):
     """There is no such model, key or route."""
 
@@ -135,6 +141,14 @@ class ConflictError(SluiceError):
     status = 409
     type = "invalid_request_error"
     code = "conflict"
+
+
+class PreconditionFailedError(SluiceError):
+    """What was to be changed is not what the caller saw: its version is another than `if-match` names."""
+
+    status = 412
+    type = "invalid_request_error"
+    code = "precondition_failed"
 
 
 class RequestUnderWayError(ConflictError):

@@ -80,7 +80,7 @@ def test_a_route_is_for_who_has_its_role_and_nobody_else(route: Route) -> None:
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_function_answers_what_is_deployed_to_it(function: str) -> None:
     module = importlib.import_module(f"functions.{function}.app")
-    deployed = template.routes(template.load(), f"{function.title()}Function")
+    deployed = template.routes(template.load(), f"{function.title().replace('_', '')}Function")
     # What is deployed below /openai is deployed without it too.
     assert {(route.method, route.path) for route in module.ROUTES} == {
         (each.method, each.path.removeprefix("/openai")) for each in deployed

@@ -55,17 +55,21 @@ def writers(table: str, key: str) -> set[str]:
     ("table", "key", "owners"),
     [
         ("DirectoryTable", "key#k1", {"Keys"}),
-        ("DirectoryTable", "tenant#acme", {"Keys"}),
-        ("DirectoryTable", "tenants", {"Keys"}),
+        ("DirectoryTable", "tenant#acme", {"Keys", "AiConfiguration"}),
+        ("DirectoryTable", "tenants", {"Keys", "AiConfiguration"}),
         ("DirectoryTable", "tasks#acme", {"Tasks"}),
         ("DirectoryTable", "webhooks#acme", {"Keys", "WebhookDelivery"}),
-        ("DirectoryTable", "audit", {"Keys", "Tasks", "Operations", "Conversations"}),
-        ("DirectoryTable", "audit#acme", {"Keys", "Tasks", "Operations", "Conversations"}),
+        ("DirectoryTable", "audit", {"AiConfiguration", "Keys", "Tasks", "Operations", "Conversations"}),
+        ("DirectoryTable", "audit#acme", {"AiConfiguration", "Keys", "Tasks", "Operations", "Conversations"}),
         ("DirectoryTable", "anything else", set()),
         ("QuotaTable", "deployment#groq-1#llama", {"Chat", "Tasks", "Operations", "BatchWorker"}),
         ("QuotaTable", "tenant#acme", {"Chat", "Tasks", "Operations", "BatchWorker"}),
         ("QuotaTable", "spend#acme#k1", {"Chat", "Tasks", "BatchWorker"}),
-        ("QuotaTable", "caller#acme#k1", {"Chat", "Tasks", "Usage", "Conversations", "Files", "BatchWorker"}),
+        (
+            "QuotaTable",
+            "caller#acme#k1",
+            {"AiConfiguration", "Chat", "Tasks", "Usage", "Conversations", "Files", "BatchWorker"},
+        ),
         ("ResponseCacheTable", "generation#acme", {"Operations"}),
         ("ResponseCacheTable", "0" * 64, {"Chat", "Tasks", "BatchWorker"}),
         ("ResponseCacheTable", "idempotency#acme#0", {"Chat", "Tasks", "Conversations", "Files"}),
@@ -104,4 +108,10 @@ def test_no_function_may_change_a_record_of_another_s_acts_but_those_that_note_h
 def test_the_admin_key_s_secret_is_read_by_what_administers_and_by_nothing_that_answers_prompts() -> None:
     reading = Call("secretsmanager:GetSecretValue", "AdminKeySecret")
     readers = {each for each in FUNCTIONS if not missing(permissions(transformed(), each), [reading])}
-    assert readers == {"KeysFunction", "OperationsFunction", "UsageFunction", "ConversationsFunction"}
+    assert readers == {
+        "AiConfigurationFunction",
+        "ConversationsFunction",
+        "KeysFunction",
+        "OperationsFunction",
+        "UsageFunction",
+    }

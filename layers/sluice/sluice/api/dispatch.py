@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from sluice.api import cors
 from sluice.api.authentication import authenticate
 from sluice.api.envelope import Response, error_response, json_response
+from sluice.api.features import check_feature
 from sluice.api.labels import labels_in
 from sluice.api.matching import route_of, routes_of_path
 from sluice.api.route import Call, Content, Csv, EventStream, Html, Redirect, Reply, Route
@@ -168,6 +169,7 @@ class Api:
             no_store="no-store" in directives,
             labels=labels_in(request.headers),
             accept=request.headers.get("accept", "").lower(),
+            if_match=request.headers.get("if-match", ""),
             trace=traced.trace,
             most_answer_bytes=request.most_answer_bytes,
         )
@@ -183,6 +185,7 @@ class Api:
         traced.begin(route, principal)
         if route.role is not None:
             require_role(principal, route.role)
+            check_feature(route, principal.tenant)
         elif route.fuller_for is not None and not principal.role.includes(route.fuller_for):
             return None
         return principal

@@ -43,8 +43,8 @@ class Call[Body = None, Query = None]:
 
     `path` holds the path's parameters, decoded. `skips_cache`: the caller wants a new answer; `no_store`:
     none that is kept. `labels` are those of its headers, and count more than those of its body; `accept` is the header
-    of that name, in lower case. `idempotency_key` names the request, and the key that it is answered once for. An
-    answer may have `most_answer_bytes`.
+    of that name, in lower case. `idempotency_key` names the request, and the key that it is answered once for.
+    `if_match` is the header of that name. An answer may have `most_answer_bytes`.
     """
 
     app: "App"
@@ -60,6 +60,7 @@ class Call[Body = None, Query = None]:
     accept: str = ""
     trace: RequestTrace = field(default_factory=RequestTrace)
     idempotency_key: str = ""
+    if_match: str = ""
     most_answer_bytes: float = math.inf
 
     @property

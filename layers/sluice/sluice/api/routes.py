@@ -1,6 +1,9 @@
 """All routes of the API. Functions import their own: this is for what speaks of all of them."""
 
 from sluice.api import (
+    ai_configuration,
+    ai_models,
+    ai_preferences,
     allowances,
     audit,
     batches,
@@ -58,4 +61,7 @@ ROUTES: tuple[Route, ...] = (
     *keys.ROUTES,
     *audit.ROUTES,
     *webhooks.ROUTES,
+    *ai_configuration.ROUTES,
+    *ai_preferences.ROUTES,
+    *ai_models.ROUTES,
 )

@@ -37,9 +37,9 @@ def _known_time_zone(name: str) -> str:
 
 type TenantId = Annotated[str, Field(pattern=f"^{TENANT_ID_PATTERN}$")]
 type DisplayName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=128)]
-type _RuleId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
+type RuleId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
 type _TimeZone = Annotated[str, Field(max_length=64), AfterValidator(_known_time_zone)]
-type _ModelName = Annotated[str, Field(min_length=1, max_length=256)]
+type ModelName = Annotated[str, Field(min_length=1, max_length=256)]
 
 
 class ChosenGuardModel(BaseModel):
@@ -47,7 +47,7 @@ class ChosenGuardModel(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
-    model: _ModelName
+    model: ModelName
     threshold: Annotated[
         float, Field(gt=0, le=1, description="From which probability on it is an attack; of a model that says one.")
     ] = 0.5
@@ -78,13 +78,12 @@ class TenantPolicies(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     budget_usd_per_month: Annotated[Decimal, Field(ge=0, le=10**9, decimal_places=9)] | None = None
-    guard_modes: Annotated[dict[_RuleId, Annotated[GuardMode, IN_ANY_CASE]], Field(max_length=200)] | None = None
-    allowed_models: Annotated[tuple[_ModelName, ...], Field(min_length=1, max_length=200)] | None = None
+    guard_modes: Annotated[dict[RuleId, Annotated[GuardMode, IN_ANY_CASE]], Field(max_length=200)] | None = None
+    allowed_models: Annotated[tuple[ModelName, ...], Field(min_length=1, max_length=200)] | None = None
     cache_ttl_seconds: Annotated[int, Field(ge=0, le=MOST_CACHE_S)] | None = None
     cache_policy: Annotated[CachePolicyName, IN_ANY_CASE] | None = None
     fallbacks: (
-        Annotated[dict[_ModelName, Annotated[tuple[_ModelName, ...], Field(max_length=20)]], Field(max_length=200)]
-        | None
+        Annotated[dict[ModelName, Annotated[tuple[ModelName, ...], Field(max_length=20)]], Field(max_length=200)] | None
     ) = None
     user_limits: GivenSpendLimits | None = None
     guard_models: ChosenGuardModels | None = None
@@ -247,7 +246,7 @@ class DeletedTenant(TypedDict):
 )
 def create_tenant(call: Call[NewTenant]) -> Tenant:
     """Make a tenant."""
-    _check(call.body)
+    check_policies(call.body)
     return _shown(call.app.administration.create_tenant(call.body.to_record(), call.actor))
 
 
@@ -270,7 +269,7 @@ def change_tenant(call: Call[TenantChange]) -> Tenant:
 
     A field that is given replaces the one there is; null takes it away. Within 60 s everywhere.
     """
-    _check(call.body)
+    check_policies(call.body)
     return _shown(call.app.administration.change_tenant(call.path["id"], call.body.in_record, call.actor))
 
 
@@ -294,7 +293,8 @@ def delete_tenant(call: Call) -> DeletedTenant:
     }
 
 
-def _check(policies: TenantPolicies) -> None:
+def check_policies(policies: Any) -> None:
+    """Refuse guard rules and guard models that there are not, in a body that may have some."""
     if policies.guard_modes:
         # Imported when a request gives one: no other route of this function needs the rules.
         from sluice.guards.rules import check_rule_ids

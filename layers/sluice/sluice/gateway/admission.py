@@ -26,6 +26,7 @@ from sluice.providers.registry import Registry
 from sluice.routing.plan import Plan, RoutingPolicy, has_images, plan
 from sluice.routing.shares import TenantShares
 from sluice.settings import Settings
+from sluice.tenants.choices import check_enabled
 from sluice.tenants.tenant import GuardModels, Tenant
 
 
@@ -137,6 +138,7 @@ class Admission:
         `chosen` is who may answer, found here if it is not known.
         """
         principal, chosen = incoming.principal, chosen or self._plan(incoming)
+        check_enabled("conversations", principal.tenant)
         return self._conversations.begin(
             incoming.request,
             # A user whose name is empty is not the same as none.

@@ -7,8 +7,9 @@ from typing import Self
 from sluice.cache.policy import CachePolicy
 from sluice.chat import ChatRequest
 from sluice.conversations.window import WindowLimits
-from sluice.guards.rules import GUARD_MODEL_ANSWER, GUARD_MODEL_PROMPT, Mode, modes_up_to
+from sluice.guards.rules import GUARD_MODEL_ANSWER, GUARD_MODEL_PROMPT, STRICTNESS, Mode, modes_up_to, own_modes
 from sluice.settings import Settings
+from sluice.tenants.choices import chosen as chosen_by
 from sluice.tenants.tenant import GuardModels, Tenant
 
 
@@ -39,8 +40,7 @@ class TenantSettings:
             return usual if said is None else said
 
         chosen = tenant.guard_models
-        of_tenant = {rule_id: Mode(mode) for rule_id, mode in tenant.guard_modes.items()}
-        modes = {**modes_up_to(Mode(own(tenant.guard_mode, settings.guard_mode))), **of_tenant}
+        modes = _guard_modes(tenant, Mode(own(tenant.guard_mode, settings.guard_mode)))
         return cls(
             guard_modes=modes,
             guard_models=GuardModels(
@@ -80,3 +80,21 @@ class TenantSettings:
         if self.default_temperature is None or request.temperature is not None:
             return request
         return request.model_copy(update={"temperature": self.default_temperature})
+
+
+def _guard_modes(tenant: Tenant, most: Mode) -> Mapping[str, Mode]:
+    """Modes by rule: as an admin says, where rules do at most `most`; and as the tenant chose, where that is more."""
+    said = {rule_id: Mode(mode) for rule_id, mode in tenant.guard_modes.items()}
+    choice = chosen_by(tenant, "policies")
+    if not choice:
+        return {**modes_up_to(most), **said}
+    wanted = Mode(choice.get("guard_mode", most))
+    modes = {**modes_up_to(_stricter(most, wanted)), **said}
+    for rule_id, mode in choice.get("guard_modes", {}).items():
+        usual = modes.get(rule_id) or own_modes().get(rule_id, Mode.OFF)
+        modes[rule_id] = _stricter(usual, Mode(mode))
+    return modes
+
+
+def _stricter(one: Mode, other: Mode) -> Mode:
+    return max(one, other, key=lambda mode: STRICTNESS[mode])

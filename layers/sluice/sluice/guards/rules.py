@@ -233,14 +233,19 @@ def rule_ids() -> frozenset[str]:
 
 
 @cache
+def own_modes() -> Mapping[str, Mode]:
+    """The mode of each rule whose mode is not fixed, where nobody says another."""
+    fixed = (PROMPT_EMPTY, GUARD_MODEL_PROMPT, GUARD_MODEL_ANSWER)
+    return {**dict.fromkeys(fixed, Mode.BLOCK), **{rule.id: rule.mode for rule in rules() if not rule.is_fixed}}
+
+
+@cache
 def modes_up_to(most: Mode) -> Mapping[str, Mode]:
     """The modes of rules that would do more than `most`, so that they do that: `most` itself.
 
     A prompt's size is not among them: how long one may be is a setting of its own.
     """
-    fixed = (PROMPT_EMPTY, GUARD_MODEL_PROMPT, GUARD_MODEL_ANSWER)
-    own = {**dict.fromkeys(fixed, Mode.BLOCK), **{rule.id: rule.mode for rule in rules() if not rule.is_fixed}}
-    return {rule_id: most for rule_id, mode in own.items() if STRICTNESS[mode] > STRICTNESS[most]}
+    return {rule_id: most for rule_id, mode in own_modes().items() if STRICTNESS[mode] > STRICTNESS[most]}
 
 
 def check_rule_ids(ids: Iterable[str], param: str) -> None:

@@ -26,6 +26,7 @@ from sluice.reports.report import EVERYBODY
 from sluice.storage.event_bus import EventBus
 from sluice.storage.objects import ObjectStore
 from sluice.telemetry import emit_metric
+from sluice.tenants.choices import narrowed
 from sluice.tenants.directory import Directory
 from sluice.tenants.tenant import ApiKey, Tenant
 from sluice.tenants.time_zone import time_zone
@@ -206,7 +207,7 @@ class Reporter:
         after, has_more = None, True
         while has_more:
             page_of = self._stores.directory.tenants(after=after, limit=_PAGE)
-            yield from page_of.entries
+            yield from map(narrowed, page_of.entries)
             has_more = page_of.has_more
             after = page_of.entries[-1].id if page_of.entries else None
 

@@ -185,7 +185,7 @@ class Administration:
         return self._directory.revoke_key(key.id, now=self._now_s(), also=self._log.writes(act, actor))
 
     def _tenant(self, tenant_id: str) -> Tenant:
-        tenant = self._directory.tenant(tenant_id) if _TENANT_ID.fullmatch(tenant_id) else None
+        tenant = self._directory.stored_tenant(tenant_id) if _TENANT_ID.fullmatch(tenant_id) else None
         if tenant is None:
             raise no_tenant(tenant_id)
         return tenant

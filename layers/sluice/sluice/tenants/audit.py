@@ -25,6 +25,8 @@ class Action(StrEnum):
     TENANT_CREATED = "tenant.created"
     TENANT_CHANGED = "tenant.changed"
     TENANT_DELETED = "tenant.deleted"
+    CONFIGURATION_CHANGED = "ai_configuration.changed"
+    PREFERENCES_CHANGED = "ai_preferences.changed"
     KEY_CREATED = "key.created"
     KEY_CHANGED = "key.changed"
     KEY_REVOKED = "key.revoked"

@@ -21,6 +21,7 @@ from sluice.storage.item_types import Item, TypedItem, from_item, to_item
 from sluice.storage.tables import DIRECTORY
 from sluice.storage.transaction import change, creation, write_together
 from sluice.storage.update import Update
+from sluice.tenants.choices import narrowed
 from sluice.tenants.tenant import ApiKey, GuardModel, GuardModels, Role, Tenant
 
 _TENANT_LIST = "tenants"
@@ -59,7 +60,12 @@ class Directory:
             raise ConflictError(f"There is a tenant with the id {tenant.id!r} already, or was.", param="id")
 
     def tenant(self, tenant_id: str) -> Tenant | None:
-        """The tenant of that id; None if it was deleted."""
+        """The tenant of that id as its requests are answered: with what it chose; None if it was deleted."""
+        stored = self.stored_tenant(tenant_id)
+        return None if stored is None else narrowed(stored)
+
+    def stored_tenant(self, tenant_id: str) -> Tenant | None:
+        """The tenant of that id as an admin made it: what is changed; None if it was deleted."""
         item = self._get(_tenant_owner(tenant_id), _TENANT)
         return None if item is None or _DELETED_AT in item else _to_tenant(item)
 
@@ -89,7 +95,7 @@ class Directory:
         return self._write([change(self._table, kept, gone), deletion, *also])
 
     def tenants(self, *, after: str | None, limit: int) -> Page[Tenant]:
-        """At most `limit` tenants, those whose ids follow `after`."""
+        """At most `limit` tenants, those whose ids follow `after`, as admins made them."""
         items, has_more = self._query(_TENANT_LIST, prefix=_tenant_owner(""), after=after, limit=limit)
         return Page(tuple(_to_tenant(item) for item in items), has_more)
 
@@ -250,6 +256,7 @@ def _fields(entry: Entry) -> Item:
     if isinstance(entry, Tenant):
         sides = {side: model for side, model in asdict(entry.guard_models).items() if model is not None}
         found["guard_models"] = sides or None
+        found["choices"] = dict(entry.choices) or None
     return found
 
 
@@ -280,6 +287,7 @@ def _to_tenant(item: Item) -> Tenant:
         revision=item.get("revision", 0),
         user_limits=item.get("user_limits", {}),
         time_zone=item.get("time_zone"),
+        choices=item.get("choices", {}),
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
 from sluice.money import to_usd
 
@@ -84,7 +84,7 @@ class Tenant:
     `smart_model_max_percent` takes the place of the stack's; `default_max_tokens` (0: none) and `default_temperature`
     are for requests that state none; `user_limits` are those of each user whom requests name, by the names of
     SpendLimits; `time_zone` is where its days begin, by its IANA name, None in UTC; `created_at` is in seconds since
-    1970; `revision` counts its changes.
+    1970; `revision` counts its changes. `choices` are the tenant's own, by category: see `sluice.tenants.choices`.
     """
 
     id: str
@@ -107,6 +107,7 @@ class Tenant:
     revision: int = 0
     user_limits: Mapping[str, int] = field(default_factory=dict)
     time_zone: str | None = None
+    choices: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def budget_usd_per_month(self) -> Decimal | None:

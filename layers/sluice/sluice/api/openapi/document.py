@@ -30,6 +30,7 @@ _TAGS = {
     "Usage": "Who used what.",
     "Operations": "How the deployments and the caches are doing. For operators.",
     "Tenants and keys": "Who may use this gateway, how much, and who said so. For admins, and operators of a tenant.",
+    "AI configuration": "What a tenant chooses of its AI, within what an admin allows it.",
     "This document": "What you are reading.",
 }
 

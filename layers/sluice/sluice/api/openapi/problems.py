@@ -75,6 +75,14 @@ PROBLEMS: Mapping[int, Problem] = {
         "id",
         says_when_to_retry=True,
     ),
+    412: Problem(
+        "PreconditionFailed",
+        "What was to be changed has another version than `if-match` names.",
+        "This was changed in the meantime: it has version 4 now. Look at it and try again.",
+        _INVALID,
+        "precondition_failed",
+        None,
+    ),
     413: Problem(
         "PayloadTooLarge",
         "The request body is larger than a function takes.",
