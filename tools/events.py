@@ -1,7 +1,7 @@
 """Sample events of the API's routes, as API Gateway sends them to their functions: `python -m tools.events`.
 
-Writes a file in events/ for each route, out of what its declaration says, and removes those of routes that are gone.
-Samples for other triggers are written by hand.
+Writes a file in events/ for each route, out of what its declaration says, and one for the console's page, and removes
+those of routes that are gone. Samples for other triggers are written by hand.
 """
 
 import base64
@@ -17,6 +17,9 @@ from tools.processes import ROOT
 
 EVENTS = ROOT / "events"
 
+PAGE = EVENTS / "show_console.json"
+"""The sample of a request for a page."""
+
 _HOST = "example.execute-api.us-east-1.amazonaws.com"
 _AGENT = "sample"
 _BOUNDARY = "sample-boundary"
@@ -24,7 +27,7 @@ _BOUNDARY = "sample-boundary"
 
 def main() -> None:
     """Write all samples."""
-    samples = {path_of(route): text_of(route) for route in ROUTES}
+    samples = {path_of(route): text_of(route) for route in ROUTES} | {PAGE: page_text()}
     for path, text in samples.items():
         path.write_text(text)
     for path in sampled() - samples.keys():
@@ -46,6 +49,12 @@ def text_of(route: Route) -> str:
     return json.dumps(_sample(route), indent=2, ensure_ascii=False) + "\n"
 
 
+def page_text() -> str:
+    """The sample of a request for the console's page."""
+    headers = {"Accept": "text/html", "Host": _HOST, "User-Agent": _AGENT}
+    return json.dumps(_event("GET", "/console", "/console", headers), indent=2) + "\n"
+
+
 def _sample(route: Route) -> dict[str, Any]:
     described = document()["paths"][route.path.replace("+}", "}")][route.method.lower()]
     parameters = described.get("parameters", [])
@@ -63,14 +72,26 @@ def _sample(route: Route) -> dict[str, Any]:
         "User-Agent": _AGENT,
     }
     return {
-        "resource": route.path,
-        "path": path,
-        "httpMethod": route.method,
-        "headers": headers,
-        "multiValueHeaders": _lists(headers),
+        **_event(route.method, path, route.path, headers),
         "queryStringParameters": query or None,
         "multiValueQueryStringParameters": _lists(query) or None,
         "pathParameters": in_path or None,
+        "body": body if body is None or not route.is_form else base64.b64encode(body.encode()).decode(),
+        "isBase64Encoded": route.is_form,
+    }
+
+
+def _event(method: str, path: str, resource: str, headers: dict[str, str]) -> dict[str, Any]:
+    """A request as API Gateway sends it to a function, without query and body."""
+    return {
+        "resource": resource,
+        "path": path,
+        "httpMethod": method,
+        "headers": headers,
+        "multiValueHeaders": _lists(headers),
+        "queryStringParameters": None,
+        "multiValueQueryStringParameters": None,
+        "pathParameters": None,
         "stageVariables": None,
         "requestContext": {
             "accountId": "123456789012",
@@ -78,7 +99,7 @@ def _sample(route: Route) -> dict[str, Any]:
             "authorizer": None,
             "domainName": _HOST,
             "extendedRequestId": "sample=",
-            "httpMethod": route.method,
+            "httpMethod": method,
             "identity": {"sourceIp": "192.0.2.1", "userAgent": _AGENT},
             "path": f"/live{path}",
             "protocol": "HTTP/1.1",
@@ -86,11 +107,11 @@ def _sample(route: Route) -> dict[str, Any]:
             "requestTime": "01/Jan/2026:00:00:00 +0000",
             "requestTimeEpoch": 1_767_225_600_000,
             "resourceId": "example",
-            "resourcePath": route.path,
+            "resourcePath": resource,
             "stage": "live",
         },
-        "body": body if body is None or not route.is_form else base64.b64encode(body.encode()).decode(),
-        "isBase64Encoded": route.is_form,
+        "body": None,
+        "isBase64Encoded": False,
     }
 
 

@@ -1,4 +1,4 @@
-"""The local stack's door: the chat app in this process, so that it streams; all else goes to the deployed API.
+"""The local stack's door: the chat app, so that it streams, and the pages are in this process; all else is deployed.
 
 `python -m tools.front_door`, with the chat function's variables, SLUICE_API_URL, where the deployed API is,
 SLUICE_FRONT_DOOR_TOKEN, which opens MiniStack's gate to it, and SLUICE_PORT and SLUICE_HOST, which are PORT and HOST of
@@ -8,15 +8,18 @@ SLUICE_FRONT_DOOR_TOKEN, which opens MiniStack's gate to it, and SLUICE_PORT and
 import importlib
 import os
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import httpx
 import uvicorn
 from starlette.datastructures import Headers
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from functions.console.app import handler as answer_page
 from tools import template
 from tools.door import Door, door_at
 from tools.gate import FRONT_DOOR_HEADER
@@ -52,7 +55,10 @@ class FrontDoor:
         rebinding) is told from a client of ours by nothing else.
         """
         self._chat = chat
+        # MiniStack starts a process for each file that a browser asks for at the same time.
+        self._pages = GZipMiddleware(_pages)
         self._chat_routes = template.routes(template.load(), "ChatFunction")
+        self._page_routes = template.routes(template.load(), "ConsoleFunction")
         self._api = httpx.AsyncClient(base_url=api.url, headers={FRONT_DOOR_HEADER: api.token}, timeout=_TIMEOUT_S)
         self._door = door
 
@@ -61,10 +67,10 @@ class FrontDoor:
         if scope["type"] == "http" and (foreign := self._foreign_host(scope)) is not None:
             await _not_here(foreign)(scope, receive, send)
             return
-        is_chat = scope["type"] != "http" or any(
-            route.matches(scope["method"], scope["path"]) for route in self._chat_routes
-        )
-        app = self._chat if is_chat else self._forward
+        if scope["type"] != "http" or _is_for(self._chat_routes, scope):
+            app = self._chat
+        else:
+            app = self._pages if _is_for(self._page_routes, scope) else self._forward
         await app(scope, receive, send)
 
     def _foreign_host(self, scope: Scope) -> str | None:
@@ -85,6 +91,19 @@ class FrontDoor:
             if name not in _NOT_FORWARDED | {"content-encoding"}:  # httpx has decoded it
                 response.headers.append(name, value)
         await response(scope, receive, send)
+
+
+def _is_for(routes: Iterable[template.Route], scope: Scope) -> bool:
+    return any(route.matches(scope["method"], scope["path"]) for route in routes)
+
+
+async def _pages(scope: Scope, receive: Receive, send: Send) -> None:
+    """The console's function, as API Gateway would call it."""
+    path = scope["raw_path"].decode("latin-1")
+    request = {"path": path, "headers": dict(Headers(scope=scope)), "requestContext": {"path": path}}
+    answer = answer_page(request, None)
+    headers = {name: values[0] for name, values in answer["multiValueHeaders"].items()}
+    await Response(answer["body"], answer["statusCode"], headers)(scope, receive, send)
 
 
 def _not_here(host: str) -> JSONResponse:

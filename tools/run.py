@@ -159,6 +159,7 @@ def _introduce(stack: Stack, door: Door, found: FoundCredentials, checks: Sequen
     print(
         f"""
 Sluice answers at {stack.base_url}   (Ctrl-C stops it)
+The console is at {stack.base_url.removesuffix("/v1")}/console   (sign in with one of these keys)
 
   caller's key    {stack.api_key}
   operator's key  {stack.operator_key}

@@ -1,17 +1,22 @@
 """The whole stack, deployed: MiniStack, the real template, the front door, a fake provider and the real local model."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 from tests.fakes import FakeProcess
 from tests.token_issuer import AUDIENCE, TokenIssuer
+from tools import browser
 from tools.processes import free_port
 from tools.stack import RunningStack, Settings, running_stack
 
 FAKE_MODEL = "fake-model"
 # That of the example in the description.
 EMBEDDING_MODEL = "text-embedding-3-small"
+# Resolved by the browser alone: to this machine, as an attacker's name server would (DNS rebinding).
+ATTACKER = "attacker.example"
 
 
 @pytest.fixture(scope="session")
@@ -50,3 +55,19 @@ def stack(
     settings = Settings(port=free_port(), directory=tmp_path_factory.mktemp("stack"), parameters=logins)
     with running_stack(settings, [credential]) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """A real browser; the tests that ask for it are skipped with CHROMIUM=off."""
+    if os.environ.get("CHROMIUM") == browser.OFF:
+        pytest.skip("CHROMIUM=off")
+    path = browser.find()
+    if path is None:
+        pytest.fail(browser.MISSING)
+    # Chromium's sandbox does not work for root.
+    arguments = [f"--host-resolver-rules=MAP {ATTACKER} 127.0.0.1", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=path, args=arguments)
+        yield launched
+        launched.close()

@@ -1,18 +1,15 @@
 """What a web page in a real browser reaches of the local stack: nothing."""
 
-import os
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from playwright.sync_api import Browser, Page, Response, sync_playwright
+from playwright.sync_api import Browser, Page, Response
 
-from tools import browser
+from tests.e2e.conftest import ATTACKER
 from tools.stack import RunningStack
 
-# Resolved by the browser alone: to this machine, as an attacker's name server would (DNS rebinding).
-ATTACKER = "attacker.example"
 # Each returns what the page was able to read, or that it was not. URL and path are its arguments.
 READ = "async (url) => { try { return await (await fetch(url)).text() } catch (error) { return String(error) } }"
 SECRETS = """async (url) => {
@@ -74,21 +71,6 @@ def attackers_port() -> Iterator[int]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server.server_address[1]
         server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    if os.environ.get("CHROMIUM") == browser.OFF:
-        pytest.skip("CHROMIUM=off")
-    path = browser.find()
-    if path is None:
-        pytest.fail(browser.MISSING)
-    # Chromium's sandbox does not work for root.
-    arguments = [f"--host-resolver-rules=MAP {ATTACKER} 127.0.0.1", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=path, args=arguments)
-        yield launched
-        launched.close()
 
 
 class Visit:

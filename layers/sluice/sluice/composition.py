@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from sluice.operations.caches import Caches
     from sluice.operations.deployments import Overview
     from sluice.operations.interventions import Interventions
+    from sluice.operations.summary import Summaries
     from sluice.operations.user_deletion import UserDeletion
     from sluice.providers.loader import RegistryLoader
     from sluice.providers.registry import Registry
@@ -419,6 +420,13 @@ class App:
         from sluice.operations.interventions import Interventions
 
         return Interventions(self.registry, self.ledger, self.directory, self.audit_log)
+
+    @part
+    def summaries(self) -> "Summaries":
+        """What is going on, at a glance."""
+        from sluice.operations.summary import Summaries
+
+        return Summaries(self.directory, self.ledger, self.allowances, self.usage_reader, self.request_log_reader)
 
     @part
     def allowances(self) -> "Allowances":

@@ -24,7 +24,7 @@ _MANY = 10**9
 _URL = re.compile(r"https?://[A-Za-z0-9._-]+(:\d{1,5})?(/[^\s?#]*)?")
 # Whoever could change what is fetched from there could make tokens: plain HTTP is for an issuer on this machine alone.
 _ISSUER_URL = re.compile(r"(https://[A-Za-z0-9._-]+(:\d{1,5})?|http://(localhost|127\.0\.0\.1):\d{1,5})(/[^\s#]*)?")
-ROLES = ("caller", "operator", "admin")
+ROLES = ("caller", "manager", "operator", "admin")
 """The names of roles that a claim may be mapped to."""
 
 

@@ -47,6 +47,8 @@ def test_an_answer_s_record_says_how_it_came_about(chat: ChatServer, operations:
         "status": 200,
         "code": None,
         "reason": None,
+        "why": "small was asked for, and answered.",
+        "cause": "answered",
         "repeats": 0,
         "requested_model": "small",
         "model": "small",

@@ -77,8 +77,8 @@ def test_layers_are_a_stack_s_own() -> None:
 def test_what_verifies_logins_is_a_layer_of_stacks_that_take_them(function: str) -> None:
     [layer] = [name for name in of_type("AWS::Lambda::LayerVersion", **LOGINS) if name.startswith("JwtLayer")]
     has_it = {"Ref": layer} in resources(**LOGINS)[function]["Properties"]["Layers"]
-    # What takes messages and events sees no tokens.
-    assert has_it == (function not in EVENT_FUNCTIONS)
+    # What takes messages and events, or serves pages, sees no tokens.
+    assert has_it == (function not in {*EVENT_FUNCTIONS, "ConsoleFunction"})
     assert "JwtLayer" not in json.dumps(resources()[function]["Properties"]["Layers"])
     assert not [name for name in of_type("AWS::Lambda::LayerVersion") if name.startswith("JwtLayer")]
 

@@ -25,11 +25,11 @@ from tools.processes import ROOT
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-# Those that the API leads to; the others take messages and events.
+# Those that answer the API's routes; the others take messages and events, or serve pages.
 FUNCTIONS = sorted(
     path.parent.name
     for path in (ROOT / "functions").glob("*/app.py")
-    if not path.parent.name.startswith(("batch_", "webhook_", "quota_"))
+    if not path.parent.name.startswith(("batch_", "webhook_", "quota_", "console"))
 )
 
 

@@ -14,4 +14,8 @@ def test_a_route_has_its_sample(route: Route) -> None:
 
 
 def test_there_are_no_samples_of_routes_that_are_gone() -> None:
-    assert events.sampled() == {events.path_of(route) for route in ROUTES}
+    assert events.sampled() == {events.PAGE, *(events.path_of(route) for route in ROUTES)}
+
+
+def test_the_console_s_page_has_its_sample() -> None:
+    assert events.PAGE.read_text() == events.page_text()

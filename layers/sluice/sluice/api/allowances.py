@@ -1,4 +1,4 @@
-"""What is left for a caller, and for the keys of an operator's tenant: GET /v1/budget."""
+"""What is left for a caller, and for the keys of a manager's tenant: GET /v1/budget."""
 
 from typing import Annotated, Literal, TypedDict
 
@@ -19,7 +19,7 @@ ROUTES = Routes("Usage")
 class AllowanceQuery(BaseModel):
     """The query of GET /v1/budget: also a `user` whom the key's requests name; a login is its own.
 
-    For operators: a `key` in place of the own one, and at most `limit` keys, those whose ids follow `after`.
+    For managers: a `key` in place of the own one, and at most `limit` keys, those whose ids follow `after`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
@@ -48,7 +48,8 @@ class ShownAllowances(TypedDict):
 def show_allowances(call: Call[None, AllowanceQuery]) -> ShownAllowances:
     """Show what is left of limits and budgets, and when they are free again.
 
-    Of the key that asks, of a user whom it names, and of its tenant; for operators of each key of the tenant, too.
+    Of the key that asks, of a user whom it names, and of its tenant; for managers and operators of each key of the
+    tenant, too.
     """
     query, allowances = call.query, call.app.allowances
     principal = _principal(call)
@@ -58,7 +59,7 @@ def show_allowances(call: Call[None, AllowanceQuery]) -> ShownAllowances:
         owners.append(allowances.of_user(principal, user))
     first_key, has_more = len(owners), False
     # The first admin key's tenant is in no directory, and has no other.
-    if call.principal.role.includes(Role.OPERATOR) and principal.tenant.id != ADMIN_ID:
+    if call.principal.role.includes(Role.MANAGER) and principal.tenant.id != ADMIN_ID:
         page = call.app.directory.keys(principal.tenant.id, after=query.after, limit=query.limit)
         owners += [allowances.of_key(key) for key in page.entries]
         has_more = page.has_more

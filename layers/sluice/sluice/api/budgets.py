@@ -1,5 +1,6 @@
 """Tenants' budgets in the middle of a month, for admins: /v1/tenants/{id}/budget."""
 
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated
 
@@ -7,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sluice.api.route import Call, PathParameter, Routes
 from sluice.operations.interventions import Budget
+from sluice.operations.summary import BudgetOutlook
 from sluice.tenants.tenant import Role
 from sluice.tenants.visibility import reached
 
@@ -23,13 +25,14 @@ class BudgetAddition(BaseModel):
     usd: Annotated[Decimal, Field(ge=0, le=10**6, decimal_places=9)]
 
 
-@ROUTES.get("/v1/tenants/{id}/budget", role=Role.OPERATOR, parameters=_ID, errors={409})
-def show_budget(call: Call) -> Budget:
+@ROUTES.get("/v1/tenants/{id}/budget", role=Role.MANAGER, parameters=_ID, errors={409})
+def show_budget(call: Call) -> BudgetOutlook:
     """Show how much of a tenant's budget is used this month.
 
-    Of an operator's own tenant, or of any for an admin.
+    Of a manager's or an operator's own tenant, or of any for an admin.
     """
-    return call.app.interventions.budget(reached(call.path["id"], call.principal))
+    budget = call.app.interventions.budget(reached(call.path["id"], call.principal))
+    return call.app.summaries.outlook(budget, datetime.now(UTC))
 
 
 @ROUTES.post("/v1/tenants/{id}/budget/add", role=Role.ADMIN, parameters=_ID, example={"usd": 10}, errors={409})

@@ -1,4 +1,4 @@
-"""API keys, for admins and for operators of their tenant: /v1/keys."""
+"""API keys, for admins and for managers of their tenant: /v1/keys."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -152,7 +152,7 @@ class RevokedKey(TypedDict):
 
 @ROUTES.post(
     "/v1/keys",
-    role=Role.OPERATOR,
+    role=Role.MANAGER,
     example={"tenant": "local", "name": "Tutor bot", "limits": {"requests_per_minute": 30}},
     errors={404, 409},
     status=HTTPStatus.CREATED,
@@ -160,17 +160,17 @@ class RevokedKey(TypedDict):
 def create_key(call: Call[NewKey]) -> CreatedKey:
     """Make an API key.
 
-    An operator makes them for its own tenant, and gives them neither a role nor limits beyond its own.
+    A manager or an operator makes them for its own tenant, and gives them neither a role nor limits beyond its own.
     """
     key, token = call.app.administration.create_key(call.body.to_terms(), call.actor)
     return {**_shown(key, call.app.settings), "api_key": token.text}
 
 
-@ROUTES.get("/v1/keys", role=Role.OPERATOR, errors={404})
+@ROUTES.get("/v1/keys", role=Role.MANAGER, errors={404})
 def list_keys(call: Call[None, KeyQuery]) -> Keys:
     """List a tenant's API keys.
 
-    An operator's own tenant's, or those of any for an admin.
+    A manager's or an operator's own tenant's, or those of any for an admin.
     """
     tenant = reached(call.query.tenant, call.principal)
     page = call.app.directory.keys(tenant, after=call.query.after, limit=call.query.limit)
@@ -180,7 +180,7 @@ def list_keys(call: Call[None, KeyQuery]) -> Keys:
 
 @ROUTES.patch(
     "/v1/keys/{id}",
-    role=Role.OPERATOR,
+    role=Role.MANAGER,
     parameters=_ID,
     example={"name": "Tutor bot, evenings", "limits": {"requests_per_minute": 10}},
     errors={409},
@@ -188,18 +188,18 @@ def list_keys(call: Call[None, KeyQuery]) -> Keys:
 def change_key(call: Call[KeyChange]) -> Key:
     """Change an API key, within 60 s everywhere.
 
-    A revoked one stays as it is. An operator changes keys of its own tenant, and gives them neither a role nor limits
-    beyond its own.
+    A revoked one stays as it is. A manager or an operator changes keys of its own tenant that may do no more than it,
+    and gives them neither a role nor limits beyond its own.
     """
     key = call.app.administration.change_key(call.path["id"], call.body.in_record, call.actor)
     return _shown(key, call.app.settings)
 
 
-@ROUTES.delete("/v1/keys/{id}", role=Role.OPERATOR, parameters=_ID)
+@ROUTES.delete("/v1/keys/{id}", role=Role.MANAGER, parameters=_ID)
 def revoke_key(call: Call) -> RevokedKey:
     """Revoke an API key, within 60 s everywhere.
 
-    Doing it again changes nothing. An operator revokes keys of its own tenant, but for an admin's.
+    Doing it again changes nothing. A manager or an operator revokes keys of its own tenant that may do no more than it.
     """
     key = call.app.administration.revoke_key(call.path["id"], call.actor)
     return {"id": key.id, "object": "key", "deleted": True}

@@ -1,4 +1,4 @@
-"""How requests were answered, for operators: /v1/requests."""
+"""How requests were answered, for managers and operators of their tenant: /v1/requests."""
 
 import re
 from datetime import UTC, date, datetime, time, timedelta
@@ -13,6 +13,7 @@ from sluice.request_log.reader import Wanted
 from sluice.request_log.record import Attempted, GuardModelUse, Judgement, RequestOutcome, RequestRecord
 from sluice.request_log.request_id import began_ms, is_request_id
 from sluice.request_log.schema import KEPT_S
+from sluice.request_log.why import Cause, cause_of, why
 from sluice.tenants.tenant import Role
 from sluice.tenants.visibility import tenants
 
@@ -120,6 +121,8 @@ class LoggedRequest(TypedDict):
     status: Annotated[int, Field(description="The HTTP status, also of a stream that failed after it had begun.")]
     code: Annotated[str | None, Field(description="The error's code.")]
     reason: Annotated[str | None, Field(description="Why it was refused or failed, in words.")]
+    why: Annotated[str, Field(description="Why this model answered, or why none did, in words.")]
+    cause: Annotated[Cause, Field(description="Whether it was answered, or by whose fault it was not.")]
     repeats: Annotated[
         int, Field(description="Refusals like this one, in the seconds before, that have no record of their own.")
     ]
@@ -154,7 +157,7 @@ class LoggedRequests(TypedDict):
     next_page: str | None
 
 
-@ROUTES.get("/v1/requests", role=Role.OPERATOR, errors={404})
+@ROUTES.get("/v1/requests", role=Role.MANAGER, errors={404})
 def list_requests(call: Call[None, RequestsQuery]) -> LoggedRequests:
     """List how requests were answered, the latest first.
 
@@ -176,7 +179,7 @@ def list_requests(call: Call[None, RequestsQuery]) -> LoggedRequests:
     found = call.app.request_log_reader.page(names, wanted, after=query.page, limit=query.limit)
     return {
         "object": "list",
-        "data": [_shown(each) for each in found.records],
+        "data": [logged(each) for each in found.records],
         "has_more": found.after is not None,
         "next_page": found.after,
     }
@@ -184,13 +187,13 @@ def list_requests(call: Call[None, RequestsQuery]) -> LoggedRequests:
 
 @ROUTES.get(
     "/v1/requests/{id}",
-    role=Role.OPERATOR,
+    role=Role.MANAGER,
     parameters={"id": PathParameter("The `x-sluice-request-id` of an answer.", "req_019abcde0123789a8bcdef0123456789")},
 )
 def get_request(call: Call[None, RequestQuery]) -> LoggedRequest:
     """Show how a request was answered, or why it was not.
 
-    For a week, to operators of its tenant, and to admins.
+    For a week, to managers and operators of its tenant, and to admins.
     """
     request_id = call.path["id"]
     names = tenants(call.principal, call.query.tenant, call.app.directory)
@@ -198,7 +201,7 @@ def get_request(call: Call[None, RequestQuery]) -> LoggedRequest:
     if found is None:
         # Another tenant's is not there either.
         raise NotFoundError("There is no record of such a request of the last seven days.", param="id")
-    return _shown(found)
+    return logged(found)
 
 
 def _period_ms(query: RequestsQuery) -> tuple[int, int | None]:
@@ -221,7 +224,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_MS = 86_400_000
 
 
-def _shown(record: RequestRecord) -> LoggedRequest:
+def logged(record: RequestRecord) -> LoggedRequest:
+    """A record as the API shows it."""
     created_at = began_ms(record.request_id) // 1000
     return {
         "id": record.request_id,
@@ -237,6 +241,8 @@ def _shown(record: RequestRecord) -> LoggedRequest:
         "status": record.status,
         "code": record.error_code or None,
         "reason": record.reason or None,
+        "why": why(record),
+        "cause": cause_of(record),
         "repeats": record.repeats,
         "requested_model": record.asked_model or None,
         "model": record.model or None,

@@ -266,7 +266,7 @@ class Route:
         found = {*_OF_EVERY_ROUTE, *self.errors}
         if self.role is not None or self.fuller_for is not None:
             found.add(401)
-        if self.role in {Role.OPERATOR, Role.ADMIN}:
+        if self.role not in {None, Role.CALLER}:
             found.add(403)
         if self.query is not None:
             found.add(400)

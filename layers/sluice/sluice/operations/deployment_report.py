@@ -6,6 +6,7 @@ from typing import Annotated, Literal, NotRequired, TypedDict
 from pydantic import Field
 
 from sluice.catalog import Tier
+from sluice.operations.pace import rolling_runs_out_at_s
 from sluice.providers.credentials import BrokenCredential
 from sluice.providers.registry import Deployment as DeploymentRecord
 from sluice.providers.urls import shown_url
@@ -54,6 +55,10 @@ class LimitStanding(TypedDict):
     remaining: int
     percentage: float
     resets_in_seconds: Annotated[int, Field(description="Until all of it is free again.")]
+    runs_out_at: Annotated[
+        int | None,
+        Field(description="When a day's limit is used up at the last hour's rate, in seconds since 1970; else null."),
+    ]
     warning: str | None
 
 
@@ -218,7 +223,10 @@ def provider_report(
 
 
 def _quota(deployment: DeploymentRecord, seen: QuotaSnapshot, now_ms: int) -> DeploymentQuota:
-    statuses = {limit.name: seen.status(limit, now_ms) for limit in limits_of(deployment)}
+    limits = limits_of(deployment)
+    statuses = {limit.name: seen.status(limit, now_ms) for limit in limits}
+    runs_out = {limit.name: rolling_runs_out_at_s(limit, seen, now_ms) for limit in limits}
+    standings = {name: _limit(status, runs_out[name]) for name, status in statuses.items()}
     names = dict.fromkeys((*_ALWAYS_SHOWN, *statuses))
     blocked_ms = max(0, seen.item.blocked_until_ms - now_ms)
     warnings = [f"{deployment.id}: {name} is {said}" for name in statuses if (said := _warning(statuses[name]))]
@@ -227,14 +235,14 @@ def _quota(deployment: DeploymentRecord, seen: QuotaSnapshot, now_ms: int) -> De
         warnings.append(f"{deployment.id}: {reason} for {-(-blocked_ms // 1000)} s")
     return {
         **_named(deployment),
-        "limits": {_SHORT_NAMES[name]: _limit(statuses[name]) if name in statuses else None for name in names},
+        "limits": {_SHORT_NAMES[name]: standings.get(name) for name in names},
         "blocked_for_seconds": -(-blocked_ms // 1000),
         "refused": _refusal(seen, now_ms),
         "warnings": warnings,
     }
 
 
-def _limit(status: LimitStatus) -> LimitStanding:
+def _limit(status: LimitStatus, runs_out_at: int | None) -> LimitStanding:
     return {
         "name": status.name,
         "used": status.used,
@@ -242,6 +250,7 @@ def _limit(status: LimitStatus) -> LimitStanding:
         "remaining": status.remaining,
         "percentage": round(100 * status.used / status.capacity, 1),
         "resets_in_seconds": -(-status.resets_in_ms // 1000),
+        "runs_out_at": runs_out_at,
         "warning": _warning(status),
     }
 

@@ -36,6 +36,12 @@ class Overview:
         seen = self._ledger.look_at(map(scope_of, deployments))
         return health_report(deployments, seen, self._ledger.now_ms())
 
+    def quota_and_health(self) -> tuple[Quotas, Healths]:
+        """Both, of the same moment."""
+        deployments = self._loader.get().deployments
+        seen, now_ms = self._ledger.look_at(map(scope_of, deployments)), self._ledger.now_ms()
+        return quota_report(deployments, seen, now_ms), health_report(deployments, seen, now_ms)
+
     def status(self) -> HealthStatus:
         """The status of health_report, some seconds old: whoever asks for it again and again costs nothing."""
         deployments = self._loader.get().deployments

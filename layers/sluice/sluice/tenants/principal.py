@@ -42,7 +42,7 @@ class Principal:
 def require_role(principal: Principal, *roles: Role) -> None:
     """PermissionDeniedError unless the principal's role is one of `roles` or includes one of them.
 
-    A role includes those before it: an operator may do what a caller may, an admin everything.
+    A role includes those before it: an operator may do what a manager may, an admin everything.
     """
     if not any(principal.role.includes(role) for role in roles):
         needed = " or ".join(roles)

@@ -21,8 +21,10 @@ class Role(StrEnum):
 
     CALLER = "caller"
     """Asks models, and sees its own tenant's work."""
+    MANAGER = "manager"
+    """Also looks after its tenant's keys, and sees what the tenant used, and how its requests were answered."""
     OPERATOR = "operator"
-    """Also sees how the whole deployment is doing, and looks after what is its tenant's."""
+    """Also sees how the whole deployment is doing, and looks after all else that is its tenant's."""
     ADMIN = "admin"
     """Also makes tenants, and looks after what is everybody's."""
 

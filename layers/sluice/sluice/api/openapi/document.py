@@ -29,7 +29,9 @@ _TAGS = {
     "Webhooks": "What tells a tenant that a batch has ended.",
     "Usage": "Who used what.",
     "Operations": "How the deployments and the caches are doing. For operators.",
-    "Tenants and keys": "Who may use this gateway, how much, and who said so. For admins, and operators of a tenant.",
+    "Tenants and keys": (
+        "Who may use this gateway, how much, and who said so. For admins, and managers and operators of a tenant."
+    ),
     "AI configuration": "What a tenant chooses of its AI, within what an admin allows it.",
     "This document": "What you are reading.",
 }
@@ -115,7 +117,7 @@ def document() -> JsonObject:
                     "bearerFormat": "sl-<id>-<secret>",
                     "description": (
                         "An API key; or, where the stack takes logins, a JSON Web Token of their issuer. "
-                        "Its role is caller, operator or admin; each may do all that those before it may. "
+                        "Its role is caller, manager, operator or admin; each may do all that those before it may. "
                         "The least that a route needs stands with it."
                     ),
                 },
