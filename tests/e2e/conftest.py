@@ -13,6 +13,7 @@ from tools.processes import free_port
 from tools.stack import RunningStack, Settings, running_stack
 
 FAKE_MODEL = "fake-model"
+PRICED_MODEL = "priced-model"
 # That of the example in the description.
 EMBEDDING_MODEL = "text-embedding-3-small"
 # Resolved by the browser alone: to this machine, as an attacker's name server would (DNS rebinding).
@@ -43,7 +44,12 @@ def stack(
         "alias": "fake-1",
         "api_key": "fake",
         "base_url": fake_provider.openai_url,
-        "models": {FAKE_MODEL: {"tier": "fast"}, EMBEDDING_MODEL: {"vectors": {"dimensions": 8, "shortens": True}}},
+        "models": {
+            FAKE_MODEL: {"tier": "fast"},
+            # So dear that a few answers use up a budget; nobody gets it who does not name it.
+            PRICED_MODEL: {"tier": "fast", "serves": [], "price": {"prompt_usd": 50_000, "completion_usd": 0}},
+            EMBEDDING_MODEL: {"vectors": {"dimensions": 8, "shortens": True}},
+        },
     }
     logins = {
         "JwtIssuer": issuer.url,

@@ -25,7 +25,7 @@ class Visit:
         """What the browser complained of: errors of scripts, and what the policy refused."""
         self.asked: list[str] = []
         """The requests to the API, as method and path."""
-        self._expected = tuple(f"status of {status}" for status in expects)
+        self._expected = [f"status of {status}" for status in expects]
         self._context = browser.new_context(locale="en-GB", timezone_id="Europe/Berlin", **options)
         self._context.set_default_timeout(_WAIT_MS)
         self.page: Page = self._context.new_page()
@@ -40,6 +40,10 @@ class Visit:
 
     def __exit__(self, *_error: object) -> None:
         self._context.close()
+
+    def expect(self, status: int) -> None:
+        """Answers of this status are meant from now on."""
+        self._expected.append(f"status of {status}")
 
     def sign_in(self, key: str) -> None:
         """Sign in, and wait for the first screen."""

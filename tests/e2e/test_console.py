@@ -1,18 +1,82 @@
 """The console in a real browser, on the deployed stack, as a person uses it."""
 
+import csv
+import io
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
 import httpx
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Route
 
 from sluice.api.pages import CONTENT_SECURITY_POLICY
+from tests.e2e.conftest import FAKE_MODEL, PRICED_MODEL
 from tests.e2e.console_visit import Visit
 from tools.stack import RunningStack
 
+SCREENS = ["overview", "activity", "usage", "providers", "keys", "playground"]
+LOOKS: dict[str, dict[str, Any]] = {
+    "light": {"viewport": {"width": 1280, "height": 800}},
+    "dark": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "dark"},
+    "narrow": {"viewport": {"width": 360, "height": 640}},
+}
+HOSTILE = "<img src=x onerror=alert(1)> & Co"
+FORMULA = "=cmd|'/C calc'!A0"
 
-@pytest.fixture
+
+@pytest.fixture(scope="module")
 def url(stack: RunningStack) -> str:
     """Where the console is."""
     return stack.stack.base_url.removesuffix("/v1")
+
+
+class Api:
+    """The API, asked with the admin's key."""
+
+    def __init__(self, url: str, key: str) -> None:
+        self._client = httpx.Client(base_url=url, headers={"authorization": f"Bearer {key}"}, timeout=60)
+
+    def make(self, path: str, **body: Any) -> Any:
+        """Make something."""
+        answer = self._client.post(path, json=body)
+        assert answer.status_code in {201, 409}, answer.text
+        return answer.json()
+
+    def ask(self, key: str, question: str) -> str:
+        """Ask the fake provider; the request's id."""
+        body = {"model": FAKE_MODEL, "messages": [{"role": "user", "content": question}]}
+        answer = self._client.post("/v1/chat/completions", json=body, headers={"authorization": f"Bearer {key}"})
+        return answer.headers["x-sluice-request-id"]
+
+
+@pytest.fixture(scope="module")
+def api(stack: RunningStack, url: str) -> Api:
+    """The API, with a tenant that has something to show."""
+    api = Api(url, stack.stack.admin_key)
+    api.make("/v1/tenants", id="hostile", name=HOSTILE)
+    return api
+
+
+@pytest.fixture(scope="module")
+def keys(api: Api) -> dict[str, str]:
+    """Keys of that tenant, by what they are called; one has been used."""
+    roles = {"manager": "manager", "lab": "caller", FORMULA: "caller"}
+    made = {name: api.make("/v1/keys", tenant="hostile", name=name, role=role) for name, role in roles.items()}
+    tokens = {name: key["api_key"] for name, key in made.items()}
+    api.ask(tokens["lab"], "Why is the sky blue?")
+    return tokens
+
+
+@pytest.fixture
+def admin(chromium: Browser, stack: RunningStack, url: str, keys: dict[str, str]) -> Iterator[Visit]:
+    """A visit of an admin's, who has signed in."""
+    with Visit(chromium, url) as visit:
+        visit.sign_in(stack.stack.admin_key)
+        yield visit
+        assert visit.problems == []
 
 
 def test_the_root_leads_to_the_sign_in_and_a_key_to_the_overview(
@@ -25,7 +89,6 @@ def test_the_root_leads_to_the_sign_in_and_a_key_to_the_overview(
         assert visit.findings() == []
         visit.sign_in(stack.stack.admin_key)
         assert visit.page.inner_text("h1") == "Overview"
-        assert visit.findings() == []
         visit.page.click("text=Sign out")
         visit.page.wait_for_selector("#key")
         assert visit.page.evaluate("sessionStorage.length") == 0
@@ -41,6 +104,301 @@ def test_a_key_that_is_none_is_refused_with_what_to_do(chromium: Browser, url: s
         assert visit.problems == []
 
 
+def test_a_person_makes_a_tenant_and_a_key_asks_runs_out_of_budget_and_raises_it(admin: Visit) -> None:
+    admin.expect(429)
+    page, name = admin.page, f"class-{time.time_ns()}"
+    admin.go("keys")
+    page.click("text=Make a tenant")
+    page.fill("#t-name", "Chemistry class")
+    page.fill("#t-id", name)
+    page.fill("#t-budget", "2")
+    page.click("dialog .primary")
+    page.wait_for_selector(".section:has-text('There is no key yet')")
+    page.click(".page-aside >> text=Make a key")
+    page.fill("#k-name", "lab-1")
+    page.click("dialog .primary")
+    page.wait_for_selector("dialog:has-text('shown this once')")
+    key = page.inner_text("dialog .copy code >> nth=0")
+    assert key.startswith("sl-")
+    page.click("text=I have stored it")
+    assert key not in page.content()
+    page.wait_for_selector("tbody >> text=lab-1")
+    admin.go("playground")
+    page.fill("#other", key)
+    page.select_option("#m0", PRICED_MODEL)
+    page.uncheck("#streamed")
+    for number in range(20):
+        page.fill("#ask", f"What is water, {number}?")
+        page.click(".compose .primary")
+        page.wait_for_selector(f".pane >> nth={number} >> .text, .trouble")
+        page.wait_for_selector(".compose .primary:has-text('Ask')")
+        if page.query_selector(".trouble"):
+            break
+    else:
+        pytest.fail("the budget did not run out")
+    assert "insufficient_quota" in admin.text()
+    assert "$0." in page.inner_text(".pane >> nth=0 >> footer")
+    assert f"{PRICED_MODEL} was asked for, and answered." in admin.text()
+    admin.go(f"usage?tenant={name}")
+    assert PRICED_MODEL in admin.text()
+    admin.go(f"activity?tenant={name}&show=refused")
+    assert "The tenant has $" in admin.text()
+    admin.go(f"keys?tenant={name}")
+    page.click("text=Edit budget")
+    page.click("text=More in this month alone")
+    page.fill("#b", "5")
+    page.wait_for_selector("dialog:has-text('are left until the month ends')")
+    page.click("dialog .primary")
+    page.wait_for_selector(".quota:has-text('of $7.00')")
+    admin.go("playground")
+    page.fill("#other", key)
+    page.select_option("#m0", PRICED_MODEL)
+    page.fill("#ask", "What is salt?")
+    page.click(".compose .primary")
+    page.wait_for_selector(".pane footer:has-text('Cost')")
+    assert "salt" in page.inner_text(".pane .text")
+
+
+def test_a_deployment_is_tested_by_a_button(admin: Visit) -> None:
+    admin.go("providers")
+    deployment = f"[id='fake-1#{FAKE_MODEL}']"
+    admin.page.click(f"{deployment} >> text=Test")
+    admin.page.wait_for_selector(f"{deployment} >> text=Test passed.")
+
+
+def test_two_models_are_compared_and_a_task_is_run(chromium: Browser, url: str, keys: dict[str, str]) -> None:
+    with Visit(chromium, url) as visit:
+        visit.sign_in(keys["lab"])
+        visit.go("playground?mode=two")
+        visit.page.select_option("#m0", FAKE_MODEL)
+        visit.page.select_option("#m1", PRICED_MODEL)
+        visit.page.fill("#ask", "Compare this")
+        visit.page.press("#ask", "Control+Enter")
+        visit.page.wait_for_selector(".pane >> nth=1 >> footer")
+        visit.page.wait_for_selector(".pane >> nth=0 >> footer")
+        assert visit.text().count("Compare this") == 2
+        assert visit.findings() == []
+        assert visit.problems == []
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_every_screen_is_accessible_and_asks_at_most_three_requests(
+    chromium: Browser, stack: RunningStack, url: str, keys: dict[str, str], look: str
+) -> None:
+    with Visit(chromium, url, **LOOKS[look]) as visit:
+        visit.sign_in(stack.stack.admin_key)
+        found: dict[str, Any] = {}
+        for screen in [*SCREENS, "keys?tenant=hostile", "usage?by=key&range=1d"]:
+            before = len(visit.asked)
+            visit.go(screen)
+            asked, problems = visit.asked[before:], visit.findings()
+            if problems or len(asked) > 3:
+                found[screen] = (problems, asked)
+        visit.go("activity?tenant=hostile")
+        visit.page.click("tbody a.cover >> nth=0")
+        visit.page.wait_for_selector("text=Decisions")
+        found |= {"a request": problems} if (problems := visit.findings()) else {}
+        visit.go("usage?tenant=hostile")
+        visit.page.click("text=Show table")
+        found |= {"a chart's table": problems} if (problems := visit.findings()) else {}
+        assert found == {}
+        assert visit.problems == []
+
+
+def test_a_role_is_shown_what_it_may_see(chromium: Browser, url: str, keys: dict[str, str]) -> None:
+    menus = {
+        "lab": ["Overview", "Usage and costs", "Playground"],
+        "manager": ["Overview", "Activity", "Usage and costs", "Keys and budgets", "Playground"],
+    }
+    for key, menu in menus.items():
+        with Visit(chromium, url) as visit:
+            visit.sign_in(keys[key])
+            shown = [each.split("\n")[0] for each in visit.page.locator("nav a").all_inner_texts()]
+            assert shown == menu
+            for screen in ["overview", "usage", *(["activity", "keys"] if key == "manager" else [])]:
+                visit.go(screen)
+                assert visit.page.query_selector(".trouble") is None
+                assert visit.findings() == []
+            visit.go("providers")
+            assert "may not see this screen" in visit.text()
+            assert visit.problems == []
+
+
+def test_a_tenant_s_name_is_text_wherever_it_is(admin: Visit) -> None:
+    for screen in ("overview", "keys?tenant=hostile", "activity?tenant=hostile", "usage?tenant=hostile"):
+        admin.go(screen)
+        assert admin.page.query_selector("img[src=x]") is None
+        assert screen == "overview" or HOSTILE in admin.page.inner_text("body")
+
+
+def test_a_table_holds_no_formulas(admin: Visit) -> None:
+    admin.go("keys?tenant=hostile")
+    admin.page.wait_for_selector(f"tbody >> text={FORMULA}")
+    with admin.page.expect_download() as saved:
+        admin.page.click("text=Save CSV")
+    path = saved.value.path()
+    names = {row["name"] for row in csv.DictReader(io.StringIO(Path(path).read_text()))}
+    assert f"'{FORMULA}" in names
+    assert not [name for name in names if name.startswith(("=", "+", "-", "@"))]
+
+
+def test_keys_for_a_class_are_saved_as_a_table(admin: Visit) -> None:
+    admin.go("keys?tenant=hostile")
+    admin.page.click("text=Keys for a class")
+    admin.page.fill("#c-names", "ada\ngrace\n\nada\n")
+    admin.page.click("dialog .primary:has-text('Make keys')")
+    admin.page.wait_for_selector("dialog:has-text('2 keys made')")
+    admin.page.wait_for_selector("dialog >> text=Close")
+    with admin.page.expect_download() as saved:
+        admin.page.click("dialog >> text=Save CSV")
+    rows = list(csv.DictReader(io.StringIO(Path(saved.value.path()).read_text())))
+    assert [row["name"] for row in rows] == ["ada", "grace"]
+    assert all(row["api_key"].startswith("sl-") for row in rows)
+
+
+def test_a_key_is_changed_rotated_and_revoked(admin: Visit) -> None:
+    page = admin.page
+    admin.go("keys?tenant=hostile")
+    page.click(".page-aside >> text=Make a key")
+    page.fill("#k-name", "to change")
+    page.click("dialog .primary")
+    page.click("text=I have stored it")
+    page.click("tbody button.name:has-text('to change')")
+    page.fill("#k-rpm", "7")
+    page.click("dialog .primary:has-text('Save')")
+    page.wait_for_selector("tbody tr:has-text('to change'):has-text('7,')")
+    page.click("tbody button.name:has-text('to change')")
+    page.click("text=Make a new one")
+    page.wait_for_selector("dialog:has-text('holds for 24 hours more')")
+    page.click("text=I have stored it")
+    page.wait_for_selector("tbody button.name:has-text('to change') >> nth=1")
+    for _ in range(2):
+        page.click("tbody button.name:has-text('to change') >> nth=0")
+        page.click("text=Revoke…")
+        page.click("text=Revoke for good")
+        page.wait_for_selector("dialog", state="detached")
+        admin.settle()
+        page.wait_for_timeout(500)
+    assert page.query_selector("tbody button.name:has-text('to change')") is None
+
+
+def test_ten_thousand_keys_are_read_page_by_page(admin: Visit) -> None:
+    row = {"object": "key", "tenant": "hostile", "role": "caller", "created_at": 0, "expires_at": None}
+    limits = {
+        "requests_per_minute": 1,
+        "requests_per_day": 2,
+        "budget_usd_per_month": None,
+        "tokens_per_minute": None,
+        "tokens_per_day": None,
+    }
+
+    def page_of_keys(route: Route) -> None:
+        after = route.request.url.partition("after=k")[2]
+        first = int(after or -1) + 1
+        data = [
+            {**row, "id": f"k{number:011}", "name": f"pupil {number}", "limits": limits, "revoked_at": None}
+            for number in range(first, first + 100)
+        ]
+        body = {"object": "list", "data": data, "has_more": first + 100 < 10_000}
+        route.fulfill(body=json.dumps(body), content_type="application/json")
+
+    admin.page.route("**/v1/keys?**", page_of_keys)
+    admin.go("keys?tenant=hostile")
+    admin.page.click("text=Load all")
+    admin.page.wait_for_selector("h2:has-text('10,000 keys')", timeout=60_000)
+    assert admin.page.locator("tbody tr").count() == 50
+    admin.page.fill("input[aria-label='Filter by name or id']", "pupil 9999")
+    admin.page.wait_for_selector("h2:has-text('1 key')")
+
+
+def test_a_key_that_is_revoked_meanwhile_leads_back_to_the_sign_in(
+    chromium: Browser, url: str, keys: dict[str, str]
+) -> None:
+    with Visit(chromium, url, expects={401}) as visit:
+        visit.sign_in(keys["manager"])
+        error = {"error": {"message": "This API key was revoked.", "code": "invalid_api_key"}}
+        visit.page.route("**/v1/requests**", lambda route: route.fulfill(status=401, json=error))
+        visit.page.evaluate("location.hash = '/activity'")
+        visit.page.wait_for_selector("#key")
+        assert "This API key was revoked." in visit.text()
+        assert visit.page.evaluate("sessionStorage.getItem('sluice.key')") is None
+        assert visit.problems == []
+
+
+@pytest.mark.parametrize(("status", "says"), [(500, "It may pass"), (429, "Try again in 2 s"), (403, "higher role")])
+def test_what_goes_wrong_is_said_with_what_to_do(
+    chromium: Browser, url: str, keys: dict[str, str], status: int, says: str
+) -> None:
+    with Visit(chromium, url, expects={status}) as visit:
+        visit.sign_in(keys["manager"])
+        code = "insufficient_role" if status == 403 else "x"
+        error = {"error": {"message": "It went wrong.", "code": code}}
+        headers = {"retry-after": "2"} if status == 429 else {}
+        visit.page.route("**/v1/requests**", lambda route: route.fulfill(status=status, json=error, headers=headers))
+        visit.go("activity")
+        assert "It went wrong." in visit.text()
+        assert says in visit.text()
+        visit.page.unroute("**/v1/requests**")
+        visit.page.click("button:has-text('Try again')")
+        visit.page.wait_for_selector("tbody a.cover")
+        assert visit.problems == []
+
+
+def test_old_figures_stay_when_the_stack_is_gone(chromium: Browser, url: str, keys: dict[str, str]) -> None:
+    with Visit(chromium, url) as visit:
+        visit.sign_in(keys["manager"])
+        visit.go("activity")
+        visit.page.wait_for_selector("tbody a.cover")
+        visit.page.route("**/v1/requests**", lambda route: route.abort())
+        visit.page.wait_for_selector(".stale", timeout=30_000)
+        assert "Not updated since" in visit.text()
+        assert visit.page.query_selector("tbody a.cover") is not None
+
+
+def test_times_are_the_server_s_though_the_viewer_s_clock_is_hours_off(
+    chromium: Browser, url: str, keys: dict[str, str], api: Api
+) -> None:
+    with Visit(chromium, url) as visit:
+        visit.page.clock.set_fixed_time((time.time() + 5 * 3600) * 1000)
+        visit.sign_in(keys["manager"])
+        api.ask(keys["lab"], f"What time is it, {time.time_ns()}?")
+        visit.go("overview")
+        visit.page.reload()
+        visit.settle()
+        whens = visit.page.locator("main time").all_inner_texts()
+        assert whens
+        assert not [when for when in whens if "5 h" in when]
+
+
+def test_all_of_it_can_be_reached_by_keyboard(admin: Visit) -> None:
+    page = admin.page
+    for letter, title in (("a", "Activity"), ("u", "Usage and costs"), ("k", "Keys and budgets"), ("o", "Overview")):
+        page.keyboard.press("g")
+        page.keyboard.press(letter)
+        page.wait_for_selector(f"h1:text-is('{title}')")
+    page.keyboard.press("?")
+    page.wait_for_selector("dialog:has-text('Keyboard')")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("dialog", state="detached")
+    page.keyboard.press("/")
+    page.keyboard.type("sky")
+    page.keyboard.press("Escape")
+    admin.go("activity?tenant=hostile")
+    page.wait_for_selector("tbody a.cover")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=Decisions")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("h1:text-is('Activity')")
+
+
+def test_the_first_load_is_small(chromium: Browser, url: str) -> None:
+    with Visit(chromium, url) as visit:
+        visit.page.wait_for_selector("#key")
+        sizes = visit.page.evaluate("performance.getEntriesByType('resource').map(each => each.encodedBodySize)")
+        assert 0 < sum(sizes) < 150_000
+
+
 def test_the_deployed_function_answers_as_the_local_door_does(stack: RunningStack, url: str) -> None:
     deployed = stack.deployment
     page = httpx.get(f"{deployed.api_url}/console", headers=deployed.api_headers)
@@ -54,11 +412,9 @@ def test_the_deployed_function_answers_as_the_local_door_does(stack: RunningStac
 
 @pytest.mark.parametrize("path", ["..%2f..%2fapp.py", "../app.py", "~x/%2e%2e/%2e%2e/app.py", "%2fetc%2fpasswd"])
 def test_no_path_leads_out_of_the_files(url: str, path: str) -> None:
-    host, port = url.removeprefix("http://").split(":")
     with httpx.Client() as client:
         request = client.build_request("GET", url, extensions={"target": f"/console/{path}".encode()})
         answer = client.send(request)
-    assert (host, port) != ("", "")
     assert answer.status_code == 404
     assert "SITE" not in answer.text
 

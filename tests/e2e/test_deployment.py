@@ -23,6 +23,7 @@ SPEAK_OF_WHAT_IS_NOT_THERE = {
     "deleteConversation",
     "changeKey",
     "resetDeployment",
+    "tryDeployment",
     "readTenantConversation",
     "deleteTenantConversation",
     "getRequest",

@@ -1,11 +1,16 @@
 // The shell: sign-in, navigation by role, keyboard, and the screen that the address names.
 import { html, render, useEffect, useRef, useState } from './vendor/htm-preact.js';
-import { ROOT, api, forgetTenants, link, route, storeKey, storedKey } from './lib.js';
-import { Copy, Dialog, Skeleton, Toasts, Trouble } from './ui.js';
+import { ROOT, api, forgetTenants, link, prefetchTenants, route, storeKey, storedKey } from './lib.js';
+import { Copy, Dialog, Page, Skeleton, Toasts, Trouble } from './ui.js';
 
 // name, title, letter for "g", the least role, group
 const SCREENS = [
   ['overview', 'Overview', 'o', 'caller', 'watch'],
+  ['activity', 'Activity', 'a', 'manager', 'watch'],
+  ['usage', 'Usage and costs', 'u', 'caller', 'watch'],
+  ['providers', 'Providers and health', 'p', 'operator', 'run'],
+  ['keys', 'Keys and budgets', 'k', 'manager', 'run'],
+  ['playground', 'Playground', 'c', 'caller', 'use'],
 ];
 const ROLES = ['caller', 'manager', 'operator', 'admin'];
 const may = (role, least) => ROLES.indexOf(role) >= ROLES.indexOf(least);
@@ -15,6 +20,7 @@ const GROUPS = { watch: 'Watch', run: 'Run', use: 'Use' };
 // Who is signed in. An admin without a tenant's limits sees all of them.
 async function whoAmI() {
   const me = await api('v1/me');
+  if (me.role === 'admin') prefetchTenants();
   return { ...me, all: me.role === 'admin', may: (least) => may(me.role, least) };
 }
 
@@ -108,7 +114,7 @@ function Shell({ session, onLeave }) {
         <div class="who"><p><strong>${session.user ?? session.key.name}</strong></p><p class="quiet">${session.role}, ${session.all ? 'all tenants' : session.tenant.name}</p>
           <p class="row"><button class="plain" onClick=${onLeave}>Sign out</button><a href=${new URL('docs', ROOT).href}>API</a><button class="plain" onClick=${() => setHelp(true)}>Keyboard <kbd>?</kbd></button></p></div>
       </div></header>
-    <main id="main">${!allowed ? html`<${Trouble} problem=${{ message: SCREENS.some((s) => s[0] === at.screen) ? `The role ${session.role} may not see this screen.` : `There is no screen “${at.screen}”.`, remedy: 'Choose one from the menu, or sign in with another key.' }} />`
+    <main id="main">${!allowed ? html`<${Page} title="Not here"><${Trouble} problem=${{ message: SCREENS.some((s) => s[0] === at.screen) ? `The role ${session.role} may not see this screen.` : `There is no screen “${at.screen}”.`, remedy: 'Choose one from the menu, or sign in with another key.' }} /></${Page}>`
       : screen?.name === name ? html`<${screen.is} session=${session} query=${at.query} arg=${at.arg} />` : html`<${Skeleton} />`}</main></div>
     ${help && html`<${Dialog} title="Keyboard" onClose=${() => setHelp(false)}><dl class="facts">
       <dt><kbd>/</kbd></dt><dd>Find a request, a key or a model</dd>

@@ -44,7 +44,7 @@ async function send(path, { method = 'GET', body, headers = {}, signal } = {}) {
   const said = await answer.json().then((all) => all.error, () => null), retryAfterS = Number(answer.headers.get('retry-after')) || 0;
   const problem = new Problem(answer.status, { message: said?.message ?? `Sluice answered ${answer.status}.`, code: said?.code, retryAfterS, remedy: remedy(answer.status, said?.code, retryAfterS) });
   // A key that was revoked or has expired meanwhile: whoever shows the shell goes back to the sign-in.
-  if (answer.status === 401 && key && key === storedKey()) window.dispatchEvent(new CustomEvent('refused', { detail: problem }));
+  if (answer.status === 401 && key && key === storedKey() && !headers.authorization) window.dispatchEvent(new CustomEvent('refused', { detail: problem }));
   throw problem;
 }
 
@@ -73,7 +73,7 @@ export async function* stream(path, body, options) {
 }
 
 // Polls while the page is seen. After a failure it waits twice as long as before, a minute at most, and as long as it is told to.
-export function useApi(path, everyS = 0) {
+export function useApi(path, everyS = 0, options = undefined) {
   const [state, set] = useState({ data: null, problem: null, at: 0 });
   const again = useRef(() => {});
   useEffect(() => {
@@ -85,7 +85,7 @@ export function useApi(path, everyS = 0) {
       if (everyS && document.hidden) { timer = setTimeout(load, everyS * 1000); return; }
       let waitS = everyS;
       try {
-        const data = await api(path);
+        const data = await api(path, options);
         failures = 0;
         if (!gone) set({ data, problem: null, at: now() });
       } catch (problem) {
@@ -99,7 +99,7 @@ export function useApi(path, everyS = 0) {
     again.current = load;
     load();
     return () => { gone = true; clearTimeout(timer); };
-  }, [path, everyS]);
+  }, [path, everyS, options?.headers?.authorization]);
   return { ...state, reload: () => again.current() };
 }
 
@@ -116,11 +116,12 @@ async function readTenants() {
   }
   return found;
 }
+export const prefetchTenants = () => { tenantsRead ??= readTenants(); tenantsRead.catch(() => { tenantsRead = null; }); };
 export function useTenants(session, made = 0) {
   const [tenants, set] = useState([]);
   useEffect(() => {
     if (!session.all) { set([{ ...session.tenant }]); return; }
-    tenantsRead ??= readTenants();
+    prefetchTenants();
     tenantsRead.then(set, () => { tenantsRead = null; });
   }, [made]);
   return tenants;

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from sluice.operations.deployments import Overview
     from sluice.operations.interventions import Interventions
     from sluice.operations.summary import Summaries
+    from sluice.operations.trial import Trials
     from sluice.operations.user_deletion import UserDeletion
     from sluice.providers.loader import RegistryLoader
     from sluice.providers.registry import Registry
@@ -420,6 +421,17 @@ class App:
         from sluice.operations.interventions import Interventions
 
         return Interventions(self.registry, self.ledger, self.directory, self.audit_log)
+
+    @part
+    def trials(self) -> "Trials":
+        """Tries deployments: once, and without waiting."""
+        from sluice.operations.trial import Trials
+        from sluice.routing.router import RetryLimits, Router
+        from sluice.routing.scoring import Weights
+
+        settings = self.settings
+        weights = Weights(settings.health_weight, settings.quota_weight, settings.speed_weight)
+        return Trials(self.registry, Router(self.deployment_quota, weights, RetryLimits(retries=0, attempts=1)))
 
     @part
     def summaries(self) -> "Summaries":

@@ -7,13 +7,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from sluice.api.route import Call, Routes
 from sluice.operations.deployment_report import Providers
 from sluice.operations.interventions import DeploymentStanding
+from sluice.operations.trial import DeploymentTrial
 from sluice.tenants.tenant import Role
 
 ROUTES = Routes("Operations")
 
 
-class DeploymentReset(BaseModel):
-    """The body of POST /v1/providers/reset: a deployment, as answers and GET /api/groq/health name it."""
+class NamedDeployment(BaseModel):
+    """The body of POST /v1/providers/reset and /test: a deployment, as answers and GET /api/groq/health name it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
@@ -27,12 +28,27 @@ def list_providers(call: Call) -> Providers:
 
 
 @ROUTES.post(
+    "/v1/providers/test",
+    role=Role.ADMIN,
+    example={"deployment": "groq-1#llama-3.1-8b-instant"},
+    errors={404},
+)
+def try_deployment(call: Call[NamedDeployment]) -> DeploymentTrial:
+    """Ask a deployment for a word, to see whether it answers.
+
+    It counts against the deployment's limits, and against no tenant's. What keeps requests from it keeps this from it
+    too.
+    """
+    return call.app.trials.run(call.body.deployment, call.principal.tenant.id)
+
+
+@ROUTES.post(
     "/v1/providers/reset",
     role=Role.ADMIN,
     example={"deployment": "groq-1#llama-3.1-8b-instant"},
     errors={404},
 )
-def reset_deployment(call: Call[DeploymentReset]) -> DeploymentStanding:
+def reset_deployment(call: Call[NamedDeployment]) -> DeploymentStanding:
     """Let requests through to a deployment again.
 
     What kept them from it is forgotten: what its provider said of waiting, and its failures. What it has used of its

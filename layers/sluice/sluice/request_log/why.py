@@ -118,9 +118,9 @@ def _attempts(record: RequestRecord) -> list[str]:
     failures = _failures(record.attempts)
     skipped = [each for each in record.attempts if not each.time_ms and each.result != _ANSWERED]
     answered = [each for each in record.attempts if each.result == _ANSWERED]
-    said = [_listed([_failed(each) for each in failures])] if failures else []
+    said = [_listed([failed_in_words(each) for each in failures])] if failures else []
     if skipped and (failures or not answered or len(record.attempts) > 1):
-        said.append(_listed([_skipped(each) for each in skipped]))
+        said.append(_listed([passed_over_in_words(each) for each in skipped]))
     if answered and said:
         said.append(f"{answered[-1].deployment} answered in {_duration(answered[-1].time_ms)}.")
     return said
@@ -131,13 +131,15 @@ def _failures(attempts: Sequence[Attempted]) -> list[Attempted]:
     return [each for each in attempts if each.time_ms and each.result != _ANSWERED]
 
 
-def _failed(attempt: Attempted) -> str:
+def failed_in_words(attempt: Attempted) -> str:
+    """What a provider that was called failed with, after the name of its deployment."""
     status = f" ({attempt.status})" if attempt.status else ""
     what = _FAILED_WITH.get(attempt.result, f"failed with {attempt.result}")
     return f"{attempt.deployment} {what}{status} after {_duration(attempt.time_ms)}"
 
 
-def _skipped(attempt: Attempted) -> str:
+def passed_over_in_words(attempt: Attempted) -> str:
+    """Why a deployment was not called, after its name."""
     known = _PASSED_OVER.get(attempt.result)
     limit = _OUT_OF.fullmatch(attempt.result)
     if known is None and limit:
