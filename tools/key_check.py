@@ -9,6 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 import httpx
 
 from sluice.catalog import catalog
+from sluice.providers.anthropic import API_VERSION
 from tools.credentials import Credential
 
 TIMEOUT_S = 4.5
@@ -52,7 +53,7 @@ async def _check_all(credentials: Sequence[Credential], timeout_s: float) -> lis
 async def _check(client: httpx.AsyncClient, credential: Credential, timeout_s: float) -> KeyCheck:
     url = _url(credential)
     key = credential.get("api_key")
-    headers = {"authorization": f"Bearer {key}"} if key else {}
+    headers = _key_headers(str(credential["provider"]), str(key)) if key else {}
     host = urlsplit(url).netloc
     try:
         async with asyncio.timeout(timeout_s):
@@ -66,6 +67,12 @@ async def _check(client: httpx.AsyncClient, credential: Credential, timeout_s: f
     else:
         outcome, detail = _judge(answer.status_code, host)
     return KeyCheck(str(credential["alias"]), str(credential["provider"]), outcome, detail)
+
+
+def _key_headers(provider: str, key: str) -> dict[str, str]:
+    if catalog().providers[provider].adapter == "anthropic":
+        return {"x-api-key": key, "anthropic-version": API_VERSION}
+    return {"authorization": f"Bearer {key}"}
 
 
 def _judge(status: int, host: str) -> tuple[Outcome, str]:

@@ -26,13 +26,16 @@ SNAPSHOT = re.compile(r"a snapshot of \d{4}-\d\d-\d\d by genai-prices [\w.]+\.(?
 class Quote(NamedTuple):
     """US dollars per million tokens; `holds_to` is the prompt length at which the price rises, None if it does not.
 
-    `cached_prompt_usd` is for what of a prompt the provider has cached, None if that costs the same.
+    `cached_prompt_usd` is for what of a prompt the provider has cached, `cache_write_usd` for what it takes into its
+    cache and `long_cache_write_usd` for what it keeps there for an hour, None if that costs the same.
     """
 
     prompt_usd: Decimal
     completion_usd: Decimal
     holds_to: int | None
     cached_prompt_usd: Decimal | None = None
+    cache_write_usd: Decimal | None = None
+    long_cache_write_usd: Decimal | None = None
 
 
 def refresh(text: str, quote: "Callable[[str, str], Quote]", source: str, today: str) -> str:
@@ -50,8 +53,9 @@ def refresh(text: str, quote: "Callable[[str, str], Quote]", source: str, today:
                 f"{model}: the price rises at {price.holds_to} tokens of prompt; set context_window to that at most"
             )
         priced = f"prompt_usd = {_number(price.prompt_usd)}, completion_usd = {_number(price.completion_usd)}"
-        if price.cached_prompt_usd is not None:
-            priced += f", cached_prompt_usd = {_number(price.cached_prompt_usd)}"
+        for name in ("cached_prompt_usd", "cache_write_usd", "long_cache_write_usd"):
+            if (dollars := getattr(price, name)) is not None:
+                priced += f", {name} = {_number(dollars)}"
         blocks[index] = PRICE.sub(f"price = {{ {priced} }} # genai-prices: {line['provider']} {line['model']}", block)
     refreshed, headers = SNAPSHOT.subn(f"a snapshot of {today} by {source}.", "[[models]]\n".join(blocks))
     if headers != 1:
@@ -85,9 +89,11 @@ def _quote_today(provider: str, model: str) -> Quote:
             starts += [tier.start for tier in price.tiers]
             price = price.base
         dollars.append(price)
-    cached = prices.cache_read_mtok
-    cached = cached.base if isinstance(cached, TieredPrices) else cached
-    return Quote(dollars[0], dollars[1], min(starts, default=None), cached if cached != dollars[0] else None)
+    of_cache = (prices.cache_read_mtok, prices.cache_write_mtok, prices.cache_write_1h_mtok)
+    bases = (price.base if isinstance(price, TieredPrices) else price for price in of_cache)
+    return Quote(
+        dollars[0], dollars[1], min(starts, default=None), *(base if base != dollars[0] else None for base in bases)
+    )
 
 
 def main() -> None:

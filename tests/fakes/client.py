@@ -40,6 +40,11 @@ class FakeProviderClient:
         """`base_url` for InferenceClient."""
         return self.root_url + "/hf/v1"
 
+    @property
+    def anthropic_url(self) -> str:
+        """`base_url` for Anthropic's Messages API."""
+        return self.root_url + "/anthropic/v1"
+
     def configure(self, **settings: Any) -> Json:
         """Change settings (see FakeSettings); changing limits empties their meters."""
         return self._call("POST", "config", settings)

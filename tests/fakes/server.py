@@ -1,7 +1,8 @@
 """The fake provider's server: routes, limits, faults, and the records that tests read back.
 
 POST .../chat/completions, POST .../embeddings and GET .../models are the provider; the path says whose wire format:
-under /openai/ it is Groq's, under /hf or /models/ Hugging Face's, else OpenAI's. Everything under /_fake is for the
+under /openai/ it is Groq's, under /hf or /models/ Hugging Face's, under /anthropic/, where .../messages is asked,
+Anthropic's, else OpenAI's. Everything under /_fake is for the
 test: GET state, GET requests, POST config, POST and DELETE faults, POST reset.
 """
 
@@ -19,12 +20,14 @@ from pydantic import TypeAdapter, ValidationError
 from tests.fakes import http
 from tests.fakes.answers import Answer, build
 from tests.fakes.limits import LimitBook, Meter, Violation
+from tests.fakes.messages import MessagesAnswer, error_body
 from tests.fakes.settings import MARKER, FakeSettings, Fault, Flavour
 from tests.fakes.vectors import VectorAnswer
 from tests.fakes.weather import Weather
 
 type Json = dict[str, Any]
 
+MESSAGES_PATH = "/messages"
 EMBEDDING_PATHS = ("/embeddings", "/pipeline/feature-extraction")
 FAULT_LIST = TypeAdapter(list[Fault])
 HOURS_MINUTES_SECONDS = ((3600, "h"), (60, "m"))
@@ -47,6 +50,8 @@ class ApiError(Exception):
         """The error as `flavour` writes it; Hugging Face's is a bare string."""
         if flavour == "huggingface":
             return {"error": self.message}
+        if flavour == "anthropic":
+            return error_body(self.status, self.message)
         error: Json = {"message": self.message, "type": self.kind, "code": self.code}
         return {"error": error | ({"param": None} if flavour == "openai" else {})}
 
@@ -115,7 +120,7 @@ class FakeServer:
             return True
         flavour = flavour_of(path)
         try:
-            if path.endswith(("/chat/completions", *EMBEDDING_PATHS)) and request.method == "POST":
+            if path.endswith(("/chat/completions", MESSAGES_PATH, *EMBEDDING_PATHS)) and request.method == "POST":
                 return await self._ask(request, flavour, writer)
             self._authenticate(request)
             writer.write(http.whole(200, http.json_bytes(self._models(path))))
@@ -144,9 +149,11 @@ class FakeServer:
                 "model_not_found",
             )
         try:
-            answer: Answer | VectorAnswer
+            answer: Answer | VectorAnswer | MessagesAnswer
             if embeds:
                 answer = VectorAnswer.of(body, self.settings.embeddings)
+            elif flavour == "anthropic":
+                answer = MessagesAnswer.of(body, self.number, int(wall_s), self.settings)
             else:
                 answer = build(body, flavour, self.number, int(wall_s), self.settings)
         except (AttributeError, LookupError, TypeError, ValueError) as error:
@@ -181,6 +188,10 @@ class FakeServer:
 
     def _authenticate(self, request: http.Request) -> str:
         scheme, _, api_key = request.headers.get("authorization", "").partition(" ")
+        if flavour_of(request.path) == "anthropic":
+            # It has no answer for who does not say which version of it is meant.
+            scheme, api_key = "bearer", request.headers.get("x-api-key", "")
+            api_key = api_key if request.headers.get("anthropic-version") == "2023-06-01" else ""
         known = self.settings.api_keys
         if scheme.lower() != "bearer" or not api_key or (known is not None and api_key not in known):
             raise ApiError(401, f"Incorrect API key provided: {api_key}.", "invalid_request_error", "invalid_api_key")
@@ -199,7 +210,8 @@ class FakeServer:
         return None
 
     def _record_request(self, request: http.Request, api_key: str, body: Json) -> None:
-        headers = {name: value for name, value in request.headers.items() if name != "authorization"}
+        kept = request.headers.keys() - {"authorization", "x-api-key"}
+        headers = {name: request.headers[name] for name in kept}
         record = {"path": request.path, "api_key": api_key, "headers": headers, "body": body}
         self.requests.append(record | {"raw": request.body.decode()})
 
@@ -221,7 +233,10 @@ class FakeServer:
         headers: dict[str, str] = {}
         for name, dimension in (("requests", requests), ("tokens", "tokens_per_minute")):
             meter: Meter | None = meters.get(dimension)
-            if meter is not None:
+            if meter is not None and flavour == "anthropic":
+                found = {"limit": meter.capacity, "remaining": meter.remaining}
+                headers |= {f"anthropic-ratelimit-{name}-{kind}": str(count) for kind, count in found.items()}
+            elif meter is not None:
                 headers[f"x-ratelimit-limit-{name}"] = str(meter.capacity)
                 headers[f"x-ratelimit-remaining-{name}"] = str(meter.remaining)
                 headers[f"x-ratelimit-reset-{name}"] = duration(meter.reset_s(now_s))
@@ -285,6 +300,8 @@ def flavour_of(path: str) -> Flavour:
     """Whose wire format a path speaks."""
     if path.startswith("/openai/"):
         return "groq"
+    if path.startswith("/anthropic/"):
+        return "anthropic"
     return "huggingface" if path.startswith(("/hf", "/models/")) else "openai"
 
 

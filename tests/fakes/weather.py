@@ -6,6 +6,7 @@ from typing import Any
 
 from tests.fakes import http
 from tests.fakes.answers import Answer
+from tests.fakes.messages import MessagesAnswer, error_body
 from tests.fakes.settings import Fault
 from tests.fakes.vectors import VectorAnswer
 
@@ -28,7 +29,7 @@ class Weather:
     def __init__(
         self,
         writer: asyncio.StreamWriter,
-        answer: Answer | VectorAnswer,
+        answer: Answer | VectorAnswer | MessagesAnswer,
         fault: Fault | None,
         headers: Mapping[str, str],
         chunk_delay_s: float,
@@ -151,18 +152,22 @@ class Weather:
                 yield b"<html><body>Bad gateway</body></html>\n"
                 return
             case "error_in_answer":
-                yield http.event(self._error())
+                yield self._event(self._error())
                 return
         chunks = [self._bent(chunk, "delta") for chunk in self.answer.chunks()]
         if self.fault in ("cut", "hang_midway", "ends_early", "error_midway"):
             for chunk in chunks[: len(chunks) // 2]:
-                yield http.event(chunk)
+                yield self._event(chunk)
             if self.fault == "error_midway":
-                yield http.event(self._error())
+                yield self._event(self._error())
             return
         for chunk in chunks:
-            yield http.event(chunk)
-        yield DONE
+            yield self._event(chunk)
+        if not isinstance(self.answer, MessagesAnswer):
+            yield DONE
+
+    def _event(self, value: Json) -> bytes:
+        return self.answer.event(value) if isinstance(self.answer, MessagesAnswer) else http.event(value)
 
     def _whole_body(self) -> bytes:
         match self.fault:
@@ -180,10 +185,14 @@ class Weather:
         return http.json_bytes(self._bent(body, "message") if isinstance(body, dict) else body)
 
     def _error(self) -> Json:
+        if isinstance(self.answer, MessagesAnswer):
+            return error_body(500, "Fault on demand")
         return {"error": {"message": "Fault on demand", "type": "server_error", "code": None}}
 
     def _bent(self, body: Json, message: str) -> Json:
         """The body with what the fault changes in it; `message` names the choice's part that holds the text."""
+        if isinstance(self.answer, MessagesAnswer):
+            return self.answer.bent(body, self.fault)
         usage = body.get("usage")
         match self.fault:
             case "empty_choices":

@@ -46,6 +46,14 @@ def test_the_price_of_what_is_cached_is_written_where_there_is_one() -> None:
     assert "cached_prompt_usd" not in refresh(refreshed, quote, "genai-prices 9.9.9", "2026-11-21")
 
 
+def test_what_is_taken_into_a_cache_has_prices_of_its_own() -> None:
+    def written(provider: str, model: str) -> Quote:
+        return quote(provider, model)._replace(cache_write_usd=Decimal("1.25"), long_cache_write_usd=Decimal(2))
+
+    refreshed = refresh(TEXT, written, "genai-prices 9.9.9", "2026-11-21")
+    assert "completion_usd = 2.0, cache_write_usd = 1.25, long_cache_write_usd = 2.0 } # genai-prices" in refreshed
+
+
 def test_a_price_that_rises_within_the_context_window_is_refused() -> None:
     def rising(provider: str, model: str) -> Quote:
         return Quote(Decimal(1), Decimal(1), 8_191)

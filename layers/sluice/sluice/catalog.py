@@ -24,7 +24,7 @@ IMAGE_RULES = (
     "llama4",
 )
 COMPLETION_LIMIT_FIELDS = ("max_tokens", "max_completion_tokens")
-ADAPTERS = ("groq", "huggingface", "openai_compatible")
+ADAPTERS = ("groq", "huggingface", "openai_compatible", "anthropic")
 RATE_LIMIT_WORDS = ("requests", "tokens")
 VERDICTS = ("probability", "safety")
 """What guard models answer: how probable an attack is, or `safe` or `unsafe` with the categories of what is."""
@@ -47,11 +47,17 @@ class Tier(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TokenPrice:
-    """US dollars per million tokens. What of a prompt the provider had cached may have a price of its own."""
+    """US dollars per million tokens.
+
+    What of a prompt the provider had cached may have a price of its own, and what it took into its cache, for minutes
+    or for long, too.
+    """
 
     prompt_usd: float
     completion_usd: float
     cached_prompt_usd: float | None = None
+    cache_write_usd: float | None = field(default=None, kw_only=True)
+    long_cache_write_usd: float | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +107,8 @@ class Model:
     completion tokens, if that is not what its provider calls them. A guard model has a `verdict`, one of VERDICTS: the
     gateway asks it about what others say, and callers only where it `answers_callers`. Of a slow one no more than
     `longest_answer` tokens are asked, whatever a request allows. One that has `vectors` makes embeddings and does not
-    chat, and its context window is that of each text.
+    chat, and its context window is that of each text. `unsupported_fields` are those of a request that it does not take
+    and others of its provider do.
     """
 
     id: str
@@ -122,6 +129,7 @@ class Model:
     answers_callers: bool = True
     longest_answer: int | None = None
     vectors: Vectors | None = None
+    unsupported_fields: frozenset[str] = frozenset()
 
     @property
     def prompt_window(self) -> int:
@@ -371,6 +379,7 @@ def _read_model(row: _Row, providers: Mapping[str, ProviderRow]) -> Model:
         answers_callers=row.truth("answers_callers") if row.has("answers_callers") else not is_guard,
         longest_answer=row.count("longest_answer") if row.has("longest_answer") else None,
         vectors=vectors,
+        unsupported_fields=frozenset(row.texts("unsupported_fields")),
     )
     row.end()
     if model.max_completion_tokens > context_window:
@@ -400,12 +409,28 @@ def _read_price(model: _Row) -> Price:
     tiers = row.row("service_tiers") if row.has("service_tiers") else _Row(row.where, {})
     usual = _read_token_price(row)
     priced = {name: _read_token_price(tiers.row(name)) for name in tiers.fields}
-    return Price(usual.prompt_usd, usual.completion_usd, usual.cached_prompt_usd, priced)
+    return Price(
+        usual.prompt_usd,
+        usual.completion_usd,
+        usual.cached_prompt_usd,
+        priced,
+        cache_write_usd=usual.cache_write_usd,
+        long_cache_write_usd=usual.long_cache_write_usd,
+    )
 
 
 def _read_token_price(row: _Row) -> TokenPrice:
-    cached_usd = row.number("cached_prompt_usd") if row.has("cached_prompt_usd") else None
-    price = TokenPrice(row.number("prompt_usd"), row.number("completion_usd"), cached_usd)
+    cached_usd, write_usd, long_write_usd = (
+        row.number(name) if row.has(name) else None
+        for name in ("cached_prompt_usd", "cache_write_usd", "long_cache_write_usd")
+    )
+    price = TokenPrice(
+        row.number("prompt_usd"),
+        row.number("completion_usd"),
+        cached_usd,
+        cache_write_usd=write_usd,
+        long_cache_write_usd=long_write_usd,
+    )
     row.end()
     return price
 

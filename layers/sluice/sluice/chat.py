@@ -247,11 +247,16 @@ class ChatRequest(PassThrough):
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one request, as the provider counted them. Cached prompt tokens are among the prompt's."""
+    """Tokens of one request, as the provider counted them.
+
+    Among the prompt's are those that it had cached, and those that it took into its cache, some of them for long.
+    """
 
     prompt_tokens: int
     completion_tokens: int
     cached_prompt_tokens: int = 0
+    cache_write_tokens: int = 0
+    long_cache_write_tokens: int = 0
 
     @property
     def total_tokens(self) -> int:
@@ -278,7 +283,11 @@ class Usage:
         thoughts = _count(details, "reasoning_tokens") or _count(usage, "reasoning_tokens") or 0
         said = completion + thoughts if thoughts > completion else completion
         completion = max(said, (total or 0) - prompt)
-        return cls(prompt, completion, min(_cached_in(usage), prompt))
+        cached = min(_cached_in(usage), prompt)
+        written = min(_written_in(usage), prompt - cached)
+        details = _details(usage, "prompt_tokens_details", "input_tokens_details")
+        long = min(_count(details, "long_cache_write_tokens") or 0, written)
+        return cls(prompt, completion, cached, written, long)
 
 
 _PROMPTS = ("prompt_tokens", "input_tokens")
@@ -299,6 +308,12 @@ def _cached_in(usage: JsonObject) -> int:
     if found is None:
         found = _count(usage, "prompt_cache_hit_tokens", "cached_tokens", "cache_read_input_tokens")
     return found or 0
+
+
+def _written_in(usage: JsonObject) -> int:
+    details = _details(usage, "prompt_tokens_details", "input_tokens_details")
+    found = _count(details, "cache_write_tokens", "cache_creation_tokens")
+    return found or _count(usage, "cache_creation_input_tokens") or 0
 
 
 def _details(usage: JsonObject, *names: str) -> JsonObject:

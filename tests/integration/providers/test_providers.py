@@ -17,6 +17,7 @@ import pytest
 from sluice.chat import ChatRequest
 from sluice.errors import ProviderAuthenticationError, ProviderRejectedError
 from sluice.providers import connections
+from sluice.providers.anthropic import AnthropicProvider
 from sluice.providers.base import Provider, ProviderConfig, RateLimitHeaders
 from sluice.providers.groq import GroqProvider
 from sluice.providers.huggingface import HuggingFaceProvider
@@ -29,7 +30,11 @@ ADAPTERS: dict[str, tuple[type[Provider], Callable[[FakeProvider], str]]] = {
     "groq": (GroqProvider, lambda fake: fake.groq_url),
     "huggingface": (HuggingFaceProvider, lambda fake: fake.huggingface_url),
     "openai": (OpenAICompatibleProvider, lambda fake: fake.openai_url),
+    "anthropic": (AnthropicProvider, lambda fake: fake.anthropic_url),
 }
+# Those whose bytes are OpenAI's; what others make of a request is in tests of their own.
+OPENAI = [name for name in ADAPTERS if name not in ("anthropic",)]
+of_openai = pytest.mark.parametrize("adapter", OPENAI)
 API_KEY = "secret-key-0123456789"
 
 # Every field that OpenAI documents for a chat, and some that nobody does, with nulls, odd names and odd numbers.
@@ -107,7 +112,7 @@ def adapter(request: pytest.FixtureRequest) -> str:
 
 def provider_for(adapter: str, fake: FakeProvider, **config: Any) -> Provider:
     made, url = ADAPTERS[adapter]
-    return made(ProviderConfig(adapter, f"{adapter}-1", API_KEY, url(fake), **config))
+    return made(ProviderConfig(adapter, f"{adapter}-1", API_KEY, url(fake), adapter=adapter, **config))
 
 
 def chat(**fields: Any) -> ChatRequest:
@@ -115,11 +120,13 @@ def chat(**fields: Any) -> ChatRequest:
     return ChatRequest.model_validate_json(json.dumps(body))
 
 
+@of_openai
 def test_every_field_of_a_request_arrives_unharmed(adapter: str, fake: FakeProvider) -> None:
     provider_for(adapter, fake, allowed_fields=ALLOWED).complete(chat(**EVERYTHING), "the-model", 5)
     assert json.loads(fake.requests()[-1]["raw"]) == SENT | {"model": "the-model"}
 
 
+@of_openai
 def test_marks_for_a_cache_and_thoughts_are_left_out_for_who_does_not_take_them(
     adapter: str, fake: FakeProvider
 ) -> None:
@@ -134,6 +141,7 @@ def test_marks_for_a_cache_and_thoughts_are_left_out_for_who_does_not_take_them(
     assert sent["tools"] == EVERYTHING["tools"]
 
 
+@of_openai
 def test_every_field_of_a_streamed_request_arrives_unharmed(adapter: str, fake: FakeProvider) -> None:
     request = chat(**EVERYTHING, stream=True, stream_options={"include_usage": False, "include_obfuscation": False})
     list(provider_for(adapter, fake, allowed_fields=ALLOWED).stream(request, "the-model", 5))
@@ -144,6 +152,7 @@ def test_every_field_of_a_streamed_request_arrives_unharmed(adapter: str, fake: 
     }
 
 
+@of_openai
 def test_every_field_of_an_answer_comes_back_unharmed(adapter: str, fake: FakeProvider) -> None:
     fake.configure(extra_fields=EXTRA)
     body = provider_for(adapter, fake).complete(chat(n=2, logprobs=True, top_logprobs=1), "m", 5).chat.body
@@ -161,6 +170,7 @@ def test_every_field_of_an_answer_comes_back_unharmed(adapter: str, fake: FakePr
     assert set(body) - {"x_groq"} == known | set(EXTRA["body"])
 
 
+@of_openai
 def test_every_field_of_a_streamed_answer_comes_back_unharmed(adapter: str, fake: FakeProvider) -> None:
     fake.configure(extra_fields=EXTRA)
     chunks = [chunk.body for chunk in provider_for(adapter, fake).stream(chat(stream=True), "m", 5)]
@@ -209,6 +219,7 @@ def test_characters_that_the_network_cut_in_two_are_whole(adapter: str, fake: Fa
     assert text == "Grüße 👋 日本\u2028語"
 
 
+@of_openai
 def test_comments_crlf_and_data_over_several_lines_are_read(adapter: str, fake: FakeProvider) -> None:
     first = '{"choices": [{"index": 0,\r\ndata: "delta": {"content": "a"}}]}'
     second = '{"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}'
@@ -235,6 +246,7 @@ def test_a_server_that_goes_on_after_done_costs_no_time(adapter: str, fake: Fake
     assert time.monotonic() - started_s < 5
 
 
+@of_openai
 def test_usage_is_asked_for_on_a_stream_and_not_otherwise(adapter: str, fake: FakeProvider) -> None:
     provider = provider_for(adapter, fake)
     list(provider.stream(chat(), "m", 5))
@@ -243,6 +255,7 @@ def test_usage_is_asked_for_on_a_stream_and_not_otherwise(adapter: str, fake: Fa
     assert fake.last_body().keys().isdisjoint({"stream", "stream_options"})
 
 
+@of_openai
 def test_stream_options_are_left_out_where_they_are_unsupported(adapter: str, fake: FakeProvider) -> None:
     provider = provider_for(adapter, fake, unsupported_fields=frozenset({"stream_options"}))
     list(provider.stream(chat(stream_options={"include_usage": True}), "m", 5))
@@ -301,6 +314,9 @@ SEEN = {
     # It may be anybody's server, so its row in the catalogue has to say what its headers speak of.
     "openai": RateLimitHeaders(),
     "huggingface": RateLimitHeaders(),
+    "anthropic": RateLimitHeaders(
+        {"requests_per_minute": 30, "tokens_per_minute": 6000}, {"requests_per_minute": 29, "tokens_per_minute": 5983}
+    ),
 }
 
 
@@ -405,11 +421,11 @@ def test_one_provider_serves_many_threads(adapter: str, fake: FakeProvider) -> N
 def test_adapters_import_their_sdk_when_first_called() -> None:
     code = (
         "import sys\n"
-        "from sluice.providers import groq, huggingface, openai_compatible\n"
+        "from sluice.providers import anthropic, groq, huggingface, openai_compatible\n"
         "from sluice.providers.base import ProviderConfig\n"
         "config = ProviderConfig('p', 'p-1', 'key-0123', 'http://127.0.0.1:1')\n"
         "made = [groq.GroqProvider(config), huggingface.HuggingFaceProvider(config)]\n"
-        "made.append(openai_compatible.OpenAICompatibleProvider(config))\n"
+        "made += [openai_compatible.OpenAICompatibleProvider(config), anthropic.AnthropicProvider(config)]\n"
         "heavy = {'groq', 'huggingface_hub', 'httpx', 'httpx2', 'httpcore', 'openai'} & sys.modules.keys()\n"
         "sys.exit(f'imported {sorted(heavy)}' if heavy else 0)\n"
     )

@@ -23,6 +23,7 @@ from sluice.errors import (
     ProviderUnavailableError,
     ProviderUnsuitedError,
 )
+from sluice.providers.anthropic import AnthropicProvider
 from sluice.providers.base import Provider, ProviderConfig
 from sluice.providers.decoding import MAX_STREAM_BYTES
 from sluice.providers.groq import GroqProvider
@@ -34,6 +35,7 @@ ADAPTERS: dict[str, type[Provider]] = {
     "groq": GroqProvider,
     "huggingface": HuggingFaceProvider,
     "openai": OpenAICompatibleProvider,
+    "anthropic": AnthropicProvider,
 }
 API_KEY = "secret-key-0123456789"
 PROMPT = "the patient's name is Rosalind"
@@ -103,7 +105,12 @@ def fake(shared_fake: FakeProvider) -> FakeProvider:
 
 @pytest.fixture(params=ADAPTERS)
 def provider(request: pytest.FixtureRequest, fake: FakeProvider) -> Provider:
-    urls = {"groq": fake.groq_url, "huggingface": fake.huggingface_url, "openai": fake.openai_url}
+    urls = {
+        "groq": fake.groq_url,
+        "huggingface": fake.huggingface_url,
+        "openai": fake.openai_url,
+        "anthropic": fake.anthropic_url,
+    }
     name: str = request.param
     return ADAPTERS[name](ProviderConfig(name, f"{name}-1", API_KEY, urls[name]))
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from sluice.catalog import Price, Tier, TokenPrice, catalog
 from sluice.errors import NotFoundError
+from sluice.providers.base import COMPLETION_TOKENS
 from sluice.providers.credentials import CredentialsError, parse_credentials
 from sluice.providers.registry import Registry
 from tests.credentials import GATEWAY, GROQ, HUGGING_FACE, KEY, secret
@@ -30,6 +31,34 @@ def test_a_credential_serves_every_model_of_its_provider() -> None:
 def test_a_credential_that_names_models_serves_these_only() -> None:
     registry = build({**GROQ, "models": {"llama-3.1-8b-instant": {}}})
     assert [each.id for each in registry.deployments] == ["groq-1#llama-3.1-8b-instant"]
+
+
+def test_who_has_to_be_told_how_much_to_complete_is_told_what_is_known() -> None:
+    models = {
+        "claude-opus-5-5": {},
+        "mine": {"tier": "fast", "max_completion_tokens": 9_000},
+        "other": {"tier": "fast"},
+    }
+    anthropic = {"provider": "anthropic", "alias": "ant-1", "api_key": "k", "models": models}
+    config = build(anthropic).deployments[0].config
+    assert config.adapter == "anthropic"
+    known = [config.most_completion_tokens(name) for name in models]
+    assert known == [128_000, 9_000, COMPLETION_TOKENS]
+    assert not build(GATEWAY).deployments[0].config.completion_limits
+
+
+def test_a_provider_that_makes_no_embeddings_has_no_model_that_does() -> None:
+    models = {"mine": {"vectors": {"dimensions": 8}}}
+    with pytest.raises(CredentialsError, match=r"models.mine.vectors: anthropic makes no embeddings"):
+        build({"provider": "anthropic", "alias": "ant-1", "api_key": "k", "models": models})
+
+
+def test_a_credential_says_what_its_model_does_not_take_and_what_its_cache_costs() -> None:
+    price = {"prompt_usd": 1, "completion_usd": 2, "cache_write_usd": 1.25, "long_cache_write_usd": 2}
+    models: dict[str, Any] = {"m": {"tier": "fast", "unsupported_fields": ["temperature"], "price": price}}
+    [mine] = build({**GATEWAY, "models": models}).deployments
+    assert mine.model.unsupported_fields == {"temperature"}
+    assert mine.model.price == Price(1, 2, cache_write_usd=1.25, long_cache_write_usd=2)
 
 
 def test_what_a_credential_allows_and_honours_reaches_its_adapter() -> None:

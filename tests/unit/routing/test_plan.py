@@ -197,6 +197,26 @@ def test_a_provider_that_cannot_take_a_field_is_left_out() -> None:
     assert refused(InvalidRequestError, "small", groq, logprobs=True).param == "logprobs"
 
 
+def test_a_model_that_cannot_take_a_field_is_left_out_unless_it_asks_for_nothing() -> None:
+    models = {"small": {**SMALL, "unsupported_fields": ["temperature", "top_k"]}}
+    other = entry("one", allowed_fields=["top_k"])
+    mine = entry("m", models, allowed_fields=["top_k"])
+    assert groups(planned("small", mine, other, temperature=0.5)) == [["one#small"]]
+    assert groups(planned("small", mine, other, top_k=5)) == [["one#small"]]
+    assert groups(planned("small", mine, other, temperature=1)) == [["m#small", "one#small"]]
+    found = refused(InvalidRequestError, "small", mine, temperature=0)
+    assert (found.param, found.message) == ("temperature", "temperature is not supported by the model.")
+
+
+def test_who_speaks_another_protocol_is_left_out_for_what_it_can_t_carry() -> None:
+    claude = {"provider": "anthropic", "alias": "a", "api_key": "k", "models": {"small": SMALL}}
+    assert groups(planned("small", claude, entry("one"))) == [["a#small", "one#small"]]
+    assert groups(planned("small", claude, entry("one"), seed=1)) == [["one#small"]]
+    assert refused(InvalidRequestError, "small", claude, seed=1).param == "seed"
+    document = [{"role": "user", "content": [{"type": "document", "source": {"type": "url", "url": "https://a"}}]}]
+    assert groups(planned("small", claude, entry("one"), messages=document)) == [["a#small"]]
+
+
 def test_a_model_that_is_over_its_share_comes_after_the_others_of_its_tier() -> None:
     models = {
         "small": SMALL,

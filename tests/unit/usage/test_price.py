@@ -56,6 +56,14 @@ def test_what_the_provider_had_cached_has_its_own_price_where_there_is_one() -> 
     assert cost_nanousd(usage, Price(1.0, 2.0, 0.0)) == 200_000 + 200_000
 
 
+def test_what_the_provider_took_into_its_cache_costs_more_where_it_does() -> None:
+    usage = Usage(1_000, 100, cached_prompt_tokens=500, cache_write_tokens=300, long_cache_write_tokens=100)
+    price = Price(1.0, 2.0, 0.1, cache_write_usd=1.25, long_cache_write_usd=2.0)
+    assert cost_nanousd(usage, price) == 200_000 + 50_000 + 250_000 + 200_000 + 200_000
+    assert cost_nanousd(usage, Price(1.0, 2.0, 0.1, cache_write_usd=1.25)) == 200_000 + 50_000 + 375_000 + 200_000
+    assert cost_nanousd(usage, Price(1.0, 2.0, 0.1)) == 500_000 + 50_000 + 200_000
+
+
 @pytest.mark.parametrize(
     ("tier", "nanousd"),
     [("priority", 6_000), ("flex", 1_500), ("default", 3_000), (None, 3_000), (7, 3_000), ({}, 3_000)],

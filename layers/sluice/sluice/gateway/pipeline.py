@@ -232,7 +232,7 @@ def _fitted(admitted: AdmittedRequest, deployment: Deployment) -> ChatRequest:
     longer than its model has time for.
     """
     request, provider = admitted.request, deployment.provider
-    if "temperature" not in provider.unsupported_fields:
+    if "temperature" not in provider.unsupported_fields | deployment.model.unsupported_fields:
         request = admitted.settings.tempered(request)
     fitted: dict[str, object] = {}
     preferred, longest = admitted.context.preferred_format, deployment.model.longest_answer

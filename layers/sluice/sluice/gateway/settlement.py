@@ -24,6 +24,7 @@ from sluice.gateway.spending import spend_scopes
 from sluice.gateway.tracing import Reserved, note_settled
 from sluice.guards.rules import GUARD_MODEL_RULES, Finding
 from sluice.providers.base import RateLimitHeaders
+from sluice.providers.message_fields import marks_cache
 from sluice.providers.registry import Deployment
 from sluice.providers.verdict import may_be_cached
 from sluice.quota.estimate import TokenEstimate
@@ -209,12 +210,13 @@ class Settlement:
     def _call_cost(self, admitted: AdmittedRequest) -> CallCost:
         """What the dearest deployment may cost."""
         size, tier = admitted.size, _service_tier(admitted.request)
+        is_marked = marks_cache(admitted.request)
         estimated = most = 0
         tokens = TokenEstimate(0, 0)
         for each in admitted.plan.deployments:
             expected = self._deployments.estimate(each, size)
             estimated = max(estimated, price_nanousd(each, expected, tier))
-            most = max(most, price_nanousd(each, self._deployments.upper_bound(each, size), tier))
+            most = max(most, price_nanousd(each, _dearest(self._deployments.upper_bound(each, size), is_marked), tier))
             tokens = max(tokens, expected, key=_total_tokens)
         return CallCost(
             estimated_nanousd=estimated,
@@ -231,6 +233,14 @@ def price_nanousd(deployment: Deployment, tokens: Usage | TokenEstimate, service
     """What `tokens` cost at `deployment` in a service tier, in billionths of a dollar."""
     usage = tokens if isinstance(tokens, Usage) else Usage(tokens.prompt_tokens, tokens.completion_tokens)
     return cost_nanousd(usage, deployment.model.price.of_tier(service_tier))
+
+
+def _dearest(most: TokenEstimate, is_marked: bool) -> Usage:
+    """Usage that costs the most of so many tokens: to be taken into a cache, if the request asks for that."""
+    written = most.prompt_tokens if is_marked else 0
+    return Usage(
+        most.prompt_tokens, most.completion_tokens, cache_write_tokens=written, long_cache_write_tokens=written
+    )
 
 
 def _total_tokens(tokens: TokenEstimate) -> int:

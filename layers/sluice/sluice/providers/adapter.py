@@ -40,13 +40,13 @@ class Adapter(Provider):
     def complete(self, request: ChatRequest, model: str, timeout_s: float) -> ProviderResponse:
         """Answer `request` with `model`, within `timeout_s` in all. Raises ProviderError."""
         deadline_s = time.monotonic() + timeout_s
-        call = Call.of(request, model, self.config, streamed=False)
+        call = self._chat_call(request, model, streamed=False)
         return read_whole(self._send(call, deadline_s), call, self._limits)
 
     def stream(self, request: ChatRequest, model: str, timeout_s: float, pause_s: float = math.inf) -> ProviderStream:
         """Begin to answer `request`, each chunk within `pause_s`, all within `timeout_s`. Raises ProviderError."""
         pace = Pace.begin(timeout_s, pause_s)
-        call = Call.of(request, model, self.config, streamed=True, refused_options=self._refused_options)
+        call = self._chat_call(request, model, streamed=True)
         try:
             return AnswerStream(self._send(call, pace.due_s()), call, self._limits, pace)
         except ProviderError as error:
@@ -66,6 +66,10 @@ class Adapter(Provider):
                 # In so much text it is not looked for what the provider's words may quote of it.
                 error.message = f"the provider answered {error.status}"
             raise
+
+    def _chat_call(self, request: ChatRequest, model: str, *, streamed: bool) -> Call:
+        """What asks for a chat. Raises ProviderRejectedError for what cannot be asked."""
+        return Call.of(request, model, self.config, streamed=streamed, refused_options=self._refused_options)
 
     def _embedding_call(self, batch: TextBatch, model: str) -> Call:
         """What asks for the vectors of a batch."""

@@ -17,6 +17,8 @@ from sluice.providers.message_fields import is_left_out, refused_parts
 
 _TOOL_TYPES = frozenset({"function", "custom"})
 _FORMATS = frozenset({"text", "json_object", "json_schema"})
+# Adapters that translate requests, and can't carry all that OpenAI documents.
+_OWN_PROTOCOLS = frozenset({"anthropic"})
 # Tiers at the price that a model has if none is asked for.
 _STANDARD_TIERS = frozenset({"auto", "default", "standard"})
 
@@ -75,6 +77,12 @@ def _refused(request: ChatRequest, config: ProviderConfig) -> Iterator[RefusedFi
         known = ", ".join(sorted(_FORMATS))
         reason = f"must be one of {known}, or what {_not_allowed(config, f'response_format.{kind}')}"
         yield RefusedField("response_format.type", reason)
+    if config.adapter in _OWN_PROTOCOLS:
+        # Imported late: few requests go there.
+        from sluice.providers.messages_uncarried import uncarried
+
+        for param, why in uncarried(request):
+            yield RefusedField(param, f"{why} ({config.provider})")
 
 
 def _not_allowed(config: ProviderConfig, name: str) -> str:

@@ -11,6 +11,8 @@ from sluice.vectors import TextBatch, Vector
 UNHEALTHY_AFTER_FAILURES = 5
 # Weight of the newest call in the moving averages: the last ten or so calls decide.
 SMOOTHING = 0.2
+# Every model of those providers that have to be told completes as much.
+COMPLETION_TOKENS = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +21,8 @@ class ProviderConfig:
 
     `allowed_fields` may be sent beside what OpenAI documents, and `standard_service_tiers` cost what is usual.
     `completion_limit_field` is what the provider calls the most completion tokens, and `completion_limit_fields` names
-    the models that call it otherwise.
+    the models that call it otherwise. `adapter` is what speaks to the provider, and `completion_limits` are the most
+    tokens that models complete, as far as it is known.
     """
 
     provider: str
@@ -32,6 +35,12 @@ class ProviderConfig:
     standard_service_tiers: frozenset[str] = frozenset()
     completion_limit_field: str = "max_tokens"
     completion_limit_fields: frozenset[tuple[str, str]] = frozenset()
+    adapter: str = "openai_compatible"
+    completion_limits: frozenset[tuple[str, int]] = frozenset()
+
+    def most_completion_tokens(self, model: str) -> int:
+        """The most that `model` completes, for a provider that has to be told."""
+        return dict(self.completion_limits).get(model, COMPLETION_TOKENS)
 
     def limit_field_of(self, model: str) -> str:
         """What the provider calls the most completion tokens of `model`."""

@@ -244,6 +244,10 @@ _TABLE: tuple[_Row, ...] = (
             r"at most \d+ completion tokens",
             r"max_(?:completion_)?tokens\b.{0,80}(?:too large|too high|exceeds?|less than|at most|<=)",
             r"requires? .{0,80}to be set",
+            # Anthropic: what models since 4.7 no longer take, and thoughts that another account or model has signed.
+            r"is deprecated for this model",
+            r"may not be enabled when",
+            r"invalid `?signature`? in `?thinking`?",
         ),
         frozenset({_OK, *range(400, 424)}),
     ),

@@ -93,6 +93,8 @@ class CredentialTokenPrice(_Strict):
     prompt_usd: Dollars
     completion_usd: Dollars
     cached_prompt_usd: Dollars | None = None
+    cache_write_usd: Dollars | None = None
+    long_cache_write_usd: Dollars | None = None
 
 
 class CredentialPrice(CredentialTokenPrice):
@@ -129,6 +131,7 @@ class CredentialModel(_Strict):
     verdict: Annotated[str, AfterValidator(_one_of(VERDICTS))] | None = None
     answers_callers: bool | None = None
     vectors: CredentialVectors | None = None
+    unsupported_fields: tuple[Name, ...] | None = None
     enabled: bool = True
 
 

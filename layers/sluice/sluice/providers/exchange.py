@@ -53,6 +53,16 @@ _OK = 200
 type ReadLimits = Callable[[Mapping[str, str]], RateLimitHeaders]
 
 
+class Dialect(Protocol):
+    """How a provider that does not speak OpenAI's protocol answers, in OpenAI's words. Raises UnreadableError."""
+
+    def answer(self, body: Any) -> Any:
+        """A whole answer, or what is none as it is."""
+
+    def objects(self, objects: Iterator[Decoded]) -> Iterator[Decoded]:
+        """The objects of a stream."""
+
+
 class HttpResponse(Protocol):
     """The part of a response that httpx and httpx2 have in common and adapters need."""
 
@@ -87,12 +97,13 @@ def base_url(config: ProviderConfig, default: str) -> str:
 class Call:
     """One request to one provider: what is sent, and the API key that must not appear in an error's text.
 
-    `path` is where, below the provider's base URL.
+    `path` is where, below the provider's base URL. `dialect` is None for OpenAI's protocol.
     """
 
     body: JsonObject
     api_key: str
     path: str = CHAT_PATH
+    dialect: Dialect | None = None
 
     @classmethod
     def of(
@@ -109,10 +120,7 @@ class Call:
         Raises ProviderRejectedError if the request has a field that the provider cannot take, and
         ProviderAuthenticationError if the API key cannot stand in a header.
         """
-        check_key(config)
-        refused = refused_field(request, config)
-        if refused is not None:
-            raise ProviderRejectedError(f"{refused.param}: {refused.reason}", status=400, was_sent=False)
+        check_request(request, config)
         body = without_unknown(request.body_for(model, config.limit_field_of(model)), config.allowed_fields)
         options = body.pop("stream_options", None)
         for name in config.unsupported_fields & body.keys():
@@ -154,10 +162,26 @@ def check_key(config: ProviderConfig) -> None:
         raise ProviderAuthenticationError("the API key is empty or has characters that no key has", was_sent=False)
 
 
-def post(client: "httpx.Client", url: str, call: Call, deadline_s: float) -> "httpx.Response":
-    """Send `call` to `url` over httpx, and return the answer, its body unread. Raises ProviderError."""
+def check_request(request: ChatRequest, config: ProviderConfig) -> None:
+    """Raise ProviderRejectedError for a request with something that the provider cannot be sent.
+
+    Raises ProviderAuthenticationError if the API key cannot stand in a header.
+    """
+    check_key(config)
+    refused = refused_field(request, config)
+    if refused is not None:
+        raise ProviderRejectedError(f"{refused.param}: {refused.reason}", status=400, was_sent=False)
+
+
+def post(
+    client: "httpx.Client", url: str, call: Call, deadline_s: float, key_headers: Mapping[str, str] | None = None
+) -> "httpx.Response":
+    """Send `call` to `url` over httpx, and return the answer, its body unread. Raises ProviderError.
+
+    `key_headers` are those that show the API key, if it is not shown as OpenAI's is.
+    """
     headers = {
-        "authorization": f"Bearer {call.api_key}",
+        **(key_headers or {"authorization": f"Bearer {call.api_key}"}),
         "content-type": "application/json",
         "accept-encoding": "identity",
     }
@@ -177,13 +201,20 @@ def read_whole(response: HttpResponse, call: Call, limits: ReadLimits) -> Provid
     try:
         if is_events(content):
             reader = StreamReader(response.headers, call)
-            body = assemble([chunk for each in objects_in([content]) for chunk in reader.feed(each)])
+            objects = translated(objects_in([content]), call)
+            body = assemble([chunk for each in objects for chunk in reader.feed(each)])
             reader.end()
         else:
-            body = read_answer(json_in(content), response.headers, call)
+            decoded = json_in(content)
+            body = read_answer(call.dialect.answer(decoded) if call.dialect else decoded, response.headers, call)
     except UnreadableError as error:
         raise ProviderProtocolError(str(error)) from None
     return ProviderResponse(ChatResponse(body), limits(response.headers))
+
+
+def translated(objects: Iterator[Decoded], call: Call) -> Iterator[Decoded]:
+    """The objects of a stream in OpenAI's words."""
+    return call.dialect.objects(objects) if call.dialect else objects
 
 
 def read_vectors(response: HttpResponse, call: Call, batch: TextBatch, limits: ReadLimits) -> ProviderVectors:
@@ -275,7 +306,7 @@ class AnswerStream(ProviderStream):
 
     def _objects(self) -> Iterator[Decoded]:
         try:
-            yield from objects_in(_parts(self._response, MAX_STREAM_BYTES))
+            yield from translated(objects_in(_parts(self._response, MAX_STREAM_BYTES)), self._call)
         except (ProviderError, UnreadableError):
             # All that is missing is what follows the answer.
             if not self._reader.is_complete(self._call.body.get("n") or 1):

@@ -21,6 +21,26 @@ def rate_limits(headers: Mapping[str, str], dimensions: Mapping[str, str]) -> Ra
     return RateLimitHeaders(capacities, remaining)
 
 
+def anthropic_rate_limits(headers: Mapping[str, str]) -> RateLimitHeaders:
+    """What Anthropic's headers say (https://platform.claude.com/docs/en/api/rate-limits#response-headers).
+
+    It counts what is read and what is said apart. All together that stays within its limit of what is read stays within
+    it too; what is said has no limit of its own here.
+    """
+    found: dict[str, dict[str, int]] = {"limit": {}, "remaining": {}}
+    for kind, counts in found.items():
+        words = (
+            ("requests", "requests_per_minute"),
+            ("tokens", "tokens_per_minute"),
+            ("input-tokens", "tokens_per_minute"),
+        )
+        for word, limit in words:
+            count = _count(headers.get(f"anthropic-ratelimit-{word}-{kind}"))
+            if count is not None:
+                counts[limit] = min(count, counts.get(limit, count))
+    return RateLimitHeaders(found["limit"], found["remaining"])
+
+
 def _count(text: str | None) -> int | None:
     try:
         number = float(text or "")

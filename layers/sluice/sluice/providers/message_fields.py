@@ -48,6 +48,20 @@ def is_left_out(name: str, value: Any) -> bool:
     return name == CACHE_CONTROL
 
 
+def marks_cache(request: ChatRequest) -> bool:
+    """Whether anything in a request is to be taken into its provider's cache, which may cost more than to read it."""
+    extra = request.model_extra or {}
+    if CACHE_CONTROL in extra or any(CACHE_CONTROL in (message.model_extra or {}) for message in request.messages):
+        return True
+    contents = (message.content for message in request.messages)
+    parts = (part for content in contents if isinstance(content, list) for part in content)
+    tools = extra.get("tools")
+    marked = (tool for tool in (tools if isinstance(tools, list) else ()) if isinstance(tool, dict))
+    return any(CACHE_CONTROL in (part.model_extra or {}) for part in parts) or any(
+        CACHE_CONTROL in tool or CACHE_CONTROL in (tool.get("function") or {}) for tool in marked
+    )
+
+
 def refused_parts(request: ChatRequest, allowed_fields: Collection[str]) -> Iterator[tuple[str, str]]:
     """Where a part of a message is that its provider is not known to take, and the name that would allow it."""
     for position, message in enumerate(request.messages):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Literal, NamedTuple
 
-from sluice.catalog import ADAPTERS, FREE, UNKNOWN_PRICE, Catalog, Model, Price, ProviderRow, Tier, TokenPrice, Vectors
+from sluice.catalog import FREE, UNKNOWN_PRICE, Catalog, Model, Price, ProviderRow, Tier, TokenPrice, Vectors
 from sluice.chat import AUTO
 from sluice.errors import NotFoundError
 from sluice.providers.base import Provider, ProviderConfig
@@ -24,6 +24,12 @@ _UNKNOWN_CONTEXT_WINDOW = 131_072
 _MOST_REASONS = 5
 # SDKs insist on a key where the server does not.
 _NO_API_KEY = "none"
+# In a snapshot of a process that has not read its credentials yet.
+_LOADED_BEFORE = ("groq", "huggingface", "openai_compatible")
+# Adapters of providers that ask how much they may complete at most.
+_TOLD_THE_MOST = frozenset({"anthropic"})
+# Adapters of providers that make no embeddings.
+_ONLY_CHAT = frozenset({"anthropic"})
 
 
 class DeploymentLimit(NamedTuple):
@@ -264,6 +270,7 @@ def _deployments(known: Catalog, credential: Credential, taken: Collection[str |
         raise _EntryError("models", f"missing, and the catalogue has none for {row.name}")
     config = ProviderConfig(
         provider=row.name,
+        adapter=row.adapter,
         alias=credential.alias,
         api_key=_NO_API_KEY if credential.api_key is None else credential.api_key.get_secret_value(),
         base_url=base_url,
@@ -274,6 +281,7 @@ def _deployments(known: Catalog, credential: Credential, taken: Collection[str |
         standard_service_tiers=row.standard_service_tiers,
         completion_limit_field=credential.completion_limit_field or row.completion_limit_field,
         completion_limit_fields=_limit_fields(credential, models),
+        completion_limits=_completion_limits(row, said, models),
     )
     row = replace(
         row,
@@ -310,14 +318,24 @@ def _limit_fields(credential: Credential, known: Mapping[str, Model]) -> frozens
     return frozenset(found.items())
 
 
+def _completion_limits(
+    row: ProviderRow, said: Mapping[str, CredentialModel], known: Mapping[str, Model]
+) -> frozenset[tuple[str, int]]:
+    """The most that each model completes, where its provider has to be told and somebody has said it."""
+    if row.adapter not in _TOLD_THE_MOST:
+        return frozenset()
+    limits = (
+        (name, entry.max_completion_tokens or (known[name].max_completion_tokens if name in known else None))
+        for name, entry in said.items()
+    )
+    return frozenset((name, most) for name, most in limits if most is not None)
+
+
 def _price(price: CredentialPrice | Literal["free"]) -> Price:
     if isinstance(price, str):
         return FREE
-    tiers = {
-        name: TokenPrice(tier.prompt_usd, tier.completion_usd, tier.cached_prompt_usd)
-        for name, tier in price.service_tiers.items()
-    }
-    return Price(price.prompt_usd, price.completion_usd, price.cached_prompt_usd, tiers)
+    tiers = {name: TokenPrice(**dict(tier)) for name, tier in price.service_tiers.items()}
+    return Price(**{**dict(price), "service_tiers": tiers})
 
 
 def _model(name: str, row: ProviderRow, known: Model | None, entry: CredentialModel) -> Model:
@@ -331,6 +349,8 @@ def _model(name: str, row: ProviderRow, known: Model | None, entry: CredentialMo
         window = entry.context_window or _UNKNOWN_CONTEXT_WINDOW
         known = Model(name, row.name, entry.tier or Tier.FAST, window, window, UNKNOWN_PRICE, {})
     vectors = said or known.vectors
+    if vectors is not None and row.adapter in _ONLY_CHAT:
+        raise _EntryError(f"models.{name}.vectors", f"{row.name} makes no embeddings")
     if entry.verdict is not None and known.verdict is None and vectors is None:
         known = replace(known, serves=(), answers_callers=False)
     window = entry.context_window or known.context_window
@@ -356,6 +376,9 @@ def _model(name: str, row: ProviderRow, known: Model | None, entry: CredentialMo
         image_tokens=known.image_tokens if entry.image_tokens is None else entry.image_tokens,
         verdict=None if vectors else entry.verdict or known.verdict,
         vectors=vectors,
+        unsupported_fields=known.unsupported_fields
+        if entry.unsupported_fields is None
+        else frozenset(entry.unsupported_fields),
         answers_callers=known.answers_callers if entry.answers_callers is None else entry.answers_callers,
     )
 
@@ -378,13 +401,17 @@ def _adapter(name: str, config: ProviderConfig) -> Provider:
         from sluice.providers.huggingface import HuggingFaceProvider
 
         return HuggingFaceProvider(config)
+    if name == "anthropic":
+        from sluice.providers.anthropic import AnthropicProvider
+
+        return AnthropicProvider(config)
     from sluice.providers.openai_compatible import OpenAICompatibleProvider
 
     return OpenAICompatibleProvider(config)
 
 
 def load_adapters() -> None:
-    """Import what all adapters need. No provider is asked."""
+    """Import what the adapters need that most credentials name. No provider is asked."""
     nobody = ProviderConfig(provider="", alias="", api_key=_NO_API_KEY, base_url="http://127.0.0.1")
-    for name in ADAPTERS:
+    for name in _LOADED_BEFORE:
         _adapter(name, nobody).warm_up()

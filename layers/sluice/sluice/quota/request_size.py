@@ -205,6 +205,10 @@ class _Parts:
     def add_file(self, rest: JsonObject) -> None:
         """Take the file out of what is known of its part."""
         file = rest.pop("file", None) or rest.pop("document", None) or rest.pop("video_url", None)
+        source = rest.get("source")
+        if isinstance(source, dict) and source.get("type") in ("base64", "url"):
+            # Anthropic's way; other sources are texts.
+            file = rest.pop("source")
         self._add_data(self.files, file or rest.pop("file_data", None))
 
     def _add_data(self, found: list[str], given: Any) -> None:

@@ -25,6 +25,8 @@ _MOST_NAMES = 12
 
 # Asked of every provider that knows it, and of no other.
 _ALWAYS_SUPPORTED = {"stream_options"}
+# What models do unsaid.
+_NOTHING_AT_ONE = {"temperature", "top_p"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,10 +217,13 @@ def _supporting(
 ) -> list[tuple[Deployment, ...]]:
     """Leave out who can't take a field of the request, or its images, and say which when that is everybody."""
     given = {name for name in request.model_fields_set if getattr(request, name) is not None} - _ALWAYS_SUPPORTED
-    kept = [tuple(each for each in group if not given & each.provider.unsupported_fields) for group in groups]
+    given |= {name for name, value in (request.model_extra or {}).items() if value is not None}
+    given -= {name for name in _NOTHING_AT_ONE & given if getattr(request, name) == 1}
+    kept = [tuple(each for each in group if not given & _unsupported(each)) for group in groups]
     if not any(kept):
-        name = min(given & groups[0][0].provider.unsupported_fields)
-        raise InvalidRequestError(f"{name} is not supported by the model's provider.", param=name)
+        name = min(given & _unsupported(groups[0][0]))
+        whose = "model" if name in groups[0][0].model.unsupported_fields else "model's provider"
+        raise InvalidRequestError(f"{name} is not supported by the {whose}.", param=name)
     refused = {each.id: refused_field(request, each.config, each.model.price) for group in kept for each in group}
     if all(refused.values()):
         first = next(field for field in refused.values() if field is not None)
@@ -229,6 +234,10 @@ def _supporting(
         if not any(kept):
             raise InvalidRequestError("messages: the model takes text only, no images or sounds.", param="messages")
     return [group for group in kept if group]
+
+
+def _unsupported(deployment: Deployment) -> frozenset[str]:
+    return deployment.provider.unsupported_fields | deployment.model.unsupported_fields
 
 
 def has_images(request: ChatRequest) -> bool:
