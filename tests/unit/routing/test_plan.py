@@ -210,7 +210,7 @@ def test_a_model_that_cannot_take_a_field_is_left_out_unless_it_asks_for_nothing
 
 def test_who_speaks_another_protocol_is_left_out_for_what_it_can_t_carry() -> None:
     claude = {"provider": "anthropic", "alias": "a", "api_key": "k", "models": {"small": SMALL}}
-    assert groups(planned("small", claude, entry("one"))) == [["a#small", "one#small"]]
+    assert groups(planned("small", claude, entry("one"))) == [["one#small", "a#small"]]
     assert groups(planned("small", claude, entry("one"), seed=1)) == [["one#small"]]
     assert refused(InvalidRequestError, "small", claude, seed=1).param == "seed"
     document = [{"role": "user", "content": [{"type": "document", "source": {"type": "url", "url": "https://a"}}]}]
