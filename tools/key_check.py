@@ -72,6 +72,8 @@ async def _check(client: httpx.AsyncClient, credential: Credential, timeout_s: f
 def _key_headers(provider: str, key: str) -> dict[str, str]:
     if catalog().providers[provider].adapter == "anthropic":
         return {"x-api-key": key, "anthropic-version": API_VERSION}
+    if catalog().providers[provider].adapter == "azure_openai":
+        return {"api-key": key}
     return {"authorization": f"Bearer {key}"}
 
 
@@ -94,5 +96,7 @@ def _url(credential: Credential) -> str:
     if row.key_url and not base_url:
         return row.key_url
     parts = urlsplit(str(base_url or row.base_url))
+    if row.adapter == "azure_openai" and parts.path in ("", "/"):
+        parts = parts._replace(path="/openai/v1")
     # A query stays where it is: Azure asks for `?api-version=...`.
     return urlunsplit(parts._replace(path=parts.path.rstrip("/") + "/models"))

@@ -157,7 +157,14 @@ def text_of(message: Json) -> str:
     return content if isinstance(content, str) else ""
 
 
-def build(request: Json, flavour: Flavour, number: int, created: int, settings: FakeSettings) -> Answer:
+def build(
+    request: Json,
+    flavour: Flavour,
+    number: int,
+    created: int,
+    settings: FakeSettings,
+    made: type[Answer] = Answer,
+) -> Answer:
     """Decide what is answered, taking the next canned text if there is one."""
     guard = settings.guards.get(request["model"])
     if guard is not None:
@@ -168,7 +175,7 @@ def build(request: Json, flavour: Flavour, number: int, created: int, settings: 
     prompt, completion = prompt_tokens(request["messages"]), sum(choice.tokens for choice in choices)
     if settings.usage is not None:
         prompt, completion = settings.usage.prompt_tokens, settings.usage.completion_tokens
-    return Answer(request, flavour, number, created, choices, prompt, completion, settings.extra_fields)
+    return made(request, flavour, number, created, choices, prompt, completion, settings.extra_fields)
 
 
 def _choice(request: Json, index: int, canned: str | None) -> Choice:

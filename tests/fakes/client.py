@@ -41,6 +41,16 @@ class FakeProviderClient:
         return self.root_url + "/hf/v1"
 
     @property
+    def azure_url(self) -> str:
+        """`base_url` of a resource of Azure's."""
+        return self.root_url + "/azure"
+
+    @property
+    def gemini_url(self) -> str:
+        """`base_url` for OpenAI's protocol at Gemini."""
+        return self.root_url + "/gemini/v1beta/openai"
+
+    @property
     def anthropic_url(self) -> str:
         """`base_url` for Anthropic's Messages API."""
         return self.root_url + "/anthropic/v1"

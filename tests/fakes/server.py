@@ -1,8 +1,8 @@
 """The fake provider's server: routes, limits, faults, and the records that tests read back.
 
 POST .../chat/completions, POST .../embeddings and GET .../models are the provider; the path says whose wire format:
-under /openai/ it is Groq's, under /hf or /models/ Hugging Face's, under /anthropic/, where .../messages is asked,
-Anthropic's, else OpenAI's. Everything under /_fake is for the
+under /openai/ it is Groq's, under /hf or /models/ Hugging Face's, under /azure/ Azure's, under /gemini/ Gemini's, under
+/anthropic/, where .../messages is asked, Anthropic's, else OpenAI's. Everything under /_fake is for the
 test: GET state, GET requests, POST config, POST and DELETE faults, POST reset.
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from tests.fakes import http
+from tests.fakes import gemini, http
 from tests.fakes.answers import Answer, build
 from tests.fakes.limits import LimitBook, Meter, Violation
 from tests.fakes.messages import MessagesAnswer, error_body
@@ -46,12 +46,15 @@ class ApiError(Exception):
         self.code = code
         self.headers = dict(headers or {})
 
-    def body(self, flavour: Flavour) -> Json:
+    def body(self, flavour: Flavour) -> Json | list[Json]:
         """The error as `flavour` writes it; Hugging Face's is a bare string."""
         if flavour == "huggingface":
             return {"error": self.message}
         if flavour == "anthropic":
             return error_body(self.status, self.message)
+        if flavour == "gemini":
+            # A key that is none is a bad request there.
+            return gemini.error_body(400 if self.status == 401 else self.status, self.message)
         error: Json = {"message": self.message, "type": self.kind, "code": self.code}
         return {"error": error | ({"param": None} if flavour == "openai" else {})}
 
@@ -134,7 +137,9 @@ class FakeServer:
     async def _ask(self, request: http.Request, flavour: Flavour, writer: asyncio.StreamWriter) -> bool:
         monotonic_s, wall_s = time.monotonic(), time.time()
         api_key = self._authenticate(request)
-        path, _, _ = request.path.partition("?")
+        path, _, query = request.path.partition("?")
+        if flavour == "azure" and "/deployments/" in path and not query.startswith("api-version="):
+            raise ApiError(404, "Resource not found", "invalid_request_error", "404")
         embeds = path.endswith(EMBEDDING_PATHS)
         body = embedding_body(request.body, path) if embeds else chat_body(request.body)
         model = body["model"]
@@ -154,6 +159,9 @@ class FakeServer:
                 answer = VectorAnswer.of(body, self.settings.embeddings)
             elif flavour == "anthropic":
                 answer = MessagesAnswer.of(body, self.number, int(wall_s), self.settings)
+            elif flavour == "gemini":
+                gemini.check(body)
+                answer = build(body, flavour, self.number, int(wall_s), self.settings, gemini.GeminiAnswer)
             else:
                 answer = build(body, flavour, self.number, int(wall_s), self.settings)
         except (AttributeError, LookupError, TypeError, ValueError) as error:
@@ -192,6 +200,8 @@ class FakeServer:
             # It has no answer for who does not say which version of it is meant.
             scheme, api_key = "bearer", request.headers.get("x-api-key", "")
             api_key = api_key if request.headers.get("anthropic-version") == "2023-06-01" else ""
+        if flavour_of(request.path) == "azure":
+            scheme, api_key = "bearer", request.headers.get("api-key", "")
         known = self.settings.api_keys
         if scheme.lower() != "bearer" or not api_key or (known is not None and api_key not in known):
             raise ApiError(401, f"Incorrect API key provided: {api_key}.", "invalid_request_error", "invalid_api_key")
@@ -210,7 +220,7 @@ class FakeServer:
         return None
 
     def _record_request(self, request: http.Request, api_key: str, body: Json) -> None:
-        kept = request.headers.keys() - {"authorization", "x-api-key"}
+        kept = request.headers.keys() - {"authorization", "x-api-key", "api-key"}
         headers = {name: request.headers[name] for name in kept}
         record = {"path": request.path, "api_key": api_key, "headers": headers, "body": body}
         self.requests.append(record | {"raw": request.body.decode()})
@@ -300,8 +310,10 @@ def flavour_of(path: str) -> Flavour:
     """Whose wire format a path speaks."""
     if path.startswith("/openai/"):
         return "groq"
-    if path.startswith("/anthropic/"):
-        return "anthropic"
+    known: tuple[Flavour, ...] = ("anthropic", "azure", "gemini")
+    for flavour in known:
+        if path.startswith(f"/{flavour}/"):
+            return flavour
     return "huggingface" if path.startswith(("/hf", "/models/")) else "openai"
 
 

@@ -18,7 +18,9 @@ from sluice.chat import ChatRequest
 from sluice.errors import ProviderAuthenticationError, ProviderRejectedError
 from sluice.providers import connections
 from sluice.providers.anthropic import AnthropicProvider
+from sluice.providers.azure_openai import AzureOpenAIProvider
 from sluice.providers.base import Provider, ProviderConfig, RateLimitHeaders
+from sluice.providers.gemini import GeminiProvider
 from sluice.providers.groq import GroqProvider
 from sluice.providers.huggingface import HuggingFaceProvider
 from sluice.providers.openai_compatible import OpenAICompatibleProvider
@@ -30,10 +32,12 @@ ADAPTERS: dict[str, tuple[type[Provider], Callable[[FakeProvider], str]]] = {
     "groq": (GroqProvider, lambda fake: fake.groq_url),
     "huggingface": (HuggingFaceProvider, lambda fake: fake.huggingface_url),
     "openai": (OpenAICompatibleProvider, lambda fake: fake.openai_url),
+    "azure_openai": (AzureOpenAIProvider, lambda fake: fake.azure_url),
+    "gemini": (GeminiProvider, lambda fake: fake.gemini_url),
     "anthropic": (AnthropicProvider, lambda fake: fake.anthropic_url),
 }
 # Those whose bytes are OpenAI's; what others make of a request is in tests of their own.
-OPENAI = [name for name in ADAPTERS if name not in ("anthropic",)]
+OPENAI = [name for name in ADAPTERS if name not in ("gemini", "anthropic")]
 of_openai = pytest.mark.parametrize("adapter", OPENAI)
 API_KEY = "secret-key-0123456789"
 
@@ -314,6 +318,8 @@ SEEN = {
     # It may be anybody's server, so its row in the catalogue has to say what its headers speak of.
     "openai": RateLimitHeaders(),
     "huggingface": RateLimitHeaders(),
+    "azure_openai": RateLimitHeaders(),
+    "gemini": RateLimitHeaders(),
     "anthropic": RateLimitHeaders(
         {"requests_per_minute": 30, "tokens_per_minute": 6000}, {"requests_per_minute": 29, "tokens_per_minute": 5983}
     ),

@@ -26,6 +26,7 @@ from sluice.errors import (
 from sluice.providers.anthropic import AnthropicProvider
 from sluice.providers.base import Provider, ProviderConfig
 from sluice.providers.decoding import MAX_STREAM_BYTES
+from sluice.providers.gemini import GeminiProvider
 from sluice.providers.groq import GroqProvider
 from sluice.providers.huggingface import HuggingFaceProvider
 from sluice.providers.openai_compatible import OpenAICompatibleProvider
@@ -35,6 +36,7 @@ ADAPTERS: dict[str, type[Provider]] = {
     "groq": GroqProvider,
     "huggingface": HuggingFaceProvider,
     "openai": OpenAICompatibleProvider,
+    "gemini": GeminiProvider,
     "anthropic": AnthropicProvider,
 }
 API_KEY = "secret-key-0123456789"
@@ -109,6 +111,7 @@ def provider(request: pytest.FixtureRequest, fake: FakeProvider) -> Provider:
         "groq": fake.groq_url,
         "huggingface": fake.huggingface_url,
         "openai": fake.openai_url,
+        "gemini": fake.gemini_url,
         "anthropic": fake.anthropic_url,
     }
     name: str = request.param

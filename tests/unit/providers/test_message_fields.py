@@ -15,7 +15,7 @@ BODY: dict[str, Any] = {
             "content": None,
             "reasoning_content": "so",
             "thinking_blocks": [{"type": "thinking", "thinking": "so", "signature": "s"}],
-            "tool_calls": [{"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}],
+            "tool_calls": [{"id": "1", "function": {"name": "f"}, "extra_content": {"google": {}}}, "no call"],
         },
         {"role": "tool", "tool_call_id": "1", "content": "c", "is_error": True, "X-Own": {"cache_control": 1}},
     ],
@@ -34,13 +34,13 @@ PLAIN: dict[str, Any] = {
         {
             "role": "assistant",
             "content": None,
-            "tool_calls": [{"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}],
+            "tool_calls": [{"id": "1", "function": {"name": "f"}}, "no call"],
         },
         {"role": "tool", "tool_call_id": "1", "content": "c", "X-Own": {"cache_control": 1}},
     ],
     "tools": [{"type": "function", "function": {"name": "f"}}, "no tool"],
 }
-NAMES = ("cache_control", "thinking_blocks", "reasoning_content", "is_error")
+NAMES = ("cache_control", "thinking_blocks", "reasoning_content", "is_error", "extra_content")
 
 
 def test_who_takes_none_of_it_is_asked_without_it() -> None:
@@ -48,7 +48,7 @@ def test_who_takes_none_of_it_is_asked_without_it() -> None:
 
 
 def test_who_takes_all_of_it_is_asked_with_it() -> None:
-    assert without_unknown(BODY, {f"messages.{name}" for name in NAMES}) == BODY
+    assert without_unknown(BODY, {"thinking", "cache_control", *(f"messages.{name}" for name in NAMES)}) == BODY
 
 
 def test_each_is_left_out_by_itself() -> None:

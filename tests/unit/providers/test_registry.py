@@ -47,6 +47,24 @@ def test_who_has_to_be_told_how_much_to_complete_is_told_what_is_known() -> None
     assert not build(GATEWAY).deployments[0].config.completion_limits
 
 
+def test_gemini_s_models_go_by_the_names_it_lists_too() -> None:
+    gemini = {"provider": "gemini", "alias": "g-1", "api_key": "k", "models": {"models/gemini-3.8-flash": {}}}
+    [found] = build(gemini).deployments
+    assert found.id == "g-1#gemini-3.8-flash"
+
+
+def test_a_dated_version_is_azure_s_alone() -> None:
+    azure = {"provider": "azure_openai", "alias": "az-1", "api_key": "k", "base_url": "https://r.openai.azure.com"}
+    models: dict[str, Any] = {"mine": {"tier": "fast"}}
+    [found] = build({**azure, "api_version": "2024-10-21", "models": models}).deployments
+    assert found.config.api_version == "2024-10-21"
+    with pytest.raises(CredentialsError, match=r"api_version: groq has none"):
+        build({**GROQ, "api_version": "2024-10-21"})
+    for wrong in ("", "2024&x=1", "a/b"):
+        with pytest.raises(CredentialsError, match=r"api_version"):
+            build({**azure, "api_version": wrong, "models": models})
+
+
 def test_a_provider_that_makes_no_embeddings_has_no_model_that_does() -> None:
     models = {"mine": {"vectors": {"dimensions": 8}}}
     with pytest.raises(CredentialsError, match=r"models.mine.vectors: anthropic makes no embeddings"):

@@ -240,6 +240,7 @@ _TABLE: tuple[_Row, ...] = (
             r"extra (?:inputs|fields) (?:are )?not permitted",
             r"(?:unknown|unrecognized|unexpected) (?:request )?(?:parameter|argument|field|keyword|key)",
             r"additional properties are not allowed",
+            r"unknown name \"",
             r"extraneous key",
             r"at most \d+ completion tokens",
             r"max_(?:completion_)?tokens\b.{0,80}(?:too large|too high|exceeds?|less than|at most|<=)",

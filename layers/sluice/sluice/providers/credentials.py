@@ -147,6 +147,7 @@ class Credential(_Strict):
     models: dict[Name, CredentialModel] | None = Field(default=None, min_length=1)
     allowed_fields: tuple[Name, ...] = ()
     completion_limit_field: LimitField | None = None
+    api_version: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.-]{1,64}$")] | None = None
     enabled: bool = True
 
     @field_validator("api_key")

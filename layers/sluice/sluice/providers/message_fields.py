@@ -3,10 +3,11 @@
 Clients of Anthropic's protocol mark what is to be cached (`cache_control`, on the request, parts of contents, messages
 and tools), send back what a model thought (`thinking_blocks` of an assistant's message, each `{"type": "thinking",
 "thinking", "signature"}` or `{"type": "redacted_thinking", "data"}`, and `reasoning_content`, its text), and say that a
-tool failed (`is_error` of a tool's message). None of these changes what is asked, and many providers refuse a field
-that they do not know; so who is not known to take one is asked without it. A row of the catalogue, or a credential,
-names in `allowed_fields` what its provider takes: `messages.cache_control`, `messages.thinking_blocks`,
-`messages.reasoning_content`, `messages.is_error`.
+tool failed (`is_error` of a tool's message). Gemini signs tool calls, in their `extra_content`. None of these changes
+what is asked, and many providers refuse a field that they do not know; so who is not known to take one is asked without
+it. A row of the catalogue, or a credential, names in `allowed_fields` what its provider takes:
+`messages.cache_control`, `messages.thinking_blocks`, `messages.reasoning_content`, `messages.is_error`,
+`messages.extra_content`.
 
 In a stream, a delta's `thinking_blocks` are parts with the `index` of their block, as those of `tool_calls` are; the
 same text comes as `reasoning_content`.
@@ -21,7 +22,8 @@ from typing import Any
 from sluice.chat import ChatRequest, ContentPart, JsonObject
 
 CACHE_CONTROL = "cache_control"
-_OF_MESSAGES = frozenset({CACHE_CONTROL, "thinking_blocks", "reasoning_content", "is_error"})
+EXTRA_CONTENT = "extra_content"
+_OF_MESSAGES = frozenset({CACHE_CONTROL, "thinking_blocks", "reasoning_content", "is_error", EXTRA_CONTENT})
 _UNASKED_THINKING = frozenset({"adaptive", "disabled"})
 _IMAGES = frozenset({"image_url", "input_image", "image"})
 
@@ -78,25 +80,25 @@ def _name_of(part: ContentPart, *, is_of_tool: bool) -> str | None:
 
 
 def _message(message: JsonObject, unknown: set[str]) -> JsonObject:
-    content = message.get("content")
-    has_marks = (
-        isinstance(content, list) and CACHE_CONTROL in unknown and any(CACHE_CONTROL in part for part in content)
-    )
-    if not has_marks and unknown.isdisjoint(message):
+    content, calls = message.get("content"), message.get("tool_calls")
+    changed: JsonObject = {}
+    if isinstance(content, list) and CACHE_CONTROL in unknown and any(CACHE_CONTROL in part for part in content):
+        changed["content"] = [_without(part, {CACHE_CONTROL}) for part in content]
+    of_calls = unknown & {CACHE_CONTROL, EXTRA_CONTENT}
+    if isinstance(calls, list) and any(isinstance(call, dict) and not of_calls.isdisjoint(call) for call in calls):
+        changed["tool_calls"] = [_without(call, of_calls) if isinstance(call, dict) else call for call in calls]
+    if not changed and unknown.isdisjoint(message):
         return message
-    kept = {name: value for name, value in message.items() if name not in unknown}
-    if has_marks:
-        kept["content"] = [_unmarked(part) for part in message["content"]]
-    return kept
+    return _without(message, unknown) | changed
 
 
 def _tool(tool: Any) -> Any:
     if not isinstance(tool, dict):
         return tool
-    unmarked = _unmarked(tool)
+    unmarked = _without(tool, {CACHE_CONTROL})
     function = unmarked.get("function")
-    return {**unmarked, "function": _unmarked(function)} if isinstance(function, dict) else unmarked
+    return {**unmarked, "function": _without(function, {CACHE_CONTROL})} if isinstance(function, dict) else unmarked
 
 
-def _unmarked(marked: JsonObject) -> JsonObject:
-    return {name: value for name, value in marked.items() if name != CACHE_CONTROL}
+def _without(given: JsonObject, names: Collection[str]) -> JsonObject:
+    return {name: value for name, value in given.items() if name not in names}

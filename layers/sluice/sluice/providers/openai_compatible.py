@@ -32,7 +32,15 @@ class OpenAICompatibleProvider(Adapter):
         _ = self._client
 
     def _send(self, call: Call, deadline_s: float) -> "httpx.Response":
-        return post(self._client, self._urls[call.path], call, deadline_s)
+        return post(self._client, self._url(call), call, deadline_s, self._key_headers(call))
+
+    def _url(self, call: Call) -> str:
+        """Where a call goes."""
+        return self._urls[call.path]
+
+    def _key_headers(self, call: Call) -> Mapping[str, str] | None:
+        """The headers that show the API key; None for OpenAI's."""
+        return None
 
     def _limits(self, headers: Mapping[str, str]) -> RateLimitHeaders:
         return rate_limits(headers, self._dimensions)

@@ -26,6 +26,8 @@ _MOST_REASONS = 5
 _NO_API_KEY = "none"
 # In a snapshot of a process that has not read its credentials yet.
 _LOADED_BEFORE = ("groq", "huggingface", "openai_compatible")
+# Adapters that speak to whoever has such a server.
+_NEED_A_URL = frozenset({"openai_compatible", "azure_openai"})
 # Adapters of providers that ask how much they may complete at most.
 _TOLD_THE_MOST = frozenset({"anthropic"})
 # Adapters of providers that make no embeddings.
@@ -262,8 +264,10 @@ def _deployments(known: Catalog, credential: Credential, taken: Collection[str |
     if credential.api_key is None and row.needs_api_key:
         raise _EntryError("api_key", f"missing, and {row.name} asks for one")
     base_url = credential.base_url or row.base_url
-    if base_url is None and row.adapter == "openai_compatible":
+    if base_url is None and row.adapter in _NEED_A_URL:
         raise _EntryError("base_url", f"missing, and the catalogue has none for {row.name}")
+    if credential.api_version is not None and row.adapter != "azure_openai":
+        raise _EntryError("api_version", f"{row.name} has none: it is Azure's")
     models = {model.id: model for model in known.models_of(row.name)}
     said = credential.models or {name: CredentialModel() for name in models}
     if not said:
@@ -282,6 +286,7 @@ def _deployments(known: Catalog, credential: Credential, taken: Collection[str |
         completion_limit_field=credential.completion_limit_field or row.completion_limit_field,
         completion_limit_fields=_limit_fields(credential, models),
         completion_limits=_completion_limits(row, said, models),
+        api_version=credential.api_version,
     )
     row = replace(
         row,
@@ -293,7 +298,7 @@ def _deployments(known: Catalog, credential: Credential, taken: Collection[str |
         Deployment(
             provider=row,
             alias=credential.alias,
-            model=(model := _model(name, row, models.get(name), entry)),
+            model=(model := _model(name, row, models.get(_plain(name, row)), entry)),
             config=config,
             limits=tuple(
                 DeploymentLimit(limit, capacity, limit in entry.limits) for limit, capacity in model.limits.items()
@@ -303,6 +308,11 @@ def _deployments(known: Catalog, credential: Credential, taken: Collection[str |
         )
         for name, entry in said.items()
     ]
+
+
+def _plain(name: str, row: ProviderRow) -> str:
+    """A model's name as the catalogue has it: Gemini lists its models as `models/...`, and takes both."""
+    return name.removeprefix("models/") if row.adapter == "gemini" else name
 
 
 def _limit_fields(credential: Credential, known: Mapping[str, Model]) -> frozenset[tuple[str, str]]:
@@ -401,6 +411,14 @@ def _adapter(name: str, config: ProviderConfig) -> Provider:
         from sluice.providers.huggingface import HuggingFaceProvider
 
         return HuggingFaceProvider(config)
+    if name == "azure_openai":
+        from sluice.providers.azure_openai import AzureOpenAIProvider
+
+        return AzureOpenAIProvider(config)
+    if name == "gemini":
+        from sluice.providers.gemini import GeminiProvider
+
+        return GeminiProvider(config)
     if name == "anthropic":
         from sluice.providers.anthropic import AnthropicProvider
 
