@@ -41,8 +41,13 @@ class KeyCheck:
 
 
 def check_keys(credentials: Sequence[Credential], timeout_s: float = TIMEOUT_S) -> list[KeyCheck]:
-    """What the providers say of the keys, in `timeout_s` at most. It never holds a key."""
-    return asyncio.run(_check_all(credentials, timeout_s)) if credentials else []
+    """What the providers say of the keys, in `timeout_s` at most. It never holds a key.
+
+    A provider that is asked by a role has none to try.
+    """
+    known = catalog().providers
+    keyed = [each for each in credentials if known[str(each["provider"])].adapter != "bedrock"]
+    return asyncio.run(_check_all(keyed, timeout_s)) if keyed else []
 
 
 async def _check_all(credentials: Sequence[Credential], timeout_s: float) -> list[KeyCheck]:

@@ -46,6 +46,7 @@ _OPTIONAL = {
     "MaxWriteRequestUnits": "50",
     "AlarmTopicArn": "arn:aws:sns:us-east-1:123456789012:on-call",
     "AlertEmail": "on-call@example.com",
+    "BedrockModelArns": "arn:aws:bedrock:eu-central-1::foundation-model/amazon.nova-lite-v1:0",
     "JwtIssuer": "https://login.example.com",
     "JwtAudience": "llm",
     "JwtDefaultTenant": "school",

@@ -51,6 +51,11 @@ class FakeProviderClient:
         return self.root_url + "/gemini/v1beta/openai"
 
     @property
+    def bedrock_url(self) -> str:
+        """An endpoint of Amazon Bedrock's runtime."""
+        return self.root_url + "/bedrock"
+
+    @property
     def anthropic_url(self) -> str:
         """`base_url` for Anthropic's Messages API."""
         return self.root_url + "/anthropic/v1"

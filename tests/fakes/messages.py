@@ -95,6 +95,10 @@ class MessagesAnswer:
         }
         yield {"type": "message_stop"}
 
+    def error(self) -> Json:
+        """What is sent in place of an event when something goes wrong."""
+        return error_body(500, "Fault on demand")
+
     def event(self, value: Json) -> bytes:
         """An event with its name."""
         return f"event: {value['type']}\n".encode() + http.event(value)

@@ -2,8 +2,8 @@
 
 POST .../chat/completions, POST .../embeddings and GET .../models are the provider; the path says whose wire format:
 under /openai/ it is Groq's, under /hf or /models/ Hugging Face's, under /azure/ Azure's, under /gemini/ Gemini's, under
-/anthropic/, where .../messages is asked, Anthropic's, else OpenAI's. Everything under /_fake is for the
-test: GET state, GET requests, POST config, POST and DELETE faults, POST reset.
+/anthropic/, where .../messages is asked, Anthropic's, under /bedrock/ Amazon Bedrock's, else OpenAI's. Everything under
+/_fake is for the test: GET state, GET requests, POST config, POST and DELETE faults, POST reset.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from tests.fakes import gemini, http
 from tests.fakes.answers import Answer, build
+from tests.fakes.converse import ConverseAnswer, InvokedVectors, code_of, model_of
 from tests.fakes.limits import LimitBook, Meter, Violation
 from tests.fakes.messages import MessagesAnswer, error_body
 from tests.fakes.settings import MARKER, FakeSettings, Fault, Flavour
@@ -28,6 +29,7 @@ from tests.fakes.weather import Weather
 type Json = dict[str, Any]
 
 MESSAGES_PATH = "/messages"
+BEDROCK_PATHS = ("/converse", "/converse-stream", "/invoke")
 EMBEDDING_PATHS = ("/embeddings", "/pipeline/feature-extraction")
 FAULT_LIST = TypeAdapter(list[Fault])
 HOURS_MINUTES_SECONDS = ((3600, "h"), (60, "m"))
@@ -50,6 +52,8 @@ class ApiError(Exception):
         """The error as `flavour` writes it; Hugging Face's is a bare string."""
         if flavour == "huggingface":
             return {"error": self.message}
+        if flavour == "bedrock":
+            return {"message": self.message}
         if flavour == "anthropic":
             return error_body(self.status, self.message)
         if flavour == "gemini":
@@ -123,12 +127,16 @@ class FakeServer:
             return True
         flavour = flavour_of(path)
         try:
-            if path.endswith(("/chat/completions", MESSAGES_PATH, *EMBEDDING_PATHS)) and request.method == "POST":
+            if (
+                path.endswith(("/chat/completions", MESSAGES_PATH, *BEDROCK_PATHS, *EMBEDDING_PATHS))
+                and request.method == "POST"
+            ):
                 return await self._ask(request, flavour, writer)
             self._authenticate(request)
             writer.write(http.whole(200, http.json_bytes(self._models(path))))
         except ApiError as error:
-            writer.write(http.whole(error.status, http.json_bytes(error.body(flavour)), error.headers))
+            code = {"x-amzn-errortype": code_of(error.status)} if flavour == "bedrock" else {}
+            writer.write(http.whole(error.status, http.json_bytes(error.body(flavour)), {**error.headers, **code}))
         await writer.drain()
         return True
 
@@ -141,7 +149,10 @@ class FakeServer:
         if flavour == "azure" and "/deployments/" in path and not query.startswith("api-version="):
             raise ApiError(404, "Resource not found", "invalid_request_error", "404")
         embeds = path.endswith(EMBEDDING_PATHS)
-        body = embedding_body(request.body, path) if embeds else chat_body(request.body)
+        if flavour == "bedrock":
+            body = {**json.loads(request.body), "model": model_of(path)}
+        else:
+            body = embedding_body(request.body, path) if embeds else chat_body(request.body)
         model = body["model"]
         self.number += 1
         fault = self._fault_for(api_key, body)
@@ -154,9 +165,13 @@ class FakeServer:
                 "model_not_found",
             )
         try:
-            answer: Answer | VectorAnswer | MessagesAnswer
+            answer: Answer | VectorAnswer | MessagesAnswer | ConverseAnswer | InvokedVectors
             if embeds:
                 answer = VectorAnswer.of(body, self.settings.embeddings)
+            elif path.endswith("/invoke"):
+                answer = InvokedVectors.of(body)
+            elif flavour == "bedrock":
+                answer = ConverseAnswer.of(body, self.number, int(wall_s), self.settings)
             elif flavour == "anthropic":
                 answer = MessagesAnswer.of(body, self.number, int(wall_s), self.settings)
             elif flavour == "gemini":
@@ -192,7 +207,9 @@ class FakeServer:
             await asyncio.sleep(self.settings.latency_s)
         if fault is not None and fault.status is not None:
             raise status_fault(fault)
-        return await Weather(writer, answer, fault, headers, self.settings.chunk_delay_s).send(bool(body.get("stream")))
+        return await Weather(writer, answer, fault, headers, self.settings.chunk_delay_s).send(
+            bool(body.get("stream")) or path.endswith("/converse-stream")
+        )
 
     def _authenticate(self, request: http.Request) -> str:
         scheme, _, api_key = request.headers.get("authorization", "").partition(" ")
@@ -202,6 +219,9 @@ class FakeServer:
             api_key = api_key if request.headers.get("anthropic-version") == "2023-06-01" else ""
         if flavour_of(request.path) == "azure":
             scheme, api_key = "bearer", request.headers.get("api-key", "")
+        elif flavour_of(request.path) == "bedrock":
+            # `AWS4-HMAC-SHA256 Credential=<access key>/<day>/<region>/bedrock/aws4_request, ...`
+            scheme, api_key = "bearer", api_key.partition("Credential=")[2].partition("/")[0]
         known = self.settings.api_keys
         if scheme.lower() != "bearer" or not api_key or (known is not None and api_key not in known):
             raise ApiError(401, f"Incorrect API key provided: {api_key}.", "invalid_request_error", "invalid_api_key")
@@ -237,7 +257,7 @@ class FakeServer:
 
     def _rate_limit_headers(self, api_key: str, model: str, flavour: Flavour, now_s: float) -> dict[str, str]:
         meters = self.book.meters(api_key, model)
-        if flavour == "huggingface" or not self.settings.rate_limit_headers:
+        if flavour in ("huggingface", "bedrock") or not self.settings.rate_limit_headers:
             return {}
         requests = "requests_per_day" if flavour == "groq" else "requests_per_minute"
         headers: dict[str, str] = {}
@@ -310,7 +330,7 @@ def flavour_of(path: str) -> Flavour:
     """Whose wire format a path speaks."""
     if path.startswith("/openai/"):
         return "groq"
-    known: tuple[Flavour, ...] = ("anthropic", "azure", "gemini")
+    known: tuple[Flavour, ...] = ("anthropic", "azure", "bedrock", "gemini")
     for flavour in known:
         if path.startswith(f"/{flavour}/"):
             return flavour

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field
 
 type Window = Literal["rolling", "clock", "bucket"]
-type Flavour = Literal["groq", "huggingface", "openai", "azure", "gemini", "anthropic"]
+type Flavour = Literal["groq", "huggingface", "openai", "azure", "gemini", "anthropic", "bedrock"]
 
 STATUS_FAULT = re.compile(r"[45]\d\d")
 # `"model": "llama+fault:500"` or `"user": "fault:hang"` asks for a fault for this one request.

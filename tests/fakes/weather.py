@@ -6,7 +6,8 @@ from typing import Any
 
 from tests.fakes import http
 from tests.fakes.answers import Answer
-from tests.fakes.messages import MessagesAnswer, error_body
+from tests.fakes.converse import ConverseAnswer, InvokedVectors
+from tests.fakes.messages import MessagesAnswer
 from tests.fakes.settings import Fault
 from tests.fakes.vectors import VectorAnswer
 
@@ -29,7 +30,7 @@ class Weather:
     def __init__(
         self,
         writer: asyncio.StreamWriter,
-        answer: Answer | VectorAnswer | MessagesAnswer,
+        answer: Answer | VectorAnswer | MessagesAnswer | ConverseAnswer | InvokedVectors,
         fault: Fault | None,
         headers: Mapping[str, str],
         chunk_delay_s: float,
@@ -163,11 +164,13 @@ class Weather:
             return
         for chunk in chunks:
             yield self._event(chunk)
-        if not isinstance(self.answer, MessagesAnswer):
+        if not isinstance(self.answer, MessagesAnswer | ConverseAnswer):
             yield DONE
 
     def _event(self, value: Json) -> bytes:
-        return self.answer.event(value) if isinstance(self.answer, MessagesAnswer) else http.event(value)
+        return (
+            self.answer.event(value) if isinstance(self.answer, MessagesAnswer | ConverseAnswer) else http.event(value)
+        )
 
     def _whole_body(self) -> bytes:
         match self.fault:
@@ -185,13 +188,13 @@ class Weather:
         return http.json_bytes(self._bent(body, "message") if isinstance(body, dict) else body)
 
     def _error(self) -> Json:
-        if isinstance(self.answer, MessagesAnswer):
-            return error_body(500, "Fault on demand")
+        if isinstance(self.answer, MessagesAnswer | ConverseAnswer):
+            return self.answer.error()
         return {"error": {"message": "Fault on demand", "type": "server_error", "code": None}}
 
     def _bent(self, body: Json, message: str) -> Json:
         """The body with what the fault changes in it; `message` names the choice's part that holds the text."""
-        if isinstance(self.answer, MessagesAnswer):
+        if isinstance(self.answer, MessagesAnswer | ConverseAnswer):
             return self.answer.bent(body, self.fault)
         usage = body.get("usage")
         match self.fault:

@@ -20,6 +20,7 @@ from sluice.providers import connections
 from sluice.providers.anthropic import AnthropicProvider
 from sluice.providers.azure_openai import AzureOpenAIProvider
 from sluice.providers.base import Provider, ProviderConfig, RateLimitHeaders
+from sluice.providers.bedrock import BedrockProvider
 from sluice.providers.gemini import GeminiProvider
 from sluice.providers.groq import GroqProvider
 from sluice.providers.huggingface import HuggingFaceProvider
@@ -35,9 +36,10 @@ ADAPTERS: dict[str, tuple[type[Provider], Callable[[FakeProvider], str]]] = {
     "azure_openai": (AzureOpenAIProvider, lambda fake: fake.azure_url),
     "gemini": (GeminiProvider, lambda fake: fake.gemini_url),
     "anthropic": (AnthropicProvider, lambda fake: fake.anthropic_url),
+    "bedrock": (BedrockProvider, lambda fake: fake.bedrock_url),
 }
 # Those whose bytes are OpenAI's; what others make of a request is in tests of their own.
-OPENAI = [name for name in ADAPTERS if name not in ("gemini", "anthropic")]
+OPENAI = [name for name in ADAPTERS if name not in ("gemini", "anthropic", "bedrock")]
 of_openai = pytest.mark.parametrize("adapter", OPENAI)
 API_KEY = "secret-key-0123456789"
 
@@ -234,6 +236,7 @@ def test_comments_crlf_and_data_over_several_lines_are_read(adapter: str, fake: 
     assert [chunk.deltas for chunk in chunks] == [[(0, "a")], []]
 
 
+@pytest.mark.parametrize("adapter", [name for name in ADAPTERS if name != "bedrock"])
 def test_a_stream_without_done_is_whole_once_every_choice_has_ended(adapter: str, fake: FakeProvider) -> None:
     ended = 'data: {"choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": "stop"}]}\n\n'
     fake.add_fault("raw", message=ended)
@@ -320,6 +323,7 @@ SEEN = {
     "huggingface": RateLimitHeaders(),
     "azure_openai": RateLimitHeaders(),
     "gemini": RateLimitHeaders(),
+    "bedrock": RateLimitHeaders(),
     "anthropic": RateLimitHeaders(
         {"requests_per_minute": 30, "tokens_per_minute": 6000}, {"requests_per_minute": 29, "tokens_per_minute": 5983}
     ),
@@ -427,12 +431,14 @@ def test_one_provider_serves_many_threads(adapter: str, fake: FakeProvider) -> N
 def test_adapters_import_their_sdk_when_first_called() -> None:
     code = (
         "import sys\n"
-        "from sluice.providers import anthropic, groq, huggingface, openai_compatible\n"
+        "from sluice.providers import anthropic, bedrock, groq, huggingface, openai_compatible\n"
         "from sluice.providers.base import ProviderConfig\n"
         "config = ProviderConfig('p', 'p-1', 'key-0123', 'http://127.0.0.1:1')\n"
         "made = [groq.GroqProvider(config), huggingface.HuggingFaceProvider(config)]\n"
         "made += [openai_compatible.OpenAICompatibleProvider(config), anthropic.AnthropicProvider(config)]\n"
-        "heavy = {'groq', 'huggingface_hub', 'httpx', 'httpx2', 'httpcore', 'openai'} & sys.modules.keys()\n"
+        "made.append(bedrock.BedrockProvider(config))\n"
+        "known = {'groq', 'huggingface_hub', 'httpx', 'httpx2', 'httpcore', 'openai', 'boto3', 'botocore.session'}\n"
+        "heavy = known & sys.modules.keys()\n"
         "sys.exit(f'imported {sorted(heavy)}' if heavy else 0)\n"
     )
     layer = Path(__file__).parents[3] / "layers" / "sluice"

@@ -75,6 +75,7 @@ OTHER = {
     "MaxWriteRequestUnits": "60",
     "AlarmTopicArn": "arn:aws:sns:us-east-1:123456789012:on-call",
     "AlertEmail": "on-call@example.com",
+    "BedrockModelArns": "arn:aws:bedrock:eu-central-1::foundation-model/amazon.nova-lite-v1:0",
     "ManageApiGatewayLogRole": "false",
 }
 # What Lambda keeps once for a function and not by version: it refuses to publish where nothing else changed.

@@ -7,13 +7,14 @@ import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import sluice
 from sluice.api.openapi.document import document
 from sluice.catalog import catalog
-from sluice.providers.credentials import parse_credentials
+from sluice.providers.credentials import Credential, CredentialModel, parse_credentials
 from sluice.providers.registry import Registry
 from tests.snippets import PROGRAMS, snippets
 from tools import docs, template
@@ -154,10 +155,33 @@ def test_the_changelog_keeps_its_form() -> None:
     assert set(re.findall(r"(?m)^### (.+)$", text)) <= kinds
 
 
+def shown_credentials() -> list[dict[str, Any]]:
+    return [json.loads(each.code) for each in snippets(ROOT / "docs" / "providers.md") if each.language == "json"]
+
+
 def test_the_credentials_that_are_shown_make_deployments() -> None:
-    [shown] = [each for each in snippets(ROOT / "docs" / "providers.md") if each.language == "json"]
-    registry = Registry.build(catalog(), parse_credentials(json.dumps(json.loads(shown.code))))
+    document, *_ = shown_credentials()
+    registry = Registry.build(catalog(), parse_credentials(json.dumps(document)))
     assert {deployment.alias for deployment in registry.deployments} == {"groq-1", "hf-1", "gw-1"}
+
+
+def test_there_is_a_credential_to_copy_for_each_provider_and_all_of_them_can_be_used() -> None:
+    _, *entries = shown_credentials()
+    registry = Registry.build(catalog(), parse_credentials(json.dumps({"credentials": entries})))
+    assert registry.broken == ()
+    assert {deployment.alias for deployment in registry.deployments} == {entry["alias"] for entry in entries}
+    assert catalog().providers.keys() - {entry["provider"] for entry in entries} == {"local"}
+    for deployment in registry.deployments:
+        assert registry.provider(deployment).config is deployment.config
+
+
+def test_each_field_of_a_credential_is_on_the_page() -> None:
+    page = (ROOT / "docs" / "providers.md").read_text()
+    names = set(
+        re.findall(r"(?m)^\| (`[a-z_]+`(?:, `[a-z_]+`)*) \|", page[page.index("### Fields") : page.index("### What")])
+    )
+    found = {name for group in names for name in re.findall(r"`([a-z_]+)`", group)}
+    assert found == Credential.model_fields.keys() | CredentialModel.model_fields.keys()
 
 
 @cache

@@ -74,7 +74,7 @@ def pieces(text: str, cuts: tuple[int, ...]) -> list[str]:
 def streamed(*events: Json) -> list[Json]:
     """The chunks as the rest of the gateway sees them."""
     normalizer = StreamNormalizer()
-    objects = DIALECT.objects(Decoded(event) for event in events)
+    objects = DIALECT.translated(Decoded(event) for event in events)
     bodies = (normalizer.chunk(decoded.body) for decoded in objects if decoded.body is not None)
     return [body for body in bodies if body is not None]
 

@@ -7,7 +7,7 @@ other models, its `plugins` search for a price of their own. So it is with tools
 (`messages.document`). What is left out for those that do not take it, and refused by none, is in `message_fields`.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from sluice.catalog import Price
@@ -17,8 +17,6 @@ from sluice.providers.message_fields import is_left_out, refused_parts
 
 _TOOL_TYPES = frozenset({"function", "custom"})
 _FORMATS = frozenset({"text", "json_object", "json_schema"})
-# Adapters that translate requests, and can't carry all that OpenAI documents.
-_OWN_PROTOCOLS = frozenset({"anthropic"})
 # Tiers at the price that a model has if none is asked for.
 _STANDARD_TIERS = frozenset({"auto", "default", "standard"})
 
@@ -77,12 +75,18 @@ def _refused(request: ChatRequest, config: ProviderConfig) -> Iterator[RefusedFi
         known = ", ".join(sorted(_FORMATS))
         reason = f"must be one of {known}, or what {_not_allowed(config, f'response_format.{kind}')}"
         yield RefusedField("response_format.type", reason)
-    if config.adapter in _OWN_PROTOCOLS:
-        # Imported late: few requests go there.
+    # Imported late: few requests go there.
+    found: Iterable[tuple[str, str]] = ()
+    if config.adapter == "anthropic":
         from sluice.providers.messages_uncarried import uncarried
 
-        for param, why in uncarried(request):
-            yield RefusedField(param, f"{why} ({config.provider})")
+        found = uncarried(request)
+    elif config.adapter == "bedrock":
+        from sluice.providers.converse_request import converse_uncarried
+
+        found = converse_uncarried(request)
+    for param, why in found:
+        yield RefusedField(param, f"{why} ({config.provider})")
 
 
 def _not_allowed(config: ProviderConfig, name: str) -> str:

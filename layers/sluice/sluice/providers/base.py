@@ -22,7 +22,8 @@ class ProviderConfig:
     `allowed_fields` may be sent beside what OpenAI documents, and `standard_service_tiers` cost what is usual.
     `completion_limit_field` is what the provider calls the most completion tokens, and `completion_limit_fields` names
     the models that call it otherwise. `adapter` is what speaks to the provider, and `completion_limits` are the most
-    tokens that models complete, as far as it is known. `api_version` is a dated one of Azure's.
+    tokens that models complete, as far as it is known. `api_version` is one of Azure's, and `region`
+    one of AWS.
     """
 
     provider: str
@@ -38,6 +39,7 @@ class ProviderConfig:
     adapter: str = "openai_compatible"
     completion_limits: frozenset[tuple[str, int]] = frozenset()
     api_version: str | None = None
+    region: str | None = None
 
     def most_completion_tokens(self, model: str) -> int:
         """The most that `model` completes, for a provider that has to be told."""

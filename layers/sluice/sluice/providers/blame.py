@@ -173,6 +173,9 @@ _TABLE: tuple[_Row, ...] = (
             r"(?:no|not have|n't have|without) access to (?:the |this )?model",
             r"not allowed to access model",
             r"no endpoints found for",
+            # Amazon Bedrock; a role may invoke the models that its policy names.
+            r"model identifier is invalid",
+            r"not authorized to perform",
         ),
         _REJECTIONS,
     ),

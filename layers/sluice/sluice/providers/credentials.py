@@ -148,6 +148,7 @@ class Credential(_Strict):
     allowed_fields: tuple[Name, ...] = ()
     completion_limit_field: LimitField | None = None
     api_version: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.-]{1,64}$")] | None = None
+    region: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+){1,3}-[0-9]{1,2}$")] | None = None
     enabled: bool = True
 
     @field_validator("api_key")

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -59,8 +59,8 @@ class Dialect(Protocol):
     def answer(self, body: Any) -> Any:
         """A whole answer, or what is none as it is."""
 
-    def objects(self, objects: Iterator[Decoded]) -> Iterator[Decoded]:
-        """The objects of a stream."""
+    def objects(self, parts: Iterable[bytes]) -> Iterator[Decoded]:
+        """The objects of a stream, whose bytes may be cut anywhere."""
 
 
 class HttpResponse(Protocol):
@@ -201,7 +201,7 @@ def read_whole(response: HttpResponse, call: Call, limits: ReadLimits) -> Provid
     try:
         if is_events(content):
             reader = StreamReader(response.headers, call)
-            objects = translated(objects_in([content]), call)
+            objects = _objects_of([content], call)
             body = assemble([chunk for each in objects for chunk in reader.feed(each)])
             reader.end()
         else:
@@ -212,9 +212,9 @@ def read_whole(response: HttpResponse, call: Call, limits: ReadLimits) -> Provid
     return ProviderResponse(ChatResponse(body), limits(response.headers))
 
 
-def translated(objects: Iterator[Decoded], call: Call) -> Iterator[Decoded]:
-    """The objects of a stream in OpenAI's words."""
-    return call.dialect.objects(objects) if call.dialect else objects
+def _objects_of(parts: Iterable[bytes], call: Call) -> Iterator[Decoded]:
+    """The objects of a stream, in OpenAI's words."""
+    return call.dialect.objects(parts) if call.dialect else objects_in(parts)
 
 
 def read_vectors(response: HttpResponse, call: Call, batch: TextBatch, limits: ReadLimits) -> ProviderVectors:
@@ -228,6 +228,8 @@ def read_vectors(response: HttpResponse, call: Call, batch: TextBatch, limits: R
         body = json_in(content)
     except UnreadableError as error:
         raise ProviderProtocolError(str(error)) from None
+    if call.dialect:
+        body = call.dialect.answer(body)
     vectors = vectors_in(body, batch, response.headers, call)
     return ProviderVectors(vectors, tokens_in(body), limits(response.headers))
 
@@ -306,7 +308,7 @@ class AnswerStream(ProviderStream):
 
     def _objects(self) -> Iterator[Decoded]:
         try:
-            yield from translated(objects_in(_parts(self._response, MAX_STREAM_BYTES)), self._call)
+            yield from _objects_of(_parts(self._response, MAX_STREAM_BYTES), self._call)
         except (ProviderError, UnreadableError):
             # All that is missing is what follows the answer.
             if not self._reader.is_complete(self._call.body.get("n") or 1):

@@ -4,11 +4,11 @@ https://platform.claude.com/docs/en/api/messages, https://platform.claude.com/do
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from sluice.chat import JsonObject
-from sluice.providers.decoding import Decoded, UnreadableError
+from sluice.providers.decoding import Decoded, UnreadableError, objects_in
 from sluice.providers.tool_calls import whole_number
 
 # A turn that Anthropic wants to go on with ends where a limit does: what it says is not whole.
@@ -40,8 +40,12 @@ class MessagesDialect:
         usage = usage_of(body.get("usage"))
         return answer if usage is None else {**answer, "usage": usage}
 
-    def objects(self, objects: Iterator[Decoded]) -> Iterator[Decoded]:
+    def objects(self, parts: Iterable[bytes]) -> Iterator[Decoded]:
         """The chunks for the events of a stream. Raises UnreadableError."""
+        return self.translated(objects_in(parts))
+
+    def translated(self, objects: Iterable[Decoded]) -> Iterator[Decoded]:
+        """The chunks for events of Anthropic's that are decoded. Raises UnreadableError."""
         stream = _Stream(self)
         for decoded in objects:
             body = decoded.body
@@ -70,6 +74,7 @@ class _Stream:
         # Of tool calls, their place among the calls; of thoughts, theirs among the thoughts.
         self._places: dict[int, int] = {}
         self._inputs: dict[int, Any] = {}
+        self._has_ended = False
 
     def chunks(self, event: JsonObject) -> Iterator[JsonObject]:
         match event.get("type"):
@@ -141,13 +146,13 @@ class _Stream:
         delta = _object(event, "delta")
         self._count(event.get("usage"))
         reason = _ending(delta.get("stop_reason"))
-        if reason is None:
-            return
-        chunk = self._chunk({}, reason)
-        if delta.get("stop_sequence") is not None:
-            chunk["choices"][0]["stop_sequence"] = delta["stop_sequence"]
-        yield chunk
-        usage = usage_of(self._usage)
+        if reason is not None:
+            chunk = self._chunk({}, reason)
+            if delta.get("stop_sequence") is not None:
+                chunk["choices"][0]["stop_sequence"] = delta["stop_sequence"]
+            yield chunk
+        self._has_ended = self._has_ended or reason is not None
+        usage = usage_of(self._usage) if self._has_ended else None
         if usage is not None:
             yield {**self._frame, "choices": [], "usage": usage}
 

@@ -268,6 +268,10 @@ def _deployments(known: Catalog, credential: Credential, taken: Collection[str |
         raise _EntryError("base_url", f"missing, and the catalogue has none for {row.name}")
     if credential.api_version is not None and row.adapter != "azure_openai":
         raise _EntryError("api_version", f"{row.name} has none: it is Azure's")
+    if row.adapter == "bedrock" and credential.api_key is not None:
+        raise _EntryError("api_key", f"{row.name} is asked by the role of the functions, and takes none")
+    if row.adapter != "bedrock" and credential.region is not None:
+        raise _EntryError("region", f"{row.name} has none: it is Amazon Bedrock's")
     models = {model.id: model for model in known.models_of(row.name)}
     said = credential.models or {name: CredentialModel() for name in models}
     if not said:
@@ -287,6 +291,7 @@ def _deployments(known: Catalog, credential: Credential, taken: Collection[str |
         completion_limit_fields=_limit_fields(credential, models),
         completion_limits=_completion_limits(row, said, models),
         api_version=credential.api_version,
+        region=credential.region,
     )
     row = replace(
         row,
@@ -419,6 +424,10 @@ def _adapter(name: str, config: ProviderConfig) -> Provider:
         from sluice.providers.gemini import GeminiProvider
 
         return GeminiProvider(config)
+    if name == "bedrock":
+        from sluice.providers.bedrock import BedrockProvider
+
+        return BedrockProvider(config)
     if name == "anthropic":
         from sluice.providers.anthropic import AnthropicProvider
 
