@@ -83,11 +83,15 @@ class ChatServer:
 
     def post(self, body: Any, *, api_key: str | None = None, headers: dict[str, str] | None = None) -> httpx.Response:
         """POST /v1/chat/completions as it is, without an SDK."""
+        return self.post_to("/chat/completions", body, api_key=api_key, headers=headers)
+
+    def post_to(
+        self, path: str, body: Any, *, api_key: str | None = None, headers: dict[str, str] | None = None
+    ) -> httpx.Response:
+        """POST to a path below /v1 as it is, without an SDK."""
         content = {"content": body} if isinstance(body, str | bytes) else {"json": body}
         authorization = {"authorization": f"Bearer {api_key or self.api_key}"}
-        return httpx.post(
-            self.base_url + "/chat/completions", headers={**authorization, **(headers or {})}, timeout=60, **content
-        )
+        return httpx.post(self.base_url + path, headers={**authorization, **(headers or {})}, timeout=60, **content)
 
     def tenant(self, name: str, **fields: Any) -> str:
         """Make a tenant and return an API key of it."""

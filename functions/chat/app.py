@@ -1,4 +1,4 @@
-"""OpenAI's chats, embeddings and models, the flat chat API, and the description of all routes.
+"""OpenAI's chats, responses, embeddings and models, the flat chat API, and the description of all routes.
 
 An ASGI app for the Lambda Web Adapter, behind which answers stream; `handler` answers the same routes whole.
 """
@@ -10,10 +10,11 @@ import sluice.gateway.pipeline  # noqa: F401
 from sluice.api import chat, description, embeddings, models
 from sluice.api.asgi import AsgiApp
 from sluice.api.compat import llm
+from sluice.api.responses import routes as responses
 from sluice.api.rest import lambda_handler
 from sluice.composition import App
 
-ROUTES = (*chat.ROUTES, *embeddings.ROUTES, *models.ROUTES, *llm.ROUTES, *description.ROUTES)
+ROUTES = (*chat.ROUTES, *responses.ROUTES, *embeddings.ROUTES, *models.ROUTES, *llm.ROUTES, *description.ROUTES)
 
 parts = App.from_environment()
 app = AsgiApp(ROUTES, parts)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sluice.cache.sums import CacheSums
     from sluice.conversations.oversight import Oversight
     from sluice.conversations.reader import ConversationReader
+    from sluice.conversations.threads import ThreadStore
     from sluice.files.records import Records
     from sluice.files.store import FileStore
     from sluice.files.uploads import UploadStore
@@ -313,6 +314,13 @@ class App:
         from sluice.conversations.reader import ConversationReader
 
         return ConversationReader(self.settings.conversations_table, client=self.dynamodb)
+
+    @part
+    def threads(self) -> "ThreadStore":
+        """Responses that are kept, and gone on from."""
+        from sluice.conversations.threads import ThreadStore
+
+        return ThreadStore(self.settings.conversations_table, self.dynamodb)
 
     @part
     def oversight(self) -> "Oversight":

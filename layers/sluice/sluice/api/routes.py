@@ -30,10 +30,12 @@ from sluice.api import (
 )
 from sluice.api.compat import dashboard, groq, llm, questions, teaching
 from sluice.api.compat.genai import answers, prompts, sessions, status
+from sluice.api.responses import routes as responses
 from sluice.api.route import Route
 
 ROUTES: tuple[Route, ...] = (
     *chat.ROUTES,
+    *responses.ROUTES,
     *models.ROUTES,
     *embeddings.ROUTES,
     *llm.ROUTES,

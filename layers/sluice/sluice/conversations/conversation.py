@@ -139,6 +139,19 @@ def unpack_call(packed: bytes) -> TaskCall:
     return TaskCall(task, inputs)
 
 
+def pack_object(value: JsonObject) -> bytes:
+    """A JSON object as it is stored."""
+    return _packed(value)
+
+
+def unpack_object(packed: bytes) -> JsonObject:
+    """A stored object. ValueError if it is not what `pack_object` makes."""
+    value = _unpacked(packed)
+    if not isinstance(value, dict):
+        raise ValueError("what is stored is corrupt")  # noqa: TRY004 -- as all that is corrupt
+    return value
+
+
 def _packed(plain: object) -> bytes:
     # Not pydantic's own JSON: it does not take half a surrogate pair, which models do say.
     return zlib.compress(json.dumps(plain, separators=(",", ":")).encode("ascii"))

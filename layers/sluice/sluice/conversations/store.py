@@ -25,8 +25,9 @@ from sluice.storage.item_types import Item, TypedItem, from_item, to_item, to_ty
 TTL_S = 30 * 86_400
 """How long a conversation is remembered after its last turn."""
 
-# Turns are kept a day longer, so that those within a day of each other live on together without being written anew.
-_TURN_TTL_S = TTL_S + 86_400
+TURN_TTL_S = TTL_S + 86_400
+"""How long a turn is kept: a day longer, so that turns of one day live on together without being written anew."""
+
 # A claim that somebody else asks for meanwhile makes a transaction fail, though not for good.
 _ATTEMPTS = 5
 _PAUSE_S = 0.02
@@ -87,10 +88,10 @@ class ConversationStore:
         """
         now = int(self._clock())
         expires_at = now + TTL_S
-        turn = Turn(claim.sequence, tuple(messages), claim.request_id, now, now + _TURN_TTL_S, made_of)
+        turn = Turn(claim.sequence, tuple(messages), claim.request_id, now, now + TURN_TTL_S, made_of)
         required = [self._advance(claim, system, now, expires_at), self._put_turn(claim, turn)]
         stale = [turn.sequence for turn in history if turn.expires_at < expires_at]
-        refreshing = [self._refresh(claim, sequence, now + _TURN_TTL_S) for sequence in stale]
+        refreshing = [self._refresh(claim, sequence, now + TURN_TTL_S) for sequence in stale]
         for attempt in range(_ATTEMPTS):
             time.sleep(_PAUSE_S * attempt)
             reasons = self._transact([*required, *refreshing])

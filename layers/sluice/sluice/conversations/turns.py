@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Protocol
 
 from aws_lambda_powertools import Logger
 
@@ -9,6 +10,7 @@ from sluice.chat import ChatRequest, JsonObject, Message
 from sluice.conversations.conversation import Claim, Owner, TaskCall, Turn, check_id, pack, pack_call
 from sluice.conversations.repeated import brings_answers, told_apart
 from sluice.conversations.store import ConversationStore
+from sluice.conversations.thread import is_thread
 from sluice.conversations.window import Window, remembered, split_system
 from sluice.errors import InvalidRequestError
 from sluice.telemetry import best_effort, emit_metric
@@ -54,6 +56,9 @@ class Conversations:
         ConflictError while another request has the turn, StorageUnavailableError.
         """
         check_id(conversation_id)
+        if is_thread(conversation_id):
+            reason = "A thread of responses goes on by the `previous_response_id` of one of them."
+            raise InvalidRequestError(reason, param="metadata.sluice_conversation_id")
         system, asked = split_system(request.messages)
         if not asked:
             reason = "A turn of a conversation needs a message beside the system prompt."
@@ -76,6 +81,13 @@ class Conversations:
         # What a task is told is for its run alone.
         kept = system if made_of is None else claim.system
         return OpenTurn(self._store, claim, kept, past, said.new, history, made_of)
+
+
+class Continued(Protocol):
+    """What was said before a request, and goes in front of it."""
+
+    def continued(self, request: ChatRequest) -> ChatRequest:
+        """`request` with it."""
 
 
 @contextmanager

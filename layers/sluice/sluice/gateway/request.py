@@ -7,7 +7,7 @@ from functools import cached_property
 
 from sluice.cache.store import CachedAnswer
 from sluice.chat import ChatRequest, Message, ResponseFormat
-from sluice.conversations.turns import OpenTurn
+from sluice.conversations.turns import Continued, OpenTurn
 from sluice.gateway.counting import CountedRequest
 from sluice.gateway.provenance import Provenance
 from sluice.gateway.tenant_settings import TenantSettings
@@ -30,10 +30,12 @@ class RequestContext:
     `is_prompt_fixed`: a task or an older system's path made the request, and its temperature is not the caller's wish.
     `operation` is what its usage is counted as.
 
+    `turn` is what was said before it, if that is known already: a task has claimed it for all that it asks, and a
+    response goes on from it.
+
     The rest is what a task lays down: how hard its request is, how long its answer is cached (0: not at all), the
-    format its answer is held against where that is more than all providers are asked for, the one that those are
-    asked for which take a JSON Schema, and the `turn` of a conversation that it has claimed for all it asks. `trace`
-    is where it is noted how the answer comes about.
+    format its answer is held against where that is more than all providers are asked for, and the one that those are
+    asked for which take a JSON Schema. `trace` is where it is noted how the answer comes about.
     """
 
     request_id: str
@@ -46,7 +48,7 @@ class RequestContext:
     cache_ttl_s: int | None = None
     answer_format: ResponseFormat | None = None
     preferred_format: ResponseFormat | None = None
-    turn: OpenTurn | None = None
+    turn: Continued | None = None
     trace: RequestTrace = field(default_factory=RequestTrace)
 
 

@@ -17,6 +17,7 @@ from sluice.tasks.task import read_task
 
 _TAGS = {
     "Chat": "Ask a model, and see which there are.",
+    "Responses": "Answers as OpenAI's Responses API has them, to be read later and gone on from.",
     "Embeddings": "Vectors of texts, to compare them by.",
     "Conversations": "What was said under a `conversation_id`, for who said it.",
     "Oversight": "Conversations and users' data of a whole tenant. For its operators.",

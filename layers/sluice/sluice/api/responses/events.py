@@ -1,0 +1,317 @@
+"""The events of a streamed response, from the chunks of a chat. Pure.
+
+What a model thinks, says and calls is an item each. An item begins with the first part of it and is done when the next
+one begins, but for calls: parts of several may come in turns, so they are done at the end.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from sluice.api.responses.answer import (
+    Ending,
+    ResponseFrame,
+    answered_response,
+    beside_of,
+    calls_of,
+    cited_by,
+    ending_of,
+    finished,
+    shown_logprob,
+)
+from sluice.api.responses.items import call_item, output_text
+from sluice.api.responses.reasoning import FIELDS, summarized, thoughts_of
+from sluice.chat import ChatChunk, JsonObject
+from sluice.chat_stream import assemble
+
+_THOUGHTS = tuple(name for name in FIELDS if name != "thinking_blocks")
+
+
+class ResponseEvents:
+    """Makes the events of one response. Feed it all chunks, and close it."""
+
+    def __init__(self, frame: ResponseFrame) -> None:
+        self._frame = frame
+        self._number = 0
+        self._chunks: list[ChatChunk] = []
+        self._output: list[_Item] = []
+        self._open: _Message | _Thoughts | None = None
+        self._calls: dict[int, _Call] = {}
+        self._finish_reason: object = None
+        self._body: JsonObject | None = None
+
+    def opening(self) -> Iterator[JsonObject]:
+        """The events before the first chunk."""
+        for kind in ("response.created", "response.in_progress"):
+            yield self._event(kind, response=self._frame.response("in_progress"))
+
+    def chunk(self, chunk: ChatChunk) -> Iterator[JsonObject]:
+        """The events that a chunk is."""
+        self._chunks.append(chunk)
+        for choice in chunk.body.get("choices") or []:
+            if choice.get("index", 0) != 0:
+                continue
+            yield from self._delta(choice.get("delta") or {}, choice)
+            self._finish_reason = choice.get("finish_reason") or self._finish_reason
+
+    def body(self) -> JsonObject:
+        """The chunks, all of which are here, as one `chat.completion` object."""
+        if self._body is None:
+            self._body = assemble(self._chunks)
+        return self._body
+
+    def items_done(self) -> Iterator[JsonObject]:
+        """The events that end all items, after the last chunk."""
+        body = self.body()
+        message = body["choices"][0]["message"] if body["choices"] else {}
+        yield from self._legacy_call(message)
+        beside, cited = beside_of(message), cited_by(message)
+        if beside and not any(isinstance(item, _Message) for item in self._output):
+            yield from self._begin(_Message(self._frame, len(self._output)))
+        for item in self._output:
+            if isinstance(item, _Message):
+                item.stands_beside(beside, cited)
+                break
+        undone = [item for item in self._output if not item.is_done]
+        for item in undone:
+            status = self.ending.item_status if item is self._output[-1] else "completed"
+            yield from self._numbered(item.done(status))
+
+    @property
+    def ending(self) -> Ending:
+        """How the answer has ended."""
+        return ending_of(self._finish_reason)
+
+    def response(self) -> JsonObject:
+        """The response, when all items are done."""
+        output = [item.shown for item in self._output]
+        return answered_response(self._frame, self.body(), self.ending, output)
+
+    def closing(self, response: JsonObject) -> JsonObject:
+        """The last event, with the whole response."""
+        return self._event(f"response.{response['status']}", response=response)
+
+    def _delta(self, delta: JsonObject, choice: JsonObject) -> Iterator[JsonObject]:
+        if thought := _thought(delta):
+            if not isinstance(self._open, _Thoughts):
+                yield from self._begin(_Thoughts(self._frame, len(self._output)))
+            if isinstance(self._open, _Thoughts):
+                yield from self._numbered(self._open.add(thought))
+        for kind, text in (("output_text", delta.get("content")), ("refusal", delta.get("refusal"))):
+            if text:
+                if not isinstance(self._open, _Message):
+                    yield from self._begin(_Message(self._frame, len(self._output)))
+                if isinstance(self._open, _Message):
+                    logprobs = (choice.get("logprobs") or {}).get("content") or []
+                    yield from self._numbered(self._open.add(kind, text, [shown_logprob(each) for each in logprobs]))
+        for part in delta.get("tool_calls") or []:
+            yield from self._call(part)
+
+    def _call(self, part: JsonObject) -> Iterator[JsonObject]:
+        index = part.get("index", 0)
+        call = self._calls.get(index)
+        if call is None:
+            call = self._calls[index] = _Call(self._frame, len(self._output), part)
+            yield from self._begin(call)
+        yield from self._numbered(call.add(part))
+
+    def _legacy_call(self, message: JsonObject) -> Iterator[JsonObject]:
+        """The call of the form before tools, which a model should not make."""
+        if not self._calls:
+            for index, call in enumerate(calls_of(message)):
+                yield from self._call({**call, "index": index})
+
+    def _begin(self, item: "_Item") -> Iterator[JsonObject]:
+        if self._open is not None and not self._open.is_done:
+            yield from self._numbered(self._open.done("completed"))
+        self._open = item if isinstance(item, _Message | _Thoughts) else None
+        self._output.append(item)
+        yield from self._numbered(item.begun())
+
+    def _numbered(self, events: Iterator[JsonObject]) -> Iterator[JsonObject]:
+        for event in events:
+            kind = event.pop("type")
+            yield self._event(kind, **event)
+
+    def _event(self, kind: str, **fields: Any) -> JsonObject:
+        event = {"type": kind, "sequence_number": self._number, **fields}
+        self._number += 1
+        return event
+
+
+class _Item:
+    """An item of the output while it is answered."""
+
+    kind = ""
+
+    def __init__(self, frame: ResponseFrame, index: int) -> None:
+        self.id = frame.item_id(self.kind, index)
+        self.index = index
+        self.is_done = False
+        self.shown: JsonObject = {}
+
+    def begun(self) -> Iterator[JsonObject]:
+        """The event that begins it."""
+        item = finished(self._item(), self.id, "in_progress")
+        yield {"type": "response.output_item.added", "output_index": self.index, "item": item}
+
+    def done(self, status: str) -> Iterator[JsonObject]:
+        """The events that end it."""
+        yield from self._parts_done()
+        self.is_done = True
+        self.shown = finished(self._item(), self.id, status)
+        yield {"type": "response.output_item.done", "output_index": self.index, "item": self.shown}
+
+    def _place(self, **more: Any) -> JsonObject:
+        return {"item_id": self.id, "output_index": self.index, **more}
+
+    def _item(self) -> JsonObject:
+        raise NotImplementedError
+
+    def _parts_done(self) -> Iterator[JsonObject]:
+        raise NotImplementedError
+
+
+class _Message(_Item):
+    """What is said: parts of text, or of a refusal."""
+
+    kind = "message"
+
+    def __init__(self, frame: ResponseFrame, index: int) -> None:
+        super().__init__(frame, index)
+        self._parts: list[JsonObject] = []
+        self._texts: list[str] = []
+        self._logprobs: list[JsonObject] = []
+        self._beside: JsonObject = {}
+        self._cited: list[JsonObject] = []
+
+    def add(self, kind: str, text: str, logprobs: list[JsonObject]) -> Iterator[JsonObject]:
+        """Add to the text of the last part, or begin another."""
+        if not self._parts or self._parts[-1]["type"] != kind:
+            yield from self._part_done()
+            part = output_text("") if kind == "output_text" else {"type": kind, "refusal": ""}
+            self._parts.append(part)
+            place = self._place(content_index=len(self._parts) - 1)
+            yield {"type": "response.content_part.added", **place, "part": part}
+        self._texts.append(text)
+        place = self._place(content_index=len(self._parts) - 1, delta=text)
+        if kind == "output_text":
+            self._logprobs += logprobs
+            place["logprobs"] = logprobs
+        yield {"type": f"response.{kind}.delta", **place}
+
+    def stands_beside(self, beside: JsonObject, cited: list[JsonObject]) -> None:
+        """Take what a provider says of the message beside its text, which is known at the end."""
+        self._beside, self._cited = beside, cited
+        if self.is_done:
+            self.shown = {**self.shown, **beside}
+
+    def _item(self) -> JsonObject:
+        return {"type": "message", "role": "assistant", "content": list(self._parts), **self._beside}
+
+    def _part_done(self) -> Iterator[JsonObject]:
+        if not self._parts:
+            return
+        kind = self._parts[-1]["type"]
+        if kind == "output_text":
+            said: JsonObject = {"text": "".join(self._texts), "logprobs": self._logprobs}
+        else:
+            said = {"refusal": "".join(self._texts)}
+        part = self._parts[-1] = {**self._parts[-1], **said}
+        if len(self._parts) == 1 and kind == "output_text":
+            part["annotations"] = self._cited
+        self._texts, self._logprobs = [], []
+        place = self._place(content_index=len(self._parts) - 1)
+        yield {"type": f"response.{kind}.done", **place, **said}
+        yield {"type": "response.content_part.done", **place, "part": part}
+
+    def _parts_done(self) -> Iterator[JsonObject]:
+        yield from self._part_done()
+
+
+class _Thoughts(_Item):
+    """What is thought, shown as a text or as a summary."""
+
+    kind = "reasoning"
+
+    def __init__(self, frame: ResponseFrame, index: int) -> None:
+        super().__init__(frame, index)
+        self._summarizes = frame.summarizes
+        self._deltas: list[ChatChunk] = []
+        self._field = ""
+        self._text: list[str] = []
+
+    def add(self, thought: JsonObject) -> Iterator[JsonObject]:
+        """Add what a delta says of thoughts."""
+        self._deltas.append(ChatChunk({"choices": [{"index": 0, "delta": thought}]}))
+        name = next((each for each in _THOUGHTS if thought.get(each)), None)
+        # Some providers say the same twice in each delta.
+        if name is None or (self._field and name != self._field):
+            return
+        self._field = name
+        if not self._text:
+            yield self._part("added", "")
+        self._text.append(thought[name])
+        yield {"type": f"response.{self._named}.delta", **self._place(**self._at, delta=thought[name])}
+
+    @property
+    def _named(self) -> str:
+        return "reasoning_summary_text" if self._summarizes else "reasoning_text"
+
+    @property
+    def _at(self) -> JsonObject:
+        return {"summary_index" if self._summarizes else "content_index": 0}
+
+    def _part(self, what: str, text: str) -> JsonObject:
+        if self._summarizes:
+            kind, part = "reasoning_summary_part", {"type": "summary_text", "text": text}
+        else:
+            kind, part = "content_part", {"type": "reasoning_text", "text": text}
+        return {"type": f"response.{kind}.{what}", **self._place(**self._at, part=part)}
+
+    def _item(self) -> JsonObject:
+        message = assemble(self._deltas)["choices"][0]["message"] if self._deltas else {}
+        item = thoughts_of(message) or {"type": "reasoning", "summary": []}
+        return summarized(item) if self._summarizes else item
+
+    def _parts_done(self) -> Iterator[JsonObject]:
+        if self._text:
+            text = "".join(self._text)
+            yield {"type": f"response.{self._named}.done", **self._place(**self._at, text=text)}
+            yield self._part("done", text)
+
+
+class _Call(_Item):
+    """A call of a function, or of a custom tool."""
+
+    def __init__(self, frame: ResponseFrame, index: int, part: JsonObject) -> None:
+        self._is_custom = "custom" in part
+        self.kind = "custom_tool_call" if self._is_custom else "function_call"
+        self._field = "input" if self._is_custom else "arguments"
+        super().__init__(frame, index)
+        said = part.get("custom" if self._is_custom else "function") or {}
+        self._call: JsonObject = {"id": part.get("id"), "name": said.get("name") or ""}
+        self._text: list[str] = []
+
+    def add(self, part: JsonObject) -> Iterator[JsonObject]:
+        """Add a part of it."""
+        said = part.get("custom" if self._is_custom else "function") or {}
+        self._call["name"] = self._call["name"] or said.get("name") or ""
+        if delta := said.get(self._field):
+            self._text.append(delta)
+            yield {"type": f"response.{self._events}.delta", **self._place(delta=delta)}
+
+    @property
+    def _events(self) -> str:
+        return "custom_tool_call_input" if self._is_custom else "function_call_arguments"
+
+    def _item(self) -> JsonObject:
+        said = {"name": self._call["name"], self._field: "".join(self._text)}
+        return call_item({"id": self._call["id"], "custom" if self._is_custom else "function": said})
+
+    def _parts_done(self) -> Iterator[JsonObject]:
+        said = {self._field: "".join(self._text)}
+        yield {"type": f"response.{self._events}.done", **self._place(name=self._call["name"], **said)}
+
+
+def _thought(delta: JsonObject) -> JsonObject:
+    return {name: delta[name] for name in FIELDS if delta.get(name)}

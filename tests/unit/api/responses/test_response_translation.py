@@ -1,0 +1,294 @@
+"""What is asked of a response says the same as the chat that it becomes, and what can't be carried is refused."""
+
+import typing
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from openai.types.responses import ResponseInputItemParam, ToolParam, response_create_params
+
+from sluice.api.responses.body import ResponseRequest
+from sluice.api.responses.items import items_of, messages_of
+from sluice.api.responses.request import input_items, translated
+from sluice.chat import ChatRequest, JsonObject
+from sluice.errors import InvalidRequestError
+
+texts = st.text(min_size=1, max_size=12)
+urls = st.just("https://example.org/cat.png")
+thinking = st.one_of(
+    st.fixed_dictionaries({"type": st.just("thinking"), "thinking": texts, "signature": texts}),
+    st.fixed_dictionaries({"type": st.just("redacted_thinking"), "data": texts}),
+)
+text_parts = st.fixed_dictionaries({"type": st.just("text"), "text": texts})
+asked_parts = st.one_of(
+    text_parts,
+    st.fixed_dictionaries(
+        {
+            "type": st.just("image_url"),
+            "image_url": st.fixed_dictionaries({"url": urls, "detail": st.sampled_from(["low", "high", "auto"])}),
+        }
+    ),
+    st.fixed_dictionaries(
+        {
+            "type": st.just("file"),
+            "file": st.fixed_dictionaries({"file_data": texts}, optional={"filename": texts}),
+        }
+    ),
+    st.fixed_dictionaries({"type": st.just("input_audio"), "input_audio": st.just({"data": "", "format": "wav"})}),
+)
+contents = st.one_of(texts, st.lists(asked_parts, min_size=1, max_size=3))
+questions = st.fixed_dictionaries({"role": st.sampled_from(["user", "system", "developer"]), "content": contents})
+results = st.fixed_dictionaries({"role": st.just("tool"), "tool_call_id": texts, "content": contents})
+calls = st.one_of(
+    st.fixed_dictionaries(
+        {
+            "id": texts,
+            "type": st.just("function"),
+            "function": st.fixed_dictionaries({"name": texts, "arguments": texts}),
+        }
+    ),
+    st.fixed_dictionaries(
+        {"id": texts, "type": st.just("custom"), "custom": st.fixed_dictionaries({"name": texts, "input": texts})}
+    ),
+)
+answers = st.fixed_dictionaries(
+    {"role": st.just("assistant")},
+    optional={
+        "reasoning_content": texts,
+        "thinking_blocks": st.lists(thinking, min_size=1, max_size=2),
+        "content": st.one_of(texts, st.lists(text_parts, min_size=2, max_size=3)),
+        "refusal": texts,
+        "tool_calls": st.lists(calls, min_size=1, max_size=3),
+    },
+).filter(lambda message: len(message) > 1)
+
+
+@st.composite
+def conversations(draw: st.DrawFn) -> list[JsonObject]:
+    """Messages of a chat, of which no two in a row are an assistant's: those might be one."""
+    found: list[JsonObject] = []
+    for _ in range(draw(st.integers(1, 6))):
+        is_after_answer = bool(found) and found[-1]["role"] == "assistant"
+        found.append(draw(st.one_of(questions, results) if is_after_answer else st.one_of(questions, results, answers)))
+    return found
+
+
+@given(conversations())
+def test_messages_become_items_and_the_same_messages_again(messages: list[JsonObject]) -> None:
+    assert messages_of(items_of(messages)) == messages
+
+
+@given(conversations())
+def test_items_become_messages_and_the_same_items_again(messages: list[JsonObject]) -> None:
+    items = items_of(messages)
+    assert items_of(messages_of(items)) == items
+
+
+@given(conversations())
+def test_a_response_asks_what_its_items_say(messages: list[JsonObject]) -> None:
+    body = ResponseRequest.model_validate(
+        {"model": "m", "input": items_of(messages), "instructions": "Be brief.", "reasoning": {"context": "all_turns"}}
+    )
+    chat = translated(body, input_items(body)).chat
+    plain = chat.model_dump(exclude_unset=True)["messages"]
+    assert (
+        plain
+        == ChatRequest.model_validate(
+            {"model": "m", "messages": [{"role": "system", "content": "Be brief."}, *messages]}
+        ).model_dump(exclude_unset=True)["messages"]
+    )
+
+
+def of(**fields: Any) -> ChatRequest:
+    body = ResponseRequest.model_validate({"model": "m", "input": "Hi", **fields})
+    return translated(body, input_items(body)).chat
+
+
+def of_user(part: JsonObject) -> JsonObject:
+    return {"role": "user", "content": [part]}
+
+
+OPTIONS: list[tuple[JsonObject, JsonObject]] = [
+    ({"max_output_tokens": 5}, {"max_completion_tokens": 5}),
+    ({"temperature": 0.5, "top_p": 0.9}, {"temperature": 0.5, "top_p": 0.9}),
+    ({"parallel_tool_calls": False}, {"parallel_tool_calls": False}),
+    ({"reasoning": {"effort": "low", "summary": "auto"}}, {"reasoning_effort": "low"}),
+    ({"text": {"verbosity": "low", "format": {"type": "text"}}}, {"verbosity": "low"}),
+    ({"text": {"format": {"type": "json_object"}}}, {"response_format": {"type": "json_object"}}),
+    (
+        {"text": {"format": {"type": "json_schema", "name": "n", "schema": {"type": "object"}, "strict": True}}},
+        {
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {"name": "n", "schema": {"type": "object"}, "strict": True},
+            }
+        },
+    ),
+    (
+        {"tools": [{"type": "function", "name": "f", "parameters": {}, "strict": True, "description": "d"}]},
+        {
+            "tools": [
+                {"type": "function", "function": {"name": "f", "description": "d", "parameters": {}, "strict": True}}
+            ]
+        },
+    ),
+    (
+        {
+            "tools": [
+                {"type": "custom", "name": "c", "format": {"type": "grammar", "syntax": "lark", "definition": "x"}}
+            ]
+        },
+        {
+            "tools": [
+                {
+                    "type": "custom",
+                    "custom": {
+                        "name": "c",
+                        "format": {"type": "grammar", "grammar": {"syntax": "lark", "definition": "x"}},
+                    },
+                }
+            ]
+        },
+    ),
+    ({"tool_choice": "required"}, {"tool_choice": "required"}),
+    (
+        {"tool_choice": {"type": "function", "name": "f"}},
+        {"tool_choice": {"type": "function", "function": {"name": "f"}}},
+    ),
+    (
+        {"tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "f"}]}},
+        {
+            "tool_choice": {
+                "type": "allowed_tools",
+                "allowed_tools": {"mode": "auto", "tools": [{"type": "function", "function": {"name": "f"}}]},
+            }
+        },
+    ),
+    ({"include": ["message.output_text.logprobs"], "top_logprobs": 2}, {"logprobs": True, "top_logprobs": 2}),
+    ({"user": "u", "safety_identifier": "s"}, {"user": "u", "safety_identifier": "s"}),
+    ({"prompt_cache_key": "k", "service_tier": "flex"}, {"prompt_cache_key": "k", "service_tier": "flex"}),
+    ({"seed": 7, "stop": ["x"]}, {"seed": 7, "stop": ["x"]}),
+    ({"top_k": 5}, {"top_k": 5}),
+    ({"stream": True}, {"stream": True, "stream_options": {"include_usage": True}}),
+    ({"metadata": {"lesson": "7", "sluice_user": "ada"}}, {"metadata": {"sluice_user": "ada"}}),
+    ({"conversation": {"id": "c"}}, {"metadata": {"sluice_conversation_id": "c"}}),
+    ({"store": True, "truncation": "auto", "max_tool_calls": 3, "background": False}, {}),
+]
+
+
+@pytest.mark.parametrize(("given", "wanted"), OPTIONS, ids=lambda each: ",".join(each))
+def test_an_option_of_a_response_is_one_of_the_chat(given: JsonObject, wanted: JsonObject) -> None:
+    asked = of(**given).model_dump(exclude_unset=True)
+    rest = {name: value for name, value in asked.items() if name not in {"model", "messages"}}
+    assert rest == wanted
+
+
+@pytest.mark.parametrize(
+    ("given", "param"),
+    [
+        ({"background": True}, "background"),
+        ({"prompt": {"id": "p"}}, "prompt"),
+        ({"moderation": {}}, "moderation"),
+        ({"messages": []}, "messages"),
+        ({"max_tokens": 5}, "max_tokens"),
+        ({"response_format": {"type": "json_object"}}, "response_format"),
+        ({"n": 2}, "n"),
+        ({"stream_options": {"include_obfuscation": True}}, "stream_options.include_obfuscation"),
+        ({"include": ["everything"]}, "include[0]"),
+        ({"reasoning": {"summary": "concise"}}, "reasoning.summary"),
+        ({"reasoning": {"mode": "pro"}}, "reasoning.mode"),
+        ({"text": {"format": {"type": "grammar"}}}, "text.format.type"),
+        ({"text": {"format": {"type": "json_schema", "schema": {}}}}, "text.format.name"),
+        ({"tool_choice": "perhaps"}, "tool_choice"),
+        ({"tool_choice": {"type": "web_search_preview"}}, "tool_choice.type"),
+        ({"tools": [{"type": "function", "name": "f", "output_schema": {}}]}, "tools[0].output_schema"),
+        (
+            {"input": [{"role": "user", "content": [{"type": "input_image", "file_id": "f"}]}]},
+            "input[0].content[0].file_id",
+        ),
+        (
+            {"input": [{"role": "user", "content": [{"type": "input_file", "file_url": "u"}]}]},
+            "input[0].content[0].file_url",
+        ),
+        ({"input": [{"role": "user"}]}, "input[0].content"),
+        ({"input": [{"role": "critic", "content": "x"}]}, "input[0].role"),
+        ({"input": [{"role": "assistant", "content": "x", "phase": "commentary"}]}, "input[0].phase"),
+        ({"input": [{"type": "function_call_output", "output": "x"}]}, "input[0].call_id"),
+        ({"input": [{"type": "function_call", "call_id": "c", "name": "f", "arguments": {}}]}, "input[0].arguments"),
+        (
+            {"input": [{"type": "reasoning", "summary": [], "encrypted_content": "gAAAA"}]},
+            "input[0].encrypted_content",
+        ),
+        (
+            {"input": [{"type": "reasoning", "summary": [], "encrypted_content": "sluice1.AAAA"}]},
+            "input[0].encrypted_content",
+        ),
+        ({"conversation": "c", "previous_response_id": "resp_1"}, "previous_response_id"),
+        ({"metadata": {"sluice_user": "u" * 200}}, "metadata.sluice_user"),
+    ],
+    ids=lambda each: each if isinstance(each, str) else "",
+)
+def test_what_can_t_be_carried_is_refused_by_its_name(given: JsonObject, param: str) -> None:
+    with pytest.raises(InvalidRequestError) as raised:
+        of(**given)
+    assert raised.value.param == param
+
+
+# What each field of OpenAI's may say. None of them may be left unsaid.
+SAMPLES: JsonObject = {
+    "access_programs": {"cyber": "standard"},
+    "background": True,
+    "context_management": [{"type": "compaction"}],
+    "image": {"context_compression": "enabled"},
+    "moderation": {"model": "m"},
+    "prompt": {"id": "p"},
+    "prompt_cache_options": {"mode": "explicit"},
+}
+
+
+@pytest.mark.parametrize("name", sorted(response_create_params.ResponseCreateParamsBase.__annotations__))
+def test_each_field_that_openai_documents_is_known_or_refused(name: str) -> None:
+    if name in SAMPLES:
+        with pytest.raises(InvalidRequestError) as raised:
+            of(**{name: SAMPLES[name]})
+        assert raised.value.param == name
+    else:
+        assert name in ResponseRequest.model_fields
+
+
+def kinds_of(union: Any) -> list[str]:
+    """The values that `type` may have in the members of a union of TypedDicts."""
+    members = [typing.get_type_hints(member).get("type") for member in typing.get_args(union)]
+    return sorted({kind for member in members for kind in _literals(member)})
+
+
+def _literals(annotation: Any) -> list[str]:
+    found = []
+    for each in typing.get_args(annotation):
+        found += [each] if isinstance(each, str) else _literals(each)
+    return found
+
+
+@pytest.mark.parametrize("kind", [each for each in kinds_of(ToolParam) if each not in {"function", "custom"}])
+def test_each_tool_of_openai_s_own_is_refused_by_its_name(kind: str) -> None:
+    with pytest.raises(InvalidRequestError, match=kind) as raised:
+        of(tools=[{"type": kind}])
+    assert raised.value.param == "tools[0].type"
+
+
+CARRIED = {
+    "message",
+    "function_call",
+    "function_call_output",
+    "custom_tool_call",
+    "custom_tool_call_output",
+    "reasoning",
+}
+
+
+@pytest.mark.parametrize("kind", [each for each in kinds_of(ResponseInputItemParam) if each not in CARRIED])
+def test_each_item_of_tools_that_nobody_runs_is_refused_by_its_name(kind: str) -> None:
+    with pytest.raises(InvalidRequestError, match=kind) as raised:
+        of(input=[{"type": kind, "id": "x"}])
+    assert raised.value.param == "input[0].type"
