@@ -103,7 +103,7 @@ class MiniStack:
             "DOCKER_HOST": "unix:///nonexistent",
             "LAMBDA_EXECUTOR": "local",
             # No stack on AWS can be told so: the API of Lambda's runtime is there.
-            "WEBHOOKS_TO_LOOPBACK": "true",
+            "TENANTS_REACH_LOOPBACK": "true",
             **(kept.variables if kept else {}),
         }
         self.process = ChildProcess(

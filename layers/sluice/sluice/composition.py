@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from sluice.request_log.store import RequestLog
     from sluice.routing.deployment_quota import DeploymentQuota
     from sluice.routing.router import Router
+    from sluice.storage.addresses import Addresses
     from sluice.storage.client import DynamoDB
     from sluice.storage.objects import ObjectStore
     from sluice.storage.queues import Queue, Sqs
@@ -66,7 +67,6 @@ if TYPE_CHECKING:
     from sluice.tenants.verification import KeyVerifier
     from sluice.usage.records import UsageRecords
     from sluice.usage.report import UsageReader
-    from sluice.webhooks.address import Addresses
     from sluice.webhooks.announcing import Announcer
     from sluice.webhooks.delivery import Deliverer
     from sluice.webhooks.store import EndpointStore
@@ -544,11 +544,11 @@ class App:
         )
 
     @part
-    def webhook_addresses(self) -> "Addresses":
-        """Where webhooks may be sent."""
-        from sluice.webhooks.address import Addresses, takes_loopback
+    def addresses(self) -> "Addresses":
+        """Where what tenants name may be."""
+        from sluice.storage.addresses import Addresses, networks
 
-        return Addresses(with_loopback=takes_loopback())
+        return Addresses(networks(self.settings.allowed_networks))
 
     @part
     def webhook_endpoints(self) -> "EndpointStore":
@@ -577,7 +577,7 @@ class App:
         """Delivers events."""
         from sluice.webhooks.delivery import Deliverer
 
-        return Deliverer(self.webhook_endpoints, self.directory, self.webhooks_queue, self.webhook_addresses)
+        return Deliverer(self.webhook_endpoints, self.directory, self.webhooks_queue, self.addresses)
 
     @part
     def report_claims(self) -> "Claims":

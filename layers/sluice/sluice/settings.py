@@ -146,6 +146,7 @@ class Settings:
     request_timeout_s: float
     prompt_max_characters: int
     cors_origins: tuple[str, ...]
+    allowed_networks: tuple[str, ...]
     """Origins whose pages may read answers; `*` is all of them."""
     otlp_endpoint: str
     """Where spans are sent; empty: nowhere."""
@@ -244,6 +245,7 @@ class Settings:
             request_timeout_s=number("REQUEST_TIMEOUT_SECONDS", 120, least=0.1, most=890),
             prompt_max_characters=whole("PROMPT_MAX_CHARACTERS", 400_000, least=1),
             cors_origins=names("CORS_ORIGINS"),
+            allowed_networks=names("ALLOWED_NETWORKS"),
             otlp_endpoint=url("OTEL_EXPORTER_OTLP_ENDPOINT"),
             interactive_share_percent=whole("INTERACTIVE_SHARE_PERCENT", 20, most=90),
             file_gigabytes_per_key=whole("FILE_GIGABYTES_PER_KEY", 10, least=1, most=100_000),

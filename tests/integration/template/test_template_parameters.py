@@ -61,6 +61,7 @@ OTHER = {
     "BatchConcurrency": "9",
     "FileGigabytesPerKey": "7",
     "CorsOrigins": "https://chat.example.com",
+    "AllowedNetworks": "10.1.0.0/16",
     "ThrottleRequestsPerSecond": "9",
     "ThrottleBurst": "10",
     "AddressRequestsPerFiveMinutes": "100",

@@ -56,7 +56,7 @@ class Webhooks:
 def webhooks(aws: Aws, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> Iterator[Webhooks]:
     """A tenant of which an operator asks."""
     aws.set_credentials(gateway(fake, "fake-1", models={"small": model()}))
-    monkeypatch.setenv("WEBHOOKS_TO_LOOPBACK", "true")
+    monkeypatch.setenv("TENANTS_REACH_LOOPBACK", "true")
     with serving_batches(aws, monkeypatch) as batches:
         yield Webhooks(batches, RestFunction(ROUTES, batches.key(role="operator")))
 

@@ -11,9 +11,9 @@ from standardwebhooks import Webhook
 
 from sluice.batches.store import BatchStore
 from sluice.errors import StorageUnavailableError
+from sluice.storage.addresses import Addresses
 from sluice.storage.connections import SocketAddress
 from sluice.webhooks import delivery
-from sluice.webhooks.address import Addresses
 from sluice.webhooks.delivery import PAUSES_S
 from sluice.webhooks.store import EndpointStore
 from tests.batches import DiedError, die, line
@@ -279,8 +279,8 @@ def test_a_name_that_stands_for_this_machine_by_now_is_not_connected_to(
     def resolve(host: str, port: int) -> Sequence[SocketAddress]:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (answers.pop(0), port))]
 
-    addresses = Addresses(with_loopback=False, resolve=resolve)
-    webhooks.keys.app.__dict__["webhook_addresses"] = addresses
+    addresses = Addresses(resolve=resolve)
+    webhooks.keys.app.__dict__["addresses"] = addresses
     monkeypatch.setattr(webhooks.batches.webhooks.webhook_deliverer, "_addresses", addresses)
     made = webhooks.create(f"https://hooks.example.com:{port}/")
     webhooks.end_a_batch()

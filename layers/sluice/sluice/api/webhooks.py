@@ -116,7 +116,7 @@ def create_webhook_endpoint(call: Call[NewWebhookEndpoint]) -> WebhookEndpointWi
     endpoints at most.
     """
     asked = call.body
-    call.app.webhook_addresses.check(asked.url)
+    call.app.addresses.check(asked.url)
     endpoint, secret = call.app.webhook_endpoints.create(asked.url, asked.name, tuple(asked.event_types), call.actor)
     return {**_shown(endpoint), "signing_secret": secret}
 

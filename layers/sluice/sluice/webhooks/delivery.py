@@ -14,11 +14,11 @@ from urllib.parse import urlsplit
 
 from aws_lambda_powertools import Logger
 
+from sluice.storage.addresses import Addresses, AddressRefusedError
 from sluice.storage.connections import ConnectionPool, Endpoint, ExchangeError, Timeouts
 from sluice.storage.queues import LONGEST_DELAY_S, Queue
 from sluice.telemetry import best_effort, emit_metric
 from sluice.tenants.directory import Directory
-from sluice.webhooks.address import Addresses, AddressRefusedError
 from sluice.webhooks.endpoint import LastDelivery, Outcome, WebhookEndpoint
 from sluice.webhooks.messages import Delivery
 from sluice.webhooks.signing import signed_headers

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import pytest
 
 from sluice.errors import InvalidRequestError
+from sluice.storage import addresses
+from sluice.storage.addresses import Addresses, AddressRefusedError, is_public, networks
 from sluice.storage.connections import SocketAddress
-from sluice.webhooks import address
-from sluice.webhooks.address import Addresses, AddressRefusedError, is_public, takes_loopback
 
 PUBLIC = "93.184.215.14"
 
@@ -98,7 +98,7 @@ def test_addresses_that_are_somebody_s_own_or_stand_for_another_are_not_public(h
 )
 def test_urls_of_https_are_taken(url: str) -> None:
     names = Names(at(PUBLIC))
-    assert Addresses(with_loopback=False, resolve=names).find(url) == at(PUBLIC)
+    assert Addresses(resolve=names).find(url) == at(PUBLIC)
     assert len(names.asked) == 1
 
 
@@ -144,7 +144,7 @@ def test_urls_of_https_are_taken(url: str) -> None:
 )
 def test_other_urls_are_refused_before_any_name_is_asked_for(url: str) -> None:
     names = Names(at(PUBLIC))
-    addresses = Addresses(with_loopback=False, resolve=names)
+    addresses = Addresses(resolve=names)
     with pytest.raises(AddressRefusedError):
         addresses.find(url)
     with pytest.raises(InvalidRequestError) as refused:
@@ -157,11 +157,11 @@ def test_other_urls_are_refused_before_any_name_is_asked_for(url: str) -> None:
 def test_a_name_is_refused_if_one_of_its_addresses_is() -> None:
     for found in (at("10.0.0.1"), at(PUBLIC, "169.254.169.254"), at("127.0.0.1", PUBLIC), []):
         with pytest.raises(AddressRefusedError, match="public internet"):
-            Addresses(with_loopback=False, resolve=Names(found)).find("https://hooks.example.com/")
+            Addresses(resolve=Names(found)).find("https://hooks.example.com/")
 
 
 def test_a_name_that_stands_for_another_address_a_moment_later_is_refused_then() -> None:
-    addresses = Addresses(with_loopback=False, resolve=Names(at(PUBLIC), at("127.0.0.1")))
+    addresses = Addresses(resolve=Names(at(PUBLIC), at("127.0.0.1")))
     addresses.check("https://hooks.example.com/")
     with pytest.raises(AddressRefusedError, match="public internet"):
         addresses.find("https://hooks.example.com/")
@@ -171,7 +171,7 @@ def test_a_name_that_nobody_knows_yet_may_be_set_and_is_not_sent_to() -> None:
     def unknown(host: str, port: int) -> Sequence[SocketAddress]:
         raise socket.gaierror
 
-    addresses = Addresses(with_loopback=False, resolve=unknown)
+    addresses = Addresses(resolve=unknown)
     addresses.check("https://hooks.example.com/")
     with pytest.raises(AddressRefusedError, match="no address"):
         addresses.find("https://hooks.example.com/")
@@ -180,24 +180,54 @@ def test_a_name_that_nobody_knows_yet_may_be_set_and_is_not_sent_to() -> None:
 def test_a_server_of_names_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     is_over = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: is_over.wait(30))
-    monkeypatch.setattr(address, "RESOLVE_S", 0.05)
+    monkeypatch.setattr(addresses, "RESOLVE_S", 0.05)
     with pytest.raises(AddressRefusedError, match="no address"):
-        Addresses(with_loopback=False).find("https://hooks.example.com/")
+        Addresses().find("https://hooks.example.com/")
     is_over.set()
 
 
-def test_http_to_this_machine_takes_a_setting_and_leads_nowhere_else() -> None:
-    local = Addresses(with_loopback=True, resolve=Names(at("127.0.0.1")))
-    assert local.find("http://127.0.0.1:8080/hook") == at("127.0.0.1")
-    for url in ("http://127.0.0.1/", "http://10.0.0.1:8080/", "http://hooks.example.com:8080/", "https://localhost/"):
+def test_http_takes_a_network_that_is_allowed_and_leads_nowhere_else() -> None:
+    loopback = networks((), {"TENANTS_REACH_LOOPBACK": "true"})
+    local = Addresses(loopback, resolve=Names(at("127.0.0.1")))
+    for url in ("http://127.0.0.1:8080/hook", "https://localhost/", "http://localhost:8080/"):
+        assert local.find(url) == at("127.0.0.1")
+    for url in (
+        "https://127.0.0.1:80/",
+        "ftp://127.0.0.1:8080/",
+        "http://user@localhost:8080/",
+    ):
         with pytest.raises(AddressRefusedError):
             local.find(url)
-    elsewhere = Addresses(with_loopback=True, resolve=Names(at("169.254.169.254")))
-    with pytest.raises(AddressRefusedError):
-        elsewhere.find("http://localhost:8080/")
+    for each in ("169.254.169.254", "10.0.0.1", PUBLIC):
+        with pytest.raises(AddressRefusedError):
+            Addresses(loopback, resolve=Names(at(each))).find("http://localhost:8080/")
 
 
-def test_loopback_is_taken_where_the_environment_says_so() -> None:
-    assert takes_loopback({"WEBHOOKS_TO_LOOPBACK": "true"})
-    assert not takes_loopback({})
-    assert not takes_loopback({"WEBHOOKS_TO_LOOPBACK": "1"})
+def test_a_network_of_a_stacks_own_is_reached_and_its_neighbours_are_not() -> None:
+    allowed = networks(["10.1.0.0/16", "fd00:1::/32"], {})
+    for each in ("10.1.2.3", "fd00:1::5"):
+        for url in ("http://llm.example.com:8000/v1", "https://llm.example.com/v1"):
+            assert Addresses(allowed, resolve=Names(at(each))).find(url) == at(each)
+    for each in ("10.2.0.1", "192.168.1.1", "fd00:2::5", "127.0.0.1"):
+        with pytest.raises(AddressRefusedError):
+            Addresses(allowed, resolve=Names(at(each))).find("https://llm.example.com/v1")
+
+
+@pytest.mark.parametrize(
+    "network", ["127.0.0.0/8", "127.0.0.1/32", "169.254.169.254/32", "0.0.0.0/0", "::/0", "::1/128", "fe80::/64"]
+)
+def test_the_machine_itself_is_never_a_network_of_a_stacks(network: str) -> None:
+    with pytest.raises(ValueError, match="this machine"):
+        networks([network], {})
+
+
+@pytest.mark.parametrize("network", ["10.0.0.1/8", "10.0.0.0/33", "here", ""])
+def test_what_is_no_network_is_refused(network: str) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        networks([network], {})
+
+
+def test_loopback_is_taken_where_the_environment_says_so_alone() -> None:
+    assert networks((), {"TENANTS_REACH_LOOPBACK": "true"})
+    assert networks((), {}) == ()
+    assert networks((), {"TENANTS_REACH_LOOPBACK": "1"}) == ()

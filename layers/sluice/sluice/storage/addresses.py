@@ -1,14 +1,15 @@
-"""Where webhooks may be sent: URLs of the public internet, and addresses that are nobody's own.
+"""Where what tenants name may be reached: hosts of the public internet, and of networks that a stack allows.
 
-A name that a caller has chosen may stand for any address, and for another one a moment later. So it is resolved here,
-all of its addresses are checked, and the connection is made to one of those and to no other.
+So are webhooks sent and tenants' own providers asked. A name that a caller has chosen may stand for any address, and
+for another one a moment later. So it is resolved here, all of its addresses are checked, and the connection is made to
+one of those and to no other.
 """
 
 import ipaddress
 import os
 import re
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from urllib.parse import SplitResult, urlsplit
@@ -26,8 +27,8 @@ _HOST = re.compile(rf"({_LABEL}\.)*{_LABEL}\.?")
 # Of one that ends so, resolvers make an IPv4 address, however it is written: 127.1, 2130706433, 0177.0.0.1, 0x7f.1.
 _ENDS_IN_A_NUMBER = re.compile(r"(.*\.)?(0[xX][0-9A-Fa-f]*|[0-9]+)\.?")
 _HTTPS_PORT = 443
+_HTTP_PORT = 80
 _LEAST_OTHER_PORT = 1_024
-_LOOPBACK_HOSTS = ("localhost", "127.0.0.1")
 
 _REFUSED = [
     ipaddress.ip_network(each)
@@ -41,6 +42,12 @@ _REFUSED = [
 ]
 # All of IPv6 that is given out to hosts: neither NAT64 (64:ff9b::/96) nor addresses mapped from IPv4 are in it.
 _GLOBAL_V6 = ipaddress.ip_network("2000::/3")
+
+# What is never a network of a stack's: the API of Lambda's runtime, and of the machine that it runs on.
+_OF_THE_MACHINE = [ipaddress.ip_network(each) for each in ("127.0.0.0/8", "169.254.0.0/16", "::1/128", "fe80::/10")]
+_LOOPBACK = ("127.0.0.0/8", "::1/128")
+
+type Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 type Resolve = Callable[[str, int], Sequence[SocketAddress]]
 """Finds the addresses of a host and port. Raises OSError."""
@@ -67,9 +74,18 @@ def is_public(address: str) -> bool:
     return parsed in _GLOBAL_V6 and not any(parsed in each for each in _REFUSED)
 
 
-def takes_loopback(environment: Mapping[str, str] = os.environ) -> bool:
-    """Whether http to this machine is taken: the local stack says so, and no template can."""
-    return environment.get("WEBHOOKS_TO_LOOPBACK") == "true"
+def networks(texts: Iterable[str], environment: Mapping[str, str] = os.environ) -> tuple[Network, ...]:
+    """The networks that may be reached beside the public internet, as CIDR. Raises ValueError.
+
+    This machine and its links are never among them, but for a local stack, whose environment says so: no template can.
+    """
+    found = [ipaddress.ip_network(text) for text in texts]
+    for each in found:
+        if any(each.version == own.version and each.overlaps(own) for own in _OF_THE_MACHINE):
+            raise ValueError(f"{each}: this machine and its links can't be allowed")
+    if environment.get("TENANTS_REACH_LOOPBACK") == "true":
+        found += [ipaddress.ip_network(each) for each in _LOOPBACK]
+    return tuple(found)
 
 
 def system_resolve(host: str, port: int) -> Sequence[SocketAddress]:
@@ -79,15 +95,15 @@ def system_resolve(host: str, port: int) -> Sequence[SocketAddress]:
 
 
 class Addresses:
-    """Checks where webhooks may be sent. Threads may share it."""
+    """Checks where what tenants name may be. Threads may share it."""
 
-    def __init__(self, *, with_loopback: bool, resolve: Resolve = system_resolve) -> None:
-        """`with_loopback`: http to this machine is taken as well."""
-        self._with_loopback = with_loopback
+    def __init__(self, allowed: Iterable[Network] = (), *, resolve: Resolve = system_resolve) -> None:
+        """`allowed` networks are reached as well, and there also by http."""
+        self._allowed = tuple(allowed)
         self._resolve = resolve
 
-    def check(self, url: str) -> None:
-        """Refuse a URL that nothing may be sent to. Raises InvalidRequestError, which does not repeat it.
+    def check(self, url: str, param: str = "url") -> None:
+        """Refuse a URL that may not be reached. Raises InvalidRequestError, which does not repeat it.
 
         Its host may come to be known later, and is looked at again before anything is sent.
         """
@@ -96,23 +112,39 @@ class Addresses:
         except AddressUnknownError:
             return
         except AddressRefusedError as error:
-            raise InvalidRequestError(f"url: {error}", param="url") from None
+            raise InvalidRequestError(f"{param}: {error}", param=param) from None
 
     def find(self, url: str) -> Sequence[SocketAddress]:
-        """The addresses that a URL's host has at this moment, all of which may be sent to.
+        """The addresses that a URL's host has at this moment, all of which may be reached.
 
         Raises AddressRefusedError if one of them may not.
         """
         parts = self._parts(url)
-        host, port = str(parts.hostname), parts.port or _HTTPS_PORT
+        port = parts.port or (_HTTPS_PORT if parts.scheme == "https" else _HTTP_PORT)
+        return self.resolved(str(parts.hostname), port, is_encrypted=parts.scheme == "https")
+
+    def resolved(self, host: str, port: int, *, is_encrypted: bool) -> Sequence[SocketAddress]:
+        """The addresses of a host at this moment, all of which may be reached; in clear, only in allowed networks.
+
+        Raises AddressRefusedError if one of them may not.
+        """
         try:
             found = self._resolve(host, port)
         except (OSError, UnicodeError):
             raise AddressUnknownError("its host has no address") from None
-        may_be_sent_to = _is_loopback if parts.scheme == "http" else is_public
-        if not found or not all(may_be_sent_to(str(each[4][0])) for each in found):
-            raise AddressRefusedError("its host has an address that is not on the public internet")
+        addresses = [str(each[4][0]) for each in found]
+        if not found or not all(self._is_allowed(each) or (is_encrypted and is_public(each)) for each in addresses):
+            if is_encrypted or not all(map(is_public, addresses)):
+                raise AddressRefusedError("its host has an address that is not on the public internet")
+            raise AddressRefusedError("should begin with https://")
         return found
+
+    def _is_allowed(self, address: str) -> bool:
+        try:
+            parsed = ipaddress.ip_address(address)
+        except ValueError:
+            return False  # with a zone
+        return any(parsed in each for each in self._allowed if each.version == parsed.version)
 
     def _parts(self, url: str) -> SplitResult:
         if len(url) > MOST_URL_CHARACTERS or not _PRINTABLE.fullmatch(url):
@@ -123,15 +155,13 @@ class Addresses:
         except ValueError:
             raise AddressRefusedError("should be a URL like https://example.com/webhooks") from None
         host = parts.hostname or ""
-        if parts.scheme == "http" and self._with_loopback and host in _LOOPBACK_HOSTS and port is not None:
-            return parts
-        if parts.scheme != "https":
+        if parts.scheme != "https" and not (parts.scheme == "http" and self._allowed):
             raise AddressRefusedError("should begin with https://")
         if "@" in parts.netloc or "#" in url:
             raise AddressRefusedError("should have neither a user name, nor a password, nor a fragment")
         if not _is_host(host, parts.netloc):
             raise AddressRefusedError("should have a host like example.com")
-        if port is not None and port != _HTTPS_PORT and port < _LEAST_OTHER_PORT:
+        if parts.scheme == "https" and port is not None and port != _HTTPS_PORT and port < _LEAST_OTHER_PORT:
             raise AddressRefusedError(f"should have the port {_HTTPS_PORT}, or one from {_LEAST_OTHER_PORT}")
         return parts
 
@@ -145,10 +175,6 @@ def _is_host(host: str, netloc: str) -> bool:
         except ValueError:
             return False
     return _HOST.fullmatch(host) is not None
-
-
-def _is_loopback(address: str) -> bool:
-    return ipaddress.ip_address(address).is_loopback
 
 
 @cache
