@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from sluice.gateway.embeddings import EmbeddingGateway
     from sluice.gateway.pipeline import Gateway
     from sluice.idempotency.store import IdempotencyStore
+    from sluice.integrations.registries import TenantRegistries
+    from sluice.integrations.store import IntegrationStore
     from sluice.operations.caches import Caches
     from sluice.operations.deployments import Overview
     from sluice.operations.interventions import Interventions
@@ -64,6 +66,7 @@ if TYPE_CHECKING:
     from sluice.tenants.login.verification import LoginVerifier
     from sluice.tenants.preferences import Preferences
     from sluice.tenants.principal import Principal
+    from sluice.tenants.tenant import Tenant
     from sluice.tenants.verification import KeyVerifier
     from sluice.usage.records import UsageRecords
     from sluice.usage.report import UsageReader
@@ -246,6 +249,32 @@ class App:
 
         return RequestThreads(_THREADS, thread_name_prefix="gateway")
 
+    def registry_of(self, tenant: "Tenant") -> "Registry":
+        """The deployments that there are for a tenant now. Raises as `registry`."""
+        return self.tenant_registries.of(tenant) if tenant.integrations else self.registry()
+
+    @part
+    def tenant_registries(self) -> "TenantRegistries":
+        """Finds the deployments that a tenant brought, beside the stack's."""
+        from sluice.integrations.registries import TenantRegistries
+
+        return TenantRegistries(self.registry, lambda: self.integrations, self.settings.allowed_networks)
+
+    @part
+    def integrations(self) -> "IntegrationStore":
+        """What tenants bring."""
+        from sluice.integrations.store import IntegrationStore
+        from sluice.storage.parameters import parameter_store
+
+        return IntegrationStore(
+            self.directory,
+            self.dynamodb,
+            parameter_store(),
+            self.audit_log,
+            table=self.settings.directory_table,
+            secrets_path=self.settings.integration_secrets,
+        )
+
     @part
     def caller_counter(self) -> "CallerCounter":
         """Counts requests for their callers."""
@@ -272,11 +301,11 @@ class App:
         # Of their own: questions wait for one another there, and for nothing else.
         windows = RequestThreads(_WINDOW_THREADS, thread_name_prefix="windows")
         return Gateway(
-            self.registry,
-            Admission(self.registry, callers, answers, turns, settings, executor),
+            self.registry_of,
+            Admission(self.registry_of, callers, answers, turns, settings, executor),
             router,
             Settlement(self.ledger, callers, quota, answers, self.usage_records, executor),
-            GuardModels(self.registry, router, self.ledger, self.usage_records, executor, windows),
+            GuardModels(self.registry_of, router, self.ledger, self.usage_records, executor, windows),
         )
 
     @part
@@ -288,7 +317,7 @@ class App:
 
         executor, callers = self.request_threads, self.caller_counter
         return EmbeddingGateway(
-            registry=self.registry,
+            registry=self.registry_of,
             callers=callers,
             router=self.router,
             ledger=self.ledger,

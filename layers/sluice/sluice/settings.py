@@ -122,6 +122,7 @@ class Settings:
     admin_key_secret: str
     credentials_secret: str
     webhook_secret: str
+    integration_secrets: str
     cache_ttl_s: int
     """How long an answer is served again; 0: not at all."""
     cache_policy: str
@@ -228,6 +229,7 @@ class Settings:
             admin_key_secret=environment.get("ADMIN_KEY_SECRET", ""),
             credentials_secret=environment.get("CREDENTIALS_SECRET", ""),
             webhook_secret=environment.get("WEBHOOK_SECRET", ""),
+            integration_secrets=f"/{environment.get('INTEGRATION_SECRETS', 'sluice')}/integrations",
             cache_ttl_s=whole("CACHE_TTL_SECONDS", 3600, most=MOST_CACHE_S),
             cache_policy=one_of("CACHE_POLICY", ("unsampled", "all", "off")),
             guard_mode=one_of("GUARD_MODE", ("block", "flag", "off")),

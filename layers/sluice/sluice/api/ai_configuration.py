@@ -126,7 +126,7 @@ def get_ai_models(call: Call[None, NamedTenantQuery]) -> Reply[AiConfiguration]:
 
 @ROUTES.patch(
     "/api/v1/ai/configuration/models",
-    role=Role.OPERATOR,
+    role=Role.MANAGER,
     example={"allowed_models": ["llama-3.1-8b-instant"], "default_max_tokens": 512},
     errors={404, 409, 412},
 )
@@ -147,7 +147,7 @@ def get_ai_policies(call: Call[None, NamedTenantQuery]) -> Reply[AiConfiguration
 
 @ROUTES.patch(
     "/api/v1/ai/configuration/policies",
-    role=Role.OPERATOR,
+    role=Role.MANAGER,
     example={"guard_mode": "block", "cache_policy": "unsampled"},
     errors={404, 409, 412},
 )
@@ -164,7 +164,7 @@ def get_ai_cost_limits(call: Call[None, NamedTenantQuery]) -> Reply[AiConfigurat
 
 @ROUTES.patch(
     "/api/v1/ai/configuration/cost_limits",
-    role=Role.OPERATOR,
+    role=Role.MANAGER,
     example={"budget_usd_per_month": 20},
     errors={404, 409, 412},
 )
@@ -181,7 +181,7 @@ def get_ai_features(call: Call[None, NamedTenantQuery]) -> Reply[AiConfiguration
 
 @ROUTES.patch(
     "/api/v1/ai/configuration/features",
-    role=Role.OPERATOR,
+    role=Role.MANAGER,
     example={"conversations": False},
     errors={404, 409, 412},
 )

@@ -36,7 +36,7 @@ def find_available_models(call: Call[ModelsWanted]) -> list[AvailableModel]:
     def allowed(deployment: Deployment) -> bool:
         return allowed_models is None or deployment.model.is_among(allowed_models)
 
-    deployments, ledger = call.app.registry().deployments, call.app.ledger
+    deployments, ledger = call.app.registry_of(call.principal.tenant).deployments, call.app.ledger
     scopes = [scope_of(each) for each in deployments]
     ledger.prefetch(scopes, _SECONDS_AGO_MS)
     seen = {scope: snapshot for scope in scopes if (snapshot := ledger.seen(scope))}

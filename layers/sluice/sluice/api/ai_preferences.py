@@ -60,7 +60,7 @@ def get_agent_config(call: Call[None, NamedTenantQuery]) -> Reply[AiPreferences]
 
 @ROUTES.patch(
     "/api/v1/ai/preferences/agent_config",
-    role=Role.OPERATOR,
+    role=Role.MANAGER,
     example={"questionAnswering": {"responseStyle": "brief", "confidenceThreshold": 0.9}},
     errors={404, 409, 412},
 )
@@ -81,7 +81,7 @@ def get_dashboard_ai(call: Call[None, NamedTenantQuery]) -> Reply[AiPreferences]
 
 @ROUTES.patch(
     "/api/v1/ai/preferences/dashboard_ai",
-    role=Role.OPERATOR,
+    role=Role.MANAGER,
     example={"trend_analysis": False},
     errors={404, 409, 412},
 )
@@ -98,7 +98,7 @@ def get_embedding_config(call: Call[None, NamedTenantQuery]) -> Reply[AiPreferen
 
 @ROUTES.patch(
     "/api/v1/ai/preferences/embedding_config",
-    role=Role.OPERATOR,
+    role=Role.MANAGER,
     example={"model": "text-embedding-3-small", "dimensions": 512},
     errors={404, 409, 412},
 )
@@ -115,7 +115,7 @@ def get_qa_agent(call: Call[None, NamedTenantQuery]) -> Reply[AiPreferences]:
 
 @ROUTES.patch(
     "/api/v1/ai/preferences/qa_agent",
-    role=Role.OPERATOR,
+    role=Role.MANAGER,
     example={"primaryModel": "llama-3.3-70b-versatile", "confidenceThreshold": 0.7},
     errors={404, 409, 412},
 )

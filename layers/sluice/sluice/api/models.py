@@ -74,11 +74,12 @@ def get_model(call: Call) -> ModelWithChain:
 
 def _models(call: Call) -> list[ListedModel]:
     """The models that the caller's tenant may use."""
-    return call.app.registry().models(call.principal.tenant.allowed_models)
+    return call.app.registry_of(call.principal.tenant).models(call.principal.tenant.allowed_models)
 
 
 def _chain(call: Call, name: str) -> list[str]:
-    registry, tenant = call.app.registry(), call.principal.tenant
+    tenant = call.principal.tenant
+    registry = call.app.registry_of(tenant)
     policy = RoutingPolicy(allowed_models=tenant.allowed_models, chains=tenant.fallbacks)
     return chain(registry.deployments_for(name), registry, policy)
 

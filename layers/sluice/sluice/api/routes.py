@@ -13,6 +13,7 @@ from sluice.api import (
     description,
     embeddings,
     files,
+    integrations,
     keys,
     me,
     models,
@@ -70,4 +71,5 @@ ROUTES: tuple[Route, ...] = (
     *ai_configuration.ROUTES,
     *ai_preferences.ROUTES,
     *ai_models.ROUTES,
+    *integrations.ROUTES,
 )

@@ -45,7 +45,7 @@ class Admission:
 
     def __init__(
         self,
-        registry: Callable[[], Registry],
+        registry: Callable[[Tenant], Registry],
         callers: CallerCounter,
         answers: SharedAnswers,
         conversations: Conversations,
@@ -158,7 +158,10 @@ class Admission:
         if not settings.default_max_tokens or request.completion_limit is not None:
             return incoming
         # A default must not be more than the model can, which who states it would be told.
-        most = self._registry().most_completion_tokens(request.model) or settings.default_max_tokens
+        most = (
+            self._registry(incoming.principal.tenant).most_completion_tokens(request.model)
+            or settings.default_max_tokens
+        )
         bounded = request.model_copy(update={"max_tokens": min(settings.default_max_tokens, most)})
         return replace(incoming, request=bounded)
 
@@ -176,7 +179,7 @@ class Admission:
             by_priority=not self._settings_for(incoming).is_routing_enabled,
         )
         complexity = incoming.context.complexity
-        return plan(incoming.request, self._registry(), policy, complexity, takes_images=takes_images)
+        return plan(incoming.request, self._registry(tenant), policy, complexity, takes_images=takes_images)
 
     def _over_share(self, tenant: Tenant) -> tuple[str, ...]:
         """The models that have answered more than their share: of the tenant's requests, where it has a share set."""
@@ -233,7 +236,7 @@ class Admission:
             _, findings = judge_answer(answer.body, None, admitted.guard_modes)
         except GuardBlockedError:
             return admitted
-        provider = self._provider_of(answer)
+        provider = self._provider_of(answer, admitted.principal.tenant)
         return replace(admitted, cached=answer, cached_provider=provider, findings=(*admitted.findings, *findings))
 
     def _coalesced(self, admitted: AdmittedRequest) -> AdmittedRequest:
@@ -248,8 +251,8 @@ class Admission:
             return 0
         return self._settings_for(incoming).answer_lifetime_s(incoming.context.cache_ttl_s)
 
-    def _provider_of(self, cached: CachedAnswer) -> str | None:
-        deployments = self._registry().deployments
+    def _provider_of(self, cached: CachedAnswer, tenant: Tenant) -> str | None:
+        deployments = self._registry(tenant).deployments
         return next((each.provider.name for each in deployments if each.id == cached.deployment), None)
 
 

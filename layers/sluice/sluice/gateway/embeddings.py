@@ -42,6 +42,7 @@ from sluice.routing.plan import RoutingPolicy
 from sluice.routing.router import AttemptState, Router, Search
 from sluice.settings import Settings
 from sluice.tenants.principal import Principal
+from sluice.tenants.tenant import Tenant
 from sluice.vectors import Vector, of_length_one
 
 
@@ -62,7 +63,7 @@ class EmbeddingGateway:
     `executor` does at once what can be; `batch_executor` asks several batches at once.
     """
 
-    registry: Callable[[], Registry]
+    registry: Callable[[Tenant], Registry]
     callers: CallerCounter
     router: Router
     ledger: Ledger
@@ -143,7 +144,7 @@ class EmbeddingGateway:
     def _plan(self, request: EmbeddingRequest, principal: Principal) -> EmbeddingPlan:
         user = principal.user_of(request.labels.user) or ""
         policy = RoutingPolicy(allowed_models=principal.tenant.allowed_models, needs_price=has_budget(principal, user))
-        return plan_embedding(request, self.registry(), policy)
+        return plan_embedding(request, self.registry(principal.tenant), policy)
 
     def _cuts(self, deployments: Sequence[Deployment], sizes: Sequence[TextSize]) -> list[slice]:
         """Which texts go together. Raises InvalidRequestError for what no deployments' limits have room for."""
@@ -203,7 +204,7 @@ class EmbeddingGateway:
 
     def _ask(self, admitted: AdmittedEmbedding, batch: EmbeddingBatch) -> None:
         """Ask one batch until a provider has answered. Raises SluiceError if nobody does."""
-        registry, context = self.registry(), admitted.context
+        registry, context = self.registry(admitted.principal.tenant), admitted.context
         search = Search(
             request=admitted.request,
             size=batch.size,

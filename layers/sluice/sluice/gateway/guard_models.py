@@ -42,7 +42,7 @@ from sluice.request_log.record import GuardModelUse, Judgement
 from sluice.routing.deadline import Deadline
 from sluice.routing.deployment_quota import Answered, DeploymentQuota
 from sluice.routing.router import AttemptState, Router, Search
-from sluice.tenants.tenant import GuardModel
+from sluice.tenants.tenant import GuardModel, Tenant
 from sluice.usage.records import UsageRecord, UsageRecords
 
 # A guard model that hangs costs no request more than this, nor more than half of the time that is left to answer.
@@ -86,7 +86,7 @@ class GuardModels:
 
     def __init__(
         self,
-        registry: Callable[[], Registry],
+        registry: Callable[[Tenant], Registry],
         router: Router,
         ledger: Ledger,
         usage: UsageRecords,
@@ -174,7 +174,7 @@ class GuardModels:
 
     def _deployments(self, judging: _Judging) -> tuple[Deployment, ...]:
         """Who may be asked; with a budget, only who has a price."""
-        found = self._registry().guards(judging.guard.model)
+        found = self._registry(judging.admitted.principal.tenant).guards(judging.guard.model)
         if has_budget(judging.admitted.principal, judging.admitted.user):
             found = tuple(each for each in found if each.model.price.is_known)
         if not found:
@@ -185,7 +185,8 @@ class GuardModels:
         self, judging: _Judging, deployments: tuple[Deployment, ...], request: ChatRequest
     ) -> Verdict | NotJudgedError:
         """Ask about one window. A call that may have cost something though it failed is not repeated."""
-        registry, tenant = self._registry(), judging.admitted.principal.tenant
+        tenant = judging.admitted.principal.tenant
+        registry = self._registry(tenant)
         search = Search(
             request=request,
             size=RequestSize.of(request),

@@ -36,6 +36,7 @@ from sluice.routing.deadline import Deadline
 from sluice.routing.deployment_quota import Answered
 from sluice.routing.router import Router, Search
 from sluice.tenants.principal import Principal
+from sluice.tenants.tenant import Tenant
 
 type _CallProvider[Reply] = Callable[[Provider, ChatRequest, Deployment, Deadline], Reply]
 """A way to call a provider: for the whole answer, or for a stream."""
@@ -62,7 +63,7 @@ class Gateway:
 
     def __init__(
         self,
-        registry: Callable[[], Registry],
+        registry: Callable[[Tenant], Registry],
         admission: Admission,
         router: Router,
         settlement: Settlement,
@@ -187,7 +188,7 @@ class Gateway:
             tenant=admitted.principal.tenant.id,
             groups=admitted.plan.groups,
             deadline=admitted.context.deadline,
-            prepare=lambda deployment: self._registry().provider(deployment).warm_up(),
+            prepare=lambda deployment: self._registry(admitted.principal.tenant).provider(deployment).warm_up(),
         )
         try:
             budget = self._settlement.reserve_budget(admitted)
@@ -203,7 +204,7 @@ class Gateway:
     def _first_answer[Reply](
         self, admitted: AdmittedRequest, search: Search, budget: BudgetReservation, call: _CallProvider[Reply]
     ) -> Answered[Reply]:
-        registry, deadline = self._registry(), admitted.context.deadline
+        registry, deadline = self._registry(admitted.principal.tenant), admitted.context.deadline
         for attempt in self._router.attempts(search):
             admitted.context.trace.skipped(search.reasons)
             deployment = attempt.deployment

@@ -26,6 +26,7 @@ from sluice.providers.exchange import (
     read_whole,
 )
 from sluice.providers.failures import MOST_SECRET_CHARACTERS
+from sluice.providers.guard import guarding
 from sluice.providers.vectors import openai_body
 from sluice.vectors import TextBatch
 
@@ -41,14 +42,14 @@ class Adapter(Provider):
         """Answer `request` with `model`, within `timeout_s` in all. Raises ProviderError."""
         deadline_s = time.monotonic() + timeout_s
         call = self._chat_call(request, model, streamed=False)
-        return read_whole(self._send(call, deadline_s), call, self._limits)
+        return read_whole(self._guarded(call, deadline_s), call, self._limits)
 
     def stream(self, request: ChatRequest, model: str, timeout_s: float, pause_s: float = math.inf) -> ProviderStream:
         """Begin to answer `request`, each chunk within `pause_s`, all within `timeout_s`. Raises ProviderError."""
         pace = Pace.begin(timeout_s, pause_s)
         call = self._chat_call(request, model, streamed=True)
         try:
-            return AnswerStream(self._send(call, pace.due_s()), call, self._limits, pace)
+            return AnswerStream(self._guarded(call, pace.due_s()), call, self._limits, pace)
         except ProviderError as error:
             self._remember(error)
             raise
@@ -59,7 +60,7 @@ class Adapter(Provider):
         check_key(self.config)
         call = self._embedding_call(batch, model)
         try:
-            return read_vectors(self._send(call, deadline_s), call, batch, self._limits)
+            return read_vectors(self._guarded(call, deadline_s), call, batch, self._limits)
         except ProviderError as error:
             self._remember(error)
             if sum(map(len, batch.texts)) > MOST_SECRET_CHARACTERS:
@@ -80,6 +81,10 @@ class Adapter(Provider):
     def _remember(self, error: ProviderError) -> None:
         if error.refused_option is not None:
             self._refused_options.add(error.refused_option)
+
+    def _guarded(self, call: Call, deadline_s: float) -> HttpResponse:
+        with guarding(self.config.networks):
+            return self._send(call, deadline_s)
 
     @abstractmethod
     def _send(self, call: Call, deadline_s: float) -> HttpResponse:

@@ -23,7 +23,8 @@ class ProviderConfig:
     `completion_limit_field` is what the provider calls the most completion tokens, and `completion_limit_fields` names
     the models that call it otherwise. `adapter` is what speaks to the provider, and `completion_limits` are the most
     tokens that models complete, as far as it is known. `api_version` is one of Azure's, and `region`
-    one of AWS.
+    one of AWS. Of a tenant's own credential, `networks` are those that its host may
+    be in beside the public internet, as CIDR; None where an operator of the stack has named the host.
     """
 
     provider: str
@@ -40,6 +41,7 @@ class ProviderConfig:
     completion_limits: frozenset[tuple[str, int]] = frozenset()
     api_version: str | None = None
     region: str | None = None
+    networks: tuple[str, ...] | None = None
 
     def most_completion_tokens(self, model: str) -> int:
         """The most that `model` completes, for a provider that has to be told."""

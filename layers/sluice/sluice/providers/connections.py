@@ -13,7 +13,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -21,6 +21,9 @@ import httpcore
 
 from sluice.errors import ProviderError, ProviderProtocolError, ProviderTimeoutError, ProviderUnavailableError
 from sluice.providers.decoding import UnreadableError, inflated
+from sluice.providers.guard import Guard, guard_of
+from sluice.storage.addresses import AddressRefusedError
+from sluice.storage.connections import SocketAddress
 from sluice.storage.tls import tls_context
 
 # A connection comes about at once or not at all; another deployment can use the time.
@@ -100,8 +103,10 @@ class Allowance:
 class DeadlineBackend(httpcore.NetworkBackend):
     """Opens sockets whose every `timeout` is a moment of the monotonic clock."""
 
-    def __init__(self) -> None:
+    def __init__(self, guard: Guard | None = None) -> None:
+        """With a `guard`, only hosts are connected to that it allows."""
         self._inner = httpcore.SyncBackend()
+        self._guard = guard
 
     def connect_tcp(
         self,
@@ -114,7 +119,7 @@ class DeadlineBackend(httpcore.NetworkBackend):
         """Connect to the first address of `host` that answers; all of them together have the time of one."""
         deadline_s = min(_moment(timeout), time.monotonic() + CONNECT_TIMEOUT_S)
         try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            found = self._resolve(host, port)
         except OSError as error:
             raise httpcore.ConnectError(str(error)) from error
         failure = httpcore.ConnectError("the host has no address")
@@ -128,15 +133,23 @@ class DeadlineBackend(httpcore.NetworkBackend):
                 failure = error
         raise failure
 
+    def _resolve(self, host: str, port: int) -> Sequence[SocketAddress]:
+        if self._guard is None:
+            return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        try:
+            return self._guard.find(host, port)
+        except AddressRefusedError as error:
+            raise httpcore.ConnectError(str(error)) from None
+
 
 @cache
-def _pool() -> httpcore.ConnectionPool:
+def _pool(guard: Guard | None = None) -> httpcore.ConnectionPool:
     return httpcore.ConnectionPool(
         ssl_context=tls_context(os.environ.get("SSL_CERT_FILE", "")),
         max_connections=None,
         max_keepalive_connections=MAX_IDLE_CONNECTIONS,
         keepalive_expiry=KEEPALIVE_EXPIRY_S,
-        network_backend=DeadlineBackend(),
+        network_backend=DeadlineBackend(guard),
     )
 
 
@@ -161,7 +174,7 @@ def send(
     timeouts = {"connect": deadline_s, "read": deadline_s, "write": deadline_s, "pool": timeout_s}
     with _as_provider_errors(), _within_pool():
         request = httpcore.Request(method, url, headers=headers, content=content, extensions={"timeout": timeouts})
-        response = _pool().handle_request(request)
+        response = _pool(guard_of(url.scheme)).handle_request(request)
     response.extensions["network_stream"] = Allowance(response.extensions["network_stream"], deadline_s)
     return response
 

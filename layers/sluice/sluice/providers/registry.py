@@ -152,6 +152,27 @@ class Registry:
         ranked = [replace(deployment, priority=rank) for rank, deployment in enumerate(found, start=1)]
         return cls(ranked, known.replacements, broken)
 
+    def joined(self, known: Catalog, credentials: Iterable[Credential], networks: tuple[str, ...]) -> "Registry":
+        """These deployments, and those of a tenant's own `credentials`, which come first where priorities are the same.
+
+        The hosts of the latter have to be on the public internet or in one of `networks`, at every call.
+        """
+        taken = {each.alias for each in self.deployments}
+        own: list[Deployment] = []
+        broken = list(self.broken)
+        for position, credential in enumerate(credentials):
+            try:
+                made = _deployments(known, credential, taken)
+            except _EntryError as error:
+                broken.append(BrokenCredential(position, credential.alias, str(error)))
+                continue
+            own += [replace(each, config=replace(each.config, networks=networks)) for each in made]
+        found = sorted((*own, *self.deployments), key=lambda deployment: deployment.provider.priority)
+        ranked = [replace(deployment, priority=rank) for rank, deployment in enumerate(found, start=1)]
+        registry = Registry(ranked, self._replacements, broken)
+        registry.take_over(self)
+        return registry
+
     def deployments_for(self, name: str) -> Resolved:
         """Who answers to a model's id, its alias, or the name of a model that is gone. Raises NotFoundError."""
         replacement = self._replacements.get(name, "")

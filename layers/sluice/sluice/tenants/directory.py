@@ -257,6 +257,7 @@ def _fields(entry: Entry) -> Item:
         sides = {side: model for side, model in asdict(entry.guard_models).items() if model is not None}
         found["guard_models"] = sides or None
         found["choices"] = dict(entry.choices) or None
+        found["integrations"] = entry.integrations or None
     return found
 
 
@@ -288,6 +289,7 @@ def _to_tenant(item: Item) -> Tenant:
         user_limits=item.get("user_limits", {}),
         time_zone=item.get("time_zone"),
         choices=item.get("choices", {}),
+        integrations=item.get("integrations", 0),
     )
 
 

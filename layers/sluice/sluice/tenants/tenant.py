@@ -87,6 +87,7 @@ class Tenant:
     are for requests that state none; `user_limits` are those of each user whom requests name, by the names of
     SpendLimits; `time_zone` is where its days begin, by its IANA name, None in UTC; `created_at` is in seconds since
     1970; `revision` counts its changes. `choices` are the tenant's own, by category: see `sluice.tenants.choices`.
+    `integrations` counts the changes of what it brought itself: 0 if it never did.
     """
 
     id: str
@@ -110,6 +111,7 @@ class Tenant:
     user_limits: Mapping[str, int] = field(default_factory=dict)
     time_zone: str | None = None
     choices: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    integrations: int = 0
 
     @property
     def budget_usd_per_month(self) -> Decimal | None:

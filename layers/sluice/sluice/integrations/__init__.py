@@ -1,0 +1,1 @@
+"""Integrations: providers, gateways and sources of data that a tenant brings, with keys of its own."""
