@@ -49,7 +49,7 @@ bench: .venv/.installed .tools/sam/.installed .tools/ministack/.installed ## Mea
 # Each client gets an environment of its own below .tools/compat, which takes registries and some minutes at first.
 .PHONY: compat
 compat: .venv/.installed .tools/sam/.installed .tools/ministack/.installed ## Run outside clients and test suites against it: CLIENTS="openai groq"
-	@$(python) -m tools.compat $(CLIENTS)
+	@$(if $(COMPAT_SOURCES),COMPAT_SOURCES='$(COMPAT_SOURCES)') $(python) -m tools.compat $(CLIENTS)
 
 # ---- Checking ----
 

@@ -194,11 +194,21 @@ def quickstarts() -> str:
     return tables.quickstart_sections()
 
 
+def suites() -> str:
+    """What came of outside test suites."""
+    return _table(("suite", "version", "licence", "part", "API", "passed", "failed", "left out"), tables.suite_rows())
+
+
+def exclusions() -> str:
+    """Which tests of outside suites are left out, and why."""
+    return _table(("suite", "part", "tests", "because each"), tables.left_out_rows())
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     table.__name__: table
     for table in (
         *(routes, headers, parameters, tasks, guards, providers, models, replacements, decisions),
-        *(clients, quickstarts),
+        *(clients, quickstarts, suites, exclusions),
     )
 }
 

@@ -14,6 +14,8 @@ from tools.stack import RunningStack, Settings, running_stack
 
 FAKE_MODEL = "fake-model"
 PRICED_MODEL = "priced-model"
+# What openai-python's own tests ask for.
+CLIENTS_MODELS = ["gpt-6-astra", "gpt-3.5-turbo-instruct"]
 # That of the example in the description.
 EMBEDDING_MODEL = "text-embedding-3-small"
 # Resolved by the browser alone: to this machine, as an attacker's name server would (DNS rebinding).
@@ -45,7 +47,7 @@ def stack(
         "api_key": "fake",
         "base_url": fake_provider.openai_url,
         "models": {
-            FAKE_MODEL: {"tier": "fast"},
+            FAKE_MODEL: {"tier": "fast", "aliases": CLIENTS_MODELS},
             # So dear that a few answers use up a budget; nobody gets it who does not name it.
             PRICED_MODEL: {"tier": "fast", "serves": [], "price": {"prompt_usd": 50_000, "completion_usd": 0}},
             EMBEDDING_MODEL: {"vectors": {"dimensions": 8, "shortens": True}},

@@ -14,14 +14,16 @@ from tests.fakes.settings import ExtraFields, FakeSettings, Flavour
 
 type Json = dict[str, Any]
 
+_DEEPEST_EXAMPLE = 50
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One choice of an answer: its pieces as they would be streamed, or a tool call."""
+    """One choice of an answer: its pieces as they would be streamed, or tool calls."""
 
     pieces: tuple[str, ...]
     finish_reason: str
-    tool_call: Json | None = None
+    tool_calls: tuple[Json, ...] = ()
 
     @property
     def text(self) -> str:
@@ -29,8 +31,8 @@ class Choice:
 
     @property
     def tokens(self) -> int:
-        said = self.tool_call["function"]["arguments"] if self.tool_call else self.text
-        return max(1, len(said.split()))
+        said = [call["function"]["arguments"] for call in self.tool_calls] or [self.text]
+        return max(1, sum(len(text.split()) for text in said))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +75,13 @@ class Answer:
     def chunks(self) -> Iterator[Json]:
         """The `chat.completion.chunk` objects, the usage chunk last if it was asked for."""
         for index, choice in enumerate(self.choices):
-            first = {"role": "assistant", "content": None if choice.tool_call else ""}
+            first = {"role": "assistant", "content": None if choice.tool_calls else ""}
             opening = self._chunk(index, first)
             if self.flavour == "groq" and index == 0:
                 opening["x_groq"] = {"id": f"req_{self.number:08x}"}
             yield opening
-            if choice.tool_call:
-                yield from self._tool_chunks(index, choice.tool_call)
+            for number, call in enumerate(choice.tool_calls):
+                yield from self._tool_chunks(index, number, call)
             for piece in choice.pieces:
                 yield self._chunk(index, {"content": piece}, logprobs=self._logprobs((piece,)))
         for index, choice in enumerate(self.choices):
@@ -101,9 +103,9 @@ class Answer:
         }
 
     def _whole_choice(self, index: int, choice: Choice) -> Json:
-        message: Json = {"role": "assistant", "content": None if choice.tool_call else choice.text}
-        if choice.tool_call:
-            message["tool_calls"] = [choice.tool_call]
+        message: Json = {"role": "assistant", "content": None if choice.tool_calls else choice.text}
+        if choice.tool_calls:
+            message["tool_calls"] = list(choice.tool_calls)
         return {
             "index": index,
             "message": message | self.extra.message,
@@ -124,13 +126,13 @@ class Answer:
         }
         return self._envelope("chat.completion.chunk") | {"choices": [choice]}
 
-    def _tool_chunks(self, index: int, call: Json) -> Iterator[Json]:
+    def _tool_chunks(self, index: int, number: int, call: Json) -> Iterator[Json]:
         arguments = call["function"]["arguments"]
         middle = len(arguments) // 2
-        opening = {**call, "index": 0, "function": {"name": call["function"]["name"], "arguments": ""}}
+        opening = {**call, "index": number, "function": {"name": call["function"]["name"], "arguments": ""}}
         yield self._chunk(index, {"tool_calls": [opening]})
         for piece in (arguments[:middle], arguments[middle:]):
-            yield self._chunk(index, {"tool_calls": [{"index": 0, "function": {"arguments": piece}}]})
+            yield self._chunk(index, {"tool_calls": [{"index": number, "function": {"arguments": piece}}]})
 
     def _logprobs(self, pieces: tuple[str, ...]) -> Json | None:
         if not self.request.get("logprobs"):
@@ -180,7 +182,7 @@ def build(
 
 def _choice(request: Json, index: int, canned: str | None) -> Choice:
     if canned is None and _calls_tool(request):
-        return Choice((), "tool_calls", _tool_call(request, index))
+        return Choice((), "tool_calls", tuple(_tool_calls(request, index)))
     text = _text(request, index) if canned is None else canned
     stops = request.get("stop") or []
     for stop in [stops] if isinstance(stops, str) else stops:
@@ -218,16 +220,30 @@ def _calls_tool(request: Json) -> bool:
     return bool(request.get("tools")) and request.get("tool_choice") != "none" and not answered
 
 
-def _tool_call(request: Json, index: int) -> Json:
+def _tool_calls(request: Json, index: int) -> Iterator[Json]:
+    """A call of the tool that is chosen, else of the first; of each where some are required and may be parallel."""
     chosen = request.get("tool_choice")
-    name = chosen["function"]["name"] if isinstance(chosen, dict) else request["tools"][0]["function"]["name"]
-    function = next(tool["function"] for tool in request["tools"] if tool["function"]["name"] == name)
-    arguments = json.dumps(example(function.get("parameters") or {"type": "object"}))
-    return {"id": f"call_{index}", "type": "function", "function": {"name": name, "arguments": arguments}}
+    functions = [tool["function"] for tool in request["tools"]]
+    if isinstance(chosen, dict):
+        functions = [next(each for each in functions if each["name"] == chosen["function"]["name"])]
+    elif chosen != "required" or not request.get("parallel_tool_calls"):
+        functions = functions[:1]
+    for number, function in enumerate(functions):
+        arguments = json.dumps(example(function.get("parameters") or {"type": "object"}))
+        call = {"name": function["name"], "arguments": arguments}
+        yield {"id": f"call_{index + number}", "type": "function", "function": call}
 
 
-def example(schema: Json) -> Any:
-    """A small value that satisfies the common part of JSON Schema."""
+def example(schema: Json, root: Json | None = None, depth: int = 0) -> Any:
+    """A small value that satisfies the common part of JSON Schema; `root` is what references are to."""
+    root = schema if root is None else root
+    if depth > _DEEPEST_EXAMPLE:
+        raise ValueError("the schema is too deep, or refers to itself")
+    if "$ref" in schema:
+        return example(_referred(schema["$ref"], root), root, depth + 1)
+    for several in ("anyOf", "oneOf", "allOf"):
+        if schema.get(several):
+            return example(schema[several][0], root, depth + 1)
     for fixed in ("const", "default"):
         if fixed in schema:
             return schema[fixed]
@@ -236,9 +252,10 @@ def example(schema: Json) -> Any:
     kind = schema.get("type", "object" if "properties" in schema else "string")
     match kind[0] if isinstance(kind, list) else kind:
         case "object":
-            return {name: example(part) for name, part in schema.get("properties", {}).items()}
+            return {name: example(part, root, depth + 1) for name, part in schema.get("properties", {}).items()}
         case "array":
-            return [example(schema.get("items", {})) for _ in range(max(1, schema.get("minItems", 1)))]
+            count = max(1, schema.get("minItems", 1))
+            return [example(schema.get("items", {}), root, depth + 1) for _ in range(count)]
         case "integer" | "number":
             return schema.get("minimum", 1)
         case "boolean":
@@ -247,3 +264,11 @@ def example(schema: Json) -> Any:
             return None
         case _:
             return "x" * schema.get("minLength", 1)
+
+
+def _referred(reference: str, root: Json) -> Json:
+    """What `#/$defs/Step` stands for."""
+    found = root
+    for part in reference.removeprefix("#").strip("/").split("/"):
+        found = found[part] if part else found
+    return found

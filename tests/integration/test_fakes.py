@@ -122,6 +122,30 @@ def test_tools_are_called_whole_and_streamed(client: Any) -> None:
     assert "".join(piece.function.arguments for piece in pieces) == call.function.arguments
 
 
+def test_tools_are_called_in_parallel_where_some_are_required_and_may_be(client: Any) -> None:
+    clock = {"type": "function", "function": {"name": "clock", "parameters": {"type": "object", "properties": {}}}}
+    asked = {"model": "m", "messages": QUESTION, "tools": [WEATHER, clock], "tool_choice": "required"}
+    alone = client.chat.completions.create(**asked).choices[0].message.tool_calls
+    assert [call.function.name for call in alone] == ["weather"]
+    both = client.chat.completions.create(**asked, parallel_tool_calls=True).choices[0].message.tool_calls
+    assert [call.function.name for call in both] == ["weather", "clock"]
+    assert len({call.id for call in both}) == 2
+    streamed: dict[int, str] = {}
+    for chunk in client.chat.completions.create(**asked, parallel_tool_calls=True, stream=True):
+        for part in (chunk.choices[0].delta.tool_calls or []) if chunk.choices else []:
+            streamed[part.index] = streamed.get(part.index, "") + (part.function.arguments or "")
+    assert [json.loads(arguments) for arguments in streamed.values()] == [{"city": "x", "days": 1}, {}]
+
+
+def test_a_schema_s_references_and_alternatives_are_followed(client: Any) -> None:
+    step = {"type": "object", "properties": {"text": {"type": "string"}}}
+    properties = {"steps": {"type": "array", "items": {"$ref": "#/$defs/Step"}}, "end": {"anyOf": [{"type": "null"}]}}
+    schema = {"type": "object", "properties": properties, "$defs": {"Step": step}}
+    form = {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}
+    answer = client.chat.completions.create(model="m", messages=QUESTION, response_format=form)
+    assert json.loads(answer.choices[0].message.content) == {"steps": [{"text": "x"}], "end": None}
+
+
 def test_a_tools_result_is_answered_in_words(client: Any) -> None:
     messages = [
         *QUESTION,

@@ -15,9 +15,11 @@ from pathlib import Path
 from tools import docs
 from tools.compat.clients import Client, clients
 from tools.compat.environments import EnvironmentMissingError, environment
+from tools.compat.exclusions import unused
 from tools.compat.outcomes import Outcome, record
 from tools.compat.quickstart import run_quickstart
 from tools.compat.server import CompatServer, compat_server
+from tools.compat.suite import run_suite
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -27,9 +29,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory(prefix="sluice-compat-") as name:
         directory = Path(name)
         with compat_server(directory / "stack") as server:
-            found = [outcome for client in chosen for outcome in _run(client, server, directory / client.name)]
+            found = [each for client in chosen for each in run_client(client, server, directory / client.name)]
     record(found, [run for client in clients() for run in client.runs])
     docs.main()
+    for exclusion in unused(found):
+        print(f"nothing fails by this any more, take it out of exclusions.toml: {exclusion.suite}: {exclusion.reason}")
     failures = [outcome for outcome in found if outcome.verdict == "fails"]
     print(f"{len(found) - len(failures)} of {len(found)} work; docs/clients.md has them all")
     sys.exit(1 if failures else 0)
@@ -46,7 +50,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def _run(client: Client, server: CompatServer, directory: Path) -> Iterator[Outcome]:
+def run_client(client: Client, server: CompatServer, directory: Path) -> Iterator[Outcome]:
     """All that is run of a client, each as it ends."""
     try:
         folder = environment(client)
@@ -65,12 +69,17 @@ def _run(client: Client, server: CompatServer, directory: Path) -> Iterator[Outc
         return
     for quickstart in client.quickstarts:
         started_s = time.monotonic()
-        yield _shown(run_quickstart(client, quickstart, folder, server, directory), time.monotonic() - started_s)
+        yield _shown(run_quickstart(client, quickstart, folder, server, directory), started_s)
+    for suite in client.suites:
+        started_s = time.monotonic()
+        yield _shown(run_suite(client, suite, folder, server, directory / suite.surface), started_s)
 
 
-def _shown(outcome: Outcome, took_s: float = 0.0) -> Outcome:
-    why = f": {outcome.why}" if outcome.why else ""
-    print(f"{outcome.verdict:8} {outcome.client} {outcome.part} ({outcome.surface}, {took_s:.0f} s){why}", flush=True)
+def _shown(outcome: Outcome, started_s: float | None = None) -> Outcome:
+    took = "" if started_s is None else f", {time.monotonic() - started_s:.0f} s"
+    tests = f", {outcome.passed} tests passed" if outcome.passed else ""
+    why = "".join(f"\n    {each}" for each in (outcome.why, *outcome.failed) if each)
+    print(f"{outcome.verdict:8} {outcome.client} {outcome.part} ({outcome.surface}{took}{tests}){why}", flush=True)
     return outcome
 
 

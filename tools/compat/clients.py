@@ -66,7 +66,9 @@ class Client(_Strict):
     packages: tuple[str, ...] = Field(min_length=1, description="with their versions; the first is the client itself")
     pythons: tuple[str, ...] = Field(default=("3.13",), description="versions of Python that it takes, best first")
     page: str = Field(description="the registry's page of it")
-    pointing: str = Field(description="how it is pointed at Sluice, one sentence")
+    licence: str = Field(default="", description="of a suite's tests, which are fetched and not copied")
+    sha256: str = Field(default="", description="of a source distribution that has the suite's tests")
+    pointing: str = Field(default="", description="how it is pointed at Sluice, one sentence")
     oddity: str = ""
     quickstarts: tuple[Quickstart, ...] = ()
     suites: tuple[Suite, ...] = ()

@@ -4,15 +4,19 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from tools.compat.clients import Client
 from tools.processes import ROOT, ambient_environment
 
+type Command = Sequence[str | Path]
+
 ENVIRONMENTS = ROOT / ".tools" / "compat"
 _UV = ROOT / ".tools" / "uv" / "bin" / "uv"
 _INSTALL_TIMEOUT_S = 900
+_OWN_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 # What package clients are told by the user of registries and caches.
 _REGISTRY_SETTINGS = ("PIP_", "UV_", "NPM_CONFIG_", "npm_config_")
 
@@ -44,13 +48,14 @@ def programs(client: Client, folder: Path) -> Path:
 
 def _install_python(client: Client, folder: Path) -> None:
     for version in client.pythons:
-        made = _run([_UV, "venv", "--quiet", "--no-python-downloads", "--python", version, folder], ROOT)
+        wanted = sys.executable if version == _OWN_VERSION else version
+        made = run_installer([_UV, "venv", "--quiet", "--no-python-downloads", "--python", wanted, folder], ROOT)
         if made.returncode == 0:
             break
     else:
         raise EnvironmentMissingError(f"takes Python {' or '.join(client.pythons)}, and there is none here")
     python = folder / "bin" / "python"
-    _check(client, _run([_UV, "pip", "install", "--quiet", "--python", python, *client.packages], ROOT))
+    _check(client, run_installer([_UV, "pip", "install", "--quiet", "--python", python, *client.packages], ROOT))
 
 
 def _install_node(client: Client, folder: Path) -> None:
@@ -60,7 +65,7 @@ def _install_node(client: Client, folder: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "package.json").write_text('{"private": true, "type": "module"}\n')
     options = ["--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]
-    _check(client, _run([npm, "install", *options, *client.packages], folder))
+    _check(client, run_installer([npm, "install", *options, *client.packages], folder))
 
 
 def _check(client: Client, done: subprocess.CompletedProcess[str]) -> None:
@@ -68,7 +73,8 @@ def _check(client: Client, done: subprocess.CompletedProcess[str]) -> None:
         raise EnvironmentMissingError(f"{', '.join(client.packages)} can't be installed here: {done.stderr[-2000:]}")
 
 
-def _run(command: Sequence[str | Path], directory: Path) -> subprocess.CompletedProcess[str]:
+def run_installer(command: Command, directory: Path) -> subprocess.CompletedProcess[str]:
+    """Run a package client, told what the user has told it of registries and caches, and nothing else."""
     settings = {name: value for name, value in os.environ.items() if name.startswith(_REGISTRY_SETTINGS)}
     home = {"HOME": os.environ["HOME"]} if "HOME" in os.environ else {}
     return subprocess.run(

@@ -35,6 +35,8 @@ class Outcome(_Strict):
     verdict: Verdict
     why: str = ""
     """What it failed by, or why it was not run."""
+    origin: str = ""
+    """Where a suite's tests are from, if not from the package."""
     passed: int = 0
     failed: tuple[str, ...] = ()
     """The suite's tests that failed."""

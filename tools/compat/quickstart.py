@@ -15,6 +15,8 @@ from tools.processes import ambient_environment
 TIMEOUT_S = 180
 _INTERPRETERS = {".py": "python", ".mjs": "node", ".sh": "bash"}
 _LONGEST_REASON = 300
+# `openai.NotFoundError: ...` of Python, `NotFoundError: ...` and `Error [code]: ...` of Node, `Error: ...` of programs.
+_ERROR = re.compile(r"[\w.]*(?:Error|Exception)(?: \[\w+\])?: ")
 
 
 def run_quickstart(
@@ -64,8 +66,15 @@ def environment_of_a_run(bin_folder: Path, workplace: Path) -> Mapping[str, str]
     """What a client sees: its own programs, an empty home, and none of this process's secrets or settings."""
     ambient = ambient_environment()
     home = {"HOME": str(workplace), "XDG_CONFIG_HOME": str(workplace), "XDG_CACHE_HOME": str(workplace / "cache")}
-    # Many clients tell their makers that they are used. There is nobody to tell from here.
-    quiet = {"DO_NOT_TRACK": "1", "OPENAI_AGENTS_DISABLE_TRACING": "1", "HAYSTACK_TELEMETRY_ENABLED": "False"}
+    # Many clients tell their makers that they are used, or fetch what is new: nothing is to leave this machine.
+    quiet = {
+        "DO_NOT_TRACK": "1",
+        "OPENAI_AGENTS_DISABLE_TRACING": "1",
+        "HAYSTACK_TELEMETRY_ENABLED": "False",
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+        "AIDER_ANALYTICS_DISABLE": "true",
+        "NEXT_TELEMETRY_DISABLED": "1",
+    }
     return {**ambient, **home, **quiet, "PATH": f"{bin_folder}:{ambient.get('PATH', '')}", "NO_PROXY": "localhost"}
 
 
@@ -77,10 +86,15 @@ def told(text: str, server: CompatServer, directory: Path) -> str:
     return " ".join(plain.split())[:_LONGEST_REASON]
 
 
+def error_in(output: str) -> str:
+    """The line of a program's last words that says what was wrong, or nothing."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    return next((line for line in reversed(lines) if _ERROR.match(line)), lines[-1] if lines else "")
+
+
 def _failure(done: subprocess.CompletedProcess[str], quickstart: Quickstart) -> str:
     """Why a run is none that worked, or nothing."""
     if done.returncode != 0:
-        lines = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-        return lines[-1] if lines else f"ends with {done.returncode} and says nothing"
+        return error_in(done.stderr or done.stdout) or f"ends with {done.returncode} and says nothing"
     missing = [text for text in quickstart.expects if text not in done.stdout]
     return f"does not print {missing[0]!r}" if missing else ""

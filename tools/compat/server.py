@@ -9,8 +9,8 @@ from tests.fakes import FakeProcess, FakeProviderClient
 from tools.processes import free_port
 from tools.stack import Settings, Stack, running_stack
 
-# What clients and suites ask for by name, and what `auto` finds.
-_CHAT_MODELS = ("fake-model",)
+# The models that clients and suites ask for by name.
+_CHAT_MODELS = ("gpt-4o", "gpt-4o-mini", "gpt-6-astra", "gpt-3.5-turbo-instruct", "claude-haiku-4-5", "model")
 _EMBEDDING_MODEL = {"vectors": {"dimensions": 8, "shortens": True}}
 
 

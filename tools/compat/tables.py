@@ -15,13 +15,45 @@ def client_rows() -> Sequence[tuple[str, str, str, str]]:
     return [
         (client.title, outcome.version, outcome.surface, _said(outcome))
         for client, outcome in _recorded()
-        if any(outcome.part == quickstart.script for quickstart in client.quickstarts)
+        if client.quickstarts
     ]
 
 
 def quickstart_sections() -> str:
     """How each client is pointed at Sluice, with its scripts."""
     return "\n\n".join(_section(client) for client in clients() if client.quickstarts)
+
+
+def suite_rows() -> Sequence[tuple[str, ...]]:
+    """Suite, version, licence, part, API, and how many tests passed, failed and were left out."""
+    return [
+        (
+            f"[{client.title}]({client.page})",
+            outcome.version,
+            client.licence,
+            f"`{outcome.part}`",
+            outcome.surface,
+            str(outcome.passed),
+            _failures(outcome),
+            str(sum(each.tests for each in outcome.left_out) or ""),
+        )
+        for client, outcome in _recorded()
+        if client.suites
+    ]
+
+
+def left_out_rows() -> Sequence[tuple[str, str, str, str]]:
+    """Suite, part, how many tests are left out, and why."""
+    return [
+        (client.title, f"`{outcome.part}`", str(each.tests), each.reason)
+        for client, outcome in _recorded()
+        for each in outcome.left_out
+    ]
+
+
+def _failures(outcome: Outcome) -> str:
+    """The tests that failed and by what, or why none ran."""
+    return "; ".join(f"`{each.replace('`', "'")}`" for each in (outcome.why, *outcome.failed) if each)
 
 
 def _section(client: Client) -> str:

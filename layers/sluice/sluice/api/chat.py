@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field, JsonValue, with_config
 
 from sluice.api.labels import naming_headers
 from sluice.api.route import Call, EventStream, Reply, Routes
-from sluice.chat import ChatRequest
+from sluice.chat import ChatRequest, JsonObject
 from sluice.errors import InvalidRequestError
 from sluice.tenants.tenant import Role
 
@@ -14,6 +14,8 @@ ROUTES = Routes("Chat")
 
 QUESTION: list[dict[str, Any]] = [{"role": "user", "content": "Why is the sky blue?"}]
 """The messages of examples."""
+
+_ALWAYS_THERE = {"role": "assistant", "content": None, "refusal": None}
 
 # What a provider says reaches the caller as it came: there may be more in it.
 _open = with_config(ConfigDict(extra="allow"))
@@ -34,6 +36,7 @@ class ChatCompletionMessage(TypedDict):
 
     role: NotRequired[str]
     content: NotRequired[str | None]
+    refusal: NotRequired[str | None]
     tool_calls: NotRequired[list[dict[str, JsonValue]] | None]
 
 
@@ -79,6 +82,17 @@ class ChatCompletionChunk(TypedDict):
     usage: NotRequired[TokenUsage | None]
 
 
+def described(body: JsonObject) -> ChatCompletion:
+    """An answer with all that OpenAI's API describes as always there: null where the provider left it out.
+
+    Clients that read answers strictly refuse those that lack it.
+    """
+    choices = [
+        {"logprobs": None, **choice, "message": {**_ALWAYS_THERE, **choice["message"]}} for choice in body["choices"]
+    ]
+    return cast("ChatCompletion", {**body, "choices": choices})
+
+
 def _check(call: Call[ChatRequest]) -> int:
     asked = call.body.labelled(call.labels)
     if asked.stream:
@@ -113,4 +127,4 @@ def create_chat_completion(call: Call[ChatRequest]) -> Reply[ChatCompletion] | E
             values = (chunk.body for chunk in streamed.chunks)
             return EventStream(values, streamed.provenance, streamed.chunks.close)
         answer = gateway.complete(asked, call.principal, call.context)
-    return Reply(cast("ChatCompletion", answer.body), answer.provenance)
+    return Reply(described(answer.body), answer.provenance)
