@@ -186,7 +186,7 @@ def decisions() -> str:
 
 def clients() -> str:
     """What came of the quickstarts of clients, as `make compat` recorded it."""
-    return _table(("client", "version", "API", "works"), tables.client_rows())
+    return _table(("client", "version", "API", "program", "works"), tables.client_rows())
 
 
 def quickstarts() -> str:

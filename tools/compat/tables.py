@@ -3,17 +3,18 @@
 from collections.abc import Sequence
 
 from tools.compat import outcomes
-from tools.compat.clients import Client, Quickstart, clients
+from tools.compat.clients import QUICKSTARTS, Client, Quickstart, clients
 from tools.compat.outcomes import Outcome
+from tools.processes import ROOT
 
 _NOT_RUN = "<!-- not run: `make compat` runs it, with the client in an environment of its own -->"
 _LANGUAGES = {".py": "python", ".mjs": "js", ".sh": "sh"}
 
 
-def client_rows() -> Sequence[tuple[str, str, str, str]]:
-    """Client, version, surface, and whether it works, of all quickstarts."""
+def client_rows() -> Sequence[tuple[str, ...]]:
+    """Client, version, surface, script, and whether it works, of all quickstarts."""
     return [
-        (client.title, outcome.version, outcome.surface, _said(outcome))
+        (client.title, outcome.version, outcome.surface, _link(outcome.part), _said(outcome))
         for client, outcome in _recorded()
         if client.quickstarts
     ]
@@ -51,6 +52,11 @@ def left_out_rows() -> Sequence[tuple[str, str, str, str]]:
     ]
 
 
+def _link(script: str) -> str:
+    """A script, seen from docs/clients.md."""
+    return f"[`{script}`](../{(QUICKSTARTS / script).relative_to(ROOT)})"
+
+
 def _failures(outcome: Outcome) -> str:
     """The tests that failed and by what, or why none ran."""
     return "; ".join(f"`{each.replace('`', "'")}`" for each in (outcome.why, *outcome.failed) if each)
@@ -65,7 +71,8 @@ def _section(client: Client) -> str:
 def _script(quickstart: Quickstart) -> str:
     language = _LANGUAGES[quickstart.path.suffix]
     mark = "" if language == "js" else f"{_NOT_RUN}\n"
-    return f"{quickstart.surface.capitalize()}:\n\n{mark}```{language}\n{quickstart.code.strip()}\n```"
+    heading = f"{quickstart.surface.capitalize()}, {_link(quickstart.script)}:"
+    return f"{heading}\n\n{mark}```{language}\n{quickstart.code.strip()}\n```"
 
 
 def _recorded() -> Sequence[tuple[Client, Outcome]]:

@@ -279,8 +279,7 @@ class Usage:
             prompt, completion = sorted((max(total - completion, 0), completion))
         if prompt is None or prompt < 1 or completion is None:
             return None
-        details = _details(usage, "completion_tokens_details", "output_tokens_details")
-        thoughts = _count(details, "reasoning_tokens") or _count(usage, "reasoning_tokens") or 0
+        thoughts = reasoning_tokens_in(body)
         said = completion + thoughts if thoughts > completion else completion
         completion = max(said, (total or 0) - prompt)
         cached = min(_cached_in(usage), prompt)
@@ -314,6 +313,15 @@ def _written_in(usage: JsonObject) -> int:
     details = _details(usage, "prompt_tokens_details", "input_tokens_details")
     found = _count(details, "cache_write_tokens", "cache_creation_tokens")
     return found or _count(usage, "cache_creation_input_tokens") or 0
+
+
+def reasoning_tokens_in(body: JsonObject) -> int:
+    """How many tokens of an answer's completion were thought and not said, as far as the provider tells."""
+    usage = body.get("usage")
+    if not isinstance(usage, dict):
+        return 0
+    details = _details(usage, "completion_tokens_details", "output_tokens_details")
+    return _count(details, "reasoning_tokens") or _count(usage, "reasoning_tokens") or 0
 
 
 def _details(usage: JsonObject, *names: str) -> JsonObject:

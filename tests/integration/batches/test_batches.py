@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from openai import types
 
 from sluice.batches.batch import Batch
 from sluice.batches.work import MOST_MESSAGES
@@ -41,6 +42,22 @@ def test_each_line_is_answered_once_and_the_answers_are_in_the_order_of_the_line
     assert sorted(asked(fake)) == sorted(f"Hello, q{number}." for number in range(25))
     assert batch["usage"]["output_tokens"] == 50
     assert batch["sluice"]["cost_usd"] == f"{25 * (9 + 2 * 2) / 1e6:f}".rstrip("0")
+
+
+def test_usage_says_what_was_cached_and_what_was_thought_as_openai_s_sdk_wants_it(
+    batches: Batches, fake: FakeProvider
+) -> None:
+    details = {"prompt_tokens_details": {"cached_tokens": 4}, "completion_tokens_details": {"reasoning_tokens": 1}}
+    fake.configure(extra_fields={"usage": details})
+    batch = batches.run_until(batches.create([line("a"), line("b")])["id"])
+    assert batch["usage"] == {
+        "input_tokens": 18,
+        "input_tokens_details": {"cached_tokens": 8},
+        "output_tokens": 4,
+        "output_tokens_details": {"reasoning_tokens": 2},
+        "total_tokens": 22,
+    }
+    assert types.Batch.model_validate(batch, strict=True).usage
 
 
 def test_a_batch_takes_time_and_says_how_far_it_is(batches: Batches) -> None:

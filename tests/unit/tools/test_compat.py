@@ -65,7 +65,8 @@ def test_a_failure_says_by_what_in_the_table(monkeypatch: pytest.MonkeyPatch) ->
         client=client.name, version="1", surface=surface, part=part, verdict="fails", why="404 | `gone`\nhere"
     )
     monkeypatch.setattr(outcomes, "read", lambda: [refused])
-    assert tables.client_rows()[0] == (client.title, "1", surface, "no: `404 | 'gone'\nhere`")
+    link = f"[`{part}`](../tools/compat/quickstarts/{part})"
+    assert tables.client_rows()[0] == (client.title, "1", surface, link, "no: `404 | 'gone'\nhere`")
 
 
 def test_a_client_that_there_is_none_of_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,6 +14,7 @@ from sluice.batches.jobs import Jobs
 from sluice.batches.line import BatchLine, body_of
 from sluice.batches.messages import read_job, read_lines
 from sluice.batches.worker import LineWorker
+from sluice.chat import Usage, reasoning_tokens_in
 from sluice.quota.leftover import leaving_free
 from sluice.storage.metering import counting
 from sluice.telemetry import logging_request
@@ -59,11 +60,13 @@ class BatchLineApi:
             raise TypeError("a line of a batch is answered whole")
         record = trace.record()
         is_paid = bool(record.prompt_tokens or record.cost_nanousd)
+        body = json.loads(response.body)
+        usage = Usage.from_body(body)
         may_pass = response.status >= _OURS and response.headers.get("x-should-retry") != "false"
         return LineAnswer(
             status=int(response.status),
             request_id=request.id,
-            body=json.loads(response.body),
+            body=body,
             # Of several calls some may have been paid for before there was no quota for the next: what is asked again
             # pays for them again, and may not for ever.
             retry_after_s=None
@@ -72,6 +75,9 @@ class BatchLineApi:
             may_pass=may_pass or (is_paid and response.status == _TOO_MANY_REQUESTS),
             prompt_tokens=record.prompt_tokens,
             completion_tokens=record.completion_tokens,
+            # What Sluice's own cache answers has the details of the answer that it was, and no tokens.
+            cached_prompt_tokens=min(usage.cached_prompt_tokens if usage else 0, record.prompt_tokens),
+            reasoning_tokens=min(reasoning_tokens_in(body), record.completion_tokens),
             cost_nanousd=record.cost_nanousd + sum(each.cost_nanousd for each in record.guard_models),
         )
 

@@ -73,11 +73,25 @@ class RequestCounts(TypedDict):
     failed: int
 
 
+class BatchInputDetails(TypedDict):
+    """What of the prompts providers had cached."""
+
+    cached_tokens: int
+
+
+class BatchOutputDetails(TypedDict):
+    """What of the completions was thought and not said."""
+
+    reasoning_tokens: int
+
+
 class BatchUsage(TypedDict):
     """Tokens of the lines that have ended."""
 
     input_tokens: int
+    input_tokens_details: BatchInputDetails
     output_tokens: int
+    output_tokens_details: BatchOutputDetails
     total_tokens: int
 
 
@@ -222,7 +236,9 @@ def _shown(batch: BatchRecord) -> Batch:
         "request_counts": {"total": batch.total, "completed": progress.completed, "failed": progress.failed},
         "usage": {
             "input_tokens": progress.prompt_tokens,
+            "input_tokens_details": {"cached_tokens": progress.cached_prompt_tokens},
             "output_tokens": progress.completion_tokens,
+            "output_tokens_details": {"reasoning_tokens": progress.reasoning_tokens},
             "total_tokens": progress.prompt_tokens + progress.completion_tokens,
         },
         "metadata": batch.metadata or None,

@@ -26,6 +26,8 @@ class LineAnswer:
     may_pass: bool = False
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    cached_prompt_tokens: int = 0
+    reasoning_tokens: int = 0
     cost_nanousd: int = 0
 
     @property

@@ -53,13 +53,16 @@ class Progress:
     """What became of a batch's lines so far.
 
     `asked_again` is how many questions were asked once more since who had asked them died, or was cut off, before the
-    answer was kept: those may have been paid for twice.
+    answer was kept: those may have been paid for twice. Cached tokens are among the prompt's, and reasoning's among the
+    completion's.
     """
 
     completed: int = 0
     failed: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    cached_prompt_tokens: int = 0
+    reasoning_tokens: int = 0
     cost_nanousd: int = 0
     asked_again: int = 0
 

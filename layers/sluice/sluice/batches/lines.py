@@ -176,6 +176,8 @@ class LineStore:
             failed=int(not answer.is_good),
             prompt_tokens=answer.prompt_tokens,
             completion_tokens=answer.completion_tokens,
+            cached_prompt_tokens=answer.cached_prompt_tokens,
+            reasoning_tokens=answer.reasoning_tokens,
             cost_nanousd=answer.cost_nanousd,
             asked_again=int(claim.is_again),
         )
