@@ -53,7 +53,7 @@ class GeminiAnswer(Answer):
                     choice["finish_reason"] = "stop"
             yield chunk
 
-    def _tool_chunks(self, index: int, call: Json) -> Iterator[Json]:
+    def _tool_chunks(self, index: int, number: int, call: Json) -> Iterator[Json]:
         delta = {"tool_calls": [dict(call)]}
         _sign(delta)
         yield self._chunk(index, delta)

@@ -135,18 +135,18 @@ class MessagesAnswer:
             )
             yield {"type": "redacted_thinking", "data": "c2VjcmV0"}, []
         [choice] = self.said.choices
-        if choice.tool_call:
-            function = choice.tool_call["function"]
+        for number, call in enumerate(choice.tool_calls):
+            function = call["function"]
             text = function["arguments"]
             block = {
                 "type": "tool_use",
-                "id": "toolu_0",
+                "id": f"toolu_{number}",
                 "name": function["name"],
                 "input": json.loads(text),
             }
             halves = (text[: len(text) // 2], text[len(text) // 2 :])
             yield block, [{"type": "input_json_delta", "partial_json": half} for half in ("", *halves) if text != "{}"]
-        else:
+        if not choice.tool_calls:
             deltas: list[Json] = [{"type": "text_delta", "text": piece} for piece in choice.pieces]
             yield {"type": "text", "text": choice.text}, deltas
 
