@@ -2,7 +2,10 @@
 
 from typing import Any
 
-from sluice.providers.message_fields import without_unknown
+import pytest
+
+from sluice.chat import ChatRequest
+from sluice.providers.message_fields import marks_cache, without_unknown
 
 MARK = {"type": "ephemeral"}
 BODY: dict[str, Any] = {
@@ -67,3 +70,19 @@ def test_the_request_itself_is_left_alone() -> None:
 def test_thinking_that_is_asked_for_is_not_left_out() -> None:
     asked = {**PLAIN, "thinking": {"type": "enabled", "budget_tokens": 1024}}
     assert without_unknown(asked, frozenset()) == asked
+
+
+@pytest.mark.parametrize(
+    "marked",
+    [
+        {"cache_control": MARK},
+        {"messages": [{"role": "user", "content": "a", "cache_control": MARK}]},
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": "a", "cache_control": MARK}]}]},
+        {"tools": [{"type": "function", "function": {"name": "f"}, "cache_control": MARK}]},
+        {"tools": ["f", {"type": "function", "function": {"name": "f", "cache_control": MARK}}]},
+    ],
+)
+def test_whatever_is_marked_for_a_cache_is_seen(marked: dict[str, Any]) -> None:
+    plain = {"model": "m", "messages": [{"role": "user", "content": [{"type": "text", "text": "cache_control"}]}]}
+    assert not marks_cache(ChatRequest.model_validate(plain))
+    assert marks_cache(ChatRequest.model_validate(plain | marked))

@@ -61,10 +61,26 @@ def test_a_bound_over_the_models_own_is_cut_to_it() -> None:
         {"messages": [{"role": "assistant", "tool_calls": [{"function": {"arguments": "word " * 5_000}}]}]},
         {"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_data": "word" * 5_000}}]}]},
         {"messages": [{"role": "user", "content": [{"type": "text", "text": "hi", "note": "word " * 5_000}]}]},
+        {
+            "messages": [
+                {
+                    "role": "user",
+                    "content": [{"type": "document", "source": {"type": "text", "data": "word " * 5_000}}],
+                }
+            ]
+        },
     ],
 )
 def test_everything_that_reaches_the_model_is_weighed(fields: dict[str, Any]) -> None:
     assert size_of(**fields).prompt_tokens(BOUNDS) >= 5_000
+
+
+def test_a_document_weighs_the_same_in_either_way_of_sending_it() -> None:
+    data = "JVBERi0xLjQK" * 5_000
+    file = {"type": "file", "file": {"file_data": f"data:application/pdf;base64,{data}"}}
+    document = {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": data}}
+    either = [size_of(messages=[{"role": "user", "content": [part]}]) for part in (file, document)]
+    assert either[0].prompt_tokens(BOUNDS) == pytest.approx(either[1].prompt_tokens(BOUNDS), rel=0.01)
 
 
 def test_a_prediction_is_weighed_as_what_it_may_be_billed_as() -> None:
