@@ -219,3 +219,36 @@ def test_a_tool_call_whose_index_is_null_is_guarded_too() -> None:
 @pytest.mark.parametrize("extension", ["none", [], 1, {"usage": "none"}, {}])
 def test_an_extension_of_another_form_has_no_usage(extension: object) -> None:
     assert ChatChunk({"choices": [], "x_groq": extension}).usage is None
+
+
+CALL = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "run", "arguments": ""}}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"content": "Let me see s"}, {"tool_calls": [CALL]}),
+        ({"reasoning_content": "Two and two is"}, {"content": "Four, "}),
+        (
+            {"thinking_blocks": [{"index": 0, "type": "thinking", "thinking": "It is"}]},
+            {"thinking_blocks": [{"index": 1, "type": "redacted_thinking", "data": "d"}]},
+        ),
+        (
+            {"tool_calls": [{**CALL, "function": {"name": "run", "arguments": '{"a": "sl-'}}]},
+            {"tool_calls": [{**CALL, "index": 1, "id": "call_2"}]},
+        ),
+    ],
+)
+def test_a_text_is_whole_before_the_next_begins(before: dict[str, Any], after: dict[str, Any]) -> None:
+    first, second, _ = released([chunk(before), chunk(after), chunk({}, finish="stop")])
+    assert first.body["choices"][0]["delta"] != before
+    so_far = assemble([first, second])["choices"][0]["message"]
+    assert so_far == assemble([chunk(before), chunk(after)])["choices"][0]["message"]
+
+
+def test_what_goes_on_beside_what_begins_is_held_back_still() -> None:
+    first, second = released(
+        [chunk({"reasoning_content": "It is s"}), chunk({"reasoning_content": "k-proj-", "content": "4"})]
+    )[:2]
+    said = [each.body["choices"][0]["delta"]["reasoning_content"] for each in (first, second)]
+    assert said == ["It is ", ""]

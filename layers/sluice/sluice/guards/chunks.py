@@ -27,8 +27,9 @@ type _Place = tuple[int, tuple[str | _Item, ...]]
 class ChunkGuard:
     """Releases chunks with what the windows let out; what they hold back comes with the choice's last chunk.
 
-    Every string in a chunk is judged. Those that grow are held back at their end; the others leave with their chunk, or
-    not at all. `release` and `rest` raise GuardBlockedError if a rule blocks.
+    Every string in a chunk is judged. Those that grow are held back at their end, until they have ended: at the latest
+    when another text, call or thought begins. The others leave with their chunk, or not at all. `release` and `rest`
+    raise GuardBlockedError if a rule blocks.
     """
 
     def __init__(self, modes: Mapping[str, Mode]) -> None:
@@ -38,6 +39,11 @@ class ChunkGuard:
         self._items = _Items()
         self._judged: dict[_Place, Any] = {}
         self._stated: dict[str, Finding] = {}
+        self._begun: set[_Place] = set()
+        self._has_begun = False
+        # Of one choice after the other: what has grown since the last time that something began, and in this chunk.
+        self._growing: dict[_Place, None] = {}
+        self._fed: dict[_Place, None] = {}
         self._held_logprobs: dict[int, list[JsonObject]] = {}
         self._frame: JsonObject = {}
 
@@ -71,9 +77,15 @@ class ChunkGuard:
         delta = choice.get("delta") or {}
         # Logprobs spell out the texts, and are held back with them.
         self._judge((index, ()), {name: each for name, each in choice.items() if name not in {"delta", "logprobs"}})
+        self._has_begun = False
+        self._fed.clear()
         guarded = self._object((index, ()), delta)
         if choice.get("finish_reason") in ENDS:
             guarded = self._finish(index, guarded)
+        elif self._has_begun:
+            # What came before it has ended. Clients that take one text after the other have it whole before the next.
+            guarded = self._ended(index, guarded)
+        self._growing |= self._fed
         shown = choice if guarded is delta or guarded == delta else {**choice, "delta": guarded}
         return self._with_logprobs(shown, index)
 
@@ -86,9 +98,10 @@ class ChunkGuard:
         if isinstance(value, dict):
             return self._object(place, value)
         if isinstance(value, list):
-            items = [
-                self._value(_further(place, self._items.of(place, at, item)), item) for at, item in enumerate(value)
-            ]
+            places = [_further(place, self._items.of(place, at, item)) for at, item in enumerate(value)]
+            for each in places:
+                self._begin(each)
+            items = [self._value(each, item) for each, item in zip(places, value, strict=True)]
             return value if all(new is old for new, old in zip(items, value, strict=True)) else items
         return value
 
@@ -102,11 +115,18 @@ class ChunkGuard:
             self._judge(place, text)
             return text
         if isinstance(place[1][-1], str) and (len(names) == 1 or names[-1] in _GROWING):
+            self._begin(place)
+            self._fed[place] = None
             return self._guard(self._guards, place).feed(text)
         # It should be whole; but if it grows after all, no more of a secret leaves than came before it was one.
         self._judge(place, text)
         self._guard(self._watches, place).feed(text)
         return text
+
+    def _begin(self, place: _Place) -> None:
+        if place not in self._begun:
+            self._begun.add(place)
+            self._has_begun = True
 
     def _guard(self, guards: dict[_Place, StreamGuard], place: _Place) -> StreamGuard:
         if place not in guards:
@@ -142,6 +162,14 @@ class ChunkGuard:
 
     def _is_holding(self, index: int) -> bool:
         return any(guard.held_characters for place, guard in self._guards.items() if place[0] == index)
+
+    def _ended(self, index: int, delta: JsonObject) -> JsonObject:
+        """The delta with what is held back of texts that grew before it and not in it."""
+        for place in [each for each in self._growing if each[0] == index and each not in self._fed]:
+            del self._growing[place]
+            if self._guards[place].held_characters and (held := self._guards[place].finish()):
+                delta = self._with_rest(delta, (index, ()), place[1], held)
+        return delta
 
     def _finish(self, index: int, delta: JsonObject) -> JsonObject:
         for place, guard in self._guards.items():
