@@ -126,7 +126,8 @@ def test_a_part_that_changes_what_is_asked_is_refused_unless_it_is_allowed(
 
 
 def test_thinking_is_refused_only_where_it_is_asked_for() -> None:
-    assert refused(thinking={"type": "enabled", "budget_tokens": 1024}) == "thinking"
+    assert refused(thinking={"type": "enabled"}) == "thinking"
+    assert refused(thinking={"type": "enabled", "budget_tokens": 1024}) is None
     assert refused(thinking={"type": "adaptive"}) is None
     assert refused(thinking={"type": "disabled"}) is None
     assert refused(thinking="always") == "thinking"

@@ -24,7 +24,7 @@ from sluice.chat import ChatRequest, ContentPart, JsonObject
 CACHE_CONTROL = "cache_control"
 EXTRA_CONTENT = "extra_content"
 _OF_MESSAGES = frozenset({CACHE_CONTROL, "thinking_blocks", "reasoning_content", "is_error", EXTRA_CONTENT})
-_UNASKED_THINKING = frozenset({"adaptive", "disabled"})
+_UNASKED_THINKING = frozenset({"adaptive", "between_tools", "disabled"})
 _IMAGES = frozenset({"image_url", "input_image", "image"})
 
 
@@ -43,10 +43,11 @@ def without_unknown(body: JsonObject, allowed_fields: Collection[str]) -> JsonOb
 def is_left_out(name: str, value: Any) -> bool:
     """Whether a field of a request is left out for who does not take it, rather than refused.
 
-    `thinking` is, if it leaves it to the model whether to think or asks for none.
+    `thinking` is, if it leaves it to the model whether to think, asks for none, or states a budget, which is no more
+    than the most that it may think.
     """
     if name == "thinking":
-        return isinstance(value, dict) and value.get("type") in _UNASKED_THINKING
+        return isinstance(value, dict) and (value.get("type") in _UNASKED_THINKING or "budget_tokens" in value)
     return name == CACHE_CONTROL
 
 
