@@ -1,4 +1,6 @@
-"""OpenAI's chats, responses, embeddings and models, the flat chat API, and the description of all routes.
+"""OpenAI's chats, responses, text completions, embeddings, moderations and models, and Anthropic's messages.
+
+And the flat chat API, and the description of all routes.
 
 An ASGI app for the Lambda Web Adapter, behind which answers stream; `handler` answers the same routes whole.
 """
@@ -8,13 +10,26 @@ import os
 # While Lambda starts the function, rather than in its first request.
 import sluice.gateway.pipeline  # noqa: F401
 from sluice.api import chat, description, embeddings, models
+from sluice.api.anthropic import routes as messages
 from sluice.api.asgi import AsgiApp
 from sluice.api.compat import llm
+from sluice.api.completions import routes as completions
+from sluice.api.moderations import routes as moderations
 from sluice.api.responses import routes as responses
 from sluice.api.rest import lambda_handler
 from sluice.composition import App
 
-ROUTES = (*chat.ROUTES, *responses.ROUTES, *embeddings.ROUTES, *models.ROUTES, *llm.ROUTES, *description.ROUTES)
+ROUTES = (
+    *chat.ROUTES,
+    *responses.ROUTES,
+    *messages.ROUTES,
+    *completions.ROUTES,
+    *embeddings.ROUTES,
+    *moderations.ROUTES,
+    *models.ROUTES,
+    *llm.ROUTES,
+    *description.ROUTES,
+)
 
 parts = App.from_environment()
 app = AsgiApp(ROUTES, parts)

@@ -11,6 +11,10 @@ from tools import template
 
 CHAT_ROUTES = [
     ("/v1/chat/completions", "post"),
+    ("/v1/messages", "post"),
+    ("/v1/messages/count_tokens", "post"),
+    ("/v1/completions", "post"),
+    ("/v1/moderations", "post"),
     ("/v1/embeddings", "post"),
     ("/v1/models", "get"),
     ("/v1/models/{id+}", "get"),
@@ -141,7 +145,7 @@ def test_the_log_role_is_set_before_the_stage_that_logs_if_it_is_this_stack_s() 
     assert not {"ApiGatewayAccount", "ApiGatewayLogRole"} & without.keys()
 
 
-def test_what_api_gateway_answers_itself_is_in_openai_s_envelope() -> None:
+def test_what_api_gateway_answers_itself_is_in_openai_s_envelope_and_in_anthropic_s() -> None:
     responses = resources()["Api"]["Properties"]["Body"]["x-amazon-apigateway-gateway-responses"]
     assert {
         "DEFAULT_4XX",
@@ -153,8 +157,9 @@ def test_what_api_gateway_answers_itself_is_in_openai_s_envelope() -> None:
     } <= set(responses)
     for response in responses.values():
         text = response["responseTemplates"]["application/json"].replace("$context.error.messageString", '"message"')
-        error = json.loads(text)["error"]
-        assert error.keys() == {"message", "type", "param", "code"}
+        body = json.loads(text)
+        assert body["error"].keys() == {"message", "type", "param", "code"}
+        assert (body["type"], body["request_id"]) == ("error", "$context.requestId")
 
 
 def test_addresses_are_bounded_by_a_web_acl_only_if_asked_for() -> None:

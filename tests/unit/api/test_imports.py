@@ -15,6 +15,16 @@ TASKS = {"sluice.tasks", "sluice.api.tasks", "sluice.api.compat.genai", "jinja2"
 GATEWAY = {"sluice.gateway.pipeline", "sluice.guards", "sluice.providers", "re2"}
 DESCRIPTION = {"sluice.api.openapi", "sluice.api.routes"}
 OPERATIONS = {"sluice.operations"}
+# What these translate is translated in few requests of most.
+TRANSLATORS = {
+    "sluice.api.anthropic.request_models",
+    "sluice.api.anthropic.chat_request",
+    "sluice.api.anthropic.events",
+    "sluice.api.completions.request_models",
+    "sluice.api.completions.translation",
+    "sluice.api.moderations.request_models",
+    "sluice.api.moderations.judging",
+}
 HEAVY = {
     "aws_lambda_powertools.event_handler",
     "mangum",
@@ -25,7 +35,7 @@ HEAVY = {
     "jwt",
     "cryptography",
 }
-NEVER = DESCRIPTION | HEAVY
+NEVER = DESCRIPTION | TRANSLATORS | HEAVY
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from sluice.api import cors
 from sluice.api.authentication import authenticate
-from sluice.api.envelope import Response, error_response, json_response
+from sluice.api.envelope import Response, envelope_of, error_response, json_response
 from sluice.api.features import check_feature
 from sluice.api.labels import labels_in
 from sluice.api.matching import route_of, routes_of_path
@@ -83,10 +83,11 @@ class Api:
         """As `respond`, with how the answer came about."""
         deadline = Deadline.of_request(self._app.settings.request_timeout_s, request.remaining_s)
         traced = TracedRequest(self._app, request, deadline)
+        envelope = envelope_of(request.path)
         try:
             response = self._answer(request, traced, deadline)
         except Exception as error:  # noqa: BLE001 -- the outermost edge; frameworks would log the message, perhaps a prompt
-            response = error_response(error, request.id, is_traced=traced.is_traced)
+            response = error_response(error, request.id, is_traced=traced.is_traced, envelope=envelope)
             traced.fail(error)
         if isinstance(response, StreamedResponse):
             response = replace(response, events=traced.to_the_end_of(response.events))
@@ -95,7 +96,8 @@ class Api:
                 traced.end()  # what waits for quota is asked again, and has a record then
             response = replace(response, headers={**response.headers, **traced.headers()})
         readable = cors.answer_headers(self._app.settings.cors_origins, request.headers.get("origin"))
-        return replace(response, headers={**response.headers, **readable}), traced.trace
+        named = envelope.headers(request.id)
+        return replace(response, headers={**response.headers, **named, **readable}), traced.trace
 
     def check(self, request: Request) -> int:
         """Check a request of a route that batches may have lines for. Raises SluiceError.

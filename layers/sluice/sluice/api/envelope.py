@@ -1,4 +1,4 @@
-"""Answers: OpenAI's error envelope, and the one place where an error becomes an HTTP status."""
+"""Answers: error envelopes, and the one place where an error becomes an HTTP status."""
 
 import json
 import traceback
@@ -44,12 +44,42 @@ class Response:
     body: bytes
 
 
+class Envelope:
+    """How errors are told, and requests named, to the clients of an API: those of OpenAI's. Others' is a subclass."""
+
+    schema: type = Error
+
+    def body(self, error: SluiceError, request_id: str) -> Any:
+        """The body of an error."""
+        return error_body(error)
+
+    def headers(self, request_id: str) -> dict[str, str]:
+        """Headers of any answer, by which these clients know a request."""
+        return {}
+
+
+_OPENAI_ENVELOPE = Envelope()
+# Below it, errors are Anthropic's.
+_MESSAGES = "/v1/messages"
+
+
+def envelope_of(path: str) -> Envelope:
+    """The envelope that the clients expect who ask a path, whether there is such a route or not."""
+    if path.startswith(_MESSAGES) and path[len(_MESSAGES) :][:1] in ("", "/"):
+        from sluice.api.anthropic.envelope import MessagesEnvelope  # for those requests alone that ask there
+
+        return MessagesEnvelope()
+    return _OPENAI_ENVELOPE
+
+
 def json_response(value: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """`value` as JSON."""
     return Response(status, {"content-type": "application/json", **(headers or {})}, to_json(value))
 
 
-def error_response(error: Exception, request_id: str, *, is_traced: bool = False) -> Response:
+def error_response(
+    error: Exception, request_id: str, *, is_traced: bool = False, envelope: Envelope = _OPENAI_ENVELOPE
+) -> Response:
     """What the caller is told about `error`. It is one line in the log, and in detail if it is our fault.
 
     The trace of a request that is `is_traced` has the line.
@@ -60,7 +90,7 @@ def error_response(error: Exception, request_id: str, *, is_traced: bool = False
     # What the SDKs of OpenAI and Groq, which else send a 429 or a 5xx again by themselves, go by.
     advice = {} if known.may_pass else {"x-should-retry": "false"}
     headers = {**request_id_headers(request_id), **advice, **known.headers}
-    return json_response(error_body(known), status=known.status, headers=headers)
+    return json_response(envelope.body(known, request_id), status=known.status, headers=headers)
 
 
 def status_of(error: Exception) -> int:

@@ -14,9 +14,11 @@ import inspect
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from http import HTTPStatus
+from importlib import import_module
 from types import UnionType
-from typing import TYPE_CHECKING, Any, Required, TypedDict, Union, Unpack, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Required, TypedDict, Union, Unpack, get_args, get_origin, get_type_hints
 from urllib.parse import unquote
 
 from sluice.api.sse import StreamFormat
@@ -162,11 +164,13 @@ class Declared(TypedDict, total=False):
     `role` is the least that a key needs, None where no key is needed; a key of `fuller_for`, or of a role that includes
     it, is then told more. `example` is a body. With `task`, the body is the inputs of that task, which its file
     describes; with `is_form` it is a form with a file. `events` are what the events of a streamed answer may hold, and
-    `stream_format` makes what writes those of one answer. With `asks_once` one question to a model is all that a
-    request is. `is_counted_inside`: a request is counted as what it asks for is, as one that `asks_a_model` is by the
-    gateway. `check` makes the route one that batches may have lines for: it refuses what would be refused whatever is
-    left of quotas, and says what the rest is estimated to cost, in billionths of a dollar. `takes_work`: models are
-    asked later for what it takes. `errors` are statuses beside those that follow from the rest.
+    `stream_format` makes what writes those of one answer. Where the handler's annotations and `events` are texts, they
+    name what is in the module `types_from`, which is imported when it is first needed. With `asks_once` one question
+    to a model is all that a request is. `is_counted_inside`: a request is counted as what it asks
+    for is, as one that `asks_a_model` is by the gateway. `check` makes the route one that batches may have lines for:
+    it refuses what would be refused whatever is left of quotas, and says what the rest is estimated to cost, in
+    billionths of a dollar. `takes_work`: models are asked later for what it takes. `errors` are statuses beside those
+    that follow from the rest.
     """
 
     role: Required[Role | None]
@@ -174,7 +178,8 @@ class Declared(TypedDict, total=False):
     parameters: Mapping[str, PathParameter]
     example: "JsonObject"
     task: str
-    events: tuple[type, ...]
+    events: tuple[type | str, ...]
+    types_from: str
     stream_format: Callable[[], StreamFormat]
     status: HTTPStatus
     asks_a_model: bool
@@ -187,11 +192,22 @@ class Declared(TypedDict, total=False):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RouteTypes:
+    """What a handler takes and answers. `offers_csv`: its answer may be a table, `offers_html`: a page."""
+
+    body: Any
+    query: Any
+    answer: Any
+    events: tuple[type, ...]
+    offers_csv: bool
+    offers_html: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Route:
     """A method of a path, and what answers it. `path` has `{name}` for a part of it, `{name+}` for the rest of it.
 
-    See Declared for the rest. `body` and `query` are models, None where none is taken. `offers_csv`: its answer may be
-    a table, `offers_html`: a page.
+    See Declared for the rest. `signature` is the function whose annotations say what is taken and answered.
     """
 
     id: str
@@ -201,15 +217,14 @@ class Route:
     tag: str
     summary: str
     description: str
-    body: Any
-    query: Any
-    answer: Any
+    signature: Handler
     handler: Handler
     fuller_for: Role | None = None
     parameters: Mapping[str, PathParameter] = field(default_factory=dict)
     example: "JsonObject | None" = None
     task: str | None = None
-    events: tuple[type, ...] = ()
+    events: tuple[type | str, ...] = ()
+    types_from: str = ""
     stream_format: Callable[[], StreamFormat] = StreamFormat
     status: HTTPStatus = HTTPStatus.OK
     asks_a_model: bool = False
@@ -219,8 +234,6 @@ class Route:
     check: "Check | None" = None
     takes_work: bool = False
     errors: Collection[int] = ()
-    offers_csv: bool = False
-    offers_html: bool = False
 
     def match(self, path: str) -> dict[str, str] | None:
         """The parameters in a path as it was sent, percent-encoded; None if the path is not this route's."""
@@ -236,6 +249,35 @@ class Route:
             elif name != part:
                 return None
         return found if all(found.values()) else None
+
+    @cached_property
+    def types(self) -> RouteTypes:
+        """What its handler takes and answers, imported when it is first needed."""
+        if self.types_from:
+            named = vars(import_module(self.types_from))
+            annotations = get_type_hints(self.signature, localns=named)
+        else:
+            named, annotations = {}, self.signature.__annotations__
+        body, query = get_args(annotations["call"]) or (None, None)
+        answer = annotations["return"]
+        return RouteTypes(
+            body=_model(body),
+            query=_model(query),
+            answer=_answer(answer),
+            events=tuple(named[each] if isinstance(each, str) else each for each in self.events),
+            offers_csv=Csv in get_args(answer),
+            offers_html=Html in get_args(answer),
+        )
+
+    @property
+    def body(self) -> Any:
+        """The model of its body, None where it takes none."""
+        return self.types.body
+
+    @property
+    def query(self) -> Any:
+        """The model of its query, None where it takes none."""
+        return self.types.query
 
     @property
     def is_counted_at_the_door(self) -> bool:
@@ -317,8 +359,6 @@ class Routes:
 
 
 def _route(method: str, path: str, tag: str, handler: Handler, declared: Declared) -> Route:
-    call, answer = handler.__annotations__["call"], handler.__annotations__["return"]
-    body, query = get_args(call) or (None, None)
     summary, _, description = inspect.cleandoc(handler.__doc__ or "").partition("\n\n")
     first, *words = handler.__name__.split("_")
     return Route(
@@ -328,12 +368,8 @@ def _route(method: str, path: str, tag: str, handler: Handler, declared: Declare
         tag=tag,
         summary=summary.removesuffix("."),
         description=" ".join(description.split()),
-        body=_model(body),
-        query=_model(query),
-        answer=_answer(answer),
+        signature=handler,
         handler=handler,
-        offers_csv=Csv in get_args(answer),
-        offers_html=Html in get_args(answer),
         **declared,
     )
 

@@ -29,16 +29,22 @@ from sluice.api import (
     usage_groups,
     webhooks,
 )
+from sluice.api.anthropic import routes as messages_api
 from sluice.api.compat import dashboard, groq, llm, questions, teaching
 from sluice.api.compat.genai import answers, prompts, sessions, status
+from sluice.api.completions import routes as completions
+from sluice.api.moderations import routes as moderations
 from sluice.api.responses import routes as responses
 from sluice.api.route import Route
 
 ROUTES: tuple[Route, ...] = (
     *chat.ROUTES,
+    *messages_api.ROUTES,
+    *completions.ROUTES,
     *responses.ROUTES,
     *models.ROUTES,
     *embeddings.ROUTES,
+    *moderations.ROUTES,
     *llm.ROUTES,
     *description.ROUTES,
     *conversations.ROUTES,

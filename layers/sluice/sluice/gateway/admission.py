@@ -124,6 +124,10 @@ class Admission:
         self._judge(incoming)
         return incoming, self._plan(incoming)
 
+    def plan(self, incoming: Incoming) -> Plan:
+        """Find who may answer a request. Raises as `admit` where nobody may."""
+        return self._plan(incoming)
+
     def note_answer(self, admitted: AdmittedRequest, model: str) -> None:
         """Note which model has answered, for the shares of those that `auto` chooses from."""
         if admitted.request.model == AUTO:

@@ -18,7 +18,7 @@ from sluice.chat import ChatChunk, ChatRequest, JsonObject
 from sluice.chat_stream import chunks_from_body
 from sluice.conversations.conversation import TaskCall
 from sluice.conversations.turns import OpenTurn
-from sluice.errors import InvalidAnswerError
+from sluice.errors import ContextOverflowError, InvalidAnswerError
 from sluice.gateway.admission import Admission
 from sluice.gateway.budget import BudgetReservation
 from sluice.gateway.guard_models import GuardModels
@@ -32,6 +32,7 @@ from sluice.guards.rules import Finding
 from sluice.guards.structured_output import InvalidJsonAnswerError
 from sluice.providers.base import Provider, ProviderResponse, ProviderStream
 from sluice.providers.registry import Deployment, Registry
+from sluice.quota.request_size import ModelBounds, RequestSize
 from sluice.routing.deadline import Deadline
 from sluice.routing.deployment_quota import Answered
 from sluice.routing.router import Router, Search
@@ -120,6 +121,18 @@ class Gateway:
         """
         incoming, chosen = self._admission.check(Incoming(request, principal, context))
         return self._settlement.foreseen_nanousd(chosen.deployments[0], incoming.request)
+
+    def prompt_tokens(self, request: ChatRequest, principal: Principal, context: RequestContext) -> int:
+        """The tokens that the prompt of a request is estimated to have where it would be sent first.
+
+        Nothing is judged, counted or spent. Raises SluiceError for a model that could not be asked.
+        """
+        try:
+            chosen = self._admission.plan(Incoming(request, principal, context))
+        except ContextOverflowError:
+            # How much too long it is is what the caller wants to know.
+            return RequestSize.of(request).prompt_tokens(ModelBounds(context_window=0, max_completion_tokens=0))
+        return self._settlement.foreseen_tokens(chosen.deployments[0], request).prompt_tokens
 
     def claim_turn(
         self, conversation_id: str, request: ChatRequest, principal: Principal, context: RequestContext, call: TaskCall

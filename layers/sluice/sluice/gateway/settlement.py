@@ -194,8 +194,11 @@ class Settlement:
 
     def foreseen_nanousd(self, deployment: Deployment, request: ChatRequest) -> int:
         """What a request that was not admitted yet may cost there, in billionths of a dollar."""
-        tokens = self._deployments.estimate(deployment, RequestSize.of(request))
-        return price_nanousd(deployment, tokens, _service_tier(request))
+        return price_nanousd(deployment, self.foreseen_tokens(deployment, request), _service_tier(request))
+
+    def foreseen_tokens(self, deployment: Deployment, request: ChatRequest) -> TokenEstimate:
+        """The tokens that a request that was not admitted yet is estimated to have there."""
+        return self._deployments.estimate(deployment, RequestSize.of(request))
 
     def _record(self, usage_record: UsageRecord) -> None:
         with best_effort("recording usage"):

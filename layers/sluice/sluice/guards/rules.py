@@ -76,7 +76,7 @@ class Rule:
     """A row of shared/guards/*.toml. `roles` is None when messages of every role are judged.
 
     `sums` names rules whose weights it adds to its own, where none of them fired. The mode of one that `is_fixed` is
-    the same for every tenant.
+    the same for every tenant. `moderation` are OpenAI's categories of moderations that it is about.
     """
 
     id: str
@@ -90,6 +90,7 @@ class Rule:
     supported_by: frozenset[str] = frozenset()
     sums: frozenset[str] = frozenset()
     is_fixed: bool = False
+    moderation: tuple[str, ...] = ()
 
     def judges(self, role: str | None) -> bool:
         """Whether messages of this role are its business; without a role, it is no message."""
@@ -196,6 +197,7 @@ def _rule(row: Mapping[str, Any], wording: _Wording) -> Rule:
         supported_by=frozenset(row.get("supported_by", ())),
         sums=frozenset(row.get("sums", ())),
         is_fixed=row.get("is_fixed", False),
+        moderation=tuple(row.get("moderation", ())),
     )
 
 

@@ -4,13 +4,14 @@ from functools import cache
 from typing import Any
 
 from sluice import __version__
-from sluice.api.envelope import Error
+from sluice.api.envelope import Error, envelope_of
 from sluice.api.openapi.problems import PROBLEMS
 from sluice.api.openapi.schemas import query_parameters, schemas
 from sluice.api.route import Route
 from sluice.api.routes import ROUTES
 from sluice.catalog import SHARED
 from sluice.chat import JsonObject
+from sluice.errors import SluiceError
 from sluice.idempotency.key import MOST_CHARACTERS
 from sluice.tasks.fields import object_schema
 from sluice.tasks.task import read_task
@@ -18,6 +19,8 @@ from sluice.tasks.task import read_task
 _TAGS = {
     "Chat": "Ask a model, and see which there are.",
     "Responses": "Answers as OpenAI's Responses API has them, to be read later and gone on from.",
+    "Messages": "The same, as Anthropic's API asks.",
+    "Moderations": "What the guards' rules say of a text.",
     "Embeddings": "Vectors of texts, to compare them by.",
     "Conversations": "What was said under a `conversation_id`, for who said it.",
     "Oversight": "Conversations and users' data of a whole tenant. For its operators.",
@@ -83,7 +86,7 @@ _IDEMPOTENCY_KEY: JsonObject = {
 @cache
 def document() -> JsonObject:
     """The document. Put together once per process, when somebody asks for it."""
-    of_types, named = schemas([Error, *(each for route in ROUTES for each in _types(route))])
+    of_types, named = schemas([*_error_types(), *(each for route in ROUTES for each in _types(route))])
     paths: JsonObject = {}
     for route in ROUTES:
         # A greedy parameter is API Gateway's own.
@@ -103,7 +106,7 @@ def document() -> JsonObject:
         "paths": paths,
         "components": {
             "schemas": {name: schema for name, schema in named.items() if name not in queries},
-            "responses": {problem.name: problem.response() for problem in PROBLEMS.values()},
+            "responses": {problem.name: problem.response() for problem in PROBLEMS.values() if not problem.is_inline},
             "headers": {
                 "retry-after": {"description": "Seconds to wait, if waiting helps.", "schema": {"type": "integer"}},
                 **{
@@ -143,7 +146,7 @@ def body_example(route: Route) -> JsonObject | None:
 def _types(route: Route) -> list[Any]:
     """All types that describe a route. A task's inputs are described by its file."""
     body = None if route.task else route.body
-    return [each for each in (route.query, body, route.answer, *route.events) if each is not None]
+    return [each for each in (route.query, body, route.types.answer, *route.types.events) if each is not None]
 
 
 def _operation(route: Route, of_types: dict[Any, JsonObject], named: dict[str, JsonObject]) -> JsonObject:
@@ -196,29 +199,47 @@ def _parameters(route: Route, named: dict[str, JsonObject]) -> list[JsonObject]:
 
 def _event(route: Route, of_types: dict[Any, JsonObject]) -> JsonObject:
     """One event of a stream. OpenAPI 3.1 has no words for a sequence of them; this is how 3.2 describes each."""
-    content: JsonObject = {"anyOf": [of_types[each] for each in (*route.events, Error)]}
+    error = envelope_of(route.path).schema
+    content: JsonObject = {"anyOf": [of_types[each] for each in (*route.types.events, error)]}
     written: JsonObject = {"type": "string", "contentMediaType": "application/json", "contentSchema": content}
+    if error is not Error:
+        names: JsonObject = {"type": "string", "description": "The `type` of what `data` holds."}
+        properties = {"event": names, "data": written}
+    else:
+        properties = {"data": {"anyOf": [{"const": "[DONE]"}, written]}}
     return {
         "description": "One event.",
         "type": "object",
-        "properties": {"data": {"anyOf": [{"const": "[DONE]"}, written]}},
-        "required": ["data"],
+        "properties": properties,
+        "required": list(properties),
     }
 
 
 def _responses(route: Route, of_types: dict[Any, JsonObject]) -> JsonObject:
-    content: JsonObject = {"application/json": {"schema": of_types[route.answer]}}
+    content: JsonObject = {"application/json": {"schema": of_types[route.types.answer]}}
     if route.events:
         content["text/event-stream"] = {"schema": _event(route, of_types)}
-    if route.offers_csv:
+    if route.types.offers_csv:
         content["text/csv"] = {"schema": {"type": "string"}}
-    if route.offers_html:
+    if route.types.offers_html:
         content["text/html"] = {"schema": {"type": "string"}}
     answer: JsonObject = {"description": route.status.phrase, "content": content}
     names = _HEADERS if route.asks_a_model else _REPLAY_HEADERS if route.takes_idempotency_key else ()
     if names:
         answer["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
-    problems = {
-        str(status): {"$ref": f"#/components/responses/{PROBLEMS[status].name}"} for status in route.error_statuses
-    }
+    problems = {str(status): _problem(route, status, of_types) for status in route.error_statuses}
     return {str(route.status.value): answer} | problems
+
+
+def _problem(route: Route, status: int, of_types: dict[Any, JsonObject]) -> JsonObject:
+    problem, envelope = PROBLEMS[status], envelope_of(route.path)
+    if envelope.schema is Error:
+        return {"$ref": f"#/components/responses/{problem.name}"}
+    error = SluiceError(problem.message, param=problem.param, code=problem.code)
+    error.status = status
+    example = envelope.body(error, _HEADERS["x-sluice-request-id"][1])
+    return problem.response(of_types[envelope.schema], example)
+
+
+def _error_types() -> list[Any]:
+    return list(dict.fromkeys([Error, *(envelope_of(route.path).schema for route in ROUTES)]))

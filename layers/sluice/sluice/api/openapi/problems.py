@@ -17,14 +17,18 @@ class Problem:
     code: str
     param: str | None = None
     says_when_to_retry: bool = False
+    is_inline: bool = False
+    """Whether only routes with an envelope of their own answer it."""
 
-    def response(self) -> JsonObject:
-        """As the document's components have it."""
-        error = {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
-        schema = {"$ref": "#/components/schemas/Error"}
+    def response(self, schema: JsonObject | None = None, example: object = None) -> JsonObject:
+        """As the document's components have it; or with another envelope, an example of which is given."""
+        if schema is None:
+            schema = {"$ref": "#/components/schemas/Error"}
+            error = {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
+            example = {"error": error}
         response: JsonObject = {
             "description": self.description,
-            "content": {"application/json": {"schema": schema, "example": {"error": error}}},
+            "content": {"application/json": {"schema": schema, "example": example}},
         }
         names = ["x-sluice-request-id", *(["retry-after"] if self.says_when_to_retry else [])]
         response["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
@@ -134,5 +138,14 @@ PROBLEMS: Mapping[int, Problem] = {
         "No provider answered in time.",
         _OURS,
         "deadline_exceeded",
+    ),
+    529: Problem(
+        "Overloaded",
+        "Every deployment failed, is busy or is switched off.",
+        "No provider could answer.",
+        _OURS,
+        "no_provider_available",
+        says_when_to_retry=True,
+        is_inline=True,
     ),
 }
