@@ -243,3 +243,17 @@ def test_what_is_too_large_to_be_kept_is_answered_unless_it_has_to_be_kept(
     with pytest.raises(openai.BadRequestError) as raised:
         ask(client, noise, store=True)
     assert raised.value.param == "store"
+
+
+def test_the_tokens_of_a_question_are_estimated_with_what_it_goes_on_from(
+    client: openai.OpenAI, fake: FakeProvider
+) -> None:
+    alone = client.responses.input_tokens.count(model="small", input="Who am I?")
+    assert alone.object == "response.input_tokens"
+    first = ask(client, "I am Ada, and I tell a long story about myself.")
+    asked_once = len(fake.requests())
+    longer = client.responses.input_tokens.count(model="small", input="Who am I?", previous_response_id=first.id)
+    assert longer.input_tokens > alone.input_tokens > 3
+    assert len(fake.requests()) == asked_once
+    with pytest.raises(openai.NotFoundError):
+        client.responses.input_tokens.count(model="nobody", input="Who am I?")

@@ -21,8 +21,8 @@ _PRIORITIES = {"low": Priority.LOW, "normal": Priority.NORMAL, "high": Priority.
 class CreateBatch(BaseModel):
     """The body of POST /v1/batches.
 
-    `endpoint` is `/v1/chat/completions`, `/v1/embeddings` or a task's, `/v1/tasks/{name}`. `priority` is Sluice's own:
-    which of the tenant's batches come first.
+    `endpoint` is `/v1/chat/completions`, `/v1/responses`, `/v1/embeddings` or a task's, `/v1/tasks/{name}`. `priority`
+    is Sluice's own: which of the tenant's batches come first.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)

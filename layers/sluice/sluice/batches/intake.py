@@ -13,7 +13,7 @@ from sluice.files.file import Purpose, new_id, owner_of
 from sluice.files.store import FileStore
 from sluice.storage.queues import LONGEST_DELAY_S, Queue
 
-ENDPOINTS = re.compile(r"/v1/chat/completions|/v1/embeddings|/v1/tasks/[a-z0-9_]+")
+ENDPOINTS = re.compile(r"/v1/chat/completions|/v1/responses|/v1/embeddings|/v1/tasks/[a-z0-9_]+")
 """What batches may have lines for."""
 
 MOST_OPEN = 50
@@ -60,7 +60,7 @@ class BatchIntake:
         """Take in a batch. Raises InvalidRequestError, NotFoundError for its file, StorageUnavailableError."""
         if not ENDPOINTS.fullmatch(new.endpoint):
             raise InvalidRequestError(
-                "endpoint: should be /v1/chat/completions, /v1/embeddings, or /v1/tasks/ and the name of a task.",
+                "endpoint: should be /v1/chat/completions, /v1/responses, /v1/embeddings, or /v1/tasks/ and a task.",
                 param="endpoint",
             )
         # Before its file is looked for, which may be gone by then.

@@ -53,7 +53,8 @@ class ThreadTurn:
     """A response that is kept: what was asked and answered as `messages` of a chat, and all else in its `record`.
 
     `parent` is the sequence of the response that it goes on from, NONE if it begins the thread. Times are in seconds
-    since 1970. `size` is the length of the messages' JSON.
+    since 1970. `size` is the length of the messages' JSON. Of what a response goes on from, `record` is read of the
+    latest alone.
     """
 
     owner: Owner

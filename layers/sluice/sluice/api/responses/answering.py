@@ -9,7 +9,7 @@ from typing import cast
 from sluice.api.labels import naming_headers
 from sluice.api.responses.answer import ResponseFrame, answered_message, whole_response
 from sluice.api.responses.asking import Asked, asked_of
-from sluice.api.responses.body import Response, ResponseRequest
+from sluice.api.responses.body import InputTokens, Response, ResponseQuestion, ResponseRequest
 from sluice.api.responses.events import ResponseEvents
 from sluice.api.responses.kept import is_keepable, too_large_to_keep, with_ids
 from sluice.api.responses.request import naming_fields, response_frame, wants_summary
@@ -26,6 +26,16 @@ def checked(call: Call[ResponseRequest]) -> int:
     with _naming(call):
         asked = asked_of(call)
         return call.app.gateway.check(asked.chat, call.principal, asked.context)
+
+
+def input_tokens(call: Call[ResponseQuestion]) -> InputTokens:
+    """The tokens that a response would be asked with."""
+    with _naming(call):
+        asked = asked_of(call)
+        turn = asked.context.turn
+        chat = asked.chat if turn is None else turn.continued(asked.chat)
+        tokens = call.app.gateway.prompt_tokens(chat, call.principal, asked.context)
+    return {"object": "response.input_tokens", "input_tokens": tokens}
 
 
 def complete(call: Call[ResponseRequest]) -> Reply[Response]:
@@ -120,6 +130,6 @@ def _is_to_be_stored(call: Call[ResponseRequest], asked: Asked) -> bool:
 
 
 @contextmanager
-def _naming(call: Call[ResponseRequest]) -> Iterator[None]:
+def _naming[Body: ResponseQuestion](call: Call[Body]) -> Iterator[None]:
     with naming_fields(), naming_headers(call.labels):
         yield
