@@ -156,3 +156,14 @@ def test_a_response_that_goes_on_while_its_thread_is_deleted_is_answered_and_not
     assert found[0].output_text
     assert found[0].store is False
     assert chat.count("CONVERSATIONS_TABLE") == 0
+
+
+def test_ids_that_are_no_texts_are_replaced_and_fields_of_the_wrong_kind_refused(chat: ChatServer) -> None:
+    odd = [{"role": "user", "content": "x", "id": {"a": 1}}]
+    response = chat.post_to("/responses", {"model": "small", "input": odd}).json()
+    [item] = chat.openai().responses.input_items.list(response["id"]).data
+    assert item.id
+    reference = [{"type": "item_reference", "id": item.id}]
+    assert chat.post_to("/responses", {"model": "small", "input": reference}).status_code == 200
+    answer = chat.post_to("/responses/input_tokens", {"model": "small", "input": "x", "metadata": [1]})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "metadata")

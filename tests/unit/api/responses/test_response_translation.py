@@ -4,7 +4,7 @@ import typing
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from openai.types.responses import ResponseInputItemParam, ToolParam, response_create_params
 
@@ -233,6 +233,68 @@ def test_what_can_t_be_carried_is_refused_by_its_name(given: JsonObject, param: 
     with pytest.raises(InvalidRequestError) as raised:
         of(**given)
     assert raised.value.param == param
+
+
+anything = st.recursive(
+    st.one_of(
+        st.none(), st.booleans(), st.integers(), st.text(max_size=3), st.sampled_from(["message", "user", "text"])
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=2),
+        st.dictionaries(
+            st.sampled_from(
+                [
+                    "type",
+                    "role",
+                    "content",
+                    "text",
+                    "name",
+                    "format",
+                    "summary",
+                    "detail",
+                    "image_url",
+                    "mode",
+                    "tools",
+                    "id",
+                ]
+            ),
+            inner,
+            max_size=4,
+        ),
+    ),
+    max_leaves=8,
+)
+objects = st.dictionaries(
+    st.sampled_from(["type", "role", "content", "call_id", "output", "summary", "encrypted_content", "name", "id"]),
+    st.one_of(anything, st.sampled_from(["function_call", "function_call_output", "reasoning", "assistant"])),
+    max_size=5,
+)
+
+
+@example({"input": [{"role": ["user"], "content": "x"}]})
+@example({"input": [{"role": "assistant", "content": [{"type": {}, "text": "x"}]}]})
+@example({"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "u", "detail": []}]}]})
+@example({"input": [{"role": "user", "content": "x"}], "reasoning": {"mode": []}})
+@example({"input": [{"role": "user", "content": "x"}], "reasoning": {"summary": {}}})
+@given(
+    st.fixed_dictionaries(
+        {"input": st.lists(objects, min_size=1, max_size=3)},
+        optional={
+            "tools": st.lists(objects, max_size=2),
+            "tool_choice": objects,
+            "text": objects,
+            "reasoning": st.dictionaries(st.sampled_from(["effort", "summary", "mode", "context"]), anything),
+            "conversation": objects,
+            "stream_options": objects,
+            "seed": anything,
+        },
+    )
+)
+def test_whatever_is_asked_is_carried_or_refused(given: JsonObject) -> None:
+    try:
+        of(**given)
+    except InvalidRequestError as error:
+        assert error.param  # noqa: PT017 -- it may also be carried
 
 
 # What each field of OpenAI's may say. None of them may be left unsaid.

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from sluice.api.responses.body import ResponseQuestion
+from sluice.api.responses.body import ResponseQuestion, ResponseRequest
 from sluice.api.responses.past import Past
 from sluice.api.responses.references import resolved
 from sluice.api.responses.refusal import invalid
@@ -50,7 +50,8 @@ def owner_of[Body, Query](call: Call[Body, Query], user: str | None = None) -> O
 def asked_of[Body: ResponseQuestion](call: Call[Body]) -> Asked:
     """What a request asks of a chat. Raises SluiceError, and has spent nothing but reads then."""
     body, app = call.body, call.app
-    owner = owner_of(call, (getattr(body, "metadata", None) or {}).get("sluice_user"))
+    metadata = body.metadata if isinstance(body, ResponseRequest) else None
+    owner = owner_of(call, (metadata or {}).get("sluice_user"))
     # For whoever is known to be out of requests nothing is read.
     app.caller_counter.check(call.principal, owner.user or "")
     found = translated(body, resolved(input_items(body), partial(app.threads.read, owner)))

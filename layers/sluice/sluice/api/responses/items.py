@@ -12,9 +12,10 @@ from sluice.chat import JsonObject
 
 # What clients send back of an item that was answered, and no model is told.
 _OF_ANSWERS = frozenset({"type", "id", "status"})
-_ROLES = frozenset({"user", "assistant", "system", "developer"})
-_PLAIN_PARTS = frozenset({"input_text", "output_text", "text"})
-_DETAILS = frozenset({"auto", "low", "high", "original"})
+# Not sets: what is looked for may be anything that JSON has.
+_ROLES = ("user", "assistant", "system", "developer")
+_PLAIN_PARTS = ("input_text", "output_text", "text")
+_DETAILS = ("auto", "low", "high", "original")
 
 
 def messages_of(items: Sequence[JsonObject], place: str = "input") -> list[JsonObject]:
@@ -134,7 +135,7 @@ def _read_message(conversation: _Messages, item: JsonObject, where: str) -> None
     only(item, _OF_ANSWERS | {"role", "content"}, where)
     role = item.get("role")
     if role not in _ROLES:
-        raise invalid(f"{where}.role", f"should be one of {', '.join(sorted(_ROLES))}.")
+        raise invalid(f"{where}.role", f"should be one of {', '.join(_ROLES)}.")
     if role == "assistant":
         conversation.say(_said(item.get("content"), f"{where}.content"))
     else:
@@ -238,7 +239,7 @@ def _image(part: JsonObject, where: str) -> JsonObject:
     image = {"url": text_in(part, "image_url", where)}
     if (detail := part.get("detail")) is not None:
         if detail not in _DETAILS:
-            raise invalid(f"{where}.detail", f"should be one of {', '.join(sorted(_DETAILS))}.")
+            raise invalid(f"{where}.detail", f"should be one of {', '.join(_DETAILS)}.")
         image["detail"] = detail
     return {"type": "image_url", "image_url": image}
 

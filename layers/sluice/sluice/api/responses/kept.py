@@ -33,8 +33,8 @@ def with_ids(items: Sequence[JsonObject], response_id: str) -> list[JsonObject]:
     shown = []
     for index, item in enumerate(items):
         kind = item.get("type") or "message"
-        own = {"id": item_id(response_id, kind, f"in{index}"), "type": kind, **item}
-        if own.get("id") is None:
+        own = {"id": None, "type": kind, **item}
+        if not isinstance(own["id"], str) or not own["id"]:
             own["id"] = item_id(response_id, kind, f"in{index}")
         if isinstance(own.get("content"), str):
             part = "output_text" if own.get("role") == "assistant" else "input_text"

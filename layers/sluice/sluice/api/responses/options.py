@@ -65,12 +65,12 @@ def chat_format(text: JsonObject) -> JsonObject:
 def chat_reasoning(reasoning: JsonObject) -> JsonObject:
     """The fields of a chat for what `reasoning` says. A summary is all that a provider shows of its thoughts."""
     only(reasoning, {"effort", "summary", "generate_summary", "context", "mode"}, "reasoning")
-    if reasoning.get("mode") not in {None, "standard"}:
+    if reasoning.get("mode") not in (None, "standard"):
         raise refused("reasoning.mode", "Sluice can't carry this field to a model.")
-    if reasoning.get("context") not in {None, "auto", "current_turn", "all_turns"}:
+    if reasoning.get("context") not in (None, "auto", "current_turn", "all_turns"):
         raise invalid("reasoning.context", "should be auto, current_turn or all_turns.")
     for name in ("summary", "generate_summary"):
-        if reasoning.get(name) not in {None, "auto", "detailed"}:
+        if reasoning.get(name) not in (None, "auto", "detailed"):
             reason = "should be auto or detailed: thoughts are shown as the provider shows them, and not made shorter."
             raise refused(f"reasoning.{name}", reason)
     effort = reasoning.get("effort")
@@ -119,6 +119,6 @@ def _named(kind: str, name: str) -> JsonObject:
 def _allowed(tool: object, where: str) -> JsonObject:
     given = of_type(tool, dict, where)
     kind = given.get("type")
-    if kind not in {"function", "custom"}:
+    if kind not in ("function", "custom"):
         raise refused(f"{where}.type", f"{str(kind)[:64]!r}: {_NO_TOOL}.", code="unsupported_tool")
     return _named(str(kind), text_in(given, "name", where))

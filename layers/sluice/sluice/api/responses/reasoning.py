@@ -7,7 +7,6 @@ provider has signed and wants back as they are. An item has the text; whatever e
 
 import base64
 import json
-import zlib
 from collections.abc import Sequence
 
 from sluice.api.responses.refusal import invalid, of_type, only, refused
@@ -18,7 +17,6 @@ FIELDS = ("reasoning_content", "reasoning", "thinking_blocks")
 
 _USUAL, _OTHER, _BLOCKS = FIELDS
 _MARK = "sluice1."
-_MOST_BYTES = 8 * 1024 * 1024
 
 
 def thoughts_of(message: JsonObject) -> JsonObject | None:
@@ -76,19 +74,17 @@ def _texts(parts: object, where: str) -> list[str]:
 
 
 def _sealed(value: JsonObject) -> str:
-    packed = zlib.compress(json.dumps(value, sort_keys=True, separators=(",", ":")).encode("ascii"))
-    return _MARK + base64.urlsafe_b64encode(packed).decode("ascii")
+    # Not compressed: what is sent back would then be as much larger as its sender likes.
+    plain = json.dumps(value, sort_keys=True, separators=(",", ":")).encode("ascii")
+    return _MARK + base64.urlsafe_b64encode(plain).decode("ascii")
 
 
 def _opened(text: str, where: str) -> JsonObject:
     if not text.startswith(_MARK):
         raise refused(where, "this was not made by Sluice, and no other model could read it; leave out the item.")
     try:
-        unpacking = zlib.decompressobj()
-        packed = base64.b64decode(text.removeprefix(_MARK), altchars=b"-_", validate=True)
-        plain = unpacking.decompress(packed, _MOST_BYTES)
-        value = json.loads(plain) if unpacking.eof else None
-    except (ValueError, zlib.error, RecursionError):
+        value = json.loads(base64.b64decode(text.removeprefix(_MARK), altchars=b"-_", validate=True))
+    except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict) or not isinstance(value.get(_BLOCKS, []), list):
         raise invalid(where, "should be as it came in an answer.")
