@@ -169,6 +169,7 @@ compile = $(uv) pip compile --quiet --upgrade --universal --python-version 3.13 
 requirements: $(uv) ## Bring the pinned packages up to date
 	$(compile) layers/dependencies/requirements.in --output-file layers/dependencies/requirements.txt
 	$(compile) layers/jwt/requirements.in --output-file layers/jwt/requirements.txt
+	$(compile) --no-emit-package typing-extensions layers/documents/requirements.in --output-file layers/documents/requirements.txt
 	$(compile) requirements/uv.in --output-file requirements/uv.txt
 	$(compile) requirements/dev.in --output-file requirements/dev.txt
 	$(compile) requirements/sam.in --output-file requirements/sam.txt

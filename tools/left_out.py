@@ -1,16 +1,32 @@
 """Does by API what MiniStack's CloudFormation leaves out of the template: what AWS deploys has it."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from tools import template
 from tools.ministack import MiniStack
 
 
 def complete(ministack: MiniStack, api_id: str, table_names: Mapping[str, str]) -> None:
-    """Set time to live, API Gateway's own answers, and the concurrency of queues; `table_names` is by variable."""
+    """Make what is missing of tables, the API and queues; `table_names` is by variable."""
+    _index_vectors(ministack, table_names)
     _expire_items(ministack, table_names)
     _answer_in_openai_s_envelope(ministack, api_id)
     _bound_concurrency(ministack)
+
+
+def _index_vectors(ministack: MiniStack, table_names: Mapping[str, str]) -> None:
+    """Make tables anew that have no indexes of vectors and should: those can't be added while a table is made."""
+    dynamodb = ministack.aws.session().client("dynamodb", endpoint_url=ministack.endpoint_url)
+    for variable, schema in template.tables(template.load()).items():
+        name = table_names[variable]
+        if "VectorIndexes" in schema.definition and not dynamodb.describe_table(TableName=name)["Table"].get(
+            "VectorIndexes"
+        ):
+            # Nothing is in it: this is the first thing that is done with it.
+            dynamodb.delete_table(TableName=name)
+            definition: Any = schema.definition
+            dynamodb.create_table(TableName=name, **definition)
 
 
 def _expire_items(ministack: MiniStack, table_names: Mapping[str, str]) -> None:

@@ -130,6 +130,8 @@ def tables(template: Mapping[str, Any]) -> dict[str, TableSchema]:
         if indexes := properties.get("GlobalSecondaryIndexes"):
             kept = ("IndexName", "KeySchema", "Projection")
             definition["GlobalSecondaryIndexes"] = [{key: index[key] for key in kept} for index in indexes]
+        if vectors := properties.get("VectorIndexes"):
+            definition["VectorIndexes"] = vectors
         ttl = properties.get("TimeToLiveSpecification", {}).get("AttributeName")
         found[_variable(name)] = TableSchema(definition, ttl)
     return found

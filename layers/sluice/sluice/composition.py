@@ -34,6 +34,20 @@ if TYPE_CHECKING:
     from sluice.idempotency.store import IdempotencyStore
     from sluice.integrations.registries import TenantRegistries
     from sluice.integrations.store import IntegrationStore
+    from sluice.knowledge.attached_files import AttachedFiles
+    from sluice.knowledge.cleaning import StoreCleaner
+    from sluice.knowledge.creating import StoreMaker
+    from sluice.knowledge.documents import DocumentStore
+    from sluice.knowledge.embedder import Embedder
+    from sluice.knowledge.index import VectorIndex
+    from sluice.knowledge.open_work import OpenWork
+    from sluice.knowledge.processing import FileProcessor
+    from sluice.knowledge.rebuilding import Rebuilder
+    from sluice.knowledge.search import Searcher
+    from sluice.knowledge.stores import Stores
+    from sluice.knowledge.table import StoresTable
+    from sluice.knowledge.worker import StoreWorker
+    from sluice.knowledge.writer import DocumentWriter
     from sluice.operations.caches import Caches
     from sluice.operations.deployments import Overview
     from sluice.operations.interventions import Interventions
@@ -638,6 +652,141 @@ class App:
         from sluice.reports.reporter import Reporter
 
         return Reporter(self.report_stores, self.settings.stack)
+
+    @part
+    def stores_table(self) -> "StoresTable":
+        """The table of stores."""
+        from sluice.knowledge.table import StoresTable
+
+        return StoresTable(self.settings.stores_table, self.dynamodb)
+
+    @part
+    def stores(self) -> "Stores":
+        """Vector stores."""
+        from sluice.knowledge.stores import Stores
+
+        return Stores(self.stores_table)
+
+    @part
+    def store_documents(self) -> "DocumentStore":
+        """What is in stores."""
+        from sluice.knowledge.documents import DocumentStore
+
+        return DocumentStore(self.stores_table)
+
+    @part
+    def vector_index(self) -> "VectorIndex":
+        """What finds vectors."""
+        from sluice.knowledge.index import DynamoDBVectorIndex
+
+        return DynamoDBVectorIndex(self.settings.vectors_table, self.dynamodb)
+
+    @part
+    def store_work(self) -> "OpenWork":
+        """What is to be done in stores."""
+        from sluice.knowledge.open_work import OpenWork
+        from sluice.storage.queues import Queue
+
+        return OpenWork(self.stores_table, Queue(self.sqs, self.settings.stores_queue))
+
+    @part
+    def store_embedder(self) -> "Embedder":
+        """Makes vectors for stores."""
+        from sluice.knowledge.embedder import Embedder
+
+        return Embedder(self.embedding_gateway, self.settings.request_timeout_s)
+
+    @part
+    def document_writer(self) -> "DocumentWriter":
+        """Writes documents into stores."""
+        from sluice.knowledge.writer import DocumentWriter, WriterParts
+
+        return DocumentWriter(
+            WriterParts(
+                stores=self.stores,
+                documents=self.store_documents,
+                index=self.vector_index,
+                embedder=self.store_embedder,
+                work=self.store_work,
+            )
+        )
+
+    @part
+    def searcher(self) -> "Searcher":
+        """Searches stores."""
+        from sluice.knowledge.search import Searcher
+
+        return Searcher(self.stores, self.store_documents, self.vector_index, self.store_embedder)
+
+    @part
+    def store_maker(self) -> "StoreMaker":
+        """Makes stores."""
+        from sluice.knowledge.creating import StoreMaker
+
+        return StoreMaker(self.stores, self.registry_of, self.settings.embedding_model)
+
+    @part
+    def attached_files(self) -> "AttachedFiles":
+        """Files of stores."""
+        from sluice.knowledge.attached_files import AttachedFiles
+
+        return AttachedFiles(self.stores_table, self.stores)
+
+    @part
+    def file_processor(self) -> "FileProcessor":
+        """Takes files into stores."""
+        from sluice.knowledge.processing import FileProcessor, ProcessorParts
+
+        return FileProcessor(
+            ProcessorParts(
+                stores=self.stores,
+                files=self.attached_files,
+                documents=self.store_documents,
+                writer=self.document_writer,
+                work=self.store_work,
+                uploaded=lambda: self.files,
+            )
+        )
+
+    @part
+    def rebuilder(self) -> "Rebuilder":
+        """Changes stores' models."""
+        from sluice.knowledge.rebuilding import Rebuilder, RebuilderParts
+
+        return Rebuilder(
+            RebuilderParts(
+                stores=self.stores,
+                documents=self.store_documents,
+                index=self.vector_index,
+                writer=self.document_writer,
+                maker=self.store_maker,
+                work=self.store_work,
+            )
+        )
+
+    @part
+    def store_cleaner(self) -> "StoreCleaner":
+        """Deletes stores."""
+        from sluice.knowledge.cleaning import StoreCleaner
+
+        return StoreCleaner(self.stores_table, self.stores, self.vector_index, self.store_work)
+
+    @part
+    def store_worker(self) -> "StoreWorker":
+        """Works on stores."""
+        from sluice.knowledge.worker import StoreWorker, WorkerParts
+
+        return StoreWorker(
+            WorkerParts(
+                writer=self.document_writer,
+                processor=self.file_processor,
+                rebuilder=self.rebuilder,
+                cleaner=self.store_cleaner,
+                work=self.store_work,
+                find=self.batch_senders.find,
+                kept_free_percent=self.settings.interactive_share_percent,
+            )
+        )
 
     def prepare(self) -> None:
         """Make now what chats need and no service is asked for, so that a snapshot of this process holds it.

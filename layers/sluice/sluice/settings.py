@@ -111,10 +111,13 @@ class Settings:
     questions_table: str
     request_log_table: str
     batches_table: str
+    stores_table: str
+    vectors_table: str
     files_bucket: str
     batch_lines_queue: str
     batch_jobs_queue: str
     webhooks_queue: str
+    stores_queue: str
     """URLs of queues."""
     event_bus: str
     stack: str
@@ -149,6 +152,8 @@ class Settings:
     cors_origins: tuple[str, ...]
     allowed_networks: tuple[str, ...]
     """Origins whose pages may read answers; `*` is all of them."""
+    embedding_model: str
+    """Whose vectors a store has that names no model; empty: the first that has a credential."""
     otlp_endpoint: str
     """Where spans are sent; empty: nowhere."""
     interactive_share_percent: int
@@ -220,10 +225,13 @@ class Settings:
             questions_table=environment.get("QUESTIONS_TABLE", ""),
             request_log_table=environment.get("REQUEST_LOG_TABLE", ""),
             batches_table=environment.get("BATCHES_TABLE", ""),
+            stores_table=environment.get("STORES_TABLE", ""),
+            vectors_table=environment.get("VECTORS_TABLE", ""),
             files_bucket=environment.get("FILES_BUCKET", ""),
             batch_lines_queue=environment.get("BATCH_LINES_QUEUE", ""),
             batch_jobs_queue=environment.get("BATCH_JOBS_QUEUE", ""),
             webhooks_queue=environment.get("WEBHOOKS_QUEUE", ""),
+            stores_queue=environment.get("STORES_QUEUE", ""),
             event_bus=environment.get("EVENT_BUS", ""),
             stack=environment.get("POWERTOOLS_SERVICE_NAME", "") or "sluice",
             admin_key_secret=environment.get("ADMIN_KEY_SECRET", ""),
@@ -248,6 +256,7 @@ class Settings:
             prompt_max_characters=whole("PROMPT_MAX_CHARACTERS", 400_000, least=1),
             cors_origins=names("CORS_ORIGINS"),
             allowed_networks=names("ALLOWED_NETWORKS"),
+            embedding_model=given("EMBEDDING_MODEL"),
             otlp_endpoint=url("OTEL_EXPORTER_OTLP_ENDPOINT"),
             interactive_share_percent=whole("INTERACTIVE_SHARE_PERCENT", 20, most=90),
             file_gigabytes_per_key=whole("FILE_GIGABYTES_PER_KEY", 10, least=1, most=100_000),

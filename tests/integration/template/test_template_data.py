@@ -9,7 +9,9 @@ from tests.transformed import of_type, resources
 from tools import template
 
 TABLES = list(of_type("AWS::DynamoDB::Table"))
-LASTING = ["DirectoryTable", "UsageTable", "ConversationsTable", "QuestionsTable"]
+LASTING = ["DirectoryTable", "UsageTable", "ConversationsTable", "QuestionsTable", "StoresTable"]
+FOR_GOOD = ["VectorsTable"]
+"""What is deleted with its document, and not by its age."""
 
 
 def _recovery(table: str, **parameters: str) -> dict[str, Any]:
@@ -42,7 +44,7 @@ def test_a_stack_to_throw_away_protects_and_backs_up_nothing(name: str) -> None:
     assert _recovery(name, RecoveryDays="0") == {"PointInTimeRecoveryEnabled": False}
 
 
-@pytest.mark.parametrize("name", sorted(set(TABLES) - set(LASTING)))
+@pytest.mark.parametrize("name", sorted(set(TABLES) - set(LASTING) - set(FOR_GOOD)))
 def test_what_can_be_made_again_expires_and_goes_with_the_stack(name: str) -> None:
     table = resources()[name]
     assert table["Properties"]["TimeToLiveSpecification"]["Enabled"] is True

@@ -26,6 +26,7 @@ LOGINS = {"JwtIssuer": "https://login.example.com", "JwtAudience": "llm", "JwtDe
 QUEUE_FUNCTIONS = {
     "BatchWorkerFunction": {"BatchLinesDeadLettersAlarm"},
     "BatchJobsFunction": {"BatchJobsDeadLettersAlarm"},
+    "StoreWorkerFunction": {"StoresDeadLettersAlarm"},
     "WebhookDeliveryFunction": {"WebhooksDeadLettersAlarm"},
 }
 EVENT_FUNCTIONS = {**QUEUE_FUNCTIONS, "QuotaReportFunction": {"QuotaReportErrorsAlarm"}}
@@ -70,7 +71,9 @@ WRITES = {f"dynamodb:{name}" for name in ("PutItem", "UpdateItem", "DeleteItem",
 
 def test_layers_are_a_stack_s_own() -> None:
     names = [layer["Properties"]["LayerName"] for layer in of_type("AWS::Lambda::LayerVersion", **LOGINS).values()]
-    assert names == [{"Fn::Sub": f"${{AWS::StackName}}-{name}"} for name in ("dependencies", "sluice", "jwt")]
+    assert names == [
+        {"Fn::Sub": f"${{AWS::StackName}}-{name}"} for name in ("dependencies", "sluice", "documents", "jwt")
+    ]
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -182,12 +185,19 @@ def test_writes_are_bound_by_keys_but_in_tables_that_hold_one_kind_of_item() -> 
         and "Condition" not in statement
         for table in re.findall(r"(\w+Table)", json.dumps(statement["Resource"]))
     }
-    assert {table for _, table in unbound} == {"ConversationsTable", "QuestionsTable", "RequestLogTable"}
+    assert {table for _, table in unbound} == {
+        "ConversationsTable",
+        "QuestionsTable",
+        "RequestLogTable",
+        "VectorsTable",
+    }
     assert {function for function, _ in unbound} == {
         "ChatFunction",
         "TasksFunction",
         "ConversationsFunction",
         "BatchWorkerFunction",
+        "StoreWorkerFunction",
+        "VectorStoresFunction",
     }
 
 

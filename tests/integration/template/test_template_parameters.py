@@ -60,6 +60,7 @@ OTHER = {
     "InteractiveSharePercent": "30",
     "BatchConcurrency": "9",
     "FileGigabytesPerKey": "7",
+    "EmbeddingModel": "text-embedding-3-small",
     "CorsOrigins": "https://chat.example.com",
     "AllowedNetworks": "10.1.0.0/16",
     "ThrottleRequestsPerSecond": "9",

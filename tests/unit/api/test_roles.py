@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 FUNCTIONS = sorted(
     path.parent.name
     for path in (ROOT / "functions").glob("*/app.py")
-    if not path.parent.name.startswith(("batch_", "webhook_", "quota_", "console"))
+    if not path.parent.name.startswith(("batch_", "webhook_", "quota_", "store_", "console"))
 )
 
 

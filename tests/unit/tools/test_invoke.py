@@ -5,6 +5,7 @@ import json
 import pytest
 
 from sluice.batches.messages import read_job, read_lines
+from sluice.knowledge.messages import read_message
 from sluice.webhooks.messages import read_delivery
 from tests.transformed import FUNCTIONS
 from tools.events import EVENTS
@@ -16,7 +17,13 @@ def test_every_function_has_a_sample_of_what_triggers_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "read"), [("batch_lines", read_lines), ("batch_jobs", read_job), ("webhook_delivery", read_delivery)]
+    ("name", "read"),
+    [
+        ("batch_lines", read_lines),
+        ("batch_jobs", read_job),
+        ("store_work", read_message),
+        ("webhook_delivery", read_delivery),
+    ],
 )
 def test_the_samples_of_messages_are_such_as_are_sent(name: str, read: object) -> None:
     event = json.loads((EVENTS / f"{name}.json").read_text())

@@ -42,7 +42,7 @@ class NewFileForm(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     file: FormFile
-    purpose: Literal["batch", "user_data"]
+    purpose: Literal["batch", "user_data", "assistants"]
     expires_after: ExpiresAfter | None = None
 
 
@@ -52,7 +52,7 @@ class NewUpload(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     filename: Annotated[str, Field(min_length=1, max_length=255)]
-    purpose: Literal["batch", "user_data"]
+    purpose: Literal["batch", "user_data", "assistants"]
     bytes: Annotated[int, Field(ge=1)]
     mime_type: Annotated[str, Field(min_length=1, max_length=255)]
     expires_after: ExpiresAfter | None = None

@@ -27,6 +27,8 @@ from sluice.api import (
     tenants,
     usage,
     usage_groups,
+    vector_store_files,
+    vector_stores,
     webhooks,
 )
 from sluice.api.anthropic import routes as messages_api
@@ -59,6 +61,8 @@ ROUTES: tuple[Route, ...] = (
     *teaching.ROUTES,
     *files.ROUTES,
     *batches.ROUTES,
+    *vector_stores.ROUTES,
+    *vector_store_files.ROUTES,
     *usage.ROUTES,
     *usage_groups.ROUTES,
     *dashboard.ROUTES,

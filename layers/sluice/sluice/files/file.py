@@ -20,6 +20,7 @@ class Purpose(StrEnum):
     BATCH = "batch"
     BATCH_OUTPUT = "batch_output"
     USER_DATA = "user_data"
+    ASSISTANTS = "assistants"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -133,7 +133,7 @@ class FileStore:
 
     def _new(self, new: NewFile, file_id: str) -> StoredFile:
         now = int(self._clock())
-        kept_s = new.expires_after_s or (None if new.purpose == Purpose.USER_DATA else KEPT_S)
+        kept_s = new.expires_after_s or (None if new.purpose in {Purpose.USER_DATA, Purpose.ASSISTANTS} else KEPT_S)
         return StoredFile(
             id=file_id,
             owner=new.owner,

@@ -52,6 +52,8 @@ CONVERSATIONS = TableSchema(
 QUESTIONS = TableSchema("bank", "question")
 REQUEST_LOG = TableSchema("tenant_shard", "request", ttl="expires_at")
 BATCHES = TableSchema("collection", "entry", ttl="expires_at")
+STORES = TableSchema("collection", "entry", ttl="expires_at")
+VECTORS = TableSchema("scope", "chunk")
 
 TABLES = {
     "RESPONSE_CACHE_TABLE": RESPONSE_CACHE,
@@ -62,5 +64,7 @@ TABLES = {
     "QUESTIONS_TABLE": QUESTIONS,
     "REQUEST_LOG_TABLE": REQUEST_LOG,
     "BATCHES_TABLE": BATCHES,
+    "STORES_TABLE": STORES,
+    "VECTORS_TABLE": VECTORS,
 }
 """All tables, by the environment variable that holds a table's name."""

@@ -30,6 +30,7 @@ _TAGS = {
     "Teaching": "Test cases for a platform's exercises.",
     "Files": "What batches are made of, and what they answer.",
     "Batches": "Requests that nobody waits for, answered with what is left of the quotas.",
+    "Vector stores": "Documents that are found by what they mean.",
     "Webhooks": "What tells a tenant that a batch has ended.",
     "Usage": "Who used what.",
     "Operations": "How the deployments and the caches are doing. For operators.",

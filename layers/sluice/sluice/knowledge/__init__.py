@@ -1,0 +1,1 @@
+"""Knowledge: stores of documents that are found by what they mean."""

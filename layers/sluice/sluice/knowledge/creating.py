@@ -1,0 +1,88 @@
+"""Makes vector stores, and chooses whose vectors they have."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sluice.errors import InvalidRequestError
+from sluice.knowledge.index import size_for
+from sluice.knowledge.stores import Stores
+from sluice.knowledge.vector_store import Generation, VectorStore, new_id
+from sluice.providers.registry import Registry
+from sluice.tenants.principal import Principal
+from sluice.tenants.tenant import Tenant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewStore:
+    """A store to be made. `model` is whose vectors it has, and `dimensions` how many if not the model's own."""
+
+    name: str = ""
+    description: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    expires_after_days: int | None = None
+    model: str = ""
+    dimensions: int | None = None
+
+
+class StoreMaker:
+    """Makes stores. Threads may share it. `default_model` is taken where none is named, if it is not empty."""
+
+    def __init__(
+        self,
+        stores: Stores,
+        registry: Callable[[Tenant], Registry],
+        default_model: str,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._stores = stores
+        self._registry = registry
+        self._default_model = default_model
+        self._clock = clock
+
+    def create(self, principal: Principal, new: NewStore) -> VectorStore:
+        """Make a store. Raises InvalidRequestError if nobody makes vectors as it is to have."""
+        now = self._clock()
+        store = VectorStore(
+            id=new_id(int(now * 1000)),
+            tenant=principal.tenant.id,
+            name=new.name,
+            description=new.description,
+            metadata=new.metadata,
+            created_at=int(now),
+            last_active_at=int(now),
+            expires_after_days=new.expires_after_days,
+            active=self.generation(principal, 1, new.model, new.dimensions),
+        )
+        self._stores.create(store)
+        return store
+
+    def generation(self, principal: Principal, number: int, model: str, dimensions: int | None) -> Generation:
+        """A generation of a model's vectors. Raises InvalidRequestError, which says what can be."""
+        registry, allowed = self._registry(principal.tenant), principal.tenant.allowed_models
+        served = [each.id for each in registry.models(allowed) if each.dimensions is not None]
+        name = model or self._default_model or (served[0] if served else "")
+        found = registry.embedders(name) if name else ()
+        if allowed is not None:
+            found = tuple(each for each in found if each.model.is_among(allowed))
+        if not found:
+            raise _no_model(name, served)
+        vectors = found[0].model.vectors
+        own = vectors.dimensions if vectors else 0
+        wanted = own if dimensions is None else dimensions
+        if wanted > own or wanted < 1 or (wanted != own and not (vectors and vectors.shortens)):
+            can = f"1 to {own:,}" if vectors and vectors.shortens else f"{own:,} only"
+            raise InvalidRequestError(
+                f"embedding_dimensions: is {wanted:,}; the vectors of {found[0].model.id} have {can}.",
+                param="embedding_dimensions",
+            )
+        size_for(wanted)
+        return Generation(number=number, model=found[0].model.id, dimensions=wanted, is_shortened=wanted != own)
+
+
+def _no_model(name: str, served: Sequence[str]) -> InvalidRequestError:
+    listed = f"it can be {', '.join(served)}" if served else "no credential serves a model that makes embeddings yet"
+    what = f"{name[:64]!r} makes no embeddings here" if name else "names no model"
+    return InvalidRequestError(
+        f"embedding_model: {what}; {listed}.", param="embedding_model", code="no_embedding_model"
+    )

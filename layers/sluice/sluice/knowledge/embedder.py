@@ -1,0 +1,81 @@
+"""Vectors of texts for stores, through the gateway: budgets, limits, usage and fallback are those of any request."""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sluice.embedding import EmbeddingRequest
+from sluice.errors import LedgerUnavailableError, SluiceError, StorageUnavailableError
+from sluice.gateway.embeddings import EmbeddingGateway
+from sluice.gateway.request import RequestContext
+from sluice.knowledge.vector_store import Generation
+from sluice.routing.deadline import Deadline
+from sluice.tenants.principal import Principal
+from sluice.vectors import Vector
+
+_REFUSED = 400
+# What a request of 2,048 texts comes to with the longest vectors.
+_MOST_NUMBERS = 2_048 * 4_096
+
+
+class NoVectorsError(Exception):
+    """There are no vectors for texts now. `reason` says why, without the texts; `may_pass`: later there may be."""
+
+    def __init__(self, reason: str, *, may_pass: bool, retry_after_s: int | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.may_pass = may_pass
+        self.retry_after_s = retry_after_s
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """Vectors in the order of the texts, and the tokens that they took."""
+
+    vectors: Sequence[Vector]
+    tokens: int
+
+
+class Embedder:
+    """Makes vectors for stores. Threads may share it."""
+
+    def __init__(self, gateway: EmbeddingGateway, timeout_s: float) -> None:
+        self._gateway = gateway
+        self._timeout_s = timeout_s
+
+    def embed(self, generation: Generation, texts: Sequence[str], principal: Principal) -> Embedded:
+        """Make the vectors of some texts, 2,048 at most, for a principal who pays for them.
+
+        Raises NoVectorsError, StorageUnavailableError, LedgerUnavailableError.
+        """
+        context = RequestContext(
+            request_id=f"store-{secrets.token_hex(8)}",
+            deadline=Deadline.after(self._timeout_s),
+            operation="embedding",
+        )
+        return self.embed_for(context, generation, texts, principal)
+
+    def embed_for(
+        self, context: RequestContext, generation: Generation, texts: Sequence[str], principal: Principal
+    ) -> Embedded:
+        """The same, for a request that somebody waits for. Raises as `embed`."""
+        try:
+            found = self._gateway.embed(_request(generation, texts), principal, context, _MOST_NUMBERS)
+        except (StorageUnavailableError, LedgerUnavailableError):
+            raise
+        except SluiceError as error:
+            wait = getattr(error, "retry_after_s", None)
+            raise NoVectorsError(error.message, may_pass=error.status != _REFUSED, retry_after_s=wait) from error
+        wrong = next((len(each) for each in found.vectors if len(each) != generation.dimensions), None)
+        if wrong is not None:
+            raise NoVectorsError(
+                f"The model {generation.model} makes vectors of {wrong} dimensions, and the store's have "
+                f"{generation.dimensions}: give the store another embedding_model, or the same again.",
+                may_pass=False,
+            )
+        return Embedded(found.vectors, found.usage.total_tokens)
+
+
+def _request(generation: Generation, texts: Sequence[str]) -> EmbeddingRequest:
+    fields = {"dimensions": generation.dimensions} if generation.is_shortened else {}
+    return EmbeddingRequest.model_validate({"model": generation.model, "input": list(texts), **fields})

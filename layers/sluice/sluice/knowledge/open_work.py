@@ -1,0 +1,73 @@
+"""Work that was begun and has to be done, whoever dies meanwhile.
+
+Each piece is written down before it is begun, with the message that has it done, and struck off once it is done. Every
+hour what is still written down, and due, is sent to the queue again: whoever takes such a message may find the work
+done already, half done, or not begun.
+"""
+
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sluice.chat import JsonObject
+from sluice.knowledge.table import StoresTable
+from sluice.storage.queues import Queue
+from sluice.storage.tables import STORES
+
+DUE_S = 3_600
+"""When work that was not struck off is taken for stuck. No function runs for more than a quarter of it."""
+_SHARDS = 16
+_MOST_AT_ONCE = 500
+_MOMENT_DIGITS = 13
+
+
+@dataclass(frozen=True, slots=True)
+class OpenEntry:
+    """Where a piece of work is written down."""
+
+    collection: str
+    entry: str
+
+
+class OpenWork:
+    """What is to be done in all stores. Threads may share it. All methods raise StorageUnavailableError."""
+
+    def __init__(self, table: StoresTable, queue: Queue, clock: Callable[[], float] = time.time) -> None:
+        self._table = table
+        self._queue = queue
+        self._clock = clock
+
+    def begin(self, message: JsonObject, *, due_in_s: float = DUE_S) -> OpenEntry:
+        """Write down work that `message` has done, if it is not struck off until it is due."""
+        due_ms = int((self._clock() + due_in_s) * 1000)
+        entry = OpenEntry(
+            f"open#{secrets.randbelow(_SHARDS):02d}", f"{due_ms:0{_MOMENT_DIGITS}d}#{secrets.token_hex(8)}"
+        )
+        self._table.put(entry.collection, entry.entry, {"message": message})
+        return entry
+
+    def done(self, entry: OpenEntry) -> None:
+        """Strike off what is done. The same again changes nothing."""
+        self._table.delete(entry.collection, entry.entry)
+
+    def send(self, message: JsonObject, *, delay_s: int = 0) -> None:
+        """Have a message's work done, in `delay_s` at the earliest."""
+        self._queue.send(message, group=str(message["tenant"]), delay_s=delay_s)
+
+    def send_due(self) -> int:
+        """Send what is due to the queue again. Returns how many messages that were.
+
+        Each carries where it is written down, so that who has done it can strike it off.
+        """
+        now = f"{int(self._clock() * 1000):0{_MOMENT_DIGITS}d}"
+        sent = 0
+        for shard in range(_SHARDS):
+            collection = f"open#{shard:02d}"
+            for number, item in enumerate(self._table.query(collection, before=now)):
+                if number == _MOST_AT_ONCE:
+                    break  # the rest is due in an hour as well
+                entry = item[STORES.sort]
+                self.send({**item["message"], "open": [collection, entry]})
+                sent += 1
+        return sent
