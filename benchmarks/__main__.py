@@ -14,6 +14,8 @@ SECTIONS = {
     "cost": ("What AWS bills", "infrastructure_cost"),
     "memory": ("Memory of the chat function", "memory_sweep"),
     "starts": ("Cold start and size", "starts"),
+    "embedding": ("The embedding model", "embedding"),
+    "embedding-cost": ("What embeddings cost", "embedding_cost"),
     "guards": ("Guards", "guards"),
     "quota": ("Quotas", "quota"),
     "scale": ("Quotas at scale", "quota_scale"),

@@ -47,6 +47,13 @@ class Caller:
             raise RuntimeError(f"the gateway answered {exchange.status}: {exchange.body.decode()}")
         return exchange
 
+    def embed(self, api_key: str, body: Mapping[str, Any]) -> Exchange:
+        """Ask for vectors."""
+        exchange = self._runner.run(self._post("/v1/embeddings", api_key, json.dumps(body).encode()))
+        if exchange.status != 200:
+            raise RuntimeError(f"the gateway answered {exchange.status}: {exchange.body.decode()}")
+        return exchange
+
     def close(self) -> None:
         """End the event loop."""
         self._runner.close()

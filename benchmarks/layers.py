@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tools.deployment import LOCAL
 from tools.processes import ROOT
 
 _NAMES = {"dependencies": "DependenciesLayer", "sluice": "SluiceLayer"}
+_EMBEDDING = {"embedding": "EmbeddingLayer"}
 MEGABYTE = 10**6
 
 
@@ -33,12 +35,24 @@ class Layer:
 
 
 def build() -> list[Layer]:
-    """Build all layers afresh, compiled, with their own Makefiles."""
+    """Build the layers of all functions afresh, compiled, with their own Makefiles."""
     target = LOCAL / "bench"
     shutil.rmtree(target, ignore_errors=True)
+    return _build(_NAMES, target)
+
+
+def build_embedding() -> Layer:
+    """Build the embedding model's layer afresh."""
+    target = LOCAL / "bench-embedding"
+    shutil.rmtree(target, ignore_errors=True)
+    [layer] = _build(_EMBEDDING, target)
+    return layer
+
+
+def _build(names: Mapping[str, str], target: Path) -> list[Layer]:
     path = os.pathsep.join([str(Path(sys.executable).parent), str(ROOT / ".tools" / "uv" / "bin"), os.environ["PATH"]])
     layers = []
-    for name, resource in _NAMES.items():
+    for name, resource in names.items():
         layer = Layer(name, target / resource)
         layer.directory.mkdir(parents=True)
         subprocess.run(

@@ -17,7 +17,8 @@ import openai
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from functions.chat.app import ROUTES
+import functions.chat.app
+import functions.embeddings.app
 from sluice.api.asgi import AsgiApp, logger
 from sluice.composition import App
 from sluice.quota.item import QuotaItem
@@ -34,8 +35,11 @@ def eventually(holds: Callable[[], bool], within_s: float = 5.0) -> None:
         time.sleep(0.02)
 
 
+ROUTES = (*functions.chat.app.ROUTES, *functions.embeddings.app.ROUTES)
+
+
 class ChatProcess:
-    """The chat function's process: an ASGI app that can start afresh."""
+    """The processes of the functions that stream, in one: an ASGI app that can start afresh."""
 
     def __init__(self) -> None:
         self.restart()

@@ -245,7 +245,10 @@ def _format(output: str) -> str:
 def _where(adapter: str, base_url: str | None) -> str:
     if base_url is not None:
         return base_url
-    return "the SDK knows" if adapter != "openai_compatible" else "`base_url` of the credential"
+    if adapter == "builtin":
+        return "Sluice's own functions"
+    has_none = adapter in {"openai_compatible", "custom_gateway"}
+    return "`base_url` of the credential" if has_none else "the SDK knows"
 
 
 def _serves(model: Model) -> str:

@@ -56,6 +56,8 @@ async def _check_all(credentials: Sequence[Credential], timeout_s: float) -> lis
 
 
 async def _check(client: httpx.AsyncClient, credential: Credential, timeout_s: float) -> KeyCheck:
+    if catalog().providers[str(credential["provider"])].adapter == "builtin":
+        return KeyCheck(str(credential["alias"]), str(credential["provider"]), Outcome.OK, "it is in Sluice itself")
     url = _url(credential)
     key = credential.get("api_key")
     headers = _key_headers(str(credential["provider"]), str(key)) if key else {}

@@ -1,4 +1,4 @@
-"""OpenAI's chats, responses, text completions, embeddings, moderations and models, and Anthropic's messages.
+"""OpenAI's chats, responses, text completions, moderations and models, and Anthropic's messages.
 
 And the flat chat API, and the description of all routes.
 
@@ -9,7 +9,7 @@ import os
 
 # While Lambda starts the function, rather than in its first request.
 import sluice.gateway.pipeline  # noqa: F401
-from sluice.api import chat, description, embeddings, models
+from sluice.api import chat, description, models
 from sluice.api.anthropic import routes as messages
 from sluice.api.asgi import AsgiApp
 from sluice.api.compat import llm
@@ -24,7 +24,6 @@ ROUTES = (
     *responses.ROUTES,
     *messages.ROUTES,
     *completions.ROUTES,
-    *embeddings.ROUTES,
     *moderations.ROUTES,
     *models.ROUTES,
     *llm.ROUTES,

@@ -18,6 +18,8 @@ LAYERS = [BUILD / "DependenciesLayer" / "python", BUILD / "SluiceLayer" / "pytho
 LAYERS_BUDGET_BYTES = 60 * 10**6
 JWT_LAYER = BUILD / "JwtLayer" / "python"
 JWT_LAYER_BUDGET_BYTES = 20 * 10**6
+EMBEDDING_LAYER = BUILD / "EmbeddingLayer" / "python"
+EMBEDDING_LAYER_BUDGET_BYTES = 8 * 10**6
 
 pytestmark = pytest.mark.usefixtures("stack")
 
@@ -34,6 +36,12 @@ def test_what_verifies_logins_is_within_its_own_budget_and_in_no_other_layer() -
     assert _bytes(JWT_LAYER) <= JWT_LAYER_BUDGET_BYTES
     assert (JWT_LAYER / "jwt").is_dir()
     assert not [layer for layer in LAYERS if (layer / "jwt").exists() or (layer / "cryptography").exists()]
+
+
+def test_the_embedding_model_is_within_its_own_budget_with_its_license_and_without_code() -> None:
+    assert _bytes(EMBEDDING_LAYER) <= EMBEDDING_LAYER_BUDGET_BYTES
+    assert {path.suffix for path in EMBEDDING_LAYER.rglob("*") if path.is_file()} == {".int8", ".txt"}
+    assert (EMBEDDING_LAYER / "potion_base_8m" / "LICENSE.txt").is_file()
 
 
 @pytest.mark.parametrize("layer", [*LAYERS, JWT_LAYER], ids=lambda layer: layer.parent.name)

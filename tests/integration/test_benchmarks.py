@@ -82,3 +82,20 @@ def test_an_unknown_section_is_refused(name: str) -> None:
     run = _bench(name)
     assert run.returncode == 2
     assert f"there is no section '{name}'" in run.stderr
+
+
+def test_a_quick_run_measures_the_embedding_model() -> None:
+    run = _bench("--quick", "embedding")
+    assert run.returncode == 0, run.stderr
+    rows = _tables(run.stdout)["The embedding model"]
+    assert rows["potion-base-8M, as it is deployed"][0] == "256"
+    assert 0.4 < float(rows["potion-base-8M, as it is deployed"][5]) < 0.6
+    assert {"2,048 of 20 words, base64", "1 of 20 words, float"} <= rows.keys()
+
+
+def test_a_client_s_month_of_embeddings_costs_what_is_to_be_spent_on_it() -> None:
+    run = _bench("embedding-cost")
+    assert run.returncode == 0, run.stderr
+    rows = _tables(run.stdout)["What embeddings cost"]
+    assert rows["`text-embedding-3-small`"][-1] == rows["`potion-base-8M`"][-1] == "kept"
+    assert rows["`potion-base-8M`"][3] == "$0.00"

@@ -24,7 +24,17 @@ IMAGE_RULES = (
     "llama4",
 )
 COMPLETION_LIMIT_FIELDS = ("max_tokens", "max_completion_tokens")
-ADAPTERS = ("groq", "huggingface", "openai_compatible", "azure_openai", "gemini", "anthropic", "bedrock")
+ADAPTERS = (
+    "groq",
+    "huggingface",
+    "openai_compatible",
+    "azure_openai",
+    "gemini",
+    "anthropic",
+    "bedrock",
+    "builtin",
+    "custom_gateway",
+)
 RATE_LIMIT_WORDS = ("requests", "tokens")
 VERDICTS = ("probability", "safety")
 """What guard models answer: how probable an attack is, or `safe` or `unsafe` with the categories of what is."""

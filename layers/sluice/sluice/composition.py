@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from sluice.knowledge.writer import DocumentWriter
     from sluice.operations.caches import Caches
     from sluice.operations.deployments import Overview
+    from sluice.operations.gateway_keys import GatewayKeyReader
     from sluice.operations.interventions import Interventions
     from sluice.operations.summary import Summaries
     from sluice.operations.trial import Trials
@@ -92,6 +93,8 @@ if TYPE_CHECKING:
 _THREADS = 32
 # How many windows of long prompts guard models are asked about at a time.
 _WINDOW_THREADS = 4
+# The provider that needs no credential, and what it is called among them.
+_BUILTIN = "builtin"
 # How many batches of texts are asked for vectors at a time.
 _BATCH_THREADS = 4
 
@@ -212,11 +215,13 @@ class App:
     @part
     def registry_loader(self) -> "RegistryLoader":
         """Loads the registry, and again when it has grown old."""
+        from sluice.providers.credentials import Credential
         from sluice.providers.loader import RegistryLoader
         from sluice.storage.secrets import PREVIOUS
 
         fetch = partial(self.secretsmanager.secret, self.settings.credentials_secret)
-        return RegistryLoader(fetch, partial(fetch, PREVIOUS))
+        own = [Credential(provider=_BUILTIN, alias=_BUILTIN)] if self.settings.has_local_embeddings else []
+        return RegistryLoader(fetch, partial(fetch, PREVIOUS), own=own)
 
     @part
     def ledger(self) -> "Ledger":
@@ -465,6 +470,13 @@ class App:
         from sluice.operations.deployments import Overview
 
         return Overview(self.registry_loader, self.ledger)
+
+    @part
+    def gateway_keys(self) -> "GatewayKeyReader":
+        """What gateways say of their keys."""
+        from sluice.operations.gateway_keys import GatewayKeyReader
+
+        return GatewayKeyReader(self.registry, self.request_threads)
 
     @part
     def interventions(self) -> "Interventions":

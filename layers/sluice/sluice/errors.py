@@ -5,6 +5,9 @@ Raised where the fault is known, turned into OpenAI's envelope in one place (`sl
 
 from collections.abc import Sequence
 
+NO_KNOWN_WORDS = "no_known_words"
+"""The code of a request for the vector of a text that the model knows nothing of."""
+
 
 class SluiceError(Exception):
     """An error with an answer: `status` (HTTP), `type`, `code` and `param` as in OpenAI's error object."""

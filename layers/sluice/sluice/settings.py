@@ -132,6 +132,8 @@ class Settings:
     """A CachePolicy: unsampled, all or off."""
     guard_mode: str
     """The most that a guard rule does whose mode its tenant does not set: block, flag or off."""
+    has_local_embeddings: bool
+    """Whether the model that makes embeddings in Sluice's own functions is there without being asked for."""
     is_routing_enabled: bool
     """False: deployments are asked by their priority, whatever is asked of them."""
     requests_per_minute: int
@@ -241,6 +243,8 @@ class Settings:
             cache_ttl_s=whole("CACHE_TTL_SECONDS", 3600, most=MOST_CACHE_S),
             cache_policy=one_of("CACHE_POLICY", ("unsampled", "all", "off")),
             guard_mode=one_of("GUARD_MODE", ("block", "flag", "off")),
+            # Not without a word: the model is in a layer, and the template says whether there is one.
+            has_local_embeddings=one_of("LOCAL_EMBEDDINGS", ("false", "true")) == "true",
             is_routing_enabled=one_of("ROUTING_ENABLED", ("true", "false")) == "true",
             requests_per_minute=whole("CALLER_REQUESTS_PER_MINUTE", 100, least=1),
             requests_per_day=whole("CALLER_REQUESTS_PER_DAY", 14_400, least=1),

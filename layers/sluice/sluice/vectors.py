@@ -16,7 +16,7 @@ class TextBatch:
     """Texts of which a provider is asked for vectors in one call, each to have so many `dimensions`.
 
     `is_shortened`: these are fewer than the model's own, or the caller named them, and the provider has to be told.
-    `further` are other fields of the request.
+    `further` are other fields of the request, and `first` is the place of the first text among all of the request.
     """
 
     texts: tuple[str, ...]
@@ -24,6 +24,7 @@ class TextBatch:
     is_shortened: bool = False
     user: str | None = None
     further: JsonObject = field(default_factory=dict)
+    first: int = 0
 
 
 type Vector = Sequence[float]

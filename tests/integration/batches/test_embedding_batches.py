@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from tests.batches import Batches
 from tests.conftest import Aws
 from tests.credentials import gateway, model
@@ -71,3 +73,16 @@ def test_a_line_whose_answer_would_be_too_large_is_refused_before_any_is_asked(
     batch = batches.run_until(batches.create(lines, endpoint=EMBEDDINGS)["id"])
     assert {each["line"]: each["code"] for each in batch["errors"]["data"]} == {1: "answer_too_large"}
     assert not fake.requests()
+
+
+def test_lines_are_answered_by_sluice_itself(aws: Aws, batches: Batches, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_EMBEDDINGS", "true")
+    aws.set_credentials()
+    batches.restart()
+    lines = [line("good", model="potion-base-8M", input=["one", "two"]), line("none", model="potion", input="👍")]
+    batch = batches.run_until(batches.create(lines, endpoint=EMBEDDINGS)["id"])
+    assert batch["request_counts"] == {"total": 2, "completed": 1, "failed": 1}
+    [good] = batches.content(batch["output_file_id"])
+    assert [len(each["embedding"]) for each in good["response"]["body"]["data"]] == [256, 256]
+    [none] = batches.content(batch["error_file_id"])
+    assert none["response"]["body"]["error"]["code"] == "no_known_words"

@@ -9,7 +9,7 @@ import pytest
 from tests.transformed import BUFFERED, FUNCTIONS, integrations, of_type, resources
 from tools import template
 
-CHAT_ROUTES = [
+STREAMING_ROUTES = [
     ("/v1/chat/completions", "post"),
     ("/v1/messages", "post"),
     ("/v1/messages/count_tokens", "post"),
@@ -50,27 +50,31 @@ def _function_of(integration: dict[str, Any]) -> str:
     return match[1]
 
 
-@pytest.mark.parametrize("route", CHAT_ROUTES)
+def _streaming(route: tuple[str, str]) -> str:
+    return "EmbeddingsFunction" if route[0] == "/v1/embeddings" else "ChatFunction"
+
+
+@pytest.mark.parametrize("route", STREAMING_ROUTES)
 def test_production_streams(route: tuple[str, str]) -> None:
     integration = integrations()[route]
     assert integration["responseTransferMode"] == "STREAM"
     assert integration["uri"]["Fn::Sub"].endswith(
-        "lambda:path/2021-11-15/functions/${ChatFunctionAliaslive}/response-streaming-invocations"
+        f"lambda:path/2021-11-15/functions/${{{_streaming(route)}Aliaslive}}/response-streaming-invocations"
     )
 
 
-@pytest.mark.parametrize("route", CHAT_ROUTES)
+@pytest.mark.parametrize("route", STREAMING_ROUTES)
 def test_a_buffered_stack_answers_whole(route: tuple[str, str]) -> None:
     integration = integrations(**BUFFERED)[route]
     assert "responseTransferMode" not in integration
     assert integration["uri"]["Fn::Sub"].endswith(
-        "lambda:path/2015-03-31/functions/${ChatFunctionAliaslive}/invocations"
+        f"lambda:path/2015-03-31/functions/${{{_streaming(route)}Aliaslive}}/invocations"
     )
 
 
-def test_only_the_chat_function_streams() -> None:
+def test_only_the_functions_of_chats_and_embeddings_stream() -> None:
     streaming = [route for route, integration in integrations().items() if "responseTransferMode" in integration]
-    assert sorted(streaming) == sorted(CHAT_ROUTES)
+    assert sorted(streaming) == sorted(STREAMING_ROUTES)
 
 
 @pytest.mark.parametrize(("extended_timeout", "buffered_s"), [("true", 120), ("false", 29)])
@@ -81,8 +85,8 @@ def test_api_gateway_waits_as_long_as_a_function_that_asks_a_model_runs(
     """Sluice answers a little before its function's time is up."""
     parameters = {"ResponseStreaming": response_streaming, "ExtendedTimeout": extended_timeout}
     chat_s = streamed_s or buffered_s
-    expected = dict.fromkeys(ASKING_ROUTES, buffered_s) | dict.fromkeys(CHAT_ROUTES, 29)
-    expected |= dict.fromkeys([route for route in CHAT_ROUTES if route[1] == "post"], chat_s)
+    expected = dict.fromkeys(ASKING_ROUTES, buffered_s) | dict.fromkeys(STREAMING_ROUTES, 29)
+    expected |= dict.fromkeys([route for route in STREAMING_ROUTES if route[1] == "post"], chat_s)
     routes = integrations(**parameters)
     # Where nothing else is said, it waits 29 s.
     waits_s = {route: integration.get("timeoutInMillis", 29_000) / 1000 for route, integration in routes.items()}

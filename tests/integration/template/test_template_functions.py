@@ -40,20 +40,27 @@ def test_the_web_adapter_s_layer_is_of_the_processor_s_kind(architecture: str, l
     assert last == {"Fn::Sub": arn}
 
 
-def test_production_runs_the_chat_app_under_the_web_adapter() -> None:
-    function = resources()["ChatFunction"]["Properties"]
+# Those that stream, and how many layers they have without the adapter's.
+STREAMING = {"ChatFunction": 2, "EmbeddingsFunction": 3}
+
+
+@pytest.mark.parametrize("name", STREAMING)
+def test_production_runs_apps_that_stream_under_the_web_adapter(name: str) -> None:
+    function = resources()[name]["Properties"]
     assert function["Handler"] == "run.sh"
     assert function["Architectures"] == [{"Ref": "Architecture"}]
-    assert len(function["Layers"]) == 3
+    assert len(function["Layers"]) == STREAMING[name] + 1
+    assert "LambdaAdapterLayer" in json.dumps(function["Layers"][-1])
     wrapper = {"AWS_LAMBDA_EXEC_WRAPPER": "/opt/bootstrap", "AWS_LWA_INVOKE_MODE": "response_stream"}
-    assert wrapper.items() <= variables("ChatFunction").items()
+    assert wrapper.items() <= variables(name).items()
 
 
-def test_a_buffered_stack_runs_the_chat_app_without_the_web_adapter() -> None:
-    function = resources(**BUFFERED)["ChatFunction"]["Properties"]
+@pytest.mark.parametrize("name", STREAMING)
+def test_a_buffered_stack_runs_them_without_the_web_adapter(name: str) -> None:
+    function = resources(**BUFFERED)[name]["Properties"]
     assert function["Handler"] == "app.handler"
-    assert len(function["Layers"]) == 2
-    names = variables("ChatFunction", **BUFFERED)
+    assert len(function["Layers"]) == STREAMING[name]
+    names = variables(name, **BUFFERED)
     assert not [name for name in names if name.startswith(("AWS_LWA", "AWS_LAMBDA_EXEC"))]
 
 
@@ -72,7 +79,8 @@ WRITES = {f"dynamodb:{name}" for name in ("PutItem", "UpdateItem", "DeleteItem",
 def test_layers_are_a_stack_s_own() -> None:
     names = [layer["Properties"]["LayerName"] for layer in of_type("AWS::Lambda::LayerVersion", **LOGINS).values()]
     assert names == [
-        {"Fn::Sub": f"${{AWS::StackName}}-{name}"} for name in ("dependencies", "sluice", "documents", "jwt")
+        {"Fn::Sub": f"${{AWS::StackName}}-{name}"}
+        for name in ("dependencies", "sluice", "documents", "jwt", "embedding")
     ]
 
 
@@ -84,6 +92,22 @@ def test_what_verifies_logins_is_a_layer_of_stacks_that_take_them(function: str)
     assert has_it == (function not in {*EVENT_FUNCTIONS, "ConsoleFunction"})
     assert "JwtLayer" not in json.dumps(resources()[function]["Properties"]["Layers"])
     assert not [name for name in of_type("AWS::Lambda::LayerVersion") if name.startswith("JwtLayer")]
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_the_embedding_model_is_a_layer_of_what_makes_embeddings_and_of_stacks_that_want_it(function: str) -> None:
+    [layer] = [name for name in of_type("AWS::Lambda::LayerVersion") if name.startswith("EmbeddingLayer")]
+    has_it = {"Ref": layer} in resources()[function]["Properties"]["Layers"]
+    embedding = {"EmbeddingsFunction", "BatchWorkerFunction", "VectorStoresFunction", "StoreWorkerFunction"}
+    assert has_it == (function in embedding)
+    without = resources(LocalEmbeddings="false")
+    assert "EmbeddingLayer" not in json.dumps(without[function]["Properties"]["Layers"])
+    assert not [name for name in without if name.startswith("EmbeddingLayer")]
+
+
+def test_no_function_has_more_layers_than_lambda_takes() -> None:
+    for function in FUNCTIONS:
+        assert len(resources(**LOGINS)[function]["Properties"]["Layers"]) <= 5
 
 
 def test_chat_starts_from_a_snapshot_only_if_asked_to() -> None:
@@ -193,6 +217,7 @@ def test_writes_are_bound_by_keys_but_in_tables_that_hold_one_kind_of_item() -> 
     }
     assert {function for function, _ in unbound} == {
         "ChatFunction",
+        "EmbeddingsFunction",
         "TasksFunction",
         "ConversationsFunction",
         "BatchWorkerFunction",

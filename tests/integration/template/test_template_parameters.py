@@ -27,6 +27,7 @@ OTHER = {
     "CacheTtlSeconds": "60",
     "CachePolicy": "all",
     "GuardMode": "flag",
+    "LocalEmbeddings": "false",
     "RoutingEnabled": "false",
     "MaxRetries": "1",
     "MaxAttempts": "4",

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sluice.catalog import Price, Tier, TokenPrice, catalog
 from sluice.errors import NotFoundError
 from sluice.providers.base import COMPLETION_TOKENS
-from sluice.providers.credentials import CredentialsError, parse_credentials
+from sluice.providers.credentials import Credential, CredentialsError, parse_credentials
 from sluice.providers.registry import Registry
 from tests.credentials import GATEWAY, GROQ, HUGGING_FACE, KEY, secret
 
@@ -471,6 +471,40 @@ def test_the_catalogue_s_embedding_models_take_what_their_providers_do() -> None
         "gemini-embedding-001": (3_072, 100),
         "text-embedding-3-small": (1_536, 2_048),
         "text-embedding-3-large": (3_072, 2_048),
+        "potion-base-8M": (256, 2_048),
     }
     assert known["gemini-embedding-001"].leaves_length
     assert all(vectors.most_tokens == 300_000 for vectors in known.values())
+
+
+BUILTIN = {"provider": "builtin", "alias": "mine"}
+OWN = [Credential(provider="builtin", alias="builtin")]
+
+
+def own(*credentials: dict[str, Any]) -> list[str]:
+    """The deployments of Sluice's own embedding model in a stack that has it, off ones in brackets."""
+    registry = Registry.build(catalog(), parse_credentials(secret(*credentials)), OWN)
+    return [each.id if each.enabled else f"({each.id})" for each in registry.embedders("potion")]
+
+
+def test_sluice_s_own_model_is_there_without_a_credential_and_as_one_says_where_there_is_one() -> None:
+    assert own() == own(GROQ) == ["builtin#potion-base-8M"]
+    assert own(GROQ, BUILTIN) == ["mine#potion-base-8M"]
+    assert own({**BUILTIN, "enabled": False}) == ["(mine#potion-base-8M)"]
+    assert own({**GROQ, "alias": "builtin"}) == []
+    assert build().deployments == ()
+
+
+def test_sluice_s_own_model_is_told_neither_a_key_nor_a_place_and_is_no_other() -> None:
+    wrong: dict[str, dict[str, Any]] = {
+        "api_key": {"api_key": KEY},
+        "base_url": {"base_url": "http://127.0.0.1:1/v1"},
+        "models.other": {"models": {"other": {"vectors": {"dimensions": 256}}}},
+        "models.potion-base-8M.vectors": {"models": {"potion-base-8M": {"vectors": {"dimensions": 512}}}},
+    }
+    for field, said in wrong.items():
+        with pytest.raises(CredentialsError, match=rf"credentials\[0\]\.{field}: ") as raised:
+            build({**BUILTIN, **said})
+        assert KEY not in raised.value.message
+    limited = build({**BUILTIN, "models": {"potion-base-8M": {"limits": {"requests_per_minute": 3}}}})
+    assert [limit.capacity for limit in limited.deployments[0].limits] == [3]

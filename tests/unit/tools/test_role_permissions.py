@@ -65,16 +65,21 @@ def writers(table: str, key: str) -> set[str]:
         (
             "QuotaTable",
             "deployment#groq-1#llama",
-            {"Chat", "Tasks", "Operations", "BatchWorker", "StoreWorker", "VectorStores"},
+            {"Chat", "Embeddings", "Tasks", "Operations", "BatchWorker", "StoreWorker", "VectorStores"},
         ),
-        ("QuotaTable", "tenant#acme", {"Chat", "Tasks", "Operations", "BatchWorker", "StoreWorker", "VectorStores"}),
-        ("QuotaTable", "spend#acme#k1", {"Chat", "Tasks", "BatchWorker", "StoreWorker", "VectorStores"}),
+        (
+            "QuotaTable",
+            "tenant#acme",
+            {"Chat", "Embeddings", "Tasks", "Operations", "BatchWorker", "StoreWorker", "VectorStores"},
+        ),
+        ("QuotaTable", "spend#acme#k1", {"Chat", "Embeddings", "Tasks", "BatchWorker", "StoreWorker", "VectorStores"}),
         (
             "QuotaTable",
             "caller#acme#k1",
             {
                 "AiConfiguration",
                 "Chat",
+                "Embeddings",
                 "Tasks",
                 "Usage",
                 "Conversations",
@@ -86,11 +91,15 @@ def writers(table: str, key: str) -> set[str]:
         ),
         ("ResponseCacheTable", "generation#acme", {"Operations"}),
         ("ResponseCacheTable", "0" * 64, {"Chat", "Tasks", "BatchWorker"}),
-        ("ResponseCacheTable", "idempotency#acme#0", {"Chat", "Tasks", "Conversations", "Files", "VectorStores"}),
+        (
+            "ResponseCacheTable",
+            "idempotency#acme#0",
+            {"Chat", "Embeddings", "Tasks", "Conversations", "Files", "VectorStores"},
+        ),
         (
             "UsageTable",
             "acme#2026-11-26",
-            {"Chat", "Tasks", "Conversations", "BatchWorker", "StoreWorker", "VectorStores"},
+            {"Chat", "Embeddings", "Tasks", "Conversations", "BatchWorker", "StoreWorker", "VectorStores"},
         ),
         ("UsageTable", "acme#cached", {"Chat", "Tasks", "BatchWorker"}),
         ("UsageTable", "task-results#acme#explanation", {"Tasks", "Conversations", "BatchWorker"}),

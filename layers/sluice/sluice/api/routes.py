@@ -32,7 +32,7 @@ from sluice.api import (
     webhooks,
 )
 from sluice.api.anthropic import routes as messages_api
-from sluice.api.compat import dashboard, groq, llm, questions, teaching
+from sluice.api.compat import ai_gateway, dashboard, groq, llm, questions, teaching
 from sluice.api.compat.genai import answers, prompts, sessions, status
 from sluice.api.completions import routes as completions
 from sluice.api.moderations import routes as moderations
@@ -70,6 +70,7 @@ ROUTES: tuple[Route, ...] = (
     *me.ROUTES,
     *reports.ROUTES,
     *groq.ROUTES,
+    *ai_gateway.ROUTES,
     *providers.ROUTES,
     *requests.ROUTES,
     *overview.ROUTES,

@@ -29,9 +29,13 @@ class LostCall:
 
 @dataclass(slots=True, kw_only=True)
 class EmbeddingBatch:
-    """Texts that are asked at once, what is reserved for them, and what came of it."""
+    """Texts that are asked at once, what is reserved for them, and what came of it.
+
+    `first` is the place of the first of them in the request.
+    """
 
     texts: tuple[str, ...]
+    first: int
     size: RequestSize
     budget: BudgetReservation
     answered: Answered[ProviderVectors] | None = None
@@ -91,4 +95,5 @@ class AdmittedEmbedding:
             is_shortened=request.dimensions is not None and vectors is not None and vectors.shortens,
             user=None if "user" in deployment.provider.unsupported_fields else request.user,
             further=request.further_fields,
+            first=batch.first,
         )

@@ -1,7 +1,7 @@
 """Settlement of a request for vectors: correct what was reserved, record usage, write the request's record."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ from sluice.gateway.counting import CallerCounter
 from sluice.gateway.embedding_batch import AdmittedEmbedding, EmbeddingBatch
 from sluice.gateway.provenance import Provenance
 from sluice.gateway.recording import record_of_call
-from sluice.gateway.settlement import price_nanousd
+from sluice.gateway.settlement import known_nanousd, price_nanousd
 from sluice.gateway.tracing import Reserved
 from sluice.money import to_usd
 from sluice.providers.registry import Deployment
@@ -50,21 +50,19 @@ class EmbeddingSettlement:
     def _settle(
         self, admitted: AdmittedEmbedding, outcome: RequestOutcome | None, tasks: dict[str, Task]
     ) -> tuple[Usage, Provenance]:
-        used, cost_nanousd = _NO_USAGE, 0
+        used = _NO_USAGE
         reserved = None
         for number, batch in enumerate(admitted.batches):
             if batch.answered is not None:
                 # Seen before it is settled, which lets the budget's reservation go.
                 reserved = Reserved(batch.answered, batch.budget.of_tenant(admitted.principal.tenant.id))
-                cost = price_nanousd(batch.answered.deployment, batch.used)
-                batch.budget.charge(Spent(cost, batch.used.total_tokens))
+                batch.budget.charge(Spent(_cost_nanousd([batch]) or 0, batch.used.total_tokens))
                 used = Usage(used.prompt_tokens + batch.used.prompt_tokens, 0)
-                cost_nanousd += cost
                 tasks[f"settling a deployment: {number}"] = partial(self._settle_deployment, batch)
             tasks |= {f"{name}: {number}": task for name, task in batch.budget.closing().items()}
         for number, record in enumerate(_records(admitted, is_error=outcome is None)):
             tasks[f"recording usage: {number}"] = partial(self._record, record)
-        provenance = _provenance(admitted, cost_nanousd, outcome)
+        provenance = _provenance(admitted, _cost_nanousd(admitted.batches), outcome)
         with best_effort("noting a request"):
             tasks |= _note(admitted, provenance, used, outcome, reserved)
         settle_all(tasks, self.executor, admitted.context.deadline)
@@ -89,7 +87,7 @@ def _records(admitted: AdmittedEmbedding, *, is_error: bool) -> Iterator[UsageRe
         answered = several[0].answered
         if answered is not None:
             used = Usage(sum(each.used.prompt_tokens for each in several), 0)
-            cost = sum(price_nanousd(answered.deployment, each.used) for each in several)
+            cost = _cost_nanousd(several) or 0
             is_first = position == 0
             yield _record(
                 admitted, answered.deployment, used, cost, is_request=is_first, is_error=is_error and is_first
@@ -112,7 +110,18 @@ def _record(
     return record if is_request else replace(record, response_time_ms=0, requests=0)
 
 
-def _provenance(admitted: AdmittedEmbedding, cost_nanousd: int, outcome: RequestOutcome | None) -> Provenance:
+def _cost_nanousd(batches: Iterable[EmbeddingBatch]) -> int | None:
+    """What the batches that were answered cost, None if it is not known of one of them."""
+    costs = [
+        known_nanousd(each.answered.deployment, each.used, each.answered.answer.cost_usd)
+        for each in batches
+        if each.answered is not None
+    ]
+    known = [cost for cost in costs if cost is not None]
+    return sum(known) if len(known) == len(costs) else None
+
+
+def _provenance(admitted: AdmittedEmbedding, cost_nanousd: int | None, outcome: RequestOutcome | None) -> Provenance:
     """How the vectors came about. Of several deployments the first batch's is named."""
     answered = [each.answered for each in admitted.batches if each.answered is not None]
     first = answered[0].deployment if answered else None
@@ -122,7 +131,7 @@ def _provenance(admitted: AdmittedEmbedding, cost_nanousd: int, outcome: Request
         provider=first.provider.name if first else None,
         model=admitted.plan.model,
         attempts=sum(each.attempts for each in answered) if answered else None,
-        cost_usd=to_usd(cost_nanousd) if outcome or cost_nanousd else None,
+        cost_usd=to_usd(cost_nanousd) if cost_nanousd is not None and (outcome or cost_nanousd) else None,
         flagged_rules=tuple(dict.fromkeys(finding.rule_id for finding in admitted.findings)),
         caller_limit=admitted.counted.limit,
     )
@@ -148,11 +157,7 @@ def _note(
             deployment=provenance.deployment or "",
             provider=provenance.provider or "",
             prompt_tokens=used.prompt_tokens,
-            cost_nanousd=sum(
-                price_nanousd(each.answered.deployment, each.used)
-                for each in admitted.batches
-                if each.answered is not None
-            ),
+            cost_nanousd=_cost_nanousd(admitted.batches) or 0,
             quota_used=reserved.quota_used(now_ms) if reserved else None,
             budget_used=reserved.budget_used(now_ms) if reserved else None,
         )

@@ -19,7 +19,7 @@ from threading import Event
 
 from sluice.chat import Usage
 from sluice.embedding import EmbeddingRequest
-from sluice.errors import InvalidRequestError, ProviderProtocolError, SluiceError
+from sluice.errors import NO_KNOWN_WORDS, InvalidRequestError, ProviderProtocolError, SluiceError
 from sluice.gateway.budget import BudgetReservation, CallCost, SpendDemand, Spent
 from sluice.gateway.counting import CallerCounter
 from sluice.gateway.embedding_batch import AdmittedEmbedding, EmbeddingBatch, LostCall
@@ -129,6 +129,7 @@ class EmbeddingGateway:
                 batches=tuple(
                     EmbeddingBatch(
                         texts=texts[cut],
+                        first=cut.start,
                         size=(size := RequestSize.of_texts(sizes[cut])),
                         budget=self._budget(principal, user, plan.deployments, size),
                     )
@@ -230,7 +231,7 @@ class EmbeddingGateway:
         except SluiceError as error:
             if error.code == "request_exceeds_limit":
                 raise _over_limit("more than any deployment's limit has") from error
-            if error.param == "messages":
+            if error.param == "messages" or error.code == NO_KNOWN_WORDS:
                 error.param = "input"
             raise
         finally:

@@ -186,6 +186,7 @@ class Gateway:
                 usage=chat.usage,
                 rate_limits=rate_limits,
                 findings=findings,
+                cost_usd=answered.answer.cost_usd,
             )
             provenance = self._settlement.settle(admitted, outcome)
         return Answer(body, provenance)

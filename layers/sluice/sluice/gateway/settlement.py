@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from enum import StrEnum
 from functools import partial
 
@@ -23,6 +24,7 @@ from sluice.gateway.shared_answers import SharedAnswers
 from sluice.gateway.spending import spend_scopes
 from sluice.gateway.tracing import Reserved, note_settled
 from sluice.guards.rules import GUARD_MODEL_RULES, Finding
+from sluice.money import to_nanousd
 from sluice.providers.base import RateLimitHeaders
 from sluice.providers.message_fields import marks_cache
 from sluice.providers.registry import Deployment
@@ -71,6 +73,7 @@ class Outcome:
     """What a deployment made of an admitted request. `error` is what a stream broke off with.
 
     `usage` is what the provider counted, None if it did not. `body` is a `chat.completion` object, what there is of it.
+    `cost_usd` is what the provider says that it cost, where it was asked.
     """
 
     result: Result
@@ -81,6 +84,7 @@ class Outcome:
     rate_limits: RateLimitHeaders
     findings: tuple[Finding, ...] = ()
     error: ProviderError | None = None
+    cost_usd: Decimal | None = None
 
     @property
     def deployment(self) -> Deployment:
@@ -137,7 +141,8 @@ class Settlement:
             spent = counted_usage(answered, outcome.body, outcome.usage, admitted.request.n or 1)
             characters = sum(len(text) for text in _texts(outcome.body))
         tier = outcome.body.get("service_tier") or _service_tier(admitted.request)
-        cost = price_nanousd(deployment, spent, tier)
+        known_cost = known_nanousd(deployment, spent, outcome.cost_usd, tier)
+        cost = known_cost or 0
         stored = None
         with best_effort("choosing what is cached"):
             stored = _to_store(admitted, outcome)
@@ -158,7 +163,7 @@ class Settlement:
         }
         if stored is not None:
             tasks["writing the cache"] = partial(self._answers.store, admitted, stored)
-        provenance = admitted.provenance(answered, cost, outcome.findings)
+        provenance = admitted.provenance(answered, known_cost, outcome.findings)
         with best_effort("noting a request"):
             tasks |= note_settled(admitted, provenance, spent, _OUTCOMES.get(outcome.result), reserved)
         self._settle_all(tasks, admitted)
@@ -244,6 +249,18 @@ def _dearest(most: TokenEstimate, is_marked: bool) -> Usage:
     return Usage(
         most.prompt_tokens, most.completion_tokens, cache_write_tokens=written, long_cache_write_tokens=written
     )
+
+
+def known_nanousd(
+    deployment: Deployment, usage: Usage, said_usd: Decimal | None, service_tier: object = None
+) -> int | None:
+    """What an answer cost, in billionths of a dollar: by its model's price, or as its provider says.
+
+    None where a provider that can say it was asked and did not; what has no price counts as nothing elsewhere.
+    """
+    if deployment.model.id not in deployment.config.unpriced_models:
+        return price_nanousd(deployment, usage, service_tier)
+    return None if said_usd is None else to_nanousd(said_usd)
 
 
 def _total_tokens(tokens: TokenEstimate) -> int:

@@ -112,6 +112,7 @@ class GuardedStream(Iterator[ChatChunk]):
                 rate_limits=stream.rate_limits,
                 findings=self._guard.findings,
                 error=error,
+                cost_usd=stream.cost_usd(body) if is_whole else None,
             ),
         )
 

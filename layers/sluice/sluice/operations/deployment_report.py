@@ -164,8 +164,11 @@ def quota_report(deployments: Iterable[DeploymentRecord], seen: Mapping[str, Quo
 
 def health_report(deployments: Iterable[DeploymentRecord], seen: Mapping[str, QuotaSnapshot], now_ms: int) -> Healths:
     """How each deployment has done lately, and whether all, some or none of those switched on are fit for requests."""
-    rows = [_health(deployment, seen.get(scope_of(deployment), NEVER_USED), now_ms) for deployment in deployments]
-    fit = [row["is_healthy"] for row in rows if row["is_enabled"]]
+    every = list(deployments)
+    rows = [_health(deployment, seen.get(scope_of(deployment), NEVER_USED), now_ms) for deployment in every]
+    # Sluice's own models can't be out of reach: they say nothing of those that can.
+    own = {each.id for each in every if each.provider.adapter == "builtin"}
+    fit = [row["is_healthy"] for row in rows if row["is_enabled"] and row["deployment"] not in own]
     status: HealthStatus
     status = "unhealthy" if not any(fit) else "healthy" if all(fit) else "degraded"
     return {"object": "list", "status": status, "data": rows}

@@ -4,8 +4,9 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 
-from sluice.chat import ChatChunk, ChatRequest, ChatResponse
+from sluice.chat import ChatChunk, ChatRequest, ChatResponse, JsonObject
 from sluice.vectors import TextBatch, Vector
 
 UNHEALTHY_AFTER_FAILURES = 5
@@ -24,7 +25,8 @@ class ProviderConfig:
     the models that call it otherwise. `adapter` is what speaks to the provider, and `completion_limits` are the most
     tokens that models complete, as far as it is known. `api_version` is one of Azure's, and `region`
     one of AWS. Of a tenant's own credential, `networks` are those that its host may
-    be in beside the public internet, as CIDR; None where an operator of the stack has named the host.
+    be in beside the public internet, as CIDR; None where an operator of the stack has named the host. Of
+    `unpriced_models` the provider may be asked what an answer cost.
     """
 
     provider: str
@@ -42,6 +44,7 @@ class ProviderConfig:
     api_version: str | None = None
     region: str | None = None
     networks: tuple[str, ...] | None = None
+    unpriced_models: frozenset[str] = frozenset()
 
     def most_completion_tokens(self, model: str) -> int:
         """The most that `model` completes, for a provider that has to be told."""
@@ -62,19 +65,24 @@ class RateLimitHeaders:
 
 @dataclass(frozen=True, slots=True)
 class ProviderResponse:
-    """A provider's whole answer."""
+    """A provider's whole answer. `cost_usd` is what it cost, if the provider was asked for that and said it."""
 
     chat: ChatResponse
     rate_limits: RateLimitHeaders
+    cost_usd: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderVectors:
-    """A provider's vectors, in the order of the texts. `tokens` is what it counted, None if it did not."""
+    """A provider's vectors, in the order of the texts. `tokens` is what it counted, None if it did not.
+
+    `cost_usd` is what they cost, if the provider was asked for that and said it.
+    """
 
     vectors: tuple[Vector, ...]
     tokens: int | None
     rate_limits: RateLimitHeaders
+    cost_usd: Decimal | None = None
 
 
 class ProviderStream(ABC):
@@ -89,6 +97,10 @@ class ProviderStream(ABC):
     @abstractmethod
     def close(self) -> None:
         """Let go of the connection."""
+
+    def cost_usd(self, body: JsonObject) -> Decimal | None:
+        """What the whole answer cost, if the provider can be asked for that and says it."""
+        return None
 
 
 class Provider(ABC):

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from itertools import groupby
 
 from sluice.errors import (
+    NO_KNOWN_WORDS,
     ContextOverflowError,
     InvalidRequestError,
     ProviderAuthenticationError,
@@ -33,7 +34,7 @@ _OK = 200
 _LOWEST_ERROR = 400
 _UNPROCESSABLE = 422
 # Codes that clients look for.
-_KEPT_CODES = frozenset({"content_filter", "content_policy_violation"})
+_KEPT_CODES = frozenset({"content_filter", "content_policy_violation", NO_KNOWN_WORDS})
 _CODE = re.compile(r"[A-Za-z][\w.-]{0,63}")
 # How providers name a field that they refuse; Mistral names only the part that it does not know.
 _STREAM_OPTIONS = ("stream_options", "include_usage")

@@ -1,14 +1,14 @@
 """Loads the registry from the credentials secret, and goes on with the last good one while the secret is broken."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from threading import Lock
 
 from aws_lambda_powertools import Logger
 
 from sluice.catalog import Catalog, catalog
 from sluice.errors import StorageUnavailableError
-from sluice.providers.credentials import BrokenCredential, CredentialsError, parse_credentials
+from sluice.providers.credentials import BrokenCredential, Credential, CredentialsError, parse_credentials
 from sluice.providers.registry import Registry
 from sluice.telemetry import emit_metric
 
@@ -33,16 +33,18 @@ class RegistryLoader:
         read_previous: Callable[[], str],
         *,
         known: Catalog | None = None,
+        own: Sequence[Credential] = (),
         max_age_s: float = MAX_AGE_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`read` and `read_previous` return the text of the secret as it is, and as it was before it was changed last.
 
-        Both raise StorageUnavailableError.
+        Both raise StorageUnavailableError. `own` are credentials that the stack has beside those of the secret.
         """
         self._read = read
         self._read_previous = read_previous
         self._known = known
+        self._own = own
         self._max_age_s = max_age_s
         self._clock = clock
         self._refreshing = Lock()
@@ -98,7 +100,7 @@ class RegistryLoader:
         return registry
 
     def _take(self, text: str) -> Registry:
-        registry = Registry.build(self._known or catalog(), parse_credentials(text))
+        registry = Registry.build(self._known or catalog(), parse_credentials(text), self._own)
         for broken in registry.broken:
             _log(broken)
         if self._registry is not None:

@@ -1,6 +1,6 @@
 """Which deployments there are: the catalogue's models on the secret's credentials, and who answers to which name."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Literal, NamedTuple
@@ -27,7 +27,7 @@ _NO_API_KEY = "none"
 # In a snapshot of a process that has not read its credentials yet.
 _LOADED_BEFORE = ("groq", "huggingface", "openai_compatible")
 # Adapters that speak to whoever has such a server.
-_NEED_A_URL = frozenset({"openai_compatible", "azure_openai"})
+_NEED_A_URL = frozenset({"openai_compatible", "azure_openai", "custom_gateway"})
 # Adapters of providers that ask how much they may complete at most.
 _TOLD_THE_MOST = frozenset({"anthropic"})
 # Adapters of providers that make no embeddings.
@@ -128,8 +128,11 @@ class Registry:
         self._lock = Lock()
 
     @classmethod
-    def build(cls, known: Catalog, credentials: Credentials) -> "Registry":
-        """Put the models of `known` on `credentials`. Raises CredentialsError if there are some and all are broken."""
+    def build(cls, known: Catalog, credentials: Credentials, own: Sequence[Credential] = ()) -> "Registry":
+        """Put the models of `known` on `credentials`. Raises CredentialsError if there are some and all are broken.
+
+        `own` are the stack's, which nobody has to write down: each is there unless one of its provider or alias is.
+        """
         broken = list(credentials.broken)
         taken: set[str | None] = set()
         found: list[Deployment] = []
@@ -147,6 +150,10 @@ class Registry:
             raise CredentialsError(
                 f"the credentials secret: {'; '.join(each.reason for each in broken[:_MOST_REASONS])}", broken
             )
+        named = {credential.provider for credential in credentials.entries.values()}
+        for credential in own:
+            if credential.provider not in named and credential.alias not in taken:
+                found.extend(_deployments(known, credential, taken))
         # A stable sort: within a provider's priority the order of the secret decides, then that of the models.
         found.sort(key=lambda deployment: deployment.provider.priority)
         ranked = [replace(deployment, priority=rank) for rank, deployment in enumerate(found, start=1)]
@@ -294,6 +301,8 @@ def _deployments(known: Catalog, credential: Credential, taken: Collection[str |
     if row.adapter != "bedrock" and credential.region is not None:
         raise _EntryError("region", f"{row.name} has none: it is Amazon Bedrock's")
     models = {model.id: model for model in known.models_of(row.name)}
+    if row.adapter == "builtin":
+        _check_builtin(credential, models)
     said = credential.models or {name: CredentialModel() for name in models}
     if not said:
         raise _EntryError("models", f"missing, and the catalogue has none for {row.name}")
@@ -313,6 +322,7 @@ def _deployments(known: Catalog, credential: Credential, taken: Collection[str |
         completion_limits=_completion_limits(row, said, models),
         api_version=credential.api_version,
         region=credential.region,
+        unpriced_models=_unpriced(row, said, models),
     )
     row = replace(
         row,
@@ -339,6 +349,26 @@ def _deployments(known: Catalog, credential: Credential, taken: Collection[str |
 def _plain(name: str, row: ProviderRow) -> str:
     """A model's name as the catalogue has it: Gemini lists its models as `models/...`, and takes both."""
     return name.removeprefix("models/") if row.adapter == "gemini" else name
+
+
+def _unpriced(row: ProviderRow, said: Mapping[str, CredentialModel], known: Mapping[str, Model]) -> frozenset[str]:
+    """The models of a gateway that says what its answers cost of which nobody else says it."""
+    if row.adapter != "custom_gateway":
+        return frozenset()
+    priced = {name for name, model in known.items() if model.price.is_known}
+    return frozenset(name for name, entry in said.items() if entry.price is None and name not in priced)
+
+
+def _check_builtin(credential: Credential, known: Collection[str]) -> None:
+    """Refuse what Sluice's own models can't be told: where they are, and to be others. Raises _EntryError."""
+    for field in ("api_key", "base_url"):
+        if getattr(credential, field) is not None:
+            raise _EntryError(field, f"{credential.provider} is Sluice itself, and takes none")
+    for name, entry in (credential.models or {}).items():
+        if name not in known:
+            raise _EntryError(f"models.{name}", f"{credential.provider} has {', '.join(known)}")
+        if entry.vectors is not None:
+            raise _EntryError(f"models.{name}.vectors", "they are as the catalogue says")
 
 
 def _limit_fields(credential: Credential, known: Mapping[str, Model]) -> frozenset[tuple[str, str]]:
@@ -453,6 +483,14 @@ def _adapter(name: str, config: ProviderConfig) -> Provider:
         from sluice.providers.anthropic import AnthropicProvider
 
         return AnthropicProvider(config)
+    if name == "custom_gateway":
+        from sluice.providers.custom_gateway import CustomGatewayProvider
+
+        return CustomGatewayProvider(config)
+    if name == "builtin":
+        from sluice.providers.builtin import BuiltinProvider
+
+        return BuiltinProvider(config)
     from sluice.providers.openai_compatible import OpenAICompatibleProvider
 
     return OpenAICompatibleProvider(config)

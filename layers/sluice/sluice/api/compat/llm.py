@@ -116,7 +116,7 @@ class FlatAnswer(TypedDict):
     tokens_used: int | None
     prompt_tokens: int | None
     completion_tokens: int | None
-    cost_usd: float
+    cost_usd: float | None
     model: str
     provider: Annotated[str | None, Field(description="null for a cached answer of a credential that is gone.")]
     cached: bool
@@ -168,7 +168,7 @@ def _flat(body: JsonObject, provenance: "Provenance", response_time_s: float) ->
         "tokens_used": usage.total_tokens if usage else None,
         "prompt_tokens": usage.prompt_tokens if usage else None,
         "completion_tokens": usage.completion_tokens if usage else None,
-        "cost_usd": float(provenance.cost_usd or 0),
+        "cost_usd": None if provenance.cost_usd is None else float(provenance.cost_usd),
         "model": provenance.model or "",
         "provider": provenance.provider,
         "cached": provenance.is_cached,
