@@ -109,10 +109,11 @@ def test_a_person_makes_a_tenant_and_a_key_asks_runs_out_of_budget_and_raises_it
     page, name = admin.page, f"class-{time.time_ns()}"
     admin.go("keys")
     page.click("text=Make a tenant")
-    page.fill("#t-name", "Chemistry class")
+    page.fill("#t-name", f"Chemistry, {name}")
     page.fill("#t-id", name)
     page.fill("#t-budget", "2")
     page.click("dialog .primary")
+    page.wait_for_selector(f".quota:has-text('Chemistry, {name}')")
     page.wait_for_selector(".section:has-text('There is no key yet')")
     page.click(".page-aside >> text=Make a key")
     page.fill("#k-name", "lab-1")
@@ -257,29 +258,30 @@ def test_keys_for_a_class_are_saved_as_a_table(admin: Visit) -> None:
 
 
 def test_a_key_is_changed_rotated_and_revoked(admin: Visit) -> None:
-    page = admin.page
+    page, name = admin.page, f"lab {time.time_ns()}"
+    row = f"tbody button.name:has-text('{name}')"
     admin.go("keys?tenant=hostile")
     page.click(".page-aside >> text=Make a key")
-    page.fill("#k-name", "to change")
+    page.fill("#k-name", name)
     page.click("dialog .primary")
     page.click("text=I have stored it")
-    page.click("tbody button.name:has-text('to change')")
+    page.click(row)
     page.fill("#k-rpm", "7")
     page.click("dialog .primary:has-text('Save')")
-    page.wait_for_selector("tbody tr:has-text('to change'):has-text('7,')")
-    page.click("tbody button.name:has-text('to change')")
+    page.wait_for_selector(f"tbody tr:has-text('{name}'):has-text('7,')")
+    page.click(row)
     page.click("text=Make a new one")
     page.wait_for_selector("dialog:has-text('holds for 24 hours more')")
     page.click("text=I have stored it")
-    page.wait_for_selector("tbody button.name:has-text('to change') >> nth=1")
+    page.wait_for_selector(f"{row} >> nth=1")
     for _ in range(2):
-        page.click("tbody button.name:has-text('to change') >> nth=0")
+        page.click(f"{row} >> nth=0")
         page.click("text=Revoke…")
         page.click("text=Revoke for good")
         page.wait_for_selector("dialog", state="detached")
         admin.settle()
         page.wait_for_timeout(500)
-    assert page.query_selector("tbody button.name:has-text('to change')") is None
+    assert page.query_selector(row) is None
 
 
 def test_ten_thousand_keys_are_read_page_by_page(admin: Visit) -> None:
