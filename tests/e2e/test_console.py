@@ -143,7 +143,7 @@ def test_a_person_makes_a_tenant_and_a_key_asks_runs_out_of_budget_and_raises_it
     admin.go(f"usage?tenant={name}")
     assert PRICED_MODEL in admin.text()
     admin.go(f"activity?tenant={name}&show=refused")
-    assert "The tenant has $" in admin.text()
+    assert "left" in admin.text()
     admin.go(f"keys?tenant={name}")
     page.click("text=Edit budget")
     page.click("text=More in this month alone")
@@ -274,14 +274,12 @@ def test_a_key_is_changed_rotated_and_revoked(admin: Visit) -> None:
     page.wait_for_selector("dialog:has-text('holds for 24 hours more')")
     page.click("text=I have stored it")
     page.wait_for_selector(f"{row} >> nth=1")
-    for _ in range(2):
+    for left in (1, 0):
         page.click(f"{row} >> nth=0")
         page.click("text=Revoke…")
         page.click("text=Revoke for good")
         page.wait_for_selector("dialog", state="detached")
-        admin.settle()
-        page.wait_for_timeout(500)
-    assert page.query_selector(row) is None
+        page.wait_for_selector(f"{row} >> nth={left}", state="detached")
 
 
 def test_ten_thousand_keys_are_read_page_by_page(admin: Visit) -> None:
@@ -403,7 +401,7 @@ def test_the_first_load_is_small(chromium: Browser, url: str) -> None:
 
 def test_the_deployed_function_answers_as_the_local_door_does(stack: RunningStack, url: str) -> None:
     deployed = stack.deployment
-    page = httpx.get(f"{deployed.api_url}/console", headers=deployed.api_headers)
+    page = httpx.get(f"{deployed.api_url}/console", headers=deployed.api_headers, timeout=60)
     local = httpx.get(f"{url}/console")
     assert page.text == local.text
     for answer in (page, local):
@@ -425,8 +423,8 @@ def test_the_description_of_the_api_is_shown(chromium: Browser, url: str) -> Non
     with Visit(chromium, url) as visit:
         visit.page.goto(f"{url}/docs")
         visit.page.wait_for_selector(".operation")
-        assert visit.findings() == []
         visit.page.fill("input[type=search]", "/v1/chat/completions")
+        assert visit.findings() == []
         visit.page.click("button:has-text('/v1/chat/completions')")
         assert "Answer a chat" in visit.text()
         assert visit.problems == []

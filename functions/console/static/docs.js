@@ -55,7 +55,7 @@ function Docs() {
       <div class="filters"><input type="search" aria-label="Find a route" placeholder="Find a route" value=${q} onInput=${(e) => setQ(e.target.value)} /><span class="note" role="status">${plural(found.length, 'route')}</span></div>
       ${d.tags.map((tag) => { const mine = found.filter((x) => x.operation.tags[0] === tag.name); return mine.length > 0 && html`<${Section} title=${tag.name} note=${tag.description} flush><ul>${mine.map((x) => html`<${Operation} key=${x.operation.operationId} ...${x} schemas=${d.components.schemas} />`)}</ul></${Section}>`; })}
       ${!found.length && html`<${Section} title="Routes"><${Empty} title="No route matches.">Try a part of its path, such as keys.</${Empty}></${Section}>`}
-      <${Section} title="Types" flush><ul>${Object.entries(d.components.schemas).map(([name, schema]) => html`<li class="operation" id=${name}><h3><code>${name}</code></h3>${schema.description && html`<p class="small"><${Prose} text=${schema.description} /></p>`}<${Fields} schema=${schema} /></li>`)}</ul></${Section}>`;
+      ${!wanted && html`<${Section} title="Types" flush><ul>${Object.entries(d.components.schemas).map(([name, schema]) => html`<li class="operation" id=${name}><h3><code>${name}</code></h3>${schema.description && html`<p class="small"><${Prose} text=${schema.description} /></p>`}<${Fields} schema=${schema} /></li>`)}</ul></${Section}>`}`;
     }}</${Loaded}></main>`;
 }
 
