@@ -25,7 +25,7 @@ _OBJECT_ACTIONS = {
     "CompleteMultipartUpload": "PutObject",
 }
 # Folders of a bucket that roles tell from the rest of it.
-_FOLDERS = ("reports/",)
+_FOLDERS = ("reports/", "ingest/")
 _EQUALS = re.compile(r"\s*(#?[\w.]+)\s*=\s*(:\w+)")
 _LEADING_KEYS = "dynamodb:LeadingKeys"
 _LIKE, _NOT_LIKE = "ForAllValues:StringLike", "ForAllValues:StringNotLike"

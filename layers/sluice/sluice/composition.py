@@ -37,6 +37,11 @@ if TYPE_CHECKING:
     from sluice.knowledge.attached_files import AttachedFiles
     from sluice.knowledge.cleaning import StoreCleaner
     from sluice.knowledge.creating import StoreMaker
+    from sluice.ingestion.coverage import CoverageReader
+    from sluice.ingestion.journal import Journal
+    from sluice.ingestion.receiving import Receiver
+    from sluice.ingestion.source_store import SourceStore
+    from sluice.ingestion.working import IngestWorker
     from sluice.knowledge.documents import DocumentStore
     from sluice.knowledge.embedder import Embedder
     from sluice.knowledge.index import VectorIndex
@@ -633,6 +638,61 @@ class App:
         from sluice.webhooks.delivery import Deliverer
 
         return Deliverer(self.webhook_endpoints, self.directory, self.webhooks_queue, self.addresses)
+
+    @part
+    def ingest_sources(self) -> "SourceStore":
+        """Where events of Jira and GitHub come from."""
+        from sluice.ingestion.source_store import SourceStore
+
+        root = partial(self.secrets.read, self.settings.webhook_secret)
+        return SourceStore(self.settings.directory_table, self.dynamodb, self.audit_log, root)
+
+    @part
+    def ingest_journal(self) -> "Journal":
+        """What came in, and what became of it."""
+        from sluice.ingestion.journal import Journal
+
+        return Journal(self.settings.ingestion_table, self.dynamodb)
+
+    @part
+    def ingest_queue(self) -> "Queue":
+        """Where events are sent."""
+        from sluice.storage.queues import Queue
+
+        return Queue(self.sqs, self.settings.ingest_queue)
+
+    @part
+    def ingest_receiver(self) -> "Receiver":
+        """Receives events."""
+        from sluice.ingestion.receiving import Receiver
+
+        return Receiver(self.ingest_sources, self.ingest_journal, self.ingest_queue, lambda: self.objects)
+
+    @part
+    def ingest_worker(self) -> "IngestWorker":
+        """Makes documents of events."""
+        from sluice.ingestion.contents import Contents
+        from sluice.ingestion.working import IngestWorker, WorkerParts
+
+        return IngestWorker(
+            WorkerParts(
+                sources=self.ingest_sources,
+                contents=Contents(self.settings.ingestion_table, self.dynamodb),
+                journal=self.ingest_journal,
+                queue=self.ingest_queue,
+                objects=lambda: self.objects,
+                principal_of=self.batch_senders.find,
+                writer=self.document_writer,
+                kept_free_percent=self.settings.interactive_share_percent,
+            )
+        )
+
+    @part
+    def ingest_coverage(self) -> "CoverageReader":
+        """What came in, for operators."""
+        from sluice.ingestion.coverage import CoverageReader
+
+        return CoverageReader(self.stores, self.store_documents, self.ingest_journal)
 
     @part
     def report_claims(self) -> "Claims":

@@ -113,11 +113,13 @@ class Settings:
     batches_table: str
     stores_table: str
     vectors_table: str
+    ingestion_table: str
     files_bucket: str
     batch_lines_queue: str
     batch_jobs_queue: str
     webhooks_queue: str
     stores_queue: str
+    ingest_queue: str
     """URLs of queues."""
     event_bus: str
     stack: str
@@ -229,11 +231,13 @@ class Settings:
             batches_table=environment.get("BATCHES_TABLE", ""),
             stores_table=environment.get("STORES_TABLE", ""),
             vectors_table=environment.get("VECTORS_TABLE", ""),
+            ingestion_table=environment.get("INGESTION_TABLE", ""),
             files_bucket=environment.get("FILES_BUCKET", ""),
             batch_lines_queue=environment.get("BATCH_LINES_QUEUE", ""),
             batch_jobs_queue=environment.get("BATCH_JOBS_QUEUE", ""),
             webhooks_queue=environment.get("WEBHOOKS_QUEUE", ""),
             stores_queue=environment.get("STORES_QUEUE", ""),
+            ingest_queue=environment.get("INGEST_QUEUE", ""),
             event_bus=environment.get("EVENT_BUS", ""),
             stack=environment.get("POWERTOOLS_SERVICE_NAME", "") or "sluice",
             admin_key_secret=environment.get("ADMIN_KEY_SECRET", ""),

@@ -27,6 +27,7 @@ QUEUE_FUNCTIONS = {
     "BatchWorkerFunction": {"BatchLinesDeadLettersAlarm"},
     "BatchJobsFunction": {"BatchJobsDeadLettersAlarm"},
     "StoreWorkerFunction": {"StoresDeadLettersAlarm"},
+    "IngestWorkerFunction": {"IngestDeadLettersAlarm"},
     "WebhookDeliveryFunction": {"WebhooksDeadLettersAlarm"},
 }
 EVENT_FUNCTIONS = {**QUEUE_FUNCTIONS, "QuotaReportFunction": {"QuotaReportErrorsAlarm"}}
@@ -88,8 +89,8 @@ def test_layers_are_a_stack_s_own() -> None:
 def test_what_verifies_logins_is_a_layer_of_stacks_that_take_them(function: str) -> None:
     [layer] = [name for name in of_type("AWS::Lambda::LayerVersion", **LOGINS) if name.startswith("JwtLayer")]
     has_it = {"Ref": layer} in resources(**LOGINS)[function]["Properties"]["Layers"]
-    # What takes messages and events, or serves pages, sees no tokens.
-    assert has_it == (function not in {*EVENT_FUNCTIONS, "ConsoleFunction"})
+    # What takes messages and events, or serves pages, sees no tokens, and Jira and GitHub have none.
+    assert has_it == (function not in {*EVENT_FUNCTIONS, "ConsoleFunction", "IngestReceiverFunction"})
     assert "JwtLayer" not in json.dumps(resources()[function]["Properties"]["Layers"])
     assert not [name for name in of_type("AWS::Lambda::LayerVersion") if name.startswith("JwtLayer")]
 
@@ -183,10 +184,10 @@ def test_every_statement_names_the_actions_and_resources_it_allows() -> None:
     for function in FUNCTIONS:
         for statement in statements(function):
             assert statement["Effect"] == "Allow"
-            # Of a bucket, all objects: what they are called is up to callers. Reports are in a folder of their own, and
-            # so are the secrets of what tenants bring.
+            # Of a bucket, all objects: what they are called is up to callers. Reports and events are in folders of their
+            # own, and so are the secrets of what tenants bring.
             named = json.dumps([statement["Action"], statement["Resource"]])
-            named = named.replace("${FilesBucket.Arn}/*", "").replace("${FilesBucket.Arn}/reports/*", "")
+            named = re.sub(r"\$\{FilesBucket\.Arn\}/((reports|ingest)/)?\*", "", named)
             named = named.replace("parameter/${AWS::StackName}/integrations/*", "")
             assert "*" not in named
 
@@ -223,6 +224,7 @@ def test_writes_are_bound_by_keys_but_in_tables_that_hold_one_kind_of_item() -> 
         "BatchWorkerFunction",
         "StoreWorkerFunction",
         "VectorStoresFunction",
+        "IngestWorkerFunction",
     }
 
 

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from sluice.batches.messages import read_job, read_lines
+from sluice.ingestion.messages import read_message as read_event
 from sluice.knowledge.messages import read_message
 from sluice.webhooks.messages import read_delivery
 from tests.transformed import FUNCTIONS
@@ -22,6 +23,7 @@ def test_every_function_has_a_sample_of_what_triggers_it() -> None:
         ("batch_lines", read_lines),
         ("batch_jobs", read_job),
         ("store_work", read_message),
+        ("ingest_event", read_event),
         ("webhook_delivery", read_delivery),
     ],
 )

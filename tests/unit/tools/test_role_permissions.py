@@ -41,6 +41,10 @@ def test_an_action_a_resource_or_a_pattern_that_no_call_needs_is_told() -> None:
     assert unused([permission], [put("a#1", "b#1"), Call("dynamodb:GetItem", TABLE, ("a#1",))]) == []
 
 
+WRITERS = {"VectorStores", "StoreWorker", "IngestWorker"}
+"""What writes documents into stores."""
+
+
 def writers(table: str, key: str) -> set[str]:
     """The functions that may write an item of this partition key."""
     return {
@@ -59,20 +63,25 @@ def writers(table: str, key: str) -> set[str]:
         ("DirectoryTable", "tenants", {"Keys", "AiConfiguration"}),
         ("DirectoryTable", "tasks#acme", {"Tasks"}),
         ("DirectoryTable", "webhooks#acme", {"Keys", "WebhookDelivery"}),
+        ("DirectoryTable", "ingest#acme", {"Keys"}),
         ("DirectoryTable", "audit", {"AiConfiguration", "Keys", "Tasks", "Operations", "Conversations"}),
         ("DirectoryTable", "audit#acme", {"AiConfiguration", "Keys", "Tasks", "Operations", "Conversations"}),
         ("DirectoryTable", "anything else", set()),
         (
             "QuotaTable",
             "deployment#groq-1#llama",
-            {"Chat", "Embeddings", "Tasks", "Operations", "BatchWorker", "StoreWorker", "VectorStores"},
+            {"Chat", "Embeddings", "Tasks", "Operations", "BatchWorker", "StoreWorker", "VectorStores", "IngestWorker"},
         ),
         (
             "QuotaTable",
             "tenant#acme",
-            {"Chat", "Embeddings", "Tasks", "Operations", "BatchWorker", "StoreWorker", "VectorStores"},
+            {"Chat", "Embeddings", "Tasks", "Operations", "BatchWorker", "StoreWorker", "VectorStores", "IngestWorker"},
         ),
-        ("QuotaTable", "spend#acme#k1", {"Chat", "Embeddings", "Tasks", "BatchWorker", "StoreWorker", "VectorStores"}),
+        (
+            "QuotaTable",
+            "spend#acme#k1",
+            {"Chat", "Embeddings", "Tasks", "BatchWorker", "StoreWorker", "VectorStores", "IngestWorker"},
+        ),
         (
             "QuotaTable",
             "caller#acme#k1",
@@ -87,6 +96,7 @@ def writers(table: str, key: str) -> set[str]:
                 "BatchWorker",
                 "StoreWorker",
                 "VectorStores",
+                "IngestWorker",
             },
         ),
         ("ResponseCacheTable", "generation#acme", {"Operations"}),
@@ -99,7 +109,16 @@ def writers(table: str, key: str) -> set[str]:
         (
             "UsageTable",
             "acme#2026-11-26",
-            {"Chat", "Embeddings", "Tasks", "Conversations", "BatchWorker", "StoreWorker", "VectorStores"},
+            {
+                "Chat",
+                "Embeddings",
+                "Tasks",
+                "Conversations",
+                "BatchWorker",
+                "StoreWorker",
+                "VectorStores",
+                "IngestWorker",
+            },
         ),
         ("UsageTable", "acme#cached", {"Chat", "Tasks", "BatchWorker"}),
         ("UsageTable", "task-results#acme#explanation", {"Tasks", "Conversations", "BatchWorker"}),
@@ -113,14 +132,18 @@ def writers(table: str, key: str) -> set[str]:
         ("BatchesTable", "chunks#batch_1", {"BatchWorker", "BatchJobs"}),
         ("BatchesTable", "lines#batch_1", {"BatchWorker"}),
         ("BatchesTable", "progress#batch_1", {"BatchWorker", "BatchJobs"}),
-        ("StoresTable", "stores#acme", {"VectorStores", "StoreWorker"}),
-        ("StoresTable", "open#07", {"VectorStores", "StoreWorker"}),
-        ("StoresTable", "documents#acme#vs_1", {"VectorStores", "StoreWorker"}),
+        ("StoresTable", "stores#acme", WRITERS),
+        ("StoresTable", "open#07", WRITERS),
+        ("StoresTable", "documents#acme#vs_1", WRITERS),
         ("StoresTable", "files#acme#vs_1", {"VectorStores", "StoreWorker"}),
         ("StoresTable", "batches#acme#vs_1", {"VectorStores", "StoreWorker"}),
-        ("StoresTable", "texts#acme#vs_1", {"VectorStores", "StoreWorker"}),
+        ("StoresTable", "texts#acme#vs_1", WRITERS),
         ("StoresTable", "anything else", set()),
-        ("VectorsTable", "acme#vs_1#embed#1", {"VectorStores", "StoreWorker"}),
+        ("VectorsTable", "acme#vs_1#embed#1", WRITERS),
+        ("IngestionTable", "deliveries#src_acme.1", {"IngestReceiver", "IngestWorker"}),
+        ("IngestionTable", "counts#src_acme.1", {"IngestReceiver", "IngestWorker"}),
+        ("IngestionTable", "problems#src_acme.1", {"IngestReceiver", "IngestWorker"}),
+        ("IngestionTable", "contents#acme#vs_1", {"IngestWorker"}),
     ],
 )
 def test_a_function_writes_just_the_items_that_it_owns(table: str, key: str, owners: set[str]) -> None:

@@ -14,7 +14,7 @@ from sluice.api.envelope import Response, envelope_of, error_response, json_resp
 from sluice.api.features import check_feature
 from sluice.api.labels import labels_in
 from sluice.api.matching import route_of, routes_of_path
-from sluice.api.route import Call, Content, Csv, EventStream, Html, Redirect, Reply, Route
+from sluice.api.route import Call, Content, Csv, EventStream, Html, RawRequest, Redirect, Reply, Route
 from sluice.api.sse import StreamFormat
 from sluice.api.tracing import TracedRequest
 from sluice.errors import InvalidRequestError
@@ -164,7 +164,8 @@ class Api:
             caller=caller,
             path=parameters,
             query=None if route.query is None else _query(request.query, route.query),
-            body=None if route.body is None else _body(request, route),
+            body=None if route.body is None or route.is_signed else _body(request, route),
+            raw=RawRequest(request.headers, _bytes(request)) if route.is_signed else None,
             request_id=request.id,
             deadline=deadline,
             skips_cache="no-cache" in directives,
@@ -221,6 +222,13 @@ def _query[Model: BaseModel](parameters: Mapping[str, str], model: type[Model]) 
         raise invalid_request(error, parameters) from None
 
 
+def _bytes(request: Request) -> bytes:
+    raw = request.body
+    if raw is None:
+        raise InvalidRequestError("The request body is said to be base64 and is not.")
+    return raw.encode("utf-8", "surrogatepass") if isinstance(raw, str) else raw
+
+
 def _body(request: Request, route: Route) -> BaseModel:
     raw, model = request.body, route.body
     if raw is None:
@@ -228,8 +236,7 @@ def _body(request: Request, route: Route) -> BaseModel:
     if route.is_form:
         from sluice.api.form import parse_form  # for those functions alone that take files
 
-        content = raw.encode("utf-8", "surrogatepass") if isinstance(raw, str) else raw
-        form: BaseModel = parse_form(content, request.headers.get("content-type", ""), model)
+        form: BaseModel = parse_form(_bytes(request), request.headers.get("content-type", ""), model)
         return form
     body: BaseModel = parse_body(raw, model)
     return body

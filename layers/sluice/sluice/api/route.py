@@ -39,6 +39,14 @@ if TYPE_CHECKING:
 _OF_EVERY_ROUTE = frozenset({429, 500, 502, 503, 504})
 
 
+@dataclass(frozen=True, slots=True)
+class RawRequest:
+    """What a signature is of: the headers, their names in lower case, and the bytes of the body."""
+
+    headers: Mapping[str, str]
+    body: bytes
+
+
 @dataclass(frozen=True, kw_only=True)
 class Call[Body = None, Query = None]:
     """A request to a route, checked as the route declares: who sent it, and what it says.
@@ -46,7 +54,8 @@ class Call[Body = None, Query = None]:
     `path` holds the path's parameters, decoded. `skips_cache`: the caller wants a new answer; `no_store`:
     none that is kept. `labels` are those of its headers, and count more than those of its body; `accept` is the header
     of that name, in lower case. `idempotency_key` names the request, and the key that it is answered once for.
-    `if_match` is the header of that name. An answer may have `most_answer_bytes`.
+    `if_match` is the header of that name. An answer may have `most_answer_bytes`. `raw` is there where the route's
+    handler checks a signature.
     """
 
     app: "App"
@@ -64,6 +73,7 @@ class Call[Body = None, Query = None]:
     idempotency_key: str = ""
     if_match: str = ""
     most_answer_bytes: float = math.inf
+    raw: "RawRequest | None" = None
 
     @property
     def principal(self) -> Principal:
@@ -169,8 +179,8 @@ class Declared(TypedDict, total=False):
     to a model is all that a request is. `is_counted_inside`: a request is counted as what it asks
     for is, as one that `asks_a_model` is by the gateway. `check` makes the route one that batches may have lines for:
     it refuses what would be refused whatever is left of quotas, and says what the rest is estimated to cost, in
-    billionths of a dollar. `takes_work`: models are asked later for what it takes. `errors` are statuses beside those
-    that follow from the rest.
+    billionths of a dollar. `is_signed`: the handler gets the bytes, and checks their signature. `takes_work`: models
+    are asked later for what it takes. `errors` are statuses beside those that follow from the rest.
     """
 
     role: Required[Role | None]
@@ -188,6 +198,7 @@ class Declared(TypedDict, total=False):
     is_form: bool
     check: "Check"
     takes_work: bool
+    is_signed: bool
     errors: Collection[int]
 
 
@@ -233,6 +244,7 @@ class Route:
     is_form: bool = False
     check: "Check | None" = None
     takes_work: bool = False
+    is_signed: bool = False
     errors: Collection[int] = ()
 
     def match(self, path: str) -> dict[str, str] | None:

@@ -14,6 +14,8 @@ from sluice.api import (
     embeddings,
     files,
     integrations,
+    ingest,
+    ingest_receiving,
     keys,
     me,
     models,
@@ -83,4 +85,6 @@ ROUTES: tuple[Route, ...] = (
     *ai_preferences.ROUTES,
     *ai_models.ROUTES,
     *integrations.ROUTES,
+    *ingest.ROUTES,
+    *ingest_receiving.ROUTES,
 )

@@ -277,14 +277,15 @@ def change_tenant(call: Call[TenantChange]) -> Tenant:
 def delete_tenant(call: Call) -> DeletedTenant:
     """Delete a tenant and revoke its keys, within 60 s everywhere.
 
-    Nobody gets its id again, and its webhook endpoints and integrations are deleted. What it used stays for 400 days,
-    and its conversations for 30, for an admin to see; cached answers, versions of tasks and questions are nobody's, and
-    go when their time is over, if they have one. Doing it again revokes what a first time left.
+    Nobody gets its id again, and its webhook endpoints, sources and integrations are deleted. What it used stays for
+    400 days, and its conversations for 30, for an admin to see; cached answers, versions of tasks and questions are
+    nobody's, and go when their time is over, if they have one. Doing it again revokes what a first time left.
     """
     tenant_id = call.path["id"]
     deletion = call.app.administration.delete_tenant(tenant_id, call.actor, lambda: call.deadline.remaining_s)
     call.app.webhook_endpoints.forget(tenant_id)
     call.app.integrations.forget(tenant_id)
+    call.app.ingest_sources.forget(tenant_id)
     return {
         "id": tenant_id,
         "object": "tenant.deleted",

@@ -12,6 +12,11 @@ _SENT = frozenset(
 )
 
 
+_BACKFILLED = frozenset(
+    {BACKFILL_COMMITS, BACKFILL_ISSUES, BACKFILL_COMMENTS, BACKFILL_REVIEW_COMMENTS, BACKFILL_REVIEWS}
+)
+
+
 def is_known(event: str) -> bool:
-    """Whether an event that GitHub sends says something of documents."""
-    return event in _SENT
+    """Whether an event, of GitHub's or of the backfill, says something of documents."""
+    return event in _SENT or event in _BACKFILLED

@@ -42,7 +42,7 @@ _BY_MACHINES = re.compile(
 
 def read(event: str, payload: Mapping[str, Any], received_ms: int, options: SourceOptions) -> Reading:
     """What an event says. IgnoredError, NotUnderstoodError, if that is nothing."""
-    if not is_known(event) and event != BACKFILL_ISSUES:
+    if not is_known(event):
         raise IgnoredError("an event that is of no document")
     told_at = moment(payload.get("timestamp")) or moment(received_ms) or ""
     if event == BACKFILL_ISSUES:

@@ -7,5 +7,5 @@ ISSUE_EVENTS = frozenset({"jira:issue_created", "jira:issue_updated", "jira:issu
 
 
 def is_known(event: str) -> bool:
-    """Whether an event that Jira sends says something of documents."""
-    return event in ISSUE_EVENTS or event in COMMENT_EVENTS
+    """Whether an event, of Jira's or of the backfill, says something of documents."""
+    return event in ISSUE_EVENTS or event in COMMENT_EVENTS or event == BACKFILL_ISSUES

@@ -54,6 +54,7 @@ REQUEST_LOG = TableSchema("tenant_shard", "request", ttl="expires_at")
 BATCHES = TableSchema("collection", "entry", ttl="expires_at")
 STORES = TableSchema("collection", "entry", ttl="expires_at")
 VECTORS = TableSchema("scope", "chunk")
+INGESTION = TableSchema("collection", "entry", ttl="expires_at")
 
 TABLES = {
     "RESPONSE_CACHE_TABLE": RESPONSE_CACHE,
@@ -66,5 +67,6 @@ TABLES = {
     "BATCHES_TABLE": BATCHES,
     "STORES_TABLE": STORES,
     "VECTORS_TABLE": VECTORS,
+    "INGESTION_TABLE": INGESTION,
 }
 """All tables, by the environment variable that holds a table's name."""

@@ -6,7 +6,7 @@ from typing import Any
 from sluice.storage.item_types import to_typed
 
 type Number = int | float
-type Value = Number | str | bool | Sequence[Any] | Mapping[str, Any]
+type Value = Number | str | bool | bytes | Sequence[Any] | Mapping[str, Any]
 
 
 class Update:

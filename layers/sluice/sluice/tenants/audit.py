@@ -45,6 +45,10 @@ class Action(StrEnum):
     WEBHOOK_CREATED = "webhook.created"
     WEBHOOK_DELETED = "webhook.deleted"
     WEBHOOK_ROTATED = "webhook.rotated"
+    INGEST_SOURCE_CREATED = "ingest_source.created"
+    INGEST_SOURCE_CHANGED = "ingest_source.changed"
+    INGEST_SOURCE_DELETED = "ingest_source.deleted"
+    INGEST_SOURCE_ROTATED = "ingest_source.rotated"
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ _TAGS = {
     "Batches": "Requests that nobody waits for, answered with what is left of the quotas.",
     "Vector stores": "Documents that are found by what they mean.",
     "Webhooks": "What tells a tenant that a batch has ended.",
+    "Ingestion": "Where texts of Jira and GitHub come from, and what came in.",
     "Usage": "Who used what.",
     "Operations": "How the deployments and the caches are doing. For operators.",
     "Tenants and keys": (

@@ -1,0 +1,7 @@
+"""Receives events of Jira and GitHub."""
+
+from sluice.api.ingest_receiving import ROUTES
+from sluice.api.rest import lambda_handler
+from sluice.composition import App
+
+handler = lambda_handler(ROUTES, App.from_environment())
