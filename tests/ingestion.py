@@ -129,6 +129,12 @@ class Ingestion:
         chunks = documents.texts(store, found.key, found.waiting or found.current)
         return "".join(each.text for each in chunks)
 
+    def contents(self) -> list[str]:
+        """Of which documents it is kept what was said of them: their store, and their id."""
+        items = boto3.client("dynamodb").scan(TableName=os.environ["INGESTION_TABLE"])["Items"]
+        found = [f"{each['collection']['S']}/{each['entry']['S']}" for each in items]
+        return [each for each in found if each.startswith("contents#")]
+
     def coverage(self, **query: str) -> Any:
         """What the report says of the first source."""
         answer = self.operator.send("GET /v1/ingest/coverage", query=query or None)

@@ -229,6 +229,48 @@ def test_a_store_that_is_gone_is_in_the_report(ingestion: Ingestion) -> None:
     assert kind == "refused"
     assert "vector store" in reason
     assert ingestion.coverage()["has_vector_store"] is False
+    assert ingestion.contents() == []
+
+
+def test_a_title_or_a_state_of_any_length_is_taken(ingestion: Ingestion) -> None:
+    source, payload = ingestion.create(), github_payload("issues.opened")
+    payload["issue"] |= {"title": "A title " * 10_000, "state": "x" * 10_000, "user": {"login": "y" * 10_000}}
+    ingestion.take(source, payload, "issues")
+    found = ingestion.document(ISSUE)
+    assert found is not None
+    assert len(found.title) <= 500
+
+
+def test_what_is_as_long_and_as_odd_as_can_be_is_kept(ingestion: Ingestion) -> None:
+    source = ingestion.create("jira")
+    letters = "".join(chr(0x20000 + number * 7919 % 42_000) for number in range(25_000))
+    fields: dict[str, Any] = {f"customfield_{number}": letters for number in range(30)}
+    comments = [jira_comment(str(number), letters[number:]) for number in range(20)]
+    issue = jira_issue(description=letters, comment={"comments": comments, "total": 20}, **fields)
+    ingestion.take(source, jira_event(timestamp=now_ms(), issue=issue))
+    assert ingestion.document("jira:PROJ-12") is not None
+    assert [kind for kind, _ in ingestion.problems()] == ["trimmed"]
+
+
+def test_a_backfill_that_is_run_again_is_taken_again(ingestion: Ingestion) -> None:
+    source = ingestion.create()
+    payload = {"repository": "acme/app", "items": [github_payload("issues.opened")["issue"]]}
+    for _ in range(2):
+        assert ingestion.send(source, payload, "backfill:issues").body["status"] == "queued"
+        ingestion.work()
+    assert ingestion.coverage()["counts"] == {"received": 2, "unchanged": 1, "written": 1}
+
+
+def test_what_came_before_the_store_was_another_is_taken_again(ingestion: Ingestion) -> None:
+    source, payload = ingestion.create(), github_payload("issues.opened")
+    ingestion.take(source, payload, "issues")
+    other = ingestion.knowledge.new_store()
+    asked = {"vector_store_id": other.id}
+    assert ingestion.operator.send(f"POST /v1/ingest/sources/{source['id']}", asked).status == 200
+    assert ingestion.send(source, payload, "issues").body["status"] == "queued"
+    ingestion.work()
+    assert ingestion.coverage()["kinds"]["issue"]["documents"] == 1
+    assert [each.partition("/")[0] for each in ingestion.contents()] == [f"contents#acme#{other.id}"]
 
 
 def test_options_keep_out_what_is_not_wanted(ingestion: Ingestion) -> None:

@@ -317,8 +317,7 @@ def get_ingest_coverage(call: Call[None, CoverageQuery]) -> IngestCoverage:
 
 
 def _forget(call: Call[IngestSourceChange] | Call, source: Source) -> None:
-    message = Forget(tenant=source.tenant, store=source.vector_store_id)
-    call.app.ingest_queue.send(message.model_dump(mode="json"), group=source.tenant)
+    call.app.ingest_queue.send(Forget.of(source).model_dump(mode="json"), group=source.tenant)
 
 
 def _shown(source: Source) -> IngestSource:

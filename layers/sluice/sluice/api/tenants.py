@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from sluice.api.route import Call, PathParameter, Routes
 from sluice.api.spend_limits import GivenSpendLimits, ShownSpendLimits, shown_of_users
 from sluice.errors import InvalidRequestError
+from sluice.ingestion.messages import Forget
 from sluice.money import to_nanousd
 from sluice.settings import (
     MOST_CACHE_S,
@@ -285,7 +286,8 @@ def delete_tenant(call: Call) -> DeletedTenant:
     deletion = call.app.administration.delete_tenant(tenant_id, call.actor, lambda: call.deadline.remaining_s)
     call.app.webhook_endpoints.forget(tenant_id)
     call.app.integrations.forget(tenant_id)
-    call.app.ingest_sources.forget(tenant_id)
+    for source in call.app.ingest_sources.forget(tenant_id):
+        call.app.ingest_queue.send(Forget.of(source).model_dump(mode="json"), group=tenant_id)
     return {
         "id": tenant_id,
         "object": "tenant.deleted",

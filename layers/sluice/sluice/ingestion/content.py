@@ -12,7 +12,7 @@ from sluice.ingestion.change import Base, Change, Comment
 
 SHOWN = {"Comment": 3, "Review": 2}
 """How many comments and reviews are part of a text: the latest ones."""
-_KEPT_COMMENTS = 10
+_KEPT_COMMENTS = 6
 """How many of each are kept, so that there are some to show when the latest are deleted."""
 _KEPT_REMOVED = 200
 # Behind all moments.

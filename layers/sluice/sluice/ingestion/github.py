@@ -12,6 +12,7 @@ from typing import Any
 from sluice.ingestion.change import (
     MOST_COMMENT_CHARACTERS,
     MOST_FIELD_CHARACTERS,
+    MOST_LINE_CHARACTERS,
     Base,
     Change,
     Comment,
@@ -272,11 +273,11 @@ def _thread(event: _Event, told: Mapping[str, Any], kind: str) -> Change:
     author = name_of(mapping(told.get("user")).get("login"))
     base = Base(
         at=event.at(told.get("updated_at")),
-        title=title or f"#{number}",
+        title=title[:MOST_LINE_CHARACTERS] or f"#{number}",
         url=_url(told.get("html_url")),
         leading=tuple(lines.lines),
         trailing=tuple(trailing.lines),
-        attributes=_attributes(event, number=number, state=text_of(told.get("state")), author=author),
+        attributes=_attributes(event, number=number, state=name_of(told.get("state")), author=author),
     )
     return Change(
         document_id=event.document_id(number), kind=kind, base=base, trimmed=(*lines.trimmed, *trailing.trimmed)

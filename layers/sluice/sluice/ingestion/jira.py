@@ -13,6 +13,7 @@ from typing import Any
 from sluice.ingestion.change import (
     MOST_COMMENT_CHARACTERS,
     MOST_FIELD_CHARACTERS,
+    MOST_LINE_CHARACTERS,
     Base,
     Change,
     Comment,
@@ -70,8 +71,10 @@ def _of_issue(issue: Mapping[str, Any], told_at: str, received_ms: int, options:
     lines.add("Description", plain_jira(fields.get("description")), MOST_FIELD_CHARACTERS)
     lines.add("Type", name_of(fields.get("issuetype")))
     lines.add("Priority", name_of(fields.get("priority")))
+    left = MOST_FIELD_CHARACTERS
     for text in _custom_fields(fields, options):
-        lines.add("Field", text, MOST_COMMENT_CHARACTERS)
+        lines.add("Field", text, min(MOST_COMMENT_CHARACTERS, left))
+        left = max(0, left - len(text))
     trailing = Lines()
     trailing.add("Labels", ", ".join(names_of(fields.get("labels"))), MOST_COMMENT_CHARACTERS)
     trailing.add("Components", ", ".join(names_of(fields.get("components"))), MOST_COMMENT_CHARACTERS)
@@ -83,7 +86,7 @@ def _of_issue(issue: Mapping[str, Any], told_at: str, received_ms: int, options:
     updated = (moment(fields.get("updated")) or told_at) if is_whole else ""
     base = Base(
         at=versioned(updated, received_ms) if is_whole else "",
-        title=title or key,
+        title=title[:MOST_LINE_CHARACTERS] or key,
         url=_url(issue, key),
         leading=tuple(lines.lines),
         trailing=tuple(trailing.lines),

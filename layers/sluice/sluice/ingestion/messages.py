@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from sluice.ingestion.source import Source
+
 MOST_MESSAGE_BYTES = 240_000
 """How long a message is at most: SQS takes 256 KiB wherever it is, and more in most regions."""
 _MOST_LISTED_BYTES = MOST_MESSAGE_BYTES - 10_000
@@ -40,6 +42,11 @@ class Forget(BaseModel):
     kind: Literal["forget"] = "forget"
     tenant: str
     store: str
+
+    @classmethod
+    def of(cls, source: Source) -> "Forget":
+        """The message for what a source was for."""
+        return cls(tenant=source.tenant, store=source.vector_store_id)
 
 
 type IngestMessage = Annotated[Event | Forget, Field(discriminator="kind")]

@@ -108,14 +108,17 @@ class Receiver:
             return self._ignored(source, f"ignored.{event}", "the event is of no document")
         if _is_stale(told, self._clock()):
             return self._not_taken(source, problem, "sent too long ago, or in the future", ProblemKind.STALE)
-        if self._journal.is_known(source, digest):
+        # What the backfill asks for again is wanted again.
+        is_backfill = event.startswith("backfill:")
+        if not is_backfill and self._journal.is_known(source, digest):
             self._count(source, "duplicates")
             return Received(ReceivedStatus.DUPLICATE)
         message = Event(source=source.id, event=event, received_ms=received_ms, delivery=digest, name=name, body=text)
         self._send(source, message, text)
         # After it is queued, and not before: who died between the two would have lost it, since it is not sent again.
         # What comes twice at one moment is queued twice, and ends as if it had come once.
-        self._journal.remember(source, digest)
+        if not is_backfill:
+            self._journal.remember(source, digest)
         self._count(source, "received")
         return Received(ReceivedStatus.QUEUED)
 
@@ -184,12 +187,13 @@ def _name(source: Source, headers: Mapping[str, str]) -> str:
 
 
 def _digest(source: Source, delivery: Delivery) -> str:
-    """What tells a delivery from all others: what was signed, and of which event GitHub says it is.
+    """What tells a delivery from all others: what was signed, of which event GitHub says it is, and where it goes.
 
     Its id is in a header, which is not signed: who has caught a delivery could send it on under another one.
     """
     event = delivery.headers.get("x-github-event", "") if source.type is SourceType.GITHUB else ""
-    return hashlib.sha256(event.encode("utf-8", "replace") + b"\n" + delivery.body).hexdigest()
+    place = f"{source.vector_store_id}\n{event}\n"
+    return hashlib.sha256(place.encode("utf-8", "replace") + delivery.body).hexdigest()
 
 
 def _json_of(delivery: Delivery) -> str | None:

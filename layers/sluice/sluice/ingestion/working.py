@@ -117,6 +117,9 @@ class IngestWorker:
             except (InvalidRequestError, NotFoundError) as error:
                 # The store, or this document of it, will be no other when the message comes again.
                 refusals.append(f"{change.document_id}: {error.message}")
+                if isinstance(error, NotFoundError):
+                    # Of a store that was deleted nothing is kept here.
+                    self._parts.contents.forget(source.tenant, source.vector_store_id)
         self._note(source, message, ProblemKind.REFUSED, refusals)
         self._count(source, ends)
 
