@@ -23,7 +23,9 @@ import httpx
 
 from sluice.ingestion.messages import by_size
 from sluice.ingestion.source import SOURCE_ID
-from tools.backfill_sources import Cursor, ExportPages, GitHubPages, JiraPages, Page, PatientClient, Told
+from tools.backfill_export import ExportPages
+from tools.backfill_sources import Cursor, GitHubPages, JiraPages, Page, Told
+from tools.patient_client import PatientClient
 
 STATES = Path(".backfill")
 ITEMS_AT_ONCE = 25

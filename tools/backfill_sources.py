@@ -1,34 +1,24 @@
-"""What GitHub, Jira and exports have, page by page, as events that a source's path takes: see tools.backfill.
+"""What GitHub and Jira have, page by page, as events that a source's path takes: see tools.backfill.
 
-A cursor says where a page begins; it is JSON, so that a killed run goes on there. Limits of rates are waited for.
+A cursor says where a page begins; it is JSON, so that a killed run goes on there.
 """
 
-import json
-import random
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import httpx
 
 from sluice.ingestion import github_events as github
 from sluice.ingestion.jira_events import BACKFILL_ISSUES as JIRA_ISSUES
+from tools.patient_client import PatientClient
 
 type Cursor = Mapping[str, Any]
 type Told = tuple[str, dict[str, Any]]
 """An event's name and payload; payloads of one page that differ in their items alone are sent together."""
 
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 300.0
-# What GitHub asks for where a secondary limit says nothing of time.
-_SECONDARY_PAUSE_S = 60.0
-_MOST_FAILURES = 12
 _PER_PAGE = 100
-_LINES_AT_ONCE = 100
-_SERVER_ERRORS = 500
 _NOTHING_THERE = frozenset({404, 409, 410})  # no issues in this repository, or no commit yet
 
 
@@ -39,64 +29,6 @@ class Page:
     told: list[Told] = field(default_factory=list)
     after: Cursor | None
     total: int | None = None
-
-
-class PatientClient:
-    """Asks an API, and waits where it says so. `pause` waits for seconds; `say` is told why. `now` is the time."""
-
-    def __init__(
-        self,
-        client: httpx.Client,
-        *,
-        pause: Callable[[float], None] = time.sleep,
-        say: Callable[[str], None] = print,
-        now: Callable[[], float] = time.time,
-    ) -> None:
-        self._client = client
-        self._pause = pause
-        self._say = say
-        self._now = now
-
-    def send(self, method: str, url: str, **options: Any) -> httpx.Response:
-        """Send a request until it is answered by something else than a limit or a failing server.
-
-        Ends the program if that does not happen.
-        """
-        failures = 0
-        while True:
-            try:
-                answer = self._client.request(method, url, **options)
-            except httpx.TransportError as error:
-                reason, wait_s = type(error).__name__, None
-            else:
-                wait_s = self._wait_s(answer)
-                if wait_s is None and answer.status_code < _SERVER_ERRORS:
-                    return answer
-                reason = f"status {answer.status_code}"
-            failures += 1
-            if failures > _MOST_FAILURES:
-                sys.exit(f"{httpx.URL(url).host} fails again and again ({reason}); the same command goes on from here")
-            # Doubling, so that a limit that is not lifted is not run into for ever.
-            grown_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2 ** (failures - 1)) * random.uniform(0.8, 1.2)  # noqa: S311
-            waited_s = max(grown_s, wait_s or 0)
-            self._say(f"{reason}: waiting {waited_s:.0f} s")
-            self._pause(waited_s)
-
-    def _wait_s(self, answer: httpx.Response) -> float | None:
-        """How long an answer asks to wait, if it does."""
-        given = _seconds(answer.headers.get("retry-after"))
-        is_limit = answer.status_code == httpx.codes.TOO_MANY_REQUESTS
-        if answer.status_code == httpx.codes.FORBIDDEN:
-            is_limit = given is not None or answer.headers.get("x-ratelimit-remaining") == "0"
-            is_limit = is_limit or "secondary rate limit" in answer.text.lower()
-        if not is_limit:
-            return given if answer.status_code >= _SERVER_ERRORS else None
-        if given is not None:
-            return given
-        reset_s = _seconds(answer.headers.get("x-ratelimit-reset"))
-        if answer.headers.get("x-ratelimit-remaining") == "0" and reset_s is not None:
-            return max(1.0, reset_s - self._now() + 1)
-        return _SECONDARY_PAUSE_S
 
 
 class GitHubPages:
@@ -134,7 +66,7 @@ class GitHubPages:
             items = answer.json()
         elif answer.status_code not in _NOTHING_THERE or (answer.status_code, stream) == (404, 3):
             sys.exit(f"GitHub answers {answer.status_code} for {repository}: look at the name and at GITHUB_TOKEN")
-        told: list[Told] = [(event, {"repository": repository, "items": [_slim(each)]}) for each in items]
+        told: list[Told] = [(event, {"repository": repository, "items": [slim(each)]}) for each in items]
         last = httpx.URL(answer.links["last"]["url"]).params.get("page") if "last" in answer.links else None
         return Page(
             told=told,
@@ -208,87 +140,13 @@ class JiraPages:
         return found
 
 
-class ExportPages:
-    """Lines of an export in a file, or in S3: an object of JSON each."""
-
-    def __init__(self, place: str, source_type: str, repository: str | None) -> None:
-        self._place = place
-        self._type = source_type
-        self._repository = repository
-        self._lines: Iterator[str] | None = None
-        self._at = -1
-
-    def page(self, cursor: Cursor) -> Page:
-        """The page that begins at a cursor."""
-        start = cursor.get("line", 0)
-        if self._lines is None or self._at != start:
-            self._lines = islice(self._open(), start, None)
-        lines = list(islice(self._lines, _LINES_AT_ONCE))
-        self._at = start + len(lines)
-        told = [self._told(line, start + number) for number, line in enumerate(lines, 1) if line.strip()]
-        return Page(told=told, after={"line": self._at} if len(lines) == _LINES_AT_ONCE else None)
-
-    def name(self, _: Cursor) -> str:
-        """What a page is of."""
-        return "lines"
-
-    def _open(self) -> Iterator[str]:
-        if not self._place.startswith("s3://"):
-            with Path(self._place).open(encoding="utf-8") as file:
-                yield from file
-            return
-        import boto3  # for exports in S3 alone
-
-        bucket, _, key = self._place.removeprefix("s3://").partition("/")
-        for line in boto3.client("s3").get_object(Bucket=bucket, Key=key)["Body"].iter_lines():
-            yield line.decode()
-
-    def _told(self, line: str, number: int) -> Told:
-        try:
-            told = told_of(json.loads(line), self._type, self._repository)
-        except ValueError:
-            told = None
-        if told is None:
-            sys.exit(f"line {number} of {self._place} is no event, issue, commit or comment that is known")
-        return told
-
-
-def told_of(item: Any, source_type: str, repository: str | None) -> Told | None:
-    """What a line of an export says, None if it is nothing that is known."""
-    if not isinstance(item, dict):
-        return None
-    if isinstance(item.get("event"), str) and isinstance(item.get("payload"), dict):
-        return item["event"], item["payload"]
-    if source_type == "jira":
-        if "webhookEvent" in item:
-            # From another time, which no limit is meant for here.
-            return str(item["webhookEvent"]), {name: value for name, value in item.items() if name != "timestamp"}
-        return (JIRA_ISSUES, {"issues": [item]}) if "key" in item and "fields" in item else None
-    named = item.get("repository")
-    name = named.get("full_name") if isinstance(named, dict) else named or repository
-    event = _event_of(item)
-    return None if event is None or not name else (event, {"repository": name, "items": [_slim(item)]})
-
-
-def _event_of(item: Mapping[str, Any]) -> str | None:
-    if "sha" in item and "commit" in item:
-        return github.BACKFILL_COMMITS
-    if "number" in item and "title" in item:
-        return github.BACKFILL_ISSUES
-    if "submitted_at" in item:
-        return github.BACKFILL_REVIEWS
-    if "pull_request_url" in item and "body" in item:
-        return github.BACKFILL_REVIEW_COMMENTS
-    return github.BACKFILL_COMMENTS if "issue_url" in item and "body" in item else None
-
-
 _READ_OF_GITHUB = frozenset(
     {"id", "number", "title", "body", "state", "labels", "updated_at", "created_at", "submitted_at", "html_url"}
     | {"issue_url", "pull_request_url", "pull_request", "head", "sha", "commit", "files"}
 )
 
 
-def _slim(item: Mapping[str, Any]) -> dict[str, Any]:
+def slim(item: Mapping[str, Any]) -> dict[str, Any]:
     """What is read of an item: a tenth of what GitHub says."""
     kept = {name: value for name, value in item.items() if name in _READ_OF_GITHUB}
     if "labels" in kept and isinstance(kept["labels"], list):
@@ -302,7 +160,3 @@ def _slim(item: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(item.get("user"), dict):
         kept["user"] = {"login": item["user"].get("login")}
     return kept
-
-
-def _seconds(text: str | None) -> float | None:
-    return float(text) if text is not None and text.isascii() and text.isdigit() else None

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sluice.ingestion import github
 from sluice.ingestion.change import Change, IgnoredError, NotUnderstoodError
 from sluice.ingestion.content import Content, merged
+from sluice.ingestion.github_commits import shortened
 from sluice.ingestion.github_events import BACKFILL_COMMENTS, BACKFILL_COMMITS, BACKFILL_ISSUES
 from sluice.ingestion.source import SourceOptions
 from tests.payloads import github_names, github_payload
@@ -168,9 +169,9 @@ def test_of_two_ways_to_tell_of_a_commit_the_one_with_files_counts() -> None:
 
 def test_a_shortened_commit_says_the_same() -> None:
     whole = commit(added=[f"{number}.py" for number in range(5_000)])
-    [change], [short] = changes("push", push(whole)), changes("push", push(github.shortened(whole)))
+    [change], [short] = changes("push", push(whole)), changes("push", push(shortened(whole)))
     assert change == short
-    assert len(json.dumps(github.shortened(whole))) < 2_000
+    assert len(json.dumps(shortened(whole))) < 2_000
 
 
 def test_one_commit_that_is_none_spoils_no_others() -> None:

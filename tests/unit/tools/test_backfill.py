@@ -16,7 +16,8 @@ from sluice.ingestion.source import SourceOptions
 from tests.payloads import github_payload, jira_comment, jira_event, jira_issue
 from tests.source_apis import SECRET, SOURCE, Failure, SourceApis, github_lists
 from tools import backfill, backfill_sources
-from tools.backfill_sources import PatientClient, told_of
+from tools.backfill_export import told_of
+from tools.patient_client import PatientClient
 from tools.processes import ROOT
 
 

@@ -15,6 +15,7 @@ from sluice.api import (
     files,
     integrations,
     ingest,
+    ingest_coverage,
     ingest_receiving,
     keys,
     me,
@@ -86,5 +87,6 @@ ROUTES: tuple[Route, ...] = (
     *ai_models.ROUTES,
     *integrations.ROUTES,
     *ingest.ROUTES,
+    *ingest_coverage.ROUTES,
     *ingest_receiving.ROUTES,
 )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sluice.errors import InvalidRequestError, NotFoundError, SluiceError
-from sluice.ingestion import github, jira
+from sluice.ingestion import github, github_commits, jira
 from sluice.ingestion.change import Change, IgnoredError, NotUnderstoodError, Reading
 from sluice.ingestion.content import Content
 from sluice.ingestion.contents import Contents
@@ -155,11 +155,11 @@ class IngestWorker:
         commits, repository = payload.get("commits"), payload.get("repository")
         if not isinstance(commits, list) or len(commits) <= COMMITS_AT_ONCE:
             return False
-        if len(commits) > github.MOST_COMMITS:
-            left_out = len(commits) - github.MOST_COMMITS
+        if len(commits) > github_commits.MOST_COMMITS:
+            left_out = len(commits) - github_commits.MOST_COMMITS
             self._note(source, message, ProblemKind.TRIMMED, [f"the oldest {left_out} of {len(commits)} commits"])
         name = repository.get("full_name") if isinstance(repository, dict) else repository
-        shortened = [github.shortened(each) for each in commits[-github.MOST_COMMITS :]]
+        shortened = [github_commits.shortened(each) for each in commits[-github_commits.MOST_COMMITS :]]
         for some in by_size(shortened, COMMITS_AT_ONCE):
             told = {"repository": {"full_name": name}, "commits": some}
             part = message.model_copy(update={"body": json.dumps(told), "object": ""})
