@@ -42,6 +42,9 @@ if TYPE_CHECKING:
     from sluice.ingestion.receiving import Receiver
     from sluice.ingestion.source_store import SourceStore
     from sluice.ingestion.working import IngestWorker
+    from sluice.knowledge.attached_files import AttachedFiles
+    from sluice.knowledge.cleaning import StoreCleaner
+    from sluice.knowledge.creating import StoreMaker
     from sluice.knowledge.documents import DocumentStore
     from sluice.knowledge.embedder import Embedder
     from sluice.knowledge.index import VectorIndex
