@@ -32,16 +32,13 @@ if TYPE_CHECKING:
     from sluice.gateway.embeddings import EmbeddingGateway
     from sluice.gateway.pipeline import Gateway
     from sluice.idempotency.store import IdempotencyStore
-    from sluice.integrations.registries import TenantRegistries
-    from sluice.integrations.store import IntegrationStore
-    from sluice.knowledge.attached_files import AttachedFiles
-    from sluice.knowledge.cleaning import StoreCleaner
-    from sluice.knowledge.creating import StoreMaker
     from sluice.ingestion.coverage import CoverageReader
     from sluice.ingestion.journal import Journal
     from sluice.ingestion.receiving import Receiver
     from sluice.ingestion.source_store import SourceStore
     from sluice.ingestion.working import IngestWorker
+    from sluice.integrations.registries import TenantRegistries
+    from sluice.integrations.store import IntegrationStore
     from sluice.knowledge.attached_files import AttachedFiles
     from sluice.knowledge.cleaning import StoreCleaner
     from sluice.knowledge.creating import StoreMaker

@@ -184,7 +184,7 @@ def test_every_statement_names_the_actions_and_resources_it_allows() -> None:
     for function in FUNCTIONS:
         for statement in statements(function):
             assert statement["Effect"] == "Allow"
-            # Of a bucket, all objects: what they are called is up to callers. Reports and events are in folders of their
+            # Of a bucket, all objects: what they are called is up to callers. Reports and events have folders of their
             # own, and so are the secrets of what tenants bring.
             named = json.dumps([statement["Action"], statement["Resource"]])
             named = re.sub(r"\$\{FilesBucket\.Arn\}/((reports|ingest)/)?\*", "", named)
