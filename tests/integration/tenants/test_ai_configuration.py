@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+import openai
 import pytest
 
 from functions.ai_configuration.app import ROUTES
@@ -195,6 +196,11 @@ def test_choices_hold_for_chats(chat: "ChatServer", fake: "FakeProvider") -> Non
     remembered = ask(headers={"x-sluice-conversation-id": "c1"})
     assert (remembered.status_code, remembered.json()["error"]["code"]) == (403, "feature_disabled")
     assert RestFunction(CONVERSATIONS, tenant_key).send("GET /v1/conversations").status == 403
+    client = chat.openai(tenant_key)
+    assert client.responses.create(model="small", input="Hello").to_dict()["store"] is False
+    for refused in ({"store": True}, {"previous_response_id": "resp_1"}):
+        with pytest.raises(openai.PermissionDeniedError):
+            client.responses.create(model="small", input="Hello", **refused)
     changed(ai.send(f"PATCH {MODELS}", {"allowed_models": ["another"]}))
     chat.restart()
     assert ask().status_code == 403

@@ -19,6 +19,7 @@ from sluice.conversations.thread import NONE, ThreadPlace, ThreadTurn
 from sluice.gateway.pipeline import StreamedAnswer
 from sluice.storage.time_limit import within
 from sluice.telemetry import best_effort
+from sluice.tenants.choices import check_enabled, disabled_features
 
 
 def checked(call: Call[ResponseRequest]) -> int:
@@ -62,6 +63,8 @@ class _Answering:
 
     def __init__(self, call: Call[ResponseRequest]) -> None:
         self._call = call
+        if call.body.previous_response_id:
+            check_enabled("conversations", call.principal.tenant)
         self.asked = asked_of(call)
         is_stored = _is_to_be_stored(call, self.asked)
         previous = self.asked.previous
@@ -121,6 +124,10 @@ class _Answering:
 def _is_to_be_stored(call: Call[ResponseRequest], asked: Asked) -> bool:
     """Whether the response is to be kept. InvalidRequestError if it is, by the caller's words, and can't be."""
     if call.body.store is False or call.no_store:
+        return False
+    if "conversations" in disabled_features(call.principal.tenant):
+        if call.body.store:
+            check_enabled("conversations", call.principal.tenant)
         return False
     if is_keepable(asked.translated.input):
         return True
