@@ -60,6 +60,13 @@ def made(answer: RestAnswer) -> Any:
     return answer.body
 
 
+def kept(server: ChatServer, integration_id: str = "") -> list[str]:
+    """The names of the secrets that there are of an integration, or of all that begin so."""
+    path = f"{server.app.settings.integration_secrets}/acme/{integration_id}"
+    answer = parameter_store().call("DescribeParameters", {"MaxResults": 50})
+    return [each["Name"] for each in answer["Parameters"] if each["Name"].startswith(path)]
+
+
 def ask(server: ChatServer, model: str, key: str | None = None) -> Any:
     return server.post({"model": model, "messages": [{"role": "user", "content": "Hello"}]}, api_key=key)
 
@@ -107,11 +114,9 @@ def test_new_credentials_take_the_place_of_the_old_and_those_are_gone(
     server.restart()
     assert ask(server, "own-model").status_code == 200
     assert fake.requests()[-1]["api_key"] == "sk-new-0123456789abcdef-NEWS"
-    store = parameter_store()
-    root = f"{server.app.settings.integration_secrets}/acme/{rotated['id']}"
-    assert list(store.get([f"{root}/1", f"{root}/2"])) == [f"{root}/2"]
+    assert len(kept(server, rotated["id"])) == 1
     assert made(ai.send(f"DELETE {path}"))["deleted"] is True
-    assert store.get([f"{root}/2"]) == {}
+    assert kept(server, rotated["id"]) == []
     assert ai.send(f"GET {path}").status == 404
     server.restart()
     assert ask(server, "own-model").status_code == 404
@@ -191,6 +196,9 @@ def test_of_two_fallbacks_made_at_once_that_lead_to_each_other_one_is_refused(
         ({"performance_config": {"timeout_seconds": 0}}, "performance_config.timeout_seconds"),
         ({"fallback_integration_id": "int_" + "0" * 24}, "fallback_integration_id"),
         ({"surprise": 1}, "surprise"),
+        ({"base_url": "https://llm.example.com/v1?key=secret"}, "base_url"),
+        ({"model_config": {"models": {"m": {"verdict": "safe_or_unsafe"}}}}, "model_config.models.m.verdict"),
+        ({"model_config": {"models": {"m": {"aliases": ["small"]}}}}, "model_config.models.m.aliases"),
     ],
 )
 def test_what_can_not_be_asked_is_refused_by_name_and_without_the_key(
@@ -242,8 +250,7 @@ def test_a_deleted_tenants_integrations_are_deleted(
     integration = made(ai.send(f"POST {PATH}", own(fake)))
     assert RestFunction(KEYS, aws.admin_key).send("DELETE /v1/tenants/acme").status == 200
     assert server.app.integrations.all("acme") == []
-    root = f"{server.app.settings.integration_secrets}/acme/{integration['id']}"
-    assert parameter_store().get([f"{root}/1"]) == {}
+    assert kept(server, integration["id"]) == []
 
 
 @pytest.mark.parametrize(
@@ -276,3 +283,86 @@ def test_a_test_says_in_words_what_is_wrong(
 
 def test_the_api_names_the_providers_there_are() -> None:
     assert set(Provider.__value__.__args__) == set(PROVIDERS)
+
+
+def test_of_new_keys_given_at_once_the_one_is_kept_that_is_shown(
+    server: ChatServer, ai: RestFunction, fake: "FakeProvider"
+) -> None:
+    path = f"{PATH}/{made(ai.send(f'POST {PATH}', own(fake)))['id']}"
+
+    def rotate(number: int) -> int:
+        body = {"credentials": {"api_key": f"sk-{number}-0123456789abcdef-KEY{number}"}}
+        return ai.send(f"PATCH {path}", body, headers={"If-Match": '"1"'}).status
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(rotate, range(4))) == [200, 412, 412, 412]
+    shown = made(ai.send(f"GET {path}"))["credentials"]["api_key"]
+    server.restart()
+    ask(server, "own-model")
+    assert fake.requests()[-1]["api_key"].endswith(shown.removeprefix("..."))
+    assert len(kept(server, path.rpartition("/")[2])) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "query"),
+    [({"fallback_integration_id": "int_" + "0" * 24}, None), ({}, {"tenant": "nobody"})],
+)
+def test_of_what_is_refused_no_secret_is_kept(
+    server: ChatServer, ai: RestFunction, fake: "FakeProvider", aws: "Aws", change: dict[str, Any], query: Any
+) -> None:
+    before = kept(server)
+    refused = ai.send(f"POST {PATH}", own(fake, **change), query=query, api_key=aws.admin_key if query else None)
+    assert refused.status in {400, 404}
+    assert kept(server) == before
+
+
+def test_a_key_is_not_sent_to_another_host_than_it_was_given_for(ai: RestFunction, fake: "FakeProvider") -> None:
+    path = f"{PATH}/{made(ai.send(f'POST {PATH}', own(fake)))['id']}"
+    with ScriptedServer() as elsewhere:
+        refused = ai.send(f"PATCH {path}", {"base_url": f"{elsewhere.url}/v1"})
+        assert (refused.status, refused.error["param"]) == (400, "credentials")
+        assert made(ai.send(f"PATCH {path}", {"base_url": f"{fake.root_url}/other/v1"}))["version"] == 2
+        given = {"base_url": f"{elsewhere.url}/v1", "credentials": {"api_key": "another-key-0123456789"}}
+        assert made(ai.send(f"PATCH {path}", given))["version"] == 3
+
+
+def test_a_secret_that_is_not_there_yet_is_looked_for_again(
+    server: ChatServer, ai: RestFunction, fake: "FakeProvider"
+) -> None:
+    integration = made(ai.send(f"POST {PATH}", own(fake)))
+    store, [name] = parameter_store(), kept(server, integration["id"])
+    text = store.get([name])[name]
+    store.delete(name)
+    server.restart()
+    assert ask(server, "own-model").status_code == 404
+    store.put(name, text)
+    registries, tenant = server.app.tenant_registries, server.app.directory.tenant("acme")
+    assert tenant is not None
+    registries._clock = lambda: 10.0**9
+    assert registries.of(tenant).named("own-model")
+
+
+def test_a_guard_model_is_never_a_tenants_own(server: ChatServer, ai: RestFunction, fake: "FakeProvider") -> None:
+    guard_model: dict[str, Any] = {"models": {"meta-llama/llama-guard-4-12b": {}}}
+    made(ai.send(f"POST {PATH}", own(fake, provider="groq", model_config=guard_model)))
+    tenant = server.app.directory.tenant("acme")
+    assert tenant is not None
+    assert server.app.registry_of(tenant).guards("meta-llama/llama-guard-4-12b") == ()
+
+
+def test_one_that_is_broken_takes_no_other_down(server: ChatServer, ai: RestFunction, fake: "FakeProvider") -> None:
+    second = made(ai.send(f"POST {PATH}", own(fake, name="Second", model_config={"model_name": "second-model"})))
+    made(ai.send(f"POST {PATH}", own(fake, fallback_integration_id=second["id"])))
+    key = {"owner": {"S": "tenant#acme"}, "entry": {"S": f"integration#{second['id']}"}}
+    server.aws.client.call(
+        "UpdateItem",
+        {
+            "TableName": server.aws.table("DIRECTORY_TABLE"),
+            "Key": key,
+            "UpdateExpression": "SET models = :none, newer = :none",
+            "ExpressionAttributeValues": {":none": {"M": {}}},
+        },
+    )
+    server.restart()
+    assert ask(server, "own-model").status_code == 200
+    assert ask(server, "second-model").status_code == 404

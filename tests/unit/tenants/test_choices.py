@@ -7,7 +7,7 @@ import pytest
 
 from sluice.cache.policy import CachePolicy
 from sluice.errors import FeatureDisabledError, InvalidRequestError, PreconditionFailedError
-from sluice.gateway.tenant_settings import TenantSettings
+from sluice.gateway.tenant_settings import TenantSettings, smart_share
 from sluice.guards.rules import Mode
 from sluice.settings import Settings
 from sluice.tenants.choices import FEATURES, Category, Choice, check_enabled, choice_of, narrowed, with_choice
@@ -165,3 +165,23 @@ def test_what_a_type_does_not_say_is_as_all_agents_do() -> None:
     assert shown["trend_analysis"] is False
     assert shown["narrative_generation"] is True
     assert dashboard(agent, {"anomaly_detection": True})["anomaly_detection"] is True
+
+
+@pytest.mark.parametrize(
+    ("own", "wanted", "share", "is_own"),
+    [(None, None, 15.0, False), (None, 100.0, 15.0, True), (None, 5.0, 5.0, True), (50.0, 100.0, 50.0, True)],
+)
+def test_a_share_of_smart_models_is_never_more_than_is_allowed(
+    own: float | None, wanted: float | None, share: float, is_own: bool
+) -> None:
+    tenant = replace(TENANT, smart_model_max_percent=own)
+    if wanted is not None:
+        tenant = choosing(tenant, "models", smart_model_max_percent=wanted)
+    assert smart_share(tenant, replace(USUAL, smart_model_max_percent=15.0)) == (share, is_own)
+
+
+def test_what_a_newer_version_wrote_of_a_choice_is_left_out() -> None:
+    stored = {"models": {"values": {"default_max_tokens": 9}, "version": 2, "newer": True}}
+    tenant = replace(TENANT, choices=stored)
+    assert choice_of(tenant, "models").version == 2
+    assert narrowed(tenant).default_max_tokens == 9

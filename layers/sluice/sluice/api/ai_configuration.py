@@ -10,7 +10,7 @@ from sluice.api.route import Call, Reply, Routes
 from sluice.api.spend_limits import GivenSpendLimits
 from sluice.api.tenants import ChosenGuardModels, ModelName, RuleId, TenantId, check_policies
 from sluice.errors import InvalidRequestError
-from sluice.gateway.tenant_settings import TenantSettings
+from sluice.gateway.tenant_settings import TenantSettings, smart_share
 from sluice.money import to_nanousd, to_usd
 from sluice.settings import (
     MOST_CACHE_S,
@@ -21,6 +21,7 @@ from sluice.settings import (
     Settings,
 )
 from sluice.tenants.choices import CATEGORIES, FEATURES, Category, Choice, choice_of, disabled_features, narrowed
+from sluice.tenants.directory import no_tenant
 from sluice.tenants.shown import shown_spend_limits
 from sluice.tenants.tenant import CachePolicyName, GuardMode, Role, Tenant
 from sluice.tenants.versions import entity_tag
@@ -193,7 +194,11 @@ def change_ai_features(call: Call[FeaturesConfiguration, NamedTenantQuery]) -> R
 def tenant_of(call: Call[Any, NamedTenantQuery]) -> str:
     """The tenant that is asked for, if the principal reaches it. Raises NotFoundError."""
     named = call.query.tenant
-    return call.principal.tenant.id if named is None else reached(named, call.principal)
+    if named is None:
+        return call.principal.tenant.id
+    if call.app.directory.stored_tenant(reached(named, call.principal)) is None:
+        raise no_tenant(named)
+    return named
 
 
 def _get(call: Call[Any, NamedTenantQuery], category: Category) -> Reply[AiConfiguration]:
@@ -210,7 +215,7 @@ def _change(call: Call[Any, NamedTenantQuery], category: Category) -> Reply[AiCo
     def changed(tenant: Tenant, values: Mapping[str, Any]) -> Mapping[str, Any]:
         merged = {**values, **{name: _plain(getattr(call.body, name), value) for name, value in given.items()}}
         merged = {name: value for name, value in merged.items() if value is not None}
-        _check(tenant, {name: merged[name] for name in given if name in merged})
+        _check(tenant, {name: merged[name] for name in given if name in merged}, call.app.settings)
         return merged
 
     tenant = call.app.configuration.change(tenant_of(call), category, changed, call.actor, if_match=call.if_match)
@@ -226,8 +231,8 @@ def _plain(value: object, dumped: Any) -> Any:
     return dumped
 
 
-def _check(tenant: Tenant, given: Mapping[str, Any]) -> None:
-    """Refuse what an admin does not allow the tenant."""
+def _check(tenant: Tenant, given: Mapping[str, Any], settings: Settings) -> None:
+    """Refuse what an admin, or the stack, does not allow the tenant."""
     allowed = tenant.allowed_models
     for name in given.get("allowed_models", ()):
         if allowed is not None and name not in allowed:
@@ -238,9 +243,10 @@ def _check(tenant: Tenant, given: Mapping[str, Any]) -> None:
     if budget is not None and most is not None and to_nanousd(Decimal(repr(budget))) > most:
         reason = f"budget_usd_per_month: {budget} is more than {to_usd(most):f}, which an admin allows."
         raise InvalidRequestError(reason, param="budget_usd_per_month")
-    most_percent, percent = tenant.smart_model_max_percent, given.get("smart_model_max_percent")
-    if percent is not None and most_percent is not None and percent > most_percent:
-        reason = f"smart_model_max_percent: {percent:g} is more than {most_percent:g}, which an admin allows."
+    own, percent = tenant.smart_model_max_percent, given.get("smart_model_max_percent")
+    most_percent = settings.smart_model_max_percent if own is None else own
+    if percent is not None and percent > most_percent:
+        reason = f"smart_model_max_percent: {percent:g} is more than {most_percent:g}, which is allowed."
         raise InvalidRequestError(reason, param="smart_model_max_percent")
     limits = shown_spend_limits(tenant.user_limits)
     for name, limit in given.get("user_limits", {}).items():
@@ -271,14 +277,14 @@ def _shown(tenant: Tenant, category: Category, settings: Settings) -> AiConfigur
 
 def _effective_models(tenant: Tenant, settings: Settings) -> dict[str, Any]:
     holds = TenantSettings.of(tenant, settings)
-    share = tenant.smart_model_max_percent
+    share, _ = smart_share(tenant, settings)
     return {
         "allowed_models": None if tenant.allowed_models is None else list(tenant.allowed_models),
         "fallbacks": {model: list(names) for model, names in tenant.fallbacks.items()},
         "default_max_tokens": holds.default_max_tokens,
         "default_temperature": holds.default_temperature,
         "routing_enabled": holds.is_routing_enabled,
-        "smart_model_max_percent": settings.smart_model_max_percent if share is None else share,
+        "smart_model_max_percent": share,
     }
 
 

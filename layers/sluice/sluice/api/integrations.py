@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Annotated, Any, Literal, Self, TypedDict, cast
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
@@ -38,6 +39,9 @@ type Provider = Literal[
     "openrouter",
     "openai_compatible",
 ]
+# What would make a model of a tenant's own stand for another, or judge what others say.
+_NOT_A_TENANTS = frozenset({"aliases", "answers_callers", "verdict"})
+
 type _Secret = Annotated[SecretStr, Field(min_length=1, max_length=2_048)]
 type _Limit = Annotated[int, Field(ge=1, le=10**12)]
 type IntegrationId = Annotated[str, Field(pattern=f"^{ID_PATTERN}$")]
@@ -231,6 +235,10 @@ def change_integration(call: Call[IntegrationChange, NamedTenantQuery]) -> Reply
 
     def changed(integration: Integration) -> Integration:
         after = replace(integration, **_fields(body))
+        if _is_elsewhere(integration, after) and integration.endings and not credentials:
+            # A key that is never shown is not sent to a host either that it was not given for.
+            reason = "credentials: give them anew, as base_url leads to another host."
+            raise InvalidRequestError(reason, param="credentials")
         _check(call, after, credentials)
         return after
 
@@ -316,6 +324,15 @@ def _check(call: Call[Any, Any], integration: Integration, credentials: Mapping[
             raise InvalidRequestError(reason, param=f"credentials.{name}")
     if integration.base_url is not None:
         call.app.addresses.check(integration.base_url, "base_url")
+        if set(parse_qs(urlsplit(integration.base_url).query, keep_blank_values=True)) - {"api-version"}:
+            reason = (
+                "base_url: has a query other than api-version, which may hold a secret: that belongs in credentials."
+            )
+            raise InvalidRequestError(reason, param="base_url")
+    for name, entry in integration.models.get("models", {}).items():
+        for field in _NOT_A_TENANTS & entry.keys():
+            param = f"model_config.models.{name}.{field}"
+            raise InvalidRequestError(f"{param}: is an operator's of the stack to say.", param=param)
     if integration.type != "ai_model":
         return
     from sluice.catalog import catalog
@@ -334,6 +351,16 @@ def _check(call: Call[Any, Any], integration: Integration, credentials: Mapping[
     if registry.broken:
         reason = registry.broken[0].reason
         raise InvalidRequestError(f"{_as_given(reason)}.", param=_as_given(reason).partition(":")[0])
+
+
+def _is_elsewhere(before: Integration, after: Integration) -> bool:
+    """Whether requests would go to another server than before."""
+    return _origin(before.base_url) != _origin(after.base_url)
+
+
+def _origin(url: str | None) -> tuple[str, str] | None:
+    parts = None if url is None else urlsplit(url)
+    return None if parts is None else (parts.scheme, parts.netloc)
 
 
 def _as_given(reason: str) -> str:

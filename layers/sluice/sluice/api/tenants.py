@@ -19,6 +19,7 @@ from sluice.settings import (
     MOST_TEMPERATURE,
     MOST_TOKENS,
 )
+from sluice.tenants.preferences import PREFERENCE_TYPES
 from sluice.tenants.tenant import TENANT_ID_PATTERN, CachePolicyName, GuardMode, Role, WhenUnavailable
 from sluice.tenants.tenant import GuardModel as GuardModelRecord
 from sluice.tenants.tenant import GuardModels as GuardModelsRecord
@@ -288,6 +289,7 @@ def delete_tenant(call: Call) -> DeletedTenant:
     call.app.integrations.forget(tenant_id)
     for source in call.app.ingest_sources.forget(tenant_id):
         call.app.ingest_queue.send(Forget.of(source).model_dump(mode="json"), group=tenant_id)
+    call.app.preferences.forget(tenant_id, PREFERENCE_TYPES)
     return {
         "id": tenant_id,
         "object": "tenant.deleted",

@@ -17,7 +17,7 @@ from sluice.gateway.counting import CallerCounter, CountedRequest
 from sluice.gateway.request import AdmittedRequest, Incoming, user_of
 from sluice.gateway.shared_answers import SharedAnswers
 from sluice.gateway.spending import has_budget
-from sluice.gateway.tenant_settings import TenantSettings
+from sluice.gateway.tenant_settings import TenantSettings, smart_share
 from sluice.guards.answer import judge_answer
 from sluice.guards.prompt import check_request, raise_if_blocked
 from sluice.guards.rules import Finding
@@ -132,7 +132,8 @@ class Admission:
         """Note which model has answered, for the shares of those that `auto` chooses from."""
         if admitted.request.model == AUTO:
             tenant = admitted.principal.tenant
-            self._shares.note(model, tenant.id if tenant.smart_model_max_percent is not None else None)
+            _, is_own = smart_share(tenant, self._settings)
+            self._shares.note(model, tenant.id if is_own else None)
 
     def claim_turn(
         self, conversation_id: str, incoming: Incoming, made_of: TaskCall | None = None, chosen: Plan | None = None
@@ -187,9 +188,8 @@ class Admission:
 
     def _over_share(self, tenant: Tenant) -> tuple[str, ...]:
         """The models that have answered more than their share: of the tenant's requests, where it has a share set."""
-        if tenant.smart_model_max_percent is None:
-            return self._shares.above(self._settings.smart_model_max_percent / 100)
-        return self._shares.above(tenant.smart_model_max_percent / 100, tenant.id)
+        percent, is_own = smart_share(tenant, self._settings)
+        return self._shares.above(percent / 100, tenant.id) if is_own else self._shares.above(percent / 100)
 
     def _own_turn(self, incoming: Incoming, chosen: Plan) -> OpenTurn | None:
         conversation_id = incoming.request.labels.conversation_id

@@ -82,6 +82,13 @@ class TenantSettings:
         return request.model_copy(update={"temperature": self.default_temperature})
 
 
+def smart_share(tenant: Tenant, settings: Settings) -> tuple[float, bool]:
+    """What per cent a smart model may answer of what `auto` chooses, and whether that is of the tenant's requests."""
+    own, wanted = tenant.smart_model_max_percent, chosen_by(tenant, "models").get("smart_model_max_percent")
+    usual = settings.smart_model_max_percent if own is None else own
+    return usual if wanted is None else min(usual, wanted), own is not None or wanted is not None
+
+
 def _guard_modes(tenant: Tenant, most: Mode) -> Mapping[str, Mode]:
     """Modes by rule: as an admin says, where rules do at most `most`; and as the tenant chose, where that is more."""
     said = {rule_id: Mode(mode) for rule_id, mode in tenant.guard_modes.items()}

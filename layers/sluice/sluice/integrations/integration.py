@@ -39,7 +39,7 @@ CREDENTIALS: Mapping[IntegrationType, tuple[str, ...]] = {
 class Integration:
     """What a tenant brings. Times are in seconds since 1970; `version` counts changes.
 
-    `secret` numbers the text that its credentials are kept in, 0 where there is none; `endings` are the last four
+    `secret` names the text that its credentials are kept in, "" where there is none; `endings` are the last four
     characters of each. `models` and `performance` are as the API takes them.
     """
 
@@ -54,7 +54,7 @@ class Integration:
     performance: Mapping[str, Any] = field(default_factory=dict)
     fallback_id: str | None = None
     active: bool = True
-    secret: int = 0
+    secret: str = ""
     endings: Mapping[str, str] = field(default_factory=dict)
     version: int = 1
     created_at: int = 0

@@ -43,7 +43,7 @@ class _Request:
 
 def probe(integration: Integration, secret: Mapping[str, str], known: Catalog, networks: tuple[str, ...]) -> Probe:
     """Ask what an integration leads to. Nothing that it says but names of models is passed on."""
-    if PROVIDERS.get(integration.provider or "") == "local":
+    if PROVIDERS.get(integration.provider or "") == "local" and integration.base_url is None:
         return Probe(ok=True, latency_ms=0.0, models=tuple(each.id for each in known.models_of("local")))
     request = _request_of(integration, secret, known)
     if request is None:

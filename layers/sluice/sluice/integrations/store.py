@@ -4,19 +4,28 @@ owner           entry                   holds
 tenant#<id>     integration#<id>        an integration, without its secrets
 
 Each change counts the tenant's `integrations` up in the same transaction: whoever has read the tenant knows whether
-what it read of them before is what there is. Secrets are written under a new number before the integration names it,
-and the old one is deleted after that: whatever breaks off between, no integration names what is not there.
+what it read of them before is what there is. Secrets are written under a new name before the integration names it, and
+the old ones are deleted after that: whatever breaks off between, no integration names what is not there, or what
+somebody else wrote.
 """
 
 import json
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, fields, replace
 from typing import Any
 
-from sluice.errors import ConflictError, InvalidRequestError, NotFoundError
+from sluice.errors import (
+    ConflictError,
+    InvalidRequestError,
+    NotFoundError,
+    SluiceError,
+    StorageUnavailableError,
+)
 from sluice.integrations.integration import Integration, endings, has_cycle
+from sluice.providers.urls import shown_url
 from sluice.storage.client import DynamoDB
 from sluice.storage.item_types import Item, TypedItem, from_item, to_item
 from sluice.storage.parameters import MOST_TEXT_BYTES, ParameterStore
@@ -77,7 +86,7 @@ class IntegrationStore:
         request = {"TableName": self._table, "Key": _key(tenant, integration_id), "ConsistentRead": True}
         answer = self._client.call("GetItem", request)
         if "Item" not in answer:
-            raise NotFoundError(f"There is no integration with the id {integration_id!r}.", param="id")
+            raise _no_integration(integration_id)
         return _to_integration(from_item(answer["Item"]))
 
     def secrets_of(self, integrations: Sequence[Integration]) -> dict[str, Mapping[str, str]]:
@@ -87,18 +96,21 @@ class IntegrationStore:
         return {each: json.loads(texts[name]) for each, name in names.items() if name in texts}
 
     def create(self, wanted: Integration, credentials: Mapping[str, str], actor: Actor) -> Integration:
-        """Store a new integration. Raises ConflictError for one too many, InvalidRequestError for a fallback."""
+        """Store a new integration.
+
+        Raises NotFoundError without such a tenant, ConflictError for one too many, InvalidRequestError for a fallback
+        that can't be.
+        """
         now = int(self._now())
         made = replace(
             wanted,
             id=f"int_{secrets.token_hex(_ID_BYTES)}",
-            secret=1 if credentials else 0,
+            secret=_new_secret(credentials),
             endings=endings(credentials),
             created_at=now,
             updated_at=now,
             updated_by=actor.key_id,
         )
-        self._put_secret(made, credentials)
         act = Act(Action.INTEGRATION_CREATED, made.id, made.tenant, differences({}, _audited(made)))
 
         def writes(others: Sequence[Integration]) -> list[dict[str, Any]]:
@@ -107,7 +119,11 @@ class IntegrationStore:
             _check_fallback(made, others)
             return [creation(self._table, _key(made.tenant, made.id), _item(made))]
 
-        self._write(made.tenant, writes, act, actor)
+        if self._directory.stored_tenant(made.tenant) is None:
+            raise no_tenant(made.tenant)
+        writes(self.all(made.tenant))  # before anything secret is kept
+        with self._keeping(made, credentials):
+            self._write(made.tenant, writes, act, actor)
         return made
 
     def change(
@@ -133,12 +149,15 @@ class IntegrationStore:
                 updated_by=actor.key_id,
             )
             if credentials:
-                after = replace(after, secret=before.secret + 1, endings=endings(credentials))
-                self._put_secret(after, credentials)
+                after = replace(after, secret=_new_secret(credentials), endings=endings(credentials))
             act = Act(
                 Action.INTEGRATION_CHANGED, after.id, after.tenant, differences(_audited(before), _audited(after))
             )
-            if self._replace(before, after, act, actor):
+            with self._keeping(after, credentials or {}):
+                is_changed = self._replace(before, after, act, actor)
+                if not is_changed and credentials:
+                    self._forget_secret(after)
+            if is_changed:
                 if credentials and before.secret:
                     self._forget_secret(before)
                 return after
@@ -146,12 +165,16 @@ class IntegrationStore:
         raise ConflictError("The integration is being changed by others; look at it and try again.", param="id")
 
     def delete(self, integration: Integration, actor: Actor) -> None:
-        """Delete an integration and its secrets. Raises ConflictError while another falls back to it."""
+        """Delete an integration and its secrets. Raises NotFoundError; ConflictError while another falls back to it."""
         act = Act(
             Action.INTEGRATION_DELETED, integration.id, integration.tenant, differences(_audited(integration), {})
         )
+        found: list[Integration] = []
 
         def writes(others: Sequence[Integration]) -> list[dict[str, Any]]:
+            found[:] = [each for each in others if each.id == integration.id]
+            if not found:
+                raise _no_integration(integration.id)
             users = [each.id for each in others if each.fallback_id == integration.id]
             if users:
                 raise ConflictError(f"The integration {users[0]!r} falls back to this one.", param="id")
@@ -159,8 +182,9 @@ class IntegrationStore:
             return [{"Delete": deletion}]
 
         self._write(integration.tenant, writes, act, actor)
-        if integration.secret:
-            self._forget_secret(integration)
+        for each in found:
+            if each.secret:
+                self._forget_secret(each)
 
     def forget(self, tenant: str) -> None:
         """Delete the integrations of a tenant that was deleted, and their secrets."""
@@ -206,13 +230,23 @@ class IntegrationStore:
                 return True
         raise ConflictError("The tenant is being changed by others; look at it and try again.")
 
-    def _put_secret(self, integration: Integration, credentials: Mapping[str, str]) -> None:
+    @contextmanager
+    def _keeping(self, integration: Integration, credentials: Mapping[str, str]) -> Iterator[None]:
+        """Keep credentials before the integration names them; nothing is kept if it does not come to name them."""
         if not credentials:
+            yield
             return
         text = json.dumps(dict(credentials), separators=(",", ":"))
         if len(text.encode()) > MOST_TEXT_BYTES:
             raise InvalidRequestError("credentials: are more than 4 KB.", param="credentials")
         self._parameters.put(self._name(integration), text)
+        try:
+            yield
+        except StorageUnavailableError:
+            raise  # it may be named
+        except SluiceError:
+            self._forget_secret(integration)
+            raise
 
     def _forget_secret(self, integration: Integration) -> None:
         with best_effort("deleting a secret that no integration names any more"):
@@ -220,6 +254,14 @@ class IntegrationStore:
 
     def _name(self, integration: Integration) -> str:
         return f"{self._path}/{integration.tenant}/{integration.id}/{integration.secret}"
+
+
+def _new_secret(credentials: Mapping[str, str]) -> str:
+    return secrets.token_hex(_ID_BYTES) if credentials else ""
+
+
+def _no_integration(integration_id: str) -> NotFoundError:
+    return NotFoundError(f"There is no integration with the id {integration_id!r}.", param="id")
 
 
 def _check_fallback(integration: Integration, others: Sequence[Integration]) -> None:
@@ -238,6 +280,8 @@ def _check_fallback(integration: Integration, others: Sequence[Integration]) -> 
 def _audited(integration: Integration) -> dict[str, Any]:
     """What a record of the audit log shows of an integration: nothing secret."""
     shown = {name: value for name, value in _item(integration).items() if name not in _UNTOLD}
+    if integration.base_url is not None:
+        shown["base_url"] = shown_url(integration.base_url)
     return {**shown, "credentials": integration.secret or None}
 
 
@@ -249,8 +293,12 @@ def _item(integration: Integration) -> Item:
 
 
 def _to_integration(item: Item) -> Integration:
-    kept = {name: value for name, value in item.items() if name not in (DIRECTORY.partition, DIRECTORY.sort)}
+    # What a newer version writes is left out.
+    kept = {name: value for name, value in item.items() if name in _FIELDS}
     return Integration(**{"provider": None, **kept})
+
+
+_FIELDS = frozenset(each.name for each in fields(Integration))
 
 
 def _key(tenant: str, integration_id: str) -> TypedItem:

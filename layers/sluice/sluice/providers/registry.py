@@ -114,7 +114,10 @@ class Registry:
         self._by_alias: dict[str, list[Deployment]] = {}
         self._embedders: dict[str, list[Deployment]] = {}
         self._embedders_by_alias: dict[str, list[Deployment]] = {}
-        self._guards = tuple(each for each in self.deployments if each.model.verdict is not None)
+        # What a tenant brings judges nobody: an admin has chosen who does.
+        self._guards = tuple(
+            each for each in self.deployments if each.model.verdict is not None and each.config.networks is None
+        )
         for deployment in self.deployments:
             if not deployment.model.answers_callers:
                 continue

@@ -6,7 +6,7 @@ remembered and bounded by default is the tenant's own: that takes the place of w
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -58,10 +58,14 @@ class Choice:
     changed_by: str | None = None
 
 
+_FIELDS = frozenset(each.name for each in fields(Choice))
+
+
 def choice_of(tenant: Tenant, category: Category) -> Choice:
     """What the tenant chose of a category: version 0 if nothing ever was."""
-    stored = tenant.choices.get(category)
-    return Choice() if stored is None else Choice(**stored)
+    stored = tenant.choices.get(category, {})
+    # What a newer version writes is left out.
+    return Choice(**{name: value for name, value in stored.items() if name in _FIELDS})
 
 
 def with_choice(tenant: Tenant, category: Category, choice: Choice) -> Tenant:
@@ -97,7 +101,7 @@ def check_enabled(feature: str, tenant: Tenant) -> None:
 def narrowed(tenant: Tenant) -> Tenant:
     """The tenant as its requests are answered: what an admin says of it, with what it chose itself.
 
-    Modes of guard rules are left as they are: whether one is stricter than another depends on the stack as well.
+    Modes of guard rules and the share of smart models are left as they are: what narrows them depends on the stack.
     """
     if not tenant.choices:
         return tenant
@@ -108,7 +112,6 @@ def narrowed(tenant: Tenant) -> Tenant:
         **{_REPLACED[name]: value for name, value in said.items() if name in _REPLACED},
         allowed_models=_both(tenant.allowed_models, models.get("allowed_models")),
         fallbacks={**tenant.fallbacks, **{name: tuple(each) for name, each in models.get("fallbacks", {}).items()}},
-        smart_model_max_percent=_least(tenant.smart_model_max_percent, models.get("smart_model_max_percent")),
         guard_models=_guard_models(tenant.guard_models, policies.get("guard_models", {})),
         budget_nanousd=_least(tenant.budget_nanousd, _nanousd(limits.get("budget_usd_per_month"))),
         user_limits=_user_limits(tenant.user_limits, limits.get("user_limits", {})),

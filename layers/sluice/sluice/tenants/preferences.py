@@ -7,7 +7,7 @@ What is not in a document is as is usual. A document is changed in one transacti
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from sluice.errors import ConflictError
@@ -21,6 +21,7 @@ from sluice.tenants.audit_log import AuditLog
 from sluice.tenants.choices import Choice
 from sluice.tenants.versions import check_version
 
+PREFERENCE_TYPES = ("agent_config", "dashboard_ai", "embedding_config", "qa_agent")
 _ATTEMPTS = 5
 _VERSION = "version"
 
@@ -47,6 +48,11 @@ class Preferences:
             changed_at=item["changed_at"],
             changed_by=item["changed_by"],
         )
+
+    def forget(self, tenant: str, kinds: Iterable[str]) -> None:
+        """Delete the preferences of a tenant that was deleted."""
+        for kind in kinds:
+            self._client.call("DeleteItem", {"TableName": self._table, "Key": _key(tenant, kind)})
 
     def change(
         self,

@@ -78,7 +78,7 @@ def asked_of[Body: ResponseQuestion](call: Call[Body]) -> Asked:
 
 def _context_window[Body: ResponseQuestion](call: Call[Body]) -> int:
     """That of the smallest model that may answer."""
-    registry, name = call.app.registry(), call.body.model
+    registry, name = call.app.registry_of(call.principal.tenant), call.body.model
     if name != AUTO:
         return min(each.model.context_window for each in registry.deployments_for(name).deployments)
     models = registry.models(call.principal.tenant.allowed_models)
