@@ -15,7 +15,13 @@ SIGNATURE = "c2lnbmVkIGJ5IEdlbWluaQ=="
 UNSIGNED = "skip_thought_signature_validator"
 _OF_MESSAGES = frozenset({"role", "content", "name", "tool_calls", "tool_call_id", "refusal"})
 _OF_CALLS = frozenset({"id", "type", "function", "extra_content"})
-_STATUSES = {400: "INVALID_ARGUMENT", 404: "NOT_FOUND", 429: "RESOURCE_EXHAUSTED", 503: "UNAVAILABLE"}
+_STATUSES = {
+    400: "INVALID_ARGUMENT",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    429: "RESOURCE_EXHAUSTED",
+    503: "UNAVAILABLE",
+}
 
 
 def error_body(status: int, message: str) -> list[Json]:
