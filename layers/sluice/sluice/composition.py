@@ -794,8 +794,13 @@ class App:
     def store_maker(self) -> "StoreMaker":
         """Makes stores."""
         from sluice.knowledge.creating import StoreMaker
+        from sluice.tenants.preference_types import EmbeddingPreferences, resolved
 
-        return StoreMaker(self.stores, self.registry_of, self.settings.embedding_model)
+        def preferred(tenant: str) -> EmbeddingPreferences:
+            chosen = self.preferences.get(tenant, "embedding_config").values
+            return EmbeddingPreferences.model_validate(resolved("embedding_config", chosen))
+
+        return StoreMaker(self.stores, self.registry_of, self.settings.embedding_model, preferred)
 
     @part
     def attached_files(self) -> "AttachedFiles":

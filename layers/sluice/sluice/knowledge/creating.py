@@ -9,6 +9,7 @@ from sluice.knowledge.index import size_for
 from sluice.knowledge.stores import Stores
 from sluice.knowledge.vector_store import Generation, VectorStore, new_id
 from sluice.providers.registry import Registry
+from sluice.tenants.preference_types import EmbeddingPreferences
 from sluice.tenants.principal import Principal
 from sluice.tenants.tenant import Tenant
 
@@ -26,23 +27,33 @@ class NewStore:
 
 
 class StoreMaker:
-    """Makes stores. Threads may share it. `default_model` is taken where none is named, if it is not empty."""
+    """Makes stores. Threads may share it.
+
+    Where no model is named the one that the tenant prefers is taken, by its id in `preferred`, else `default_model`, if
+    it is not empty.
+    """
 
     def __init__(
         self,
         stores: Stores,
         registry: Callable[[Tenant], Registry],
         default_model: str,
+        preferred: Callable[[str], EmbeddingPreferences],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._stores = stores
         self._registry = registry
         self._default_model = default_model
+        self._preferred = preferred
         self._clock = clock
 
     def create(self, principal: Principal, new: NewStore) -> VectorStore:
         """Make a store. Raises InvalidRequestError if nobody makes vectors as it is to have."""
         now = self._clock()
+        model, dimensions = new.model, new.dimensions
+        if not model:
+            preferred = self._preferred(principal.tenant.id)
+            model, dimensions = preferred.model or "", dimensions or preferred.dimensions
         store = VectorStore(
             id=new_id(int(now * 1000)),
             tenant=principal.tenant.id,
@@ -52,7 +63,7 @@ class StoreMaker:
             created_at=int(now),
             last_active_at=int(now),
             expires_after_days=new.expires_after_days,
-            active=self.generation(principal, 1, new.model, new.dimensions),
+            active=self.generation(principal, 1, model, dimensions),
         )
         self._stores.create(store)
         return store
