@@ -1,5 +1,6 @@
 """What a model answered as a response, whole; and what every response is made of. Pure."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -42,6 +43,7 @@ class ResponseFrame:
             "id": self.id,
             "object": "response",
             "created_at": self.created_at,
+            "completed_at": max(self.created_at, int(time.time())) if status == "completed" else None,
             "status": status,
             "background": False,
             "error": None,

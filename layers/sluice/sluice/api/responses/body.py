@@ -135,6 +135,7 @@ class Response(TypedDict):
     id: str
     object: Literal["response"]
     created_at: Annotated[int, Field(description="Seconds since 1970.")]
+    completed_at: Annotated[int | None, Field(description="Seconds since 1970.")]
     status: Literal["in_progress", "completed", "incomplete", "failed"]
     error: ResponseFailure | None
     incomplete_details: IncompleteDetails | None

@@ -176,13 +176,28 @@ def response_frame(body: ResponseRequest) -> JsonObject:
             **({"verbosity": text["verbosity"]} if text.get("verbosity") else {}),
         },
         "tool_choice": "auto" if body.tool_choice is None else body.tool_choice,
-        "tools": body.tools or [],
+        "tools": [_shown_tool(tool) for tool in body.tools or []],
         "top_logprobs": body.top_logprobs or 0,
         "top_p": 1.0 if body.top_p is None else body.top_p,
+        "presence_penalty": _given(body, "presence_penalty", 0.0),
+        "frequency_penalty": _given(body, "frequency_penalty", 0.0),
         "truncation": body.truncation or "disabled",
         "user": body.user,
         "metadata": body.metadata or {},
     }
+
+
+def _given(body: ResponseRequest, name: str, usual: float) -> object:
+    """A field that is carried to the provider, as it was given."""
+    value = (body.model_extra or {}).get(name)
+    return usual if value is None else value
+
+
+def _shown_tool(tool: JsonObject) -> JsonObject:
+    """A tool with what is null where it was left out."""
+    if tool.get("type") != "function":
+        return tool
+    return {"description": None, "parameters": None, "strict": None, **tool}
 
 
 def wants_summary(body: ResponseRequest) -> bool:
