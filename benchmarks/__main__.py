@@ -15,6 +15,7 @@ SECTIONS = {
     "memory": ("Memory of the chat function", "memory_sweep"),
     "starts": ("Cold start and size", "starts"),
     "embedding": ("The embedding model", "embedding"),
+    "search": ("Search in stores", "search"),
     "embedding-cost": ("What embeddings cost", "embedding_cost"),
     "guards": ("Guards", "guards"),
     "quota": ("Quotas", "quota"),

@@ -99,3 +99,11 @@ def test_a_client_s_month_of_embeddings_costs_what_is_to_be_spent_on_it() -> Non
     rows = _tables(run.stdout)["What embeddings cost"]
     assert rows["`text-embedding-3-small`"][-1] == rows["`potion-base-8M`"][-1] == "kept"
     assert rows["`potion-base-8M`"][3] == "$0.00"
+
+
+def test_a_quick_run_measures_search_and_says_whether_exact_words_are_worth_it() -> None:
+    run = _bench("--quick", "search")
+    assert run.returncode == 0, run.stderr
+    assert "exact words are not worth it" in run.stdout
+    rows = _tables(run.stdout)["Search in stores"]
+    assert float(rows["stretches of documentation"][-1]) > 0.95
