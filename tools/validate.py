@@ -148,8 +148,9 @@ def _listed(value: Any) -> list[Any]:
 
 
 def _kind(resource: dict[str, Any], resources: dict[str, Any]) -> str:
-    if "Fn::Sub" in resource:  # "${Table.Arn}/index/name", or "${Bucket.Arn}/*"
-        return "index" if "/index/" in resource["Fn::Sub"] else "object"
+    if "Fn::Sub" in resource:  # "${Table.Arn}/index/name", "arn:...:parameter/...", or "${Bucket.Arn}/*"
+        text = resource["Fn::Sub"]
+        return "index" if "/index/" in text else "parameter" if ":parameter/" in text else "object"
     name = resource.get("Ref") or resource["Fn::GetAtt"][0]
     return _KINDS[resources[name]["Type"]]
 
