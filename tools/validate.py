@@ -87,12 +87,25 @@ def _without_what_is_decided(made: dict[str, Any]) -> dict[str, Any]:
     return rest | {"Parameters": parameters}
 
 
+def _without_repeated_permissions(made: dict[str, Any]) -> dict[str, Any]:
+    """With one permission of each function and principal: SAM makes one for each route, and checkov takes its time."""
+    kept, seen = {}, set()
+    for name, resource in made["Resources"].items():
+        if resource["Type"] == "AWS::Lambda::Permission":
+            said = json.dumps([resource["Properties"][each] for each in ("FunctionName", "Principal")])
+            if said in seen:
+                continue
+            seen.add(said)
+        kept[name] = resource
+    return made | {"Resources": kept}
+
+
 def check_security() -> list[str]:
     """What checkov has against what is made with everything optional, and what is allowed in vain."""
     [made] = template.transform(template.read(), [Run(_OPTIONAL | _IN_AWS)])
     with TemporaryDirectory() as folder:
         path = Path(folder) / "template.json"
-        path.write_text(json.dumps(made))
+        path.write_text(json.dumps(_without_repeated_permissions(made)))
         command: list[str | Path] = [
             _CHECKOV / "checkov",
             "--file",
