@@ -17,6 +17,10 @@ type Json = dict[str, Any]
 _DEEPEST_EXAMPLE = 50
 
 
+type Canned = str | list[Json] | None
+"""What a test says is answered: a text, tool calls, or nothing in particular."""
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """One choice of an answer: its pieces as they would be streamed, or tool calls."""
@@ -170,7 +174,7 @@ def build(
     """Decide what is answered, taking the next canned text if there is one."""
     guard = settings.guards.get(request["model"])
     if guard is not None:
-        canned: str | None = guard.bad if guard.word in text_of(request["messages"][-1]) else guard.good
+        canned: Canned = guard.bad if guard.word in text_of(request["messages"][-1]) else guard.good
     else:
         canned = settings.answers.pop(0) if settings.answers else settings.answer
     choices = tuple(_choice(request, index, canned) for index in range(request.get("n") or 1))
@@ -180,7 +184,9 @@ def build(
     return made(request, flavour, number, created, choices, prompt, completion, settings.extra_fields)
 
 
-def _choice(request: Json, index: int, canned: str | None) -> Choice:
+def _choice(request: Json, index: int, canned: Canned) -> Choice:
+    if isinstance(canned, list):
+        return Choice((), "tool_calls", tuple(canned))
     if canned is None and _calls_tool(request):
         return Choice((), "tool_calls", tuple(_tool_calls(request, index)))
     text = _text(request, index) if canned is None else canned

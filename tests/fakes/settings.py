@@ -104,7 +104,9 @@ class FakeSettings(_Strict):
     count_faults: bool = Field(default=True, description="whether a faulty answer uses up limits, as it does at OpenAI")
     rate_limit_headers: bool = True
     answer: str | None = Field(default=None, description="the text of every answer; None echoes the prompt")
-    answers: list[str] = Field(default=[], description="texts of the next answers, in order, before `answer`")
+    answers: list[str | list[dict[str, Any]]] = Field(
+        default=[], description="texts, or tool calls, of the next answers, in order, before `answer`"
+    )
     guards: dict[str, GuardVerdicts] = Field(default={}, description="models that judge, and how")
     usage: UsageOverride | None = None
     embeddings: EmbeddingSettings = EmbeddingSettings()

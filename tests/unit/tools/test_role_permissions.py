@@ -132,7 +132,7 @@ def writers(table: str, key: str) -> set[str]:
         ("BatchesTable", "chunks#batch_1", {"BatchWorker", "BatchJobs"}),
         ("BatchesTable", "lines#batch_1", {"BatchWorker"}),
         ("BatchesTable", "progress#batch_1", {"BatchWorker", "BatchJobs"}),
-        ("StoresTable", "stores#acme", WRITERS),
+        ("StoresTable", "stores#acme", WRITERS | {"Chat"}),
         ("StoresTable", "open#07", WRITERS),
         ("StoresTable", "documents#acme#vs_1", WRITERS),
         ("StoresTable", "files#acme#vs_1", {"VectorStores", "StoreWorker"}),

@@ -72,6 +72,7 @@ class RequestTrace:
     _pending_writes: int = 0
     _taken_nanousd: int = 0
     _first_token_s: float | None = None
+    _streaming_since_s: float | None = None
     _lock: Lock = field(default_factory=Lock)
 
     @contextmanager
@@ -138,7 +139,9 @@ class RequestTrace:
 
     def streams(self) -> None:
         """Note that the first piece of a stream has arrived."""
-        self._first_token_s = time.monotonic()
+        self._streaming_since_s = time.monotonic()
+        if self._first_token_s is None:
+            self._first_token_s = self._streaming_since_s
 
     def settle(self, settled: Settled) -> dict[str, Callable[[], None]]:
         """Note what a question came to; returns what is to be done at once with the rest of its settlement."""
@@ -147,9 +150,10 @@ class RequestTrace:
             self._pending_writes = _WRITES_OF_AN_ANSWER if settled.deployment else _WRITES_OF_A_REFUSAL
             if settled.cache == "hit":
                 self._pending_writes = _WRITES_OF_A_HIT
-            if self._first_token_s is not None:
+            if self._streaming_since_s is not None:
                 # The rest of a stream is its provider's time too.
-                self._provider_s += time.monotonic() - self._first_token_s
+                self._provider_s += time.monotonic() - self._streaming_since_s
+                self._streaming_since_s = None
         is_over = settled.outcome in {RequestOutcome.ANSWERED, RequestOutcome.ABANDONED}
         return {"writing the request log": self.write_once} if self.asks_once and is_over else {}
 

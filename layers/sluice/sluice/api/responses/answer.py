@@ -15,6 +15,7 @@ _PREFIXES = {
     "custom_tool_call": "ctc",
     "function_call_output": "fco",
     "custom_tool_call_output": "ctco",
+    "file_search_call": "fs",
 }
 RESPONSE_PREFIX = "resp_"
 # Of an assistant's message, what items say; whatever else a provider says of it stays beside its text.
@@ -147,6 +148,18 @@ def usage_of(body: JsonObject) -> JsonObject | None:
         "output_tokens": counted.completion_tokens,
         "output_tokens_details": {"reasoning_tokens": _count(answered, "reasoning_tokens")},
         "total_tokens": counted.total_tokens,
+    }
+
+
+def added_usage(one: JsonObject | None, other: JsonObject | None) -> JsonObject | None:
+    """The tokens of two answers, as far as they were counted."""
+    if one is None or other is None:
+        return one or other
+    return {
+        name: {part: count + other[name][part] for part, count in value.items()}
+        if isinstance(value, dict)
+        else value + other[name]
+        for name, value in one.items()
     }
 
 

@@ -11,10 +11,14 @@ from sluice.api.responses.answer import ResponseFrame, answered_message, whole_r
 from sluice.api.responses.asking import Asked, asked_of
 from sluice.api.responses.body import InputTokens, Response, ResponseQuestion, ResponseRequest
 from sluice.api.responses.events import ResponseEvents
+from sluice.api.responses.file_search import MOST_SEARCHES, RESULTS, FileSearch
 from sluice.api.responses.kept import is_keepable, too_large_to_keep, with_ids
+from sluice.api.responses.refusal import refused
 from sluice.api.responses.request import naming_fields, response_frame, wants_summary
+from sluice.api.responses.searching import AskedAnswer, Files, SearchingAnswers, SearchPlan
 from sluice.api.route import Call, EventStream, Reply
-from sluice.chat import JsonObject, Message
+from sluice.chat import ChatRequest, JsonObject, Message
+from sluice.chat_stream import chunks_from_body
 from sluice.conversations.thread import NONE, ThreadPlace, ThreadTurn
 from sluice.gateway.pipeline import StreamedAnswer
 from sluice.storage.time_limit import within
@@ -26,6 +30,8 @@ def checked(call: Call[ResponseRequest]) -> int:
     """See Gateway.check."""
     with _naming(call):
         asked = asked_of(call)
+        if asked.translated.search is not None:
+            raise refused(asked.translated.search.place, "batches don't search files; ask for a response itself.")
         return call.app.gateway.check(asked.chat, call.principal, asked.context)
 
 
@@ -44,9 +50,11 @@ def complete(call: Call[ResponseRequest]) -> Reply[Response]:
     with _naming(call):
         answering = _Answering(call)
         asked = answering.asked
+        if answering.search is not None:
+            return answering.searched_whole(answering.search)
         answer = call.app.gateway.complete(asked.chat, call.principal, asked.context)
     response = whole_response(answering.frame, answer.body)
-    return Reply(cast("Response", answering.kept(response, answer.body)), answer.provenance)
+    return Reply(cast("Response", answering.kept(response, _said(answer.body))), answer.provenance)
 
 
 def stream(call: Call[ResponseRequest]) -> EventStream:
@@ -54,6 +62,8 @@ def stream(call: Call[ResponseRequest]) -> EventStream:
     with _naming(call):
         answering = _Answering(call)
         asked = answering.asked
+        if answering.search is not None:
+            return answering.searched_stream(answering.search)
         streamed = call.app.gateway.stream(asked.chat, call.principal, asked.context)
     return EventStream(answering.events(streamed), streamed.provenance, streamed.chunks.close)
 
@@ -66,6 +76,8 @@ class _Answering:
         if call.body.previous_response_id:
             check_enabled("conversations", call.principal.tenant)
         self.asked = asked_of(call)
+        tool = self.asked.translated.search
+        self.search = None if tool is None else _plan(call, self.asked, tool)
         is_stored = _is_to_be_stored(call, self.asked)
         previous = self.asked.previous
         if previous is not None and is_stored:
@@ -92,22 +104,46 @@ class _Answering:
         for chunk in streamed.chunks:
             yield from events.chunk(chunk)
         yield from events.items_done()
-        yield events.closing(self.kept(events.response(), events.body()))
+        yield events.closing(self.kept(events.response(), _said(events.body())))
 
-    def kept(self, response: JsonObject, body: JsonObject) -> JsonObject:
-        """The response, which says whether it is kept. `body` is the `chat.completion` that it is made of."""
+    def searched_whole(self, plan: SearchPlan) -> Reply[Response]:
+        """Answer whole, by a model that may search files."""
+        answers = SearchingAnswers(plan, self.asked.chat, self._ask_whole)
+        *_, last = self._searched(answers)
+        return Reply(cast("Response", last["response"]), answers.provenance)
+
+    def searched_stream(self, plan: SearchPlan) -> EventStream:
+        """Answer as the answers arrive, by a model that may search files."""
+        answers = SearchingAnswers(plan, self.asked.chat, self._ask_streamed)
+        return EventStream(self._searched(answers), answers.provenance, answers.close)
+
+    def _searched(self, answers: SearchingAnswers) -> Iterator[JsonObject]:
+        events = ResponseEvents(self.frame, searches=True, passages=answers.passages)
+        yield from events.opening()
+        yield from answers.events(events)
+        yield events.closing(self.kept(events.response(), answers.said))
+
+    def _ask_whole(self, chat: ChatRequest) -> AskedAnswer:
+        answer = self._call.app.gateway.complete(chat, self._call.principal, self.asked.context)
+        return AskedAnswer(iter(chunks_from_body(answer.body, include_usage=True)), answer.provenance, _nothing)
+
+    def _ask_streamed(self, chat: ChatRequest) -> AskedAnswer:
+        streamed = self._call.app.gateway.stream(chat, self._call.principal, self.asked.context)
+        return AskedAnswer(streamed.chunks, streamed.provenance, streamed.chunks.close)
+
+    def kept(self, response: JsonObject, said: list[JsonObject]) -> JsonObject:
+        """The response, which says whether it is kept. `said` are the messages that its model answered with."""
         if not self.frame.is_stored:
             return response
         is_kept = False
         with within(self._call.deadline.settled_at_s()), best_effort("keeping a response"):
-            is_kept = self._call.app.threads.keep(self._turn(response, body), self.asked.ancestors)
+            is_kept = self._call.app.threads.keep(self._turn(response, said), self.asked.ancestors)
         return response if is_kept else {**response, "store": False}
 
-    def _turn(self, response: JsonObject, body: JsonObject) -> ThreadTurn:
-        asked, answer = self.asked, answered_message(body)
+    def _turn(self, response: JsonObject, answered: list[JsonObject]) -> ThreadTurn:
+        asked = self.asked
         said = list(asked.chat.messages[asked.translated.instructions :])
-        if answer is not None:
-            said.append(Message.model_validate(answer))
+        said += [Message.model_validate(message) for message in answered]
         return ThreadTurn(
             owner=asked.owner,
             place=self._place,
@@ -119,6 +155,29 @@ class _Answering:
             size=len(json.dumps([message.model_dump(exclude_unset=True) for message in said])),
             record={"response": response, "input": with_ids(asked.translated.input, self.frame.id)},
         )
+
+
+def _said(body: JsonObject) -> list[JsonObject]:
+    """The message of `body`, a `chat.completion` object, if it says something."""
+    message = answered_message(body)
+    return [] if message is None else [message]
+
+
+def _plan(call: Call[ResponseRequest], asked: Asked, tool: FileSearch) -> SearchPlan:
+    """How a response searches files. Raises SluiceError if it can't."""
+    if asked.chat.labels.conversation_id:
+        reason = "a turn of a conversation has one answer, and can't search; go on with `previous_response_id` instead."
+        raise refused(tool.place, reason)
+    files = Files(call, tool)
+    files.check()
+    # Several questions are asked: the record of the request is written after the last.
+    call.trace.asks_once = False
+    most = MOST_SEARCHES if call.body.max_tool_calls is None else min(MOST_SEARCHES, call.body.max_tool_calls)
+    return SearchPlan(files=files, most_searches=most, shows_results=RESULTS in (call.body.include or []))
+
+
+def _nothing() -> None:
+    """Close nothing."""
 
 
 def _is_to_be_stored(call: Call[ResponseRequest], asked: Asked) -> bool:

@@ -2,14 +2,17 @@
 
 What a model thinks, says and calls is an item each. An item begins with the first part of it and is done when the next
 one begins, but for calls: parts of several may come in turns, so they are done at the end.
+
+A response that searches files is made of several answers: each but the last ends with searches, which are items too.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sluice.api.responses.answer import (
     Ending,
     ResponseFrame,
+    added_usage,
     answered_response,
     beside_of,
     calls_of,
@@ -17,7 +20,9 @@ from sluice.api.responses.answer import (
     ending_of,
     finished,
     shown_logprob,
+    usage_of,
 )
+from sluice.api.responses.file_search import ITEM, NAME, citations_in
 from sluice.api.responses.items import call_item, output_text
 from sluice.api.responses.reasoning import FIELDS, summarized, thoughts_of
 from sluice.chat import ChatChunk, JsonObject
@@ -27,9 +32,22 @@ _THOUGHTS = tuple(name for name in FIELDS if name != "thinking_blocks")
 
 
 class ResponseEvents:
-    """Makes the events of one response. Feed it all chunks, and close it."""
+    """Makes the events of one response. Feed it all chunks, and close it.
 
-    def __init__(self, frame: ResponseFrame) -> None:
+    With `searches` calls of the function `file_search` are no items: whoever feeds it searches. `passages` are those
+    that the model was given, by their ids, as they are when it answers.
+    """
+
+    def __init__(
+        self, frame: ResponseFrame, *, searches: bool = False, passages: Mapping[str, JsonObject] | None = None
+    ) -> None:
+        self._searches = searches
+        self._passages = {} if passages is None else passages
+        self._usage: JsonObject | None = None
+        self._first = 0
+        self._search: _Search | None = None
+        self._nameless: dict[int, list[JsonObject]] = {}
+        self._hidden: set[int] = set()
         self._frame = frame
         self._number = 0
         self._chunks: list[ChatChunk] = []
@@ -63,11 +81,15 @@ class ResponseEvents:
         """The events that end all items, after the last chunk."""
         body = self.body()
         message = body["choices"][0]["message"] if body["choices"] else {}
+        for index, parts in self._nameless.items():
+            if index not in self._hidden:
+                for part in parts:
+                    yield from self._shown_call(index, part)
         yield from self._legacy_call(message)
         beside, cited = beside_of(message), cited_by(message)
-        if beside and not any(isinstance(item, _Message) for item in self._output):
-            yield from self._begin(_Message(self._frame, len(self._output)))
-        for item in self._output:
+        if beside and not any(isinstance(item, _Message) for item in self._output[self._first :]):
+            yield from self._begin(self._message())
+        for item in self._output[self._first :]:
             if isinstance(item, _Message):
                 item.stands_beside(beside, cited)
                 break
@@ -81,10 +103,35 @@ class ResponseEvents:
         """How the answer has ended."""
         return ending_of(self._finish_reason)
 
+    def searching(self) -> Iterator[JsonObject]:
+        """The events that begin a search, after those of `items_done`."""
+        self._search = _Search(self._frame, len(self._output))
+        yield from self._begin(self._search)
+        yield from self._numbered(self._search.searching())
+
+    def searched(self, queries: list[str], results: list[JsonObject] | None, status: str) -> Iterator[JsonObject]:
+        """The events that end it. `results` are those that are shown, None if none are to be."""
+        if self._search is None:
+            raise RuntimeError("nothing is searched")
+        self._search.finds(queries, results, status)
+        yield from self._numbered(self._search.done(status))
+
+    def next_answer(self) -> None:
+        """Expect the chunks of another answer, which belongs to the same response."""
+        self._usage = added_usage(self._usage, usage_of(self.body()))
+        self._chunks, self._calls, self._open, self._body = [], {}, None, None
+        self._nameless, self._hidden, self._finish_reason = {}, set(), None
+        self._first = len(self._output)
+
+    def cut_short(self) -> None:
+        """Note that the response ends though its model wanted to go on."""
+        self._finish_reason = None
+
     def response(self) -> JsonObject:
         """The response, when all items are done."""
         output = [item.shown for item in self._output]
-        return answered_response(self._frame, self.body(), self.ending, output)
+        usage = added_usage(self._usage, usage_of(self.body()))
+        return {**answered_response(self._frame, self.body(), self.ending, output), "usage": usage}
 
     def closing(self, response: JsonObject) -> JsonObject:
         """The last event, with the whole response."""
@@ -99,7 +146,7 @@ class ResponseEvents:
         for kind, text in (("output_text", delta.get("content")), ("refusal", delta.get("refusal"))):
             if text:
                 if not isinstance(self._open, _Message):
-                    yield from self._begin(_Message(self._frame, len(self._output)))
+                    yield from self._begin(self._message())
                 if isinstance(self._open, _Message):
                     logprobs = (choice.get("logprobs") or {}).get("content") or []
                     yield from self._numbered(self._open.add(kind, text, [shown_logprob(each) for each in logprobs]))
@@ -108,6 +155,24 @@ class ResponseEvents:
 
     def _call(self, part: JsonObject) -> Iterator[JsonObject]:
         index = part.get("index", 0)
+        if self._searches and index not in self._calls:
+            if index in self._hidden:
+                return
+            # Most providers name a call in its first part.
+            parts = self._nameless.setdefault(index, [])
+            parts.append(part)
+            name = (part.get("function") or part.get("custom") or {}).get("name")
+            if not name:
+                return
+            if name == NAME:
+                self._hidden.add(index)
+                return
+            for each in self._nameless.pop(index):
+                yield from self._shown_call(index, each)
+            return
+        yield from self._shown_call(index, part)
+
+    def _shown_call(self, index: int, part: JsonObject) -> Iterator[JsonObject]:
         call = self._calls.get(index)
         if call is None:
             call = self._calls[index] = _Call(self._frame, len(self._output), part)
@@ -116,9 +181,12 @@ class ResponseEvents:
 
     def _legacy_call(self, message: JsonObject) -> Iterator[JsonObject]:
         """The call of the form before tools, which a model should not make."""
-        if not self._calls:
+        if not self._calls and not self._hidden:
             for index, call in enumerate(calls_of(message)):
                 yield from self._call({**call, "index": index})
+
+    def _message(self) -> "_Message":
+        return _Message(self._frame, len(self._output), self._passages)
 
     def _begin(self, item: "_Item") -> Iterator[JsonObject]:
         if self._open is not None and not self._open.is_done:
@@ -176,8 +244,9 @@ class _Message(_Item):
 
     kind = "message"
 
-    def __init__(self, frame: ResponseFrame, index: int) -> None:
+    def __init__(self, frame: ResponseFrame, index: int, passages: Mapping[str, JsonObject]) -> None:
         super().__init__(frame, index)
+        self._passages = passages
         self._parts: list[JsonObject] = []
         self._texts: list[str] = []
         self._logprobs: list[JsonObject] = []
@@ -217,10 +286,15 @@ class _Message(_Item):
         else:
             said = {"refusal": "".join(self._texts)}
         part = self._parts[-1] = {**self._parts[-1], **said}
-        if len(self._parts) == 1 and kind == "output_text":
-            part["annotations"] = self._cited
-        self._texts, self._logprobs = [], []
+        found = citations_in(part["text"], self._passages) if kind == "output_text" else []
         place = self._place(content_index=len(self._parts) - 1)
+        cited = self._cited if len(self._parts) == 1 else []
+        if kind == "output_text":
+            part["annotations"] = [*cited, *found]
+        for number, annotation in enumerate(found, len(cited)):
+            more = {"annotation_index": number, "annotation": annotation}
+            yield {"type": "response.output_text.annotation.added", **place, **more}
+        self._texts, self._logprobs = [], []
         yield {"type": f"response.{kind}.done", **place, **said}
         yield {"type": "response.content_part.done", **place, "part": part}
 
@@ -311,6 +385,35 @@ class _Call(_Item):
     def _parts_done(self) -> Iterator[JsonObject]:
         said = {self._field: "".join(self._text)}
         yield {"type": f"response.{self._events}.done", **self._place(name=self._call["name"], **said)}
+
+
+class _Search(_Item):
+    """A search of files."""
+
+    kind = ITEM
+
+    def __init__(self, frame: ResponseFrame, index: int) -> None:
+        super().__init__(frame, index)
+        self._found: JsonObject = {"queries": [], "results": None}
+        self._is_failed = False
+
+    def searching(self) -> Iterator[JsonObject]:
+        """The events before anything is found."""
+        for what in ("in_progress", "searching"):
+            yield {"type": f"response.{ITEM}.{what}", **self._place()}
+
+    def finds(self, queries: list[str], results: list[JsonObject] | None, status: str) -> None:
+        """Take what was looked for, and what is shown of what was found."""
+        self._found = {"queries": queries, "results": results}
+        self._is_failed = status == "failed"
+
+    def _item(self) -> JsonObject:
+        return {"type": ITEM, **self._found}
+
+    def _parts_done(self) -> Iterator[JsonObject]:
+        # There is no event for a search that failed.
+        if not self._is_failed:
+            yield {"type": f"response.{ITEM}.completed", **self._place()}
 
 
 def _thought(delta: JsonObject) -> JsonObject:

@@ -6,6 +6,7 @@ one another become one message again, as far as a chat has room for them in one;
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from sluice.api.responses.file_search import ITEM, messages_of_search
 from sluice.api.responses.reasoning import message_of_thoughts, thoughts_of
 from sluice.api.responses.refusal import invalid, of_type, only, refused, text_in
 from sluice.chat import JsonObject
@@ -165,6 +166,12 @@ def _read_thoughts(conversation: _Messages, item: JsonObject, where: str) -> Non
         conversation.think(thoughts)
 
 
+def _read_search(conversation: _Messages, item: JsonObject, where: str) -> None:
+    call, output = messages_of_search(item, where)
+    conversation.call(call)
+    conversation.add(output)
+
+
 _READERS: Mapping[str, Callable[[_Messages, JsonObject, str], None]] = {
     "message": _read_message,
     "function_call": _read_call,
@@ -172,6 +179,7 @@ _READERS: Mapping[str, Callable[[_Messages, JsonObject, str], None]] = {
     "custom_tool_call": _read_custom_call,
     "custom_tool_call_output": _read_call_output,
     "reasoning": _read_thoughts,
+    ITEM: _read_search,
 }
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from sluice.api.responses.file_search import FUNCTION, NAME, file_search_of
 from sluice.api.responses.refusal import invalid, of_type, only, refused, text_in
 from sluice.chat import JsonObject
 
@@ -13,7 +14,9 @@ _MEANINGLESS = {"defer_loading": False, "async": False, "allowed_callers": ["dir
 
 def chat_tools(tools: Sequence[object]) -> list[JsonObject]:
     """The tools of a chat. Raises InvalidRequestError for those that somebody else would have to run."""
-    return [_tool(of_type(tool, dict, f"tools[{index}]"), f"tools[{index}]") for index, tool in enumerate(tools)]
+    given = [of_type(tool, dict, f"tools[{index}]") for index, tool in enumerate(tools)]
+    file_search_of(given)
+    return [_tool(tool, f"tools[{index}]") for index, tool in enumerate(given)]
 
 
 def chat_tool_choice(choice: object) -> str | JsonObject:
@@ -27,6 +30,9 @@ def chat_tool_choice(choice: object) -> str | JsonObject:
         case "function" | "custom" as kind:
             only(given, {"type", "name"}, "tool_choice")
             return _named(kind, text_in(given, "name", "tool_choice"))
+        case "file_search":
+            only(given, {"type"}, "tool_choice")
+            return _named("function", NAME)
         case "allowed_tools":
             only(given, {"type", "mode", "tools"}, "tool_choice")
             allowed = of_type(given.get("tools"), list, "tool_choice.tools")
@@ -98,6 +104,8 @@ def _tool(tool: JsonObject, where: str) -> JsonObject:
             if tool.get("format") is not None:
                 custom["format"] = _custom_format(of_type(tool["format"], dict, f"{where}.format"), f"{where}.format")
             return {"type": "custom", "custom": custom}
+        case "file_search":
+            return FUNCTION
         case None:
             raise invalid(f"{where}.type", "this field is required.")
         case kind:
@@ -119,6 +127,8 @@ def _named(kind: str, name: str) -> JsonObject:
 def _allowed(tool: object, where: str) -> JsonObject:
     given = of_type(tool, dict, where)
     kind = given.get("type")
+    if kind == NAME:
+        return _named("function", NAME)
     if kind not in ("function", "custom"):
         raise refused(f"{where}.type", f"{str(kind)[:64]!r}: {_NO_TOOL}.", code="unsupported_tool")
     return _named(str(kind), text_in(given, "name", where))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from sluice.api.responses.body import ResponseQuestion, ResponseRequest
+from sluice.api.responses.file_search import FileSearch, file_search_of
 from sluice.api.responses.items import messages_of
 from sluice.api.responses.options import (
     asks_for_summary,
@@ -83,13 +84,15 @@ class Translated:
     """A request for a response as one for a chat.
 
     `instructions` says how many messages at the beginning of the chat's are these. `input` are the items it was asked
-    with, as a list. `keeps_thoughts`: what was thought in earlier turns goes to the model.
+    with, as a list. `keeps_thoughts`: what was thought in earlier turns goes to the model. `search` is the tool that
+    searches files, if it has one.
     """
 
     chat: ChatRequest
     instructions: int
     input: list[JsonObject]
     keeps_thoughts: bool
+    search: FileSearch | None
 
 
 def input_items(body: ResponseQuestion) -> list[JsonObject]:
@@ -131,7 +134,13 @@ def translated(body: ResponseQuestion, items: Sequence[JsonObject]) -> Translate
             chat = ChatRequest.model_validate(fields)
     except ValidationError as error:
         raise _renamed(invalid_request(error, fields)) from None
-    return Translated(chat=chat, instructions=len(system), input=list(items), keeps_thoughts=keeps_thoughts)
+    return Translated(
+        chat=chat,
+        instructions=len(system),
+        input=list(items),
+        keeps_thoughts=keeps_thoughts,
+        search=file_search_of(body.tools),
+    )
 
 
 def conversation_of(body: ResponseQuestion) -> str | None:

@@ -51,11 +51,12 @@ def create_response(call: Call[ResponseRequest]) -> Reply[Response] | EventStrea
 
     Any client of it works with `/v1` as its base URL. What is asked becomes a chat, and fares as one: quota, cache,
     guards, budgets and fallback are the same, and so are the headers of the request and of the answer. `input` is a
-    text, or messages, calls of functions and their outputs, reasoning, and references to items. Tools are functions,
-    which the caller runs. What can't be carried to a model is refused by its name. Unless `store` is false the
-    response is kept for 30 days, for its API key and user alone; `previous_response_id` goes on from it, any number of
-    times. `conversation`, or the header `x-sluice-conversation-id`, makes it a turn of a conversation. With `stream`
-    the answer is events with names and numbers; an error after the first one is an event `error`, and then
+    text, or messages, calls of functions and their outputs, reasoning, and references to items. Tools are
+    functions, which the caller runs, and `file_search`, by which the model searches the tenant's vector stores.
+    What can't be carried to a model is refused by its name. Unless `store` is false the response is kept for 30
+    days, for its API key and user alone; `previous_response_id` goes on from it, any number of times.
+    `conversation`, or the header `x-sluice-conversation-id`, makes it a turn of a conversation. With `stream` the
+    answer is events with names and numbers; an error after the first one is an event `error`, and then
     `response.failed`.
     """
     from sluice.api.responses import answering
