@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from sluice.integrations.registries import TenantRegistries
     from sluice.integrations.store import IntegrationStore
     from sluice.knowledge.attached_files import AttachedFiles
+    from sluice.knowledge.checking import StoreChecker
     from sluice.knowledge.cleaning import StoreCleaner
     from sluice.knowledge.creating import StoreMaker
     from sluice.knowledge.documents import DocumentStore
@@ -798,9 +799,10 @@ class App:
 
         def preferred(tenant: str) -> EmbeddingPreferences:
             chosen = self.preferences.get(tenant, "embedding_config").values
-            return EmbeddingPreferences.model_validate(resolved("embedding_config", chosen))
+            own = EmbeddingPreferences.model_validate(resolved("embedding_config", chosen))
+            return own.model_copy(update={"model": own.model or self.settings.embedding_model or None})
 
-        return StoreMaker(self.stores, self.registry_of, self.settings.embedding_model, preferred)
+        return StoreMaker(self.stores, self.registry_of, preferred, self.store_work)
 
     @part
     def attached_files(self) -> "AttachedFiles":
@@ -849,6 +851,21 @@ class App:
         return StoreCleaner(self.stores_table, self.stores, self.vector_index, self.store_work)
 
     @part
+    def store_checker(self) -> "StoreChecker":
+        """Looks at stores every day."""
+        from sluice.knowledge.checking import CheckerParts, StoreChecker
+
+        return StoreChecker(
+            CheckerParts(
+                stores=self.stores,
+                documents=self.store_documents,
+                index=self.vector_index,
+                cleaner=self.store_cleaner,
+                work=self.store_work,
+            )
+        )
+
+    @part
     def store_worker(self) -> "StoreWorker":
         """Works on stores."""
         from sluice.knowledge.worker import StoreWorker, WorkerParts
@@ -859,6 +876,7 @@ class App:
                 processor=self.file_processor,
                 rebuilder=self.rebuilder,
                 cleaner=self.store_cleaner,
+                checker=self.store_checker,
                 work=self.store_work,
                 find=self.batch_senders.find,
                 kept_free_percent=self.settings.interactive_share_percent,

@@ -3,7 +3,7 @@
 from itertools import batched
 
 from sluice.knowledge.index import VectorIndex
-from sluice.knowledge.messages import Empty
+from sluice.knowledge.messages import Check, Empty
 from sluice.knowledge.open_work import OpenWork
 from sluice.knowledge.rebuilding import delete_all
 from sluice.knowledge.stores import Stores
@@ -32,10 +32,21 @@ class StoreCleaner:
         self._stores.mark_deleted(store)
         self._work.send(message)
 
+    def expire(self, message: Check, store: VectorStore) -> bool:
+        """Have an expired store emptied; False if it is used again."""
+        fields = message.model_dump(include={"tenant", "caller", "is_login", "user", "store"})
+        empty = Empty(**fields).model_dump(mode="json")
+        # In an hour once more, as of one that is deleted.
+        self._work.begin(empty)
+        is_marked = self._stores.mark_emptied(store)
+        if is_marked:
+            self._work.send(empty)
+        return is_marked
+
     def empty(self, tenant: str, store_id: str) -> None:
-        """Delete all that is in a store that was deleted."""
+        """Delete all that is in a store that was deleted, or has expired."""
         store = self._stores.known(tenant, store_id)
-        if store is None or not store.is_deleted:
+        if store is None or not (store.is_deleted or store.is_emptied):
             return
         for generation in store.generations:
             delete_all(self._index, store, generation)

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 
 from sluice.errors import InvalidRequestError
 from sluice.knowledge.index import size_for
+from sluice.knowledge.messages import Check
+from sluice.knowledge.open_work import OpenWork
 from sluice.knowledge.stores import Stores
-from sluice.knowledge.vector_store import Generation, VectorStore, new_id
+from sluice.knowledge.vector_store import DAY_S, Generation, VectorStore, new_id
 from sluice.providers.registry import Registry
 from sluice.tenants.preference_types import EmbeddingPreferences
 from sluice.tenants.principal import Principal
@@ -29,22 +31,21 @@ class NewStore:
 class StoreMaker:
     """Makes stores. Threads may share it.
 
-    Where no model is named the one that the tenant prefers is taken, by its id in `preferred`, else `default_model`, if
-    it is not empty.
+    Where no model is named, the one that `preferred` has for the tenant of an id is taken.
     """
 
     def __init__(
         self,
         stores: Stores,
         registry: Callable[[Tenant], Registry],
-        default_model: str,
         preferred: Callable[[str], EmbeddingPreferences],
+        work: OpenWork,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._stores = stores
         self._registry = registry
-        self._default_model = default_model
         self._preferred = preferred
+        self._work = work
         self._clock = clock
 
     def create(self, principal: Principal, new: NewStore) -> VectorStore:
@@ -65,6 +66,8 @@ class StoreMaker:
             expires_after_days=new.expires_after_days,
             active=self.generation(principal, 1, model, dimensions),
         )
+        # From tomorrow on, each day. Of a store that is not made after all, that ends by itself.
+        self._work.begin(Check.of(principal, store.id).model_dump(mode="json"), due_in_s=DAY_S)
         self._stores.create(store)
         return store
 
@@ -72,7 +75,7 @@ class StoreMaker:
         """A generation of a model's vectors. Raises InvalidRequestError, which says what can be."""
         registry, allowed = self._registry(principal.tenant), principal.tenant.allowed_models
         served = [each.id for each in registry.models(allowed) if each.dimensions is not None]
-        name = model or self._default_model or (served[0] if served else "")
+        name = model or (served[0] if served else "")
         found = registry.embedders(name) if name else ()
         if allowed is not None:
             found = tuple(each for each in found if each.model.is_among(allowed))

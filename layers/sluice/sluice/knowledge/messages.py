@@ -80,7 +80,13 @@ class Empty(_Message):
     kind: Literal["empty"] = "empty"
 
 
-type StoreMessage = Annotated[Repair | ProcessFile | Rebuild | Purge | Empty, Field(discriminator="kind")]
+class Check(_Message):
+    """Look whether a store has expired, and once a day what its vectors are like."""
+
+    kind: Literal["check"] = "check"
+
+
+type StoreMessage = Annotated[Repair | ProcessFile | Rebuild | Purge | Empty | Check, Field(discriminator="kind")]
 
 _message: TypeAdapter[StoreMessage] = TypeAdapter(StoreMessage)
 

@@ -47,6 +47,14 @@ class OpenWork:
         self._table.put(entry.collection, entry.entry, {"message": message})
         return entry
 
+    def repeat(self, entry: OpenEntry, message: JsonObject, *, every_s: int) -> None:
+        """Write down that work is due again, a whole number of periods after it was. The same again changes nothing."""
+        due, token = entry.entry.split("#")
+        period_ms = every_s * 1000
+        late_ms = max(0, int(self._clock() * 1000) - int(due))
+        again_ms = int(due) + (late_ms // period_ms + 1) * period_ms
+        self._table.put(entry.collection, f"{again_ms:0{_MOMENT_DIGITS}d}#{token}", {"message": message})
+
     def done(self, entry: OpenEntry) -> None:
         """Strike off what is done. The same again changes nothing."""
         self._table.delete(entry.collection, entry.entry)

@@ -51,10 +51,11 @@ class StoreQuality:
     """What a store is like. `coverage` is the share of its documents that have vectors of their newest text.
 
     `next_coverage` is that of a generation in the making. `lacking` are reasons why documents have none, and how many.
-    `is_complete`: all of the store was looked at.
+    `is_complete`: all of the store was looked at. `bytes` is what its documents take.
     """
 
     documents: int
+    bytes: int
     coverage: float
     next_coverage: float | None
     lacking: dict[str, int] = field(default_factory=dict)
@@ -95,7 +96,7 @@ def measure(stored: Sequence[Stored], expected_dimensions: int) -> VectorQuality
 
 def look_at(store: VectorStore, documents: DocumentStore, index: VectorIndex) -> StoreQuality:
     """What a store is like, as far as one look goes. Raises StorageUnavailableError."""
-    count = covered = covered_next = 0
+    count = size = covered = covered_next = 0
     lacking: Counter[str] = Counter()
     stored: list[Stored] = []
     is_complete = True
@@ -106,6 +107,7 @@ def look_at(store: VectorStore, documents: DocumentStore, index: VectorIndex) ->
             is_complete = False
             break
         count += 1
+        size += record.bytes
         has_vectors = not record.waiting and store.active.number in record.generations
         covered += has_vectors
         covered_next += store.next is not None and not record.waiting and store.next.number in record.generations
@@ -116,6 +118,7 @@ def look_at(store: VectorStore, documents: DocumentStore, index: VectorIndex) ->
             stored += [Stored(vector, (record.content_hash, key.number)) for key, vector in found]
     return StoreQuality(
         documents=count,
+        bytes=size,
         coverage=covered / count if count else 1.0,
         next_coverage=None if store.next is None else covered_next / count if count else 1.0,
         lacking=dict(lacking.most_common(_MOST_REASONS)),

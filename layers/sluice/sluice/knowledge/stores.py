@@ -8,7 +8,7 @@ from typing import Any
 from sluice.errors import InvalidRequestError, NotFoundError
 from sluice.files.file import is_id
 from sluice.knowledge.table import StoresTable, stores_of
-from sluice.knowledge.vector_store import DAY_S, Generation, VectorStore
+from sluice.knowledge.vector_store import DAY_S, FileStatus, Generation, VectorStore
 from sluice.storage.item_types import Item
 from sluice.storage.tables import STORES
 from sluice.storage.update import Update
@@ -106,6 +106,29 @@ class Stores:
         update.require_absent("is_deleted")
         return self._table.update(stores_of(store.tenant), store.id, update) is not None
 
+    def mark_emptied(self, store: VectorStore) -> bool:
+        """Have a store expired for good; False if it was used, changed or deleted meanwhile, or is expired so."""
+        update = Update()
+        update.set("is_emptied", True)
+        update.set("usage_bytes", 0)
+        update.add("epoch", 1)
+        for status in FileStatus:
+            update.remove(count_name(status))
+        update.require_absent("is_deleted")
+        update.require_absent("is_emptied")
+        update.require("last_active_at", "=", store.last_active_at)
+        update.require("expires_after_days", "=", store.expires_after_days or 0)
+        return self._table.update(stores_of(store.tenant), store.id, update) is not None
+
+    def correct_usage(self, store: VectorStore, size: int) -> None:
+        """Note how many bytes there are, unless some were added or removed since the store was looked at."""
+        if size == store.usage_bytes:
+            return
+        update = Update()
+        update.set("usage_bytes", size)
+        update.require("usage_bytes", "=", store.usage_bytes)
+        self._table.update(stores_of(store.tenant), store.id, update)
+
     def add_usage(self, store: VectorStore, size: int) -> None:
         """Count bytes that were added or removed; the daily check counts anew what got lost here."""
         if not size:
@@ -161,7 +184,7 @@ def page_of(
 
 def _values(store: VectorStore) -> Item:
     values = {name: value for name, value in asdict(store).items() if name in _NAMES and value is not None}
-    return {name: value for name, value in values.items() if not (name == "is_deleted" and not value)}
+    return {name: value for name, value in values.items() if value is not False}
 
 
 def _store(tenant: str, item: Item) -> VectorStore:

@@ -37,6 +37,7 @@ class VectorStore:
 
     `active` answers searches; `next` is being made meanwhile, if there is one. `epoch` changes with either of them.
     `counts` are files by status, `usage_bytes` what texts and vectors take. `quality` is what the last check found.
+    `is_emptied`: it has expired, and what was in it is gone.
     """
 
     id: str
@@ -53,6 +54,7 @@ class VectorStore:
     counts: Mapping[str, int] = field(default_factory=dict)
     usage_bytes: int = 0
     is_deleted: bool = False
+    is_emptied: bool = False
     quality: Mapping[str, object] = field(default_factory=dict)
 
     @property
@@ -67,7 +69,7 @@ class VectorStore:
 
     def is_expired(self, now_s: float) -> bool:
         """Whether nothing is found in it any more."""
-        return self.expires_at is not None and self.expires_at <= now_s
+        return self.is_emptied or (self.expires_at is not None and self.expires_at <= now_s)
 
     def switched(self) -> "VectorStore":
         """The store once its next generation answers."""

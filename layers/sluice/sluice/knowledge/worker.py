@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from sluice.errors import AuthenticationError, NotFoundError
+from sluice.knowledge.checking import StoreChecker
 from sluice.knowledge.cleaning import StoreCleaner
-from sluice.knowledge.messages import Empty, ProcessFile, Purge, Rebuild, Repair, StoreMessage
+from sluice.knowledge.messages import Check, Empty, ProcessFile, Purge, Rebuild, Repair, StoreMessage
 from sluice.knowledge.open_work import OpenEntry, OpenWork
 from sluice.knowledge.processing import FileProcessor
 from sluice.knowledge.rebuilding import Rebuilder
@@ -28,6 +29,7 @@ class WorkerParts:
     processor: FileProcessor
     rebuilder: Rebuilder
     cleaner: StoreCleaner
+    checker: StoreChecker
     work: OpenWork
     find: FindPrincipal
     kept_free_percent: int
@@ -49,6 +51,8 @@ class StoreWorker:
             if isinstance(message, Empty):
                 # Whatever became of who asked for it.
                 self._parts.cleaner.empty(message.tenant, message.store)
+            elif isinstance(message, Check):
+                self._parts.checker.check(message)
             elif principal is not None:
                 # Nobody waits for it.
                 with leaving_free(self._parts.kept_free_percent):

@@ -316,10 +316,10 @@ class DocumentWriter:
     def _catch_up(self, revision: _Revision, principal: Principal) -> int:
         """Make the vectors of generations that were begun since the store was looked at. Returns the tokens.
 
-        A store that was deleted meanwhile gets rid of what was written.
+        A store that was deleted or emptied meanwhile gets rid of what was written.
         """
         now = self._stores.known(revision.store.tenant, revision.store.id)
-        if now is None or now.is_deleted:
+        if now is None or now.is_deleted or now.is_emptied:
             self._delete_chunks(revision.store, revision.keys)
             return 0
         if now.epoch == revision.store.epoch:
