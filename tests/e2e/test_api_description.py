@@ -79,7 +79,9 @@ class Caller:
     known: Mapping[str, Mapping[str, str]]
 
     def headers(self, role: Role | None) -> dict[str, str]:
-        return {"authorization": f"Bearer {self.keys[role]}"} if role in self.keys else {}
+        # What a manager may do, an operator may.
+        key = self.keys.get(Role.OPERATOR if role is Role.MANAGER else role)
+        return {"authorization": f"Bearer {key}"} if key else {}
 
     def known_path_parameters(self, operation: Route) -> dict[str, str]:
         examples = {name: parameter.example for name, parameter in operation.parameters.items()}
@@ -218,7 +220,8 @@ def test_an_operation_wants_the_role_it_is_said_to_want(operation: Route, caller
         headers = caller.headers(role)
         return caller.client.request(operation.method, caller.url + path, headers=headers).status_code
 
-    assert (status(None) == 401) == (operation.role is not None)
+    # What is signed in place of a key is refused without a signature.
+    assert (status(None) == 401) == (operation.role is not None or operation.is_signed)
     if operation.role in {Role.OPERATOR, Role.ADMIN}:
         assert status(Role.CALLER) == 403
     if operation.role is Role.ADMIN:
@@ -253,6 +256,11 @@ def test_the_examples_work(caller: Caller) -> None:
     # Of the stack's own credentials there is another one.
     assert answers.pop("resetDeployment") == 404
     assert answers.pop("createTenant") in {201, 409}
+    # What their examples are about is nobody's here.
+    for name in {operation.id for operation in ROUTES if operation.parameters and not caller.known.get(operation.id)}:
+        if answers.get(name) == 404:
+            del answers[name]
+    assert {answers.pop(name) for name in ("createIngestSource", "tryDeployment")} == {404}
     # What the fake model says are questions, and no test cases.
     assert answers.pop("generateTestCases") == 502
     assert answers == {operation.id: operation.status for operation in ROUTES if operation.id in answers}

@@ -121,7 +121,7 @@ def test_sampling_fields_arrive_and_all_choices_come_back(chat: ChatServer, fake
 def test_multi_part_content_roles_and_names_arrive_as_they_are(chat: ChatServer, fake: FakeProvider) -> None:
     messages: list[Any] = [
         {"role": "developer", "content": "Be brief.", "name": "dev"},
-        {"role": "system", "content": [{"type": "text", "text": "Be kind.", "cache_control": {"type": "ephemeral"}}]},
+        {"role": "system", "content": [{"type": "text", "text": "Be kind."}]},
         {
             "role": "user",
             "content": [

@@ -16,7 +16,15 @@ from tools.processes import ROOT
 
 REGION = "eu-west-1"
 STACK = "deployed-by-hand"
-KEPT = ["ConversationsTable", "CredentialsSecret", "DirectoryTable", "QuestionsTable", "UsageTable", "WebhookSecret"]
+KEPT = [
+    "ConversationsTable",
+    "CredentialsSecret",
+    "DirectoryTable",
+    "QuestionsTable",
+    "StoresTable",
+    "UsageTable",
+    "WebhookSecret",
+]
 
 
 @pytest.fixture(scope="module")

@@ -99,7 +99,7 @@ def test_without_keys_nothing_is_asked() -> None:
 
 def test_each_provider_of_the_catalogue_has_a_place_to_try_its_keys_or_the_credential_says_where() -> None:
     without = {row.name for row in catalog().providers.values() if not (row.key_url or row.base_url)}
-    assert without == {"gateway", "azure_openai", "oci", "vllm", "local", "bedrock"}
+    assert without == {"gateway", "azure_openai", "oci", "vllm", "local", "bedrock", "builtin", "custom_gateway"}
 
 
 def test_who_is_asked_by_a_role_has_no_key_to_try() -> None:

@@ -10,6 +10,7 @@ somebody else wrote.
 """
 
 import json
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,7 +25,7 @@ from sluice.errors import (
     SluiceError,
     StorageUnavailableError,
 )
-from sluice.integrations.integration import Integration, endings, has_cycle
+from sluice.integrations.integration import ID_PATTERN, Integration, endings, has_cycle
 from sluice.providers.urls import shown_url
 from sluice.storage.client import DynamoDB
 from sluice.storage.item_types import Item, TypedItem, from_item, to_item
@@ -42,6 +43,8 @@ MOST_OF_A_TENANT = 50
 _ATTEMPTS = 5
 _ID_BYTES = 12
 _PREFIX = "integration#"
+_ID = re.compile(ID_PATTERN, re.ASCII)
+_MOST_SHOWN = 64
 
 
 class IntegrationStore:
@@ -83,6 +86,8 @@ class IntegrationStore:
 
     def get(self, tenant: str, integration_id: str) -> Integration:
         """One integration of a tenant. Raises NotFoundError."""
+        if not _ID.fullmatch(integration_id):
+            raise _no_integration(integration_id[:_MOST_SHOWN])
         request = {"TableName": self._table, "Key": _key(tenant, integration_id), "ConsistentRead": True}
         answer = self._client.call("GetItem", request)
         if "Item" not in answer:
