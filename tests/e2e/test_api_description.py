@@ -261,6 +261,8 @@ def test_the_examples_work(caller: Caller) -> None:
         if answers.get(name) == 404:
             del answers[name]
     assert {answers.pop(name) for name in ("createIngestSource", "tryDeployment")} == {404}
+    # Nobody has signed them.
+    assert {answers.pop(operation.id) for operation in ROUTES if operation.is_signed} == {401}
     # What the fake model says are questions, and no test cases.
     assert answers.pop("generateTestCases") == 502
     assert answers == {operation.id: operation.status for operation in ROUTES if operation.id in answers}

@@ -68,7 +68,7 @@ def test_what_there_is_not_is_said_in_openai_s_envelope(method: str, path: str, 
     assert answer.status_code == 404
     error = answer.json()["error"]
     assert (error["code"], error["type"]) == ("not_found", "invalid_request_error")
-    assert error["message"] == "There is no such path, or not with this method"
+    assert error["message"].startswith("There is no such path, or not with this method.")
 
 
 def test_operator_and_caller_may_not_administer(stack: RunningStack) -> None:

@@ -128,7 +128,7 @@ def get_ai_models(call: Call[None, NamedTenantQuery]) -> Reply[AiConfiguration]:
 @ROUTES.patch(
     "/api/v1/ai/configuration/models",
     role=Role.MANAGER,
-    example={"allowed_models": ["llama-3.1-8b-instant"], "default_max_tokens": 512},
+    example={"default_max_tokens": 512, "routing_enabled": True},
     errors={404, 409, 412},
 )
 def change_ai_models(call: Call[ModelsConfiguration, NamedTenantQuery]) -> Reply[AiConfiguration]:
@@ -183,7 +183,7 @@ def get_ai_features(call: Call[None, NamedTenantQuery]) -> Reply[AiConfiguration
 @ROUTES.patch(
     "/api/v1/ai/configuration/features",
     role=Role.MANAGER,
-    example={"conversations": False},
+    example={"insights": False},
     errors={404, 409, 412},
 )
 def change_ai_features(call: Call[FeaturesConfiguration, NamedTenantQuery]) -> Reply[AiConfiguration]:

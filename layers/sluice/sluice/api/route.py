@@ -320,7 +320,10 @@ class Route:
         found = {*_OF_EVERY_ROUTE, *self.errors}
         if self.role is not None or self.fuller_for is not None:
             found.add(401)
-        if self.role not in {None, Role.CALLER}:
+        from sluice.api.features import FEATURE_OF_TAG  # which needs routes itself
+
+        # Of a role that is not enough, or a feature that the tenant has turned off.
+        if self.role not in {None, Role.CALLER} or (self.role is not None and self.tag in FEATURE_OF_TAG):
             found.add(403)
         if self.query is not None:
             found.add(400)
