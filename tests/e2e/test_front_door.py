@@ -102,7 +102,8 @@ def test_a_caller_reaches_the_deployed_api_and_nothing_else_of_ministack(
     answer = connection.getresponse()
     if target.startswith("/?"):
         # The root leads to the console, whatever is asked of it.
-        assert (answer.status, answer.headers["location"]) == (302, "/console")
+        assert answer.status == 302
+        assert answer.headers["location"].endswith("console")
     else:
         assert (answer.status, json.loads(answer.read())["error"]["code"]) == (404, "not_found")
     connection.close()
