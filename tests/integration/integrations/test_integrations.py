@@ -366,3 +366,11 @@ def test_one_that_is_broken_takes_no_other_down(server: ChatServer, ai: RestFunc
     server.restart()
     assert ask(server, "own-model").status_code == 200
     assert ask(server, "second-model").status_code == 404
+
+
+@pytest.mark.parametrize("provider", ["local", "sentence_transformers"])
+def test_sluices_own_embedding_model_takes_no_key(ai: RestFunction, provider: str) -> None:
+    body = {"type": "ai_model", "subtype": "embedding", "provider": provider, "name": "Sentence embeddings"}
+    path = f"{PATH}/{made(ai.send(f'POST {PATH}', body))['id']}"
+    tested = made(ai.send(f"POST {path}/test"))
+    assert (tested["ok"], tested["models"]) == (True, ["potion-base-8M"])

@@ -10,8 +10,8 @@ type Subtype = Literal["embedding", "llm", "gateway", "data_source"]
 ID_PATTERN = "int_[0-9a-f]{24}"
 
 PROVIDERS = {
-    "local": "local",
-    "sentence_transformers": "local",
+    "local": "builtin",
+    "sentence_transformers": "builtin",
     "openai": "openai",
     "azure_openai": "azure_openai",
     "google_gemini": "gemini",

@@ -43,8 +43,8 @@ class _Request:
 
 def probe(integration: Integration, secret: Mapping[str, str], known: Catalog, networks: tuple[str, ...]) -> Probe:
     """Ask what an integration leads to. Nothing that it says but names of models is passed on."""
-    if PROVIDERS.get(integration.provider or "") == "local" and integration.base_url is None:
-        return Probe(ok=True, latency_ms=0.0, models=tuple(each.id for each in known.models_of("local")))
+    if PROVIDERS.get(integration.provider or "") == "builtin":
+        return Probe(ok=True, latency_ms=0.0, models=tuple(each.id for each in known.models_of("builtin")))
     request = _request_of(integration, secret, known)
     if request is None:
         return Probe(ok=False, latency_ms=0.0, error="base_url: missing, and the catalogue has none for this provider")
