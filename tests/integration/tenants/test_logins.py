@@ -465,7 +465,7 @@ def test_a_role_is_what_the_mapping_says(aws: Aws, issuer: TokenIssuer, roles: A
     answer = keys.send("GET /v1/keys", query={"tenant": "school"}, api_key=token)
     assert answer.status == status, answer.raw
     if status == 403:
-        assert answer.error["message"] == "This needs the role operator; the login has the role caller."
+        assert answer.error["message"] == "This needs the role manager; the login has the role caller."
 
 
 def test_an_operator_looks_after_its_own_tenant_and_is_in_the_audit_log(aws: Aws, issuer: TokenIssuer) -> None:

@@ -12,6 +12,14 @@ from tests.rest_function import RestFunction
 from tests.tenants import key_id
 
 ITS_ROUTES = {
+    "PATCH /api/v1/ai/configuration/models",
+    "PATCH /api/v1/ai/configuration/policies",
+    "PATCH /api/v1/ai/configuration/cost_limits",
+    "PATCH /api/v1/ai/configuration/features",
+    "PATCH /api/v1/ai/preferences/agent_config",
+    "PATCH /api/v1/ai/preferences/dashboard_ai",
+    "PATCH /api/v1/ai/preferences/embedding_config",
+    "PATCH /api/v1/ai/preferences/qa_agent",
     "POST /v1/keys",
     "GET /v1/keys",
     "PATCH /v1/keys/{id}",
