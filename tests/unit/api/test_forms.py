@@ -47,7 +47,7 @@ def test_nested_fields_are_read_as_openai_s_clients_write_them() -> None:
         (GOOD[:-20], TYPE),
         (part("file", b"x", "a") + b"--b--\r\n", TYPE),
         (part("purpose", b"batch") + b"--b--\r\n", TYPE),
-        (part("purpose", b"assistants") + GOOD[len(part("purpose", b"batch")) :], TYPE),
+        (part("purpose", b"fine-tune") + GOOD[len(part("purpose", b"batch")) :], TYPE),
         (part("more", b"x") + GOOD, TYPE),
         (part("file", b"no file") + part("purpose", b"batch") + b"--b--\r\n", TYPE),
         (part("purpose", b"x" * 5_000) + GOOD, TYPE),
