@@ -65,9 +65,10 @@ def test_any_text_is_a_key_or_none(text: str) -> None:
 
 def test_roles_include_those_before_them() -> None:
     assert [[role.includes(other) for other in Role] for role in Role] == [
-        [True, False, False],
-        [True, True, False],
-        [True, True, True],
+        [True, False, False, False],
+        [True, True, False, False],
+        [True, True, True, False],
+        [True, True, True, True],
     ]
 
 
