@@ -5,6 +5,7 @@ from typing import Annotated, Literal, TypedDict
 from pydantic import BaseModel, ConfigDict, Field
 
 from sluice.api.files import ExpiresAfter, owner_of
+from sluice.api.listing import listed
 from sluice.api.route import Call, PathParameter, Routes
 from sluice.batches.batch import Batch as BatchRecord
 from sluice.batches.batch import Priority, Status
@@ -183,13 +184,7 @@ def list_batches(call: Call[None, BatchQuery]) -> Batches:
     """List one's batches, the latest first."""
     page = call.app.batches.page(owner_of(call.principal), after=call.query.after, limit=call.query.limit)
     data = [_shown(batch) for batch in page.batches]
-    return {
-        "object": "list",
-        "data": data,
-        "first_id": data[0]["id"] if data else None,
-        "last_id": data[-1]["id"] if data else None,
-        "has_more": page.has_more,
-    }
+    return listed(data, has_more=page.has_more)
 
 
 @ROUTES.get("/v1/batches/{batch_id}", role=Role.CALLER, parameters=_ID)

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, TypedDict
 from pydantic import BaseModel, ConfigDict, Field
 
 from sluice.api.form import FormFile
+from sluice.api.listing import listed
 from sluice.api.route import Call, Content, PathParameter, Redirect, Routes
 from sluice.errors import InvalidRequestError, NotFoundError, PayloadTooLargeError
 from sluice.files.file import StoredFile
@@ -174,13 +175,7 @@ def list_files(call: Call[None, FileQuery]) -> Files:
         newest_first=query.order == "desc",
     )
     data = [shown_file(file) for file in page.files]
-    return {
-        "object": "list",
-        "data": data,
-        "first_id": data[0]["id"] if data else None,
-        "last_id": data[-1]["id"] if data else None,
-        "has_more": page.has_more,
-    }
+    return listed(data, has_more=page.has_more)
 
 
 @ROUTES.get("/v1/files/{file_id}", role=Role.CALLER, parameters=_ID)

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from sluice.api.listing import listed
 from sluice.api.route import Call, PathParameter, Routes
 from sluice.api.vector_stores import (
     MOST_FILES,
@@ -269,13 +270,7 @@ def _page(call: Call[None, StoreFileParameters], batch: str) -> VectorStoreFiles
     store, query = store_of(call), call.query
     page = call.app.attached_files.page(store, query.to_query(), status=query.filter, batch=batch)
     data = [_shown(store, file) for file in page.files]
-    return {
-        "object": "list",
-        "data": data,
-        "first_id": data[0]["id"] if data else None,
-        "last_id": data[-1]["id"] if data else None,
-        "has_more": page.has_more,
-    }
+    return listed(data, has_more=page.has_more)
 
 
 def _shown(store: VectorStore, file: AttachedFile) -> VectorStoreFile:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypedDict
 from pydantic import BaseModel, ConfigDict, Field
 
 from sluice.api.files import owner_of
+from sluice.api.listing import listed
 from sluice.api.route import Call, PathParameter, Routes
 from sluice.errors import ConflictError, InvalidRequestError
 from sluice.knowledge.attached_files import AttachedFile
@@ -326,13 +327,7 @@ def list_vector_stores(call: Call[None, PageParameters]) -> VectorStores:
     """List the tenant's vector stores, the latest first."""
     page = call.app.stores.page(call.principal.tenant.id, call.query.to_query())
     data = [_shown(store) for store in page.stores]
-    return {
-        "object": "list",
-        "data": data,
-        "first_id": data[0]["id"] if data else None,
-        "last_id": data[-1]["id"] if data else None,
-        "has_more": page.has_more,
-    }
+    return listed(data, has_more=page.has_more)
 
 
 @ROUTES.get("/v1/vector_stores/{vector_store_id}", role=Role.CALLER, parameters=STORE_ID)

@@ -4,6 +4,7 @@ from typing import Annotated, Literal, TypedDict
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from sluice.api.listing import listed
 from sluice.api.route import Call, PathParameter, Routes
 from sluice.api.tenants import DisplayName
 from sluice.tenants.tenant import Role
@@ -128,13 +129,7 @@ def list_webhook_endpoints(call: Call[None, EndpointQuery]) -> WebhookEndpoints:
     ids = [each.id for each in found]
     start = ids.index(call.query.after) + 1 if call.query.after in ids else 0
     data = [_shown(each) for each in found[start : start + call.query.limit]]
-    return {
-        "object": "list",
-        "data": data,
-        "first_id": data[0]["id"] if data else None,
-        "last_id": data[-1]["id"] if data else None,
-        "has_more": start + len(data) < len(found),
-    }
+    return listed(data, has_more=start + len(data) < len(found))
 
 
 @ROUTES.get("/v1/webhook_endpoints/{webhook_endpoint_id}", role=Role.OPERATOR, parameters=_ID)

@@ -2,6 +2,7 @@
 
 from typing import Any, Never, cast
 
+from sluice.api.listing import listed
 from sluice.api.responses.asking import owner_of
 from sluice.api.responses.body import (
     DeletedResponse,
@@ -43,13 +44,7 @@ def items_of_response(call: Call[None, InputItemsQuery]) -> ResponseItems:
             raise NotFoundError(f"after: the response has no item {query.after!r}.", param="after")
         items = items[places[0] + 1 :]
     shown = items[: query.limit]
-    return {
-        "object": "list",
-        "data": shown,
-        "first_id": shown[0]["id"] if shown else None,
-        "last_id": shown[-1]["id"] if shown else None,
-        "has_more": len(items) > len(shown),
-    }
+    return listed(shown, has_more=len(items) > len(shown))
 
 
 def refuse_to_cancel(call: Call) -> Never:
