@@ -30,8 +30,6 @@ from sluice.api import (
     tenants,
     usage,
     usage_groups,
-    vector_store_files,
-    vector_stores,
     webhooks,
 )
 from sluice.api.anthropic import routes as messages_api
@@ -41,6 +39,8 @@ from sluice.api.completions import routes as completions
 from sluice.api.moderations import routes as moderations
 from sluice.api.responses import routes as responses
 from sluice.api.route import Route
+from sluice.api.vector_stores import files as vector_store_files
+from sluice.api.vector_stores import routes as vector_stores
 
 ROUTES: tuple[Route, ...] = (
     *chat.ROUTES,

@@ -7,18 +7,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sluice.api.listing import listed
 from sluice.api.route import Call, PathParameter, Routes
-from sluice.api.vector_stores import (
-    MOST_FILES,
-    STORE_ID,
-    AttributesBody,
-    ChunkingBody,
-    FileCounts,
-    PageParameters,
-    chunking_of,
-    counts_shown,
-    new_files,
-    store_of,
-)
+from sluice.api.vector_stores.answer_types import FileCounts
+from sluice.api.vector_stores.attaching import chunking_of, new_files, store_of
+from sluice.api.vector_stores.request_models import MOST_FILES, AttributesBody, ChunkingBody, PageParameters
+from sluice.api.vector_stores.routes import STORE_ID
+from sluice.api.vector_stores.showing import counts_shown
 from sluice.errors import InvalidRequestError
 from sluice.knowledge.attached_files import AttachedFile, FileBatch
 from sluice.knowledge.document import check_attributes, key_of

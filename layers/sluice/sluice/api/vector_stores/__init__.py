@@ -1,0 +1,1 @@
+"""Vector stores, as OpenAI's API has them."""
