@@ -1,11 +1,19 @@
-"""Stores with a fake provider behind them."""
+"""Stores with a fake provider behind them, and their API on a socket."""
 
+import threading
 from collections.abc import Iterator
 
 import pytest
+import uvicorn
 
+from functions.files.app import ROUTES as FILE_ROUTES
+from functions.vector_stores.app import ROUTES
+from sluice.api.asgi import AsgiApp
+from sluice.composition import App
+from tests.chat_server import eventually
 from tests.conftest import Aws
 from tests.fakes.client import FakeProvider
+from tests.served_stores import Served
 from tests.stores import Knowledge, embeds, stores_environment
 
 
@@ -15,3 +23,23 @@ def knowledge(aws: Aws, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> 
     embeds(aws, fake)
     with stores_environment(monkeypatch):
         yield Knowledge()
+
+
+@pytest.fixture
+def served(knowledge: Knowledge) -> Iterator[Served]:
+    """The API on a free port of this machine."""
+    app = AsgiApp((*ROUTES, *FILE_ROUTES), App.from_environment())
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    eventually(lambda: server.started)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    yield Served(knowledge, f"http://127.0.0.1:{port}")
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture
+def store(served: Served) -> str:
+    """A store."""
+    return served.stores.create(name="Handbook").id
