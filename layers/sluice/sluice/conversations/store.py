@@ -17,10 +17,10 @@ from sluice.storage.client import DynamoDB, dynamodb
 from sluice.storage.errors import (
     CONDITION_FAILED,
     ConditionFailedError,
-    TransactionCancelledError,
     TransactionConflictError,
 )
 from sluice.storage.item_types import Item, TypedItem, from_item, to_item, to_typed
+from sluice.storage.transaction import write_or_say_why
 
 TTL_S = 30 * 86_400
 """How long a conversation is remembered after its last turn."""
@@ -94,7 +94,7 @@ class ConversationStore:
         refreshing = [self._refresh(claim, sequence, now + TURN_TTL_S) for sequence in stale]
         for attempt in range(_ATTEMPTS):
             time.sleep(_PAUSE_S * attempt)
-            reasons = self._transact([*required, *refreshing])
+            reasons = write_or_say_why(self._client, [*required, *refreshing])
             if not reasons:
                 return True
             if reasons[0] == CONDITION_FAILED:
@@ -241,11 +241,3 @@ class ConversationStore:
                 "ExpressionAttributeValues": {":expires_at": to_typed(expires_at)},
             }
         }
-
-    def _transact(self, writes: Sequence[JsonObject]) -> list[str]:
-        """Write all or nothing. Returns why not, write by write; empty when all are written."""
-        try:
-            self._client.call("TransactWriteItems", {"TransactItems": writes})
-        except TransactionCancelledError as error:
-            return error.codes
-        return []

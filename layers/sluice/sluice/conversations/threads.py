@@ -27,9 +27,10 @@ from sluice.conversations.thread import (
 )
 from sluice.errors import StorageUnavailableError
 from sluice.storage.client import DynamoDB
-from sluice.storage.errors import CONDITION_FAILED, ConditionFailedError, TransactionCancelledError
+from sluice.storage.errors import CONDITION_FAILED, ConditionFailedError
 from sluice.storage.item_types import Item, from_item, to_item
 from sluice.storage.tables import CONVERSATIONS
+from sluice.storage.transaction import write_or_say_why
 from sluice.telemetry import emit_metric
 
 MOST_BYTES = 390 * 1024
@@ -129,7 +130,7 @@ class ThreadStore:
         refreshing = [self._refresh(each, now + TURN_TTL_S) for each in stale]
         for attempt in range(_ATTEMPTS):
             time.sleep(_PAUSE_S * attempt)
-            reasons = self._transact([head, put, *refreshing[:_MOST_REFRESHED]])
+            reasons = write_or_say_why(self._client, [head, put, *refreshing[:_MOST_REFRESHED]])
             if not reasons:
                 return True
             if reasons[0] == CONDITION_FAILED:
@@ -229,14 +230,6 @@ class ThreadStore:
                 "ExpressionAttributeValues": to_item({":expires_at": expires_at}),
             }
         }
-
-    def _transact(self, writes: Sequence[JsonObject]) -> list[str]:
-        """Write all or nothing. Returns why not, write by write; empty when all are written."""
-        try:
-            self._client.call("TransactWriteItems", {"TransactItems": writes})
-        except TransactionCancelledError as error:
-            return error.codes
-        return []
 
 
 def _expiry(turn: ThreadTurn) -> int:

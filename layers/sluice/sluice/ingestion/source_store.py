@@ -22,12 +22,13 @@ from sluice.ingestion.source import (
     tenant_of,
 )
 from sluice.storage.client import DynamoDB
-from sluice.storage.item_types import Item, TypedItem, from_item, to_item
+from sluice.storage.item_types import Item, TypedItem
 from sluice.storage.tables import DIRECTORY
-from sluice.storage.transaction import change, creation, write_beside_transactions, write_together
+from sluice.storage.transaction import change, creation, write_together
 from sluice.storage.update import Update
 from sluice.tenants.audit import Act, Action, Actor, Change, differences
 from sluice.tenants.audit_log import AuditLog
+from sluice.tenants.owned_entries import OwnedEntries
 
 _FIELDS = tuple(each.name for each in fields(Source))
 
@@ -69,6 +70,7 @@ class SourceStore:
     ) -> None:
         self._table = table
         self._client = client
+        self._entries = OwnedEntries(table, client)
         self._log = log
         self._root = root
         self._clock = clock
@@ -98,14 +100,7 @@ class SourceStore:
 
     def all(self, tenant: str) -> list[Source]:
         """The sources of a tenant, of which there are few, the oldest first."""
-        request = {
-            "TableName": self._table,
-            "KeyConditionExpression": "#owner = :owner",
-            "ExpressionAttributeNames": {"#owner": DIRECTORY.partition},
-            "ExpressionAttributeValues": to_item({":owner": _owner(tenant)}),
-            "ConsistentRead": True,
-        }
-        found = [_from_item(from_item(item)) for item in self._client.query(request)]
+        found = [_from_item(item) for item in self._entries.all(_owner(tenant))]
         return sorted(found, key=lambda each: (each.created_at, each.id))
 
     def find(self, source_id: str) -> Source | None:
@@ -113,9 +108,8 @@ class SourceStore:
         tenant = tenant_of(source_id)
         if tenant is None:
             return None
-        key = DIRECTORY.key(_owner(tenant), source_id)
-        item = self._client.call("GetItem", {"TableName": self._table, "Key": key, "ConsistentRead": True}).get("Item")
-        return None if item is None else _from_item(from_item(item))
+        item = self._entries.get(_owner(tenant), source_id)
+        return None if item is None else _from_item(item)
 
     def get(self, tenant: str, source_id: str) -> Source:
         """A source of a tenant. Raises NotFoundError."""
@@ -171,14 +165,7 @@ class SourceStore:
     def delete(self, source_id: str, actor: Actor) -> Source:
         """Delete a source of the actor's tenant; returns what it was. Raises NotFoundError."""
         source = self.get(actor.tenant, source_id)
-        deletion = {
-            "Delete": {
-                "TableName": self._table,
-                "Key": _key(source),
-                "ConditionExpression": "attribute_exists(#owner)",
-                "ExpressionAttributeNames": {"#owner": DIRECTORY.partition},
-            }
-        }
+        deletion = self._entries.deletion(_owner(source.tenant), source_id)
         act = Act(Action.INGEST_SOURCE_DELETED, source_id, actor.tenant, differences(_described(source), {}))
         self._write(source_id, deletion, act, actor)
         return source
@@ -187,7 +174,7 @@ class SourceStore:
         """Delete all sources of a tenant that was deleted; returns what they were. The same again changes nothing."""
         found = self.all(tenant)
         for source in found:
-            write_beside_transactions(self._client, "DeleteItem", {"TableName": self._table, "Key": _key(source)})
+            self._entries.forget(_owner(tenant), source.id)
         return found
 
     def secrets(self, source: Source, now_s: float) -> list[bytes]:

@@ -28,7 +28,7 @@ from sluice.errors import (
 from sluice.integrations.integration import ID_PATTERN, Integration, endings, has_cycle
 from sluice.providers.urls import shown_url
 from sluice.storage.client import DynamoDB
-from sluice.storage.item_types import Item, TypedItem, from_item, to_item
+from sluice.storage.item_types import Item, TypedItem
 from sluice.storage.parameters import MOST_TEXT_BYTES, ParameterStore
 from sluice.storage.tables import DIRECTORY
 from sluice.storage.transaction import change, creation
@@ -37,6 +37,7 @@ from sluice.telemetry import best_effort
 from sluice.tenants.audit import Act, Action, Actor, differences
 from sluice.tenants.audit_log import AuditLog
 from sluice.tenants.directory import Directory, no_tenant
+from sluice.tenants.owned_entries import OwnedEntries
 from sluice.tenants.versions import check_version
 
 MOST_OF_A_TENANT = 50
@@ -65,7 +66,7 @@ class IntegrationStore:
         now: Callable[[], float] = time.time,
     ) -> None:
         self._directory = directory
-        self._client = client
+        self._entries = OwnedEntries(table, client)
         self._parameters = parameters
         self._log = log
         self._table = table
@@ -74,25 +75,17 @@ class IntegrationStore:
 
     def all(self, tenant: str) -> list[Integration]:
         """A tenant's integrations, the first made first."""
-        request = {
-            "TableName": self._table,
-            "KeyConditionExpression": "#owner = :owner AND begins_with(#entry, :prefix)",
-            "ExpressionAttributeNames": {"#owner": DIRECTORY.partition, "#entry": DIRECTORY.sort},
-            "ExpressionAttributeValues": to_item({":owner": f"tenant#{tenant}", ":prefix": _PREFIX}),
-            "ConsistentRead": True,
-        }
-        found = [_to_integration(from_item(item)) for item in self._client.query(request)]
+        found = [_to_integration(item) for item in self._entries.all(_owner(tenant), _PREFIX)]
         return sorted(found, key=lambda each: (each.created_at, each.id))
 
     def get(self, tenant: str, integration_id: str) -> Integration:
         """One integration of a tenant. Raises NotFoundError."""
         if not _ID.fullmatch(integration_id):
             raise _no_integration(integration_id[:_MOST_SHOWN])
-        request = {"TableName": self._table, "Key": _key(tenant, integration_id), "ConsistentRead": True}
-        answer = self._client.call("GetItem", request)
-        if "Item" not in answer:
+        item = self._entries.get(_owner(tenant), f"{_PREFIX}{integration_id}")
+        if item is None:
             raise _no_integration(integration_id)
-        return _to_integration(from_item(answer["Item"]))
+        return _to_integration(item)
 
     def secrets_of(self, integrations: Sequence[Integration]) -> dict[str, Mapping[str, str]]:
         """The secrets of integrations by their ids; of those whose secrets are gone there are none."""
@@ -183,8 +176,7 @@ class IntegrationStore:
             users = [each.id for each in others if each.fallback_id == integration.id]
             if users:
                 raise ConflictError(f"The integration {users[0]!r} falls back to this one.", param="id")
-            deletion = {"TableName": self._table, "Key": _key(integration.tenant, integration.id)}
-            return [{"Delete": deletion}]
+            return [self._entries.deletion(_owner(integration.tenant), f"{_PREFIX}{integration.id}")]
 
         self._write(integration.tenant, writes, act, actor)
         for each in found:
@@ -196,7 +188,7 @@ class IntegrationStore:
         for each in self.all(tenant):
             if each.secret:
                 self._parameters.delete(self._name(each))
-            self._client.call("DeleteItem", {"TableName": self._table, "Key": _key(tenant, each.id)})
+            self._entries.forget(_owner(tenant), f"{_PREFIX}{each.id}")
 
     def _replace(self, before: Integration, after: Integration, act: Act, actor: Actor) -> bool:
         def writes(others: Sequence[Integration]) -> list[dict[str, Any]] | None:
@@ -307,4 +299,8 @@ _FIELDS = frozenset(each.name for each in fields(Integration))
 
 
 def _key(tenant: str, integration_id: str) -> TypedItem:
-    return DIRECTORY.key(f"tenant#{tenant}", f"{_PREFIX}{integration_id}")
+    return DIRECTORY.key(_owner(tenant), f"{_PREFIX}{integration_id}")
+
+
+def _owner(tenant: str) -> str:
+    return f"tenant#{tenant}"

@@ -34,6 +34,15 @@ def write_together(client: DynamoDB, writes: Sequence[JsonObject]) -> bool:
     raise StorageUnavailableError("Writing failed: others are writing the same entry, try again.")
 
 
+def write_or_say_why(client: DynamoDB, writes: Sequence[JsonObject]) -> list[str]:
+    """Write all or nothing, once. Returns why not, write by write; empty when all are written."""
+    try:
+        client.call("TransactWriteItems", {"TransactItems": writes})
+    except TransactionCancelledError as error:
+        return error.codes
+    return []
+
+
 def write_beside_transactions(client: DynamoDB, operation: str, request: JsonObject) -> JsonObject:
     """Write one item that transactions write as well. Raises as DynamoDB.call, but for a conflict that passes."""
     for attempt in range(_CONFLICT_RETRIES):

@@ -12,13 +12,13 @@ from typing import Any
 
 from sluice.errors import ConflictError
 from sluice.storage.client import DynamoDB
-from sluice.storage.item_types import from_item
 from sluice.storage.tables import DIRECTORY
 from sluice.storage.transaction import change, creation, write_together
 from sluice.storage.update import Update
 from sluice.tenants.audit import Act, Action, Actor, differences
 from sluice.tenants.audit_log import AuditLog
 from sluice.tenants.choices import Choice
+from sluice.tenants.owned_entries import OwnedEntries
 from sluice.tenants.versions import check_version
 
 PREFERENCE_TYPES = ("agent_config", "dashboard_ai", "embedding_config", "qa_agent")
@@ -32,16 +32,15 @@ class Preferences:
     def __init__(self, table: str, client: DynamoDB, log: AuditLog, now: Callable[[], float] = time.time) -> None:
         self._table = table
         self._client = client
+        self._entries = OwnedEntries(table, client)
         self._log = log
         self._now = now
 
     def get(self, tenant: str, kind: str) -> Choice:
         """What a tenant chose of a type: version 0 if nothing ever was."""
-        request = {"TableName": self._table, "Key": _key(tenant, kind), "ConsistentRead": True}
-        answer = self._client.call("GetItem", request)
-        if "Item" not in answer:
+        item = self._entries.get(_owner(tenant), _entry(kind))
+        if item is None:
             return Choice()
-        item = from_item(answer["Item"])
         return Choice(
             values=item["values"],
             version=item[_VERSION],
@@ -52,7 +51,7 @@ class Preferences:
     def forget(self, tenant: str, kinds: Iterable[str]) -> None:
         """Delete the preferences of a tenant that was deleted."""
         for kind in kinds:
-            self._client.call("DeleteItem", {"TableName": self._table, "Key": _key(tenant, kind)})
+            self._entries.forget(_owner(tenant), _entry(kind))
 
     def change(
         self,
@@ -99,4 +98,12 @@ class Preferences:
 
 
 def _key(tenant: str, kind: str) -> dict[str, dict[str, str]]:
-    return DIRECTORY.key(f"tenant#{tenant}", f"preferences#{kind}")
+    return DIRECTORY.key(_owner(tenant), _entry(kind))
+
+
+def _owner(tenant: str) -> str:
+    return f"tenant#{tenant}"
+
+
+def _entry(kind: str) -> str:
+    return f"preferences#{kind}"

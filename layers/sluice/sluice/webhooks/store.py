@@ -14,12 +14,13 @@ from urllib.parse import urlsplit
 from sluice.errors import ConflictError, NotFoundError
 from sluice.storage.client import DynamoDB
 from sluice.storage.errors import ConditionFailedError
-from sluice.storage.item_types import Item, TypedItem, from_item, to_item
+from sluice.storage.item_types import Item, TypedItem
 from sluice.storage.tables import DIRECTORY
 from sluice.storage.transaction import change, creation, write_beside_transactions, write_together
 from sluice.storage.update import Update
 from sluice.tenants.audit import Act, Action, Actor, Change
 from sluice.tenants.audit_log import AuditLog
+from sluice.tenants.owned_entries import OwnedEntries
 from sluice.webhooks.endpoint import (
     MOST_ENDPOINTS,
     OVERLAP_S,
@@ -53,6 +54,7 @@ class EndpointStore:
     ) -> None:
         self._table = table
         self._client = client
+        self._entries = OwnedEntries(table, client)
         self._log = log
         self._root = root
         self._clock = clock
@@ -86,23 +88,15 @@ class EndpointStore:
 
     def all(self, tenant: str) -> list[WebhookEndpoint]:
         """The endpoints of a tenant, of which there are few."""
-        request = {
-            "TableName": self._table,
-            "KeyConditionExpression": "#owner = :owner",
-            "ExpressionAttributeNames": {"#owner": DIRECTORY.partition},
-            "ExpressionAttributeValues": to_item({":owner": _owner(tenant)}),
-            "ConsistentRead": True,
-        }
-        found = [_from_item(from_item(item)) for item in self._client.query(request)]
+        found = [_from_item(item) for item in self._entries.all(_owner(tenant))]
         return sorted(found, key=lambda each: (each.created_at, each.id))
 
     def find(self, tenant: str, endpoint_id: str) -> WebhookEndpoint | None:
         """An endpoint of a tenant, None if there is none of this id."""
         if not _ID.fullmatch(endpoint_id):
             return None
-        key = DIRECTORY.key(_owner(tenant), endpoint_id)
-        item = self._client.call("GetItem", {"TableName": self._table, "Key": key, "ConsistentRead": True}).get("Item")
-        return None if item is None else _from_item(from_item(item))
+        item = self._entries.get(_owner(tenant), endpoint_id)
+        return None if item is None else _from_item(item)
 
     def get(self, tenant: str, endpoint_id: str) -> WebhookEndpoint:
         """An endpoint of a tenant. Raises NotFoundError."""
@@ -114,22 +108,14 @@ class EndpointStore:
     def delete(self, endpoint_id: str, actor: Actor) -> None:
         """Delete an endpoint of the actor's tenant. Raises NotFoundError."""
         endpoint = self.get(actor.tenant, endpoint_id)
-        deletion = {
-            "Delete": {
-                "TableName": self._table,
-                "Key": _key(endpoint),
-                "ConditionExpression": "attribute_exists(#owner)",
-                "ExpressionAttributeNames": {"#owner": DIRECTORY.partition},
-            }
-        }
+        deletion = self._entries.deletion(_owner(endpoint.tenant), endpoint_id)
         act = Act(Action.WEBHOOK_DELETED, endpoint_id, actor.tenant, _changes(endpoint, is_after=False))
         self._write(endpoint_id, deletion, act, actor)
 
     def forget(self, tenant: str) -> None:
         """Delete all endpoints of a tenant that was deleted. The same again changes nothing."""
         for endpoint in self.all(tenant):
-            asked = {"TableName": self._table, "Key": _key(endpoint)}
-            write_beside_transactions(self._client, "DeleteItem", asked)
+            self._entries.forget(_owner(tenant), endpoint.id)
 
     def rotate(self, endpoint_id: str, actor: Actor, *, keeps_old: bool) -> tuple[WebhookEndpoint, str]:
         """Give an endpoint of the actor's tenant another secret. Raises NotFoundError.
