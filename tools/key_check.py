@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import httpx
 
-from sluice.catalog import catalog
-from sluice.providers.anthropic import API_VERSION
+from sluice.catalog import ProviderRow, catalog
+from sluice.providers.key_trial import key_trial
 from tools.credentials import Credential
 
 TIMEOUT_S = 4.5
@@ -45,8 +45,7 @@ def check_keys(credentials: Sequence[Credential], timeout_s: float = TIMEOUT_S) 
 
     A provider that is asked by a role has none to try.
     """
-    known = catalog().providers
-    keyed = [each for each in credentials if known[str(each["provider"])].adapter != "bedrock"]
+    keyed = [each for each in credentials if _row(each).adapter != "bedrock"]
     return asyncio.run(_check_all(keyed, timeout_s)) if keyed else []
 
 
@@ -56,15 +55,14 @@ async def _check_all(credentials: Sequence[Credential], timeout_s: float) -> lis
 
 
 async def _check(client: httpx.AsyncClient, credential: Credential, timeout_s: float) -> KeyCheck:
-    if catalog().providers[str(credential["provider"])].adapter == "builtin":
+    row, base_url, key = _row(credential), credential.get("base_url"), credential.get("api_key")
+    trial = key_trial(row, None if base_url is None else str(base_url), None if key is None else str(key))
+    if trial is None:
         return KeyCheck(str(credential["alias"]), str(credential["provider"]), Outcome.OK, "it is in Sluice itself")
-    url = _url(credential)
-    key = credential.get("api_key")
-    headers = _key_headers(str(credential["provider"]), str(key)) if key else {}
-    host = urlsplit(url).netloc
+    host = urlsplit(trial.url).netloc
     try:
         async with asyncio.timeout(timeout_s):
-            request = client.build_request("GET", url, headers=headers)
+            request = client.build_request("GET", trial.url, headers=dict(trial.headers))
             answer = await client.send(request, stream=True)  # the list itself is not wanted
             await answer.aclose()
     except TimeoutError:
@@ -76,12 +74,8 @@ async def _check(client: httpx.AsyncClient, credential: Credential, timeout_s: f
     return KeyCheck(str(credential["alias"]), str(credential["provider"]), outcome, detail)
 
 
-def _key_headers(provider: str, key: str) -> dict[str, str]:
-    if catalog().providers[provider].adapter == "anthropic":
-        return {"x-api-key": key, "anthropic-version": API_VERSION}
-    if catalog().providers[provider].adapter == "azure_openai":
-        return {"api-key": key}
-    return {"authorization": f"Bearer {key}"}
+def _row(credential: Credential) -> ProviderRow:
+    return catalog().providers[str(credential["provider"])]
 
 
 def _judge(status: int, host: str) -> tuple[Outcome, str]:
@@ -94,16 +88,3 @@ def _judge(status: int, host: str) -> tuple[Outcome, str]:
     if httpx.codes.is_server_error(status):
         return Outcome.UNREACHABLE, f"{host} answered {status}"
     return Outcome.UNKNOWN, f"{host} answered {status} where a key can be tried elsewhere"
-
-
-def _url(credential: Credential) -> str:
-    """Where to ask. The credential is one that can be used."""
-    row = catalog().providers[str(credential["provider"])]
-    base_url = credential.get("base_url")
-    if row.key_url and not base_url:
-        return row.key_url
-    parts = urlsplit(str(base_url or row.base_url))
-    if row.adapter == "azure_openai" and parts.path in ("", "/"):
-        parts = parts._replace(path="/openai/v1")
-    # A query stays where it is: Azure asks for `?api-version=...`.
-    return urlunsplit(parts._replace(path=parts.path.rstrip("/") + "/models"))

@@ -139,6 +139,9 @@ def unpack_call(packed: bytes) -> TaskCall:
     return TaskCall(task, inputs)
 
 
+_CORRUPT = "what is stored is corrupt"
+
+
 def pack_object(value: JsonObject) -> bytes:
     """A JSON object as it is stored."""
     return _packed(value)
@@ -147,9 +150,9 @@ def pack_object(value: JsonObject) -> bytes:
 def unpack_object(packed: bytes) -> JsonObject:
     """A stored object. ValueError if it is not what `pack_object` makes."""
     value = _unpacked(packed)
-    if not isinstance(value, dict):
-        raise ValueError("what is stored is corrupt")  # noqa: TRY004 -- as all that is corrupt
-    return value
+    if isinstance(value, dict):
+        return value
+    raise ValueError(_CORRUPT)
 
 
 def _packed(plain: object) -> bytes:
@@ -161,4 +164,4 @@ def _unpacked(packed: bytes) -> Any:
     try:
         return json.loads(zlib.decompress(packed))
     except (zlib.error, ValueError):
-        raise ValueError("what is stored is corrupt") from None
+        raise ValueError(_CORRUPT) from None

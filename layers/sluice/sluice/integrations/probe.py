@@ -6,7 +6,7 @@ It asks for a list, never for an answer of a model, so that it costs nothing and
 import base64
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,13 +15,12 @@ from sluice.catalog import Catalog
 from sluice.errors import ProviderError
 from sluice.integrations.integration import PROVIDERS, Integration
 from sluice.providers.guard import guarding
+from sluice.providers.key_trial import KeyTrial, key_trial
 
 TIMEOUT_S = 10.0
 _MOST_BYTES = 2 * 1024 * 1024
 _MOST_MODELS = 200
 _GITHUB = "https://api.github.com"
-_HUGGING_FACE_ACCOUNT = "https://huggingface.co/api/whoami-v2"
-_ANTHROPIC_VERSION = "2023-06-01"
 _OK = 200
 
 
@@ -33,12 +32,6 @@ class Probe:
     latency_ms: float
     models: tuple[str, ...] = ()
     error: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Request:
-    url: str
-    headers: Mapping[str, str]
 
 
 def probe(integration: Integration, secret: Mapping[str, str], known: Catalog, networks: tuple[str, ...]) -> Probe:
@@ -65,42 +58,19 @@ def probe(integration: Integration, secret: Mapping[str, str], known: Catalog, n
     return Probe(ok=True, latency_ms=latency_ms, models=_models(answer))
 
 
-def _request_of(integration: Integration, secret: Mapping[str, str], known: Catalog) -> _Request | None:
+def _request_of(integration: Integration, secret: Mapping[str, str], known: Catalog) -> KeyTrial | None:
     if integration.type == "jira":
         pair = f"{secret.get('email', '')}:{secret.get('api_token', '')}".encode()
         headers = {"authorization": f"Basic {base64.b64encode(pair).decode()}"}
-        return _Request(f"{integration.base_url}/rest/api/3/myself", headers) if integration.base_url else None
+        return KeyTrial(f"{integration.base_url}/rest/api/3/myself", headers) if integration.base_url else None
     if integration.type == "github":
         headers = {"authorization": f"Bearer {secret.get('token', '')}", "accept": "application/vnd.github+json"}
-        return _Request(f"{integration.base_url or _GITHUB}/user", headers)
-    row = known.providers.get(PROVIDERS.get(integration.provider or "", ""))
-    base_url = integration.base_url or (row.base_url if row else None)
-    key = secret.get("api_key", "")
-    bearer = {"authorization": f"Bearer {key}"} if key else {}
-    by_provider: dict[str | None, Callable[[], _Request | None]] = {
-        # Its list of models is open to all: that tells nothing of a key.
-        "huggingface": lambda: _Request(
-            _HUGGING_FACE_ACCOUNT if integration.base_url is None else f"{base_url}/models", bearer
-        ),
-        "groq": lambda: _Request(f"{base_url or 'https://api.groq.com/openai/v1'}/models", bearer),
-        "anthropic_claude": lambda: _Request(
-            f"{(base_url or 'https://api.anthropic.com').removesuffix('/v1')}/v1/models",
-            {"x-api-key": key, "anthropic-version": _ANTHROPIC_VERSION},
-        ),
-        "azure_openai": lambda: _Request(f"{base_url}/models", {"api-key": key}) if base_url else None,
-        "custom_gateway": lambda: _Request(f"{base_url.removesuffix('/v1')}/key/info", bearer) if base_url else None,
-    }
-    usual = lambda: _Request(_beside(base_url, "/models"), bearer) if base_url else None  # noqa: E731 -- as those above
-    return by_provider.get(integration.provider, usual)()
+        return KeyTrial(f"{integration.base_url or _GITHUB}/user", headers)
+    row = known.providers[PROVIDERS[integration.provider or ""]]
+    return key_trial(row, integration.base_url, secret.get("api_key"))
 
 
-def _beside(base_url: str, path: str) -> str:
-    """A path below a base URL, whose query stays where it is."""
-    parts = urlsplit(base_url)
-    return parts._replace(path=parts.path.rstrip("/") + path).geturl()
-
-
-def _ask(request: _Request, networks: tuple[str, ...]) -> tuple[int, bytes]:
+def _ask(request: KeyTrial, networks: tuple[str, ...]) -> tuple[int, bytes]:
     """The status and the body of what is answered. Raises ProviderError."""
     # Imported late: they bring httpcore.
     import httpcore
@@ -145,7 +115,7 @@ def _who(integration: Integration) -> str:
 
 def _refused(integration: Integration, status: int) -> str:
     who = _who(integration)
-    if status in (401, 403):
+    if status in (400, 401, 403):  # 400 is Gemini's way
         return f"{who} answered {status}: it does not take these credentials"
     if status == 404:
         return f"{who} answered 404: check base_url"

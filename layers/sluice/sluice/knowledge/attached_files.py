@@ -178,7 +178,8 @@ class AttachedFiles:
 
     def _move(self, store: VectorStore, before: AttachedFile | None, after: AttachedFile | None) -> bool:
         """Replace the record of a file, or make or remove it, and count it anew; False if it is not `before` now."""
-        key = STORES.key(files_of(store.tenant, store.id), (after or before).id)  # type: ignore[union-attr]
+        [file_id, *_] = [each.id for each in (after, before) if each is not None]
+        key = STORES.key(files_of(store.tenant, store.id), file_id)
         names = {"#attempt": "attempt", "#status": "status", "#edits": "edits"}
         condition: dict[str, Any]
         if before is None:

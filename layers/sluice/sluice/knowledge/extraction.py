@@ -116,27 +116,22 @@ def _html(content: bytes) -> str:
     except (etree.LxmlError, ValueError, AssertionError):
         return ""
     parts: list[str] = []
+    left_out = 0  # how many elements around this place are
     for event, element in etree.iterwalk(tree, events=("start", "end")):
         tag = element.tag if isinstance(element.tag, str) else ""
         if event == "start":
             if tag in _LINES:
                 parts.append("\n")
-            if element.text and not _is_left_out(element):
+            left_out += tag in _LEFT_OUT
+            if element.text and not left_out:
                 parts.append(_SPACES.sub(" ", element.text))
             continue
         if tag in _LINES:
             parts.append("\n")
-        if element.tail and element.getparent() is not None and not _is_left_out(element.getparent()):
+        left_out -= tag in _LEFT_OUT
+        if element.tail and element.getparent() is not None and not left_out:
             parts.append(_SPACES.sub(" ", element.tail))
     return _GAPS.sub("\n\n", "".join(parts)).strip()
-
-
-def _is_left_out(element: object) -> bool:
-    while element is not None:
-        if getattr(element, "tag", None) in _LEFT_OUT:
-            return True
-        element = element.getparent()  # type: ignore[attr-defined]
-    return False
 
 
 def _pdf(content: bytes) -> str:

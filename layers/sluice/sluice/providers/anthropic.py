@@ -14,6 +14,7 @@ from sluice.providers.adapter import Adapter
 from sluice.providers.base import ProviderConfig, RateLimitHeaders
 from sluice.providers.exchange import Call, base_url, check_request, post
 from sluice.providers.headers import anthropic_rate_limits
+from sluice.providers.key_trial import ANTHROPIC_VERSION
 from sluice.providers.messages_answer import MessagesDialect
 from sluice.providers.messages_request import messages_body
 from sluice.vectors import TextBatch
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     import httpx
 
 ANTHROPIC_URL = "https://api.anthropic.com/v1"
-# https://platform.claude.com/docs/en/api/versioning
-API_VERSION = "2023-06-01"
 MESSAGES_PATH = "/messages"
 
 
@@ -53,7 +52,7 @@ class AnthropicProvider(Adapter):
         raise ProviderRejectedError(f"Anthropic makes no embeddings, and {model!r} was asked for some", was_sent=False)
 
     def _send(self, call: Call, deadline_s: float) -> "httpx.Response":
-        key = {"x-api-key": call.api_key, "anthropic-version": API_VERSION}
+        key = {"x-api-key": call.api_key, "anthropic-version": ANTHROPIC_VERSION}
         return post(self._client, self._base_url + call.path, call, deadline_s, key)
 
     def _limits(self, headers: Mapping[str, str]) -> RateLimitHeaders:

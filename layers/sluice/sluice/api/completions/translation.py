@@ -4,7 +4,7 @@ A model is asked to answer the prompt, and not to go on with it: those that are 
 """
 
 from collections.abc import Iterable, Iterator
-from typing import NoReturn
+from typing import NoReturn, cast
 
 from sluice.api.completions.request_models import (
     CompletionChoice,
@@ -96,7 +96,8 @@ def _framed(body: JsonObject, choices: list[CompletionChoice]) -> TextCompletion
         "model": str(rest.pop("model", "")),
         "choices": choices,
     }
-    return {**framed, **rest}  # type: ignore[typeddict-item]
+    # What else a provider says reaches the caller.
+    return cast("TextCompletion", {**framed, **rest})
 
 
 def _choice(choice: JsonObject, said: JsonObject, offsets: dict[int, int]) -> CompletionChoice:
@@ -112,7 +113,7 @@ def _choice(choice: JsonObject, said: JsonObject, offsets: dict[int, int]) -> Co
     }
     # What was thought, for example: it is no part of the text.
     beside = {name: value for name, value in said.items() if name not in _UNSAID and value is not None}
-    return {**plain, **beside}  # type: ignore[typeddict-item]
+    return cast("CompletionChoice", {**plain, **beside})
 
 
 def _logprobs(given: JsonObject | None, offset: int) -> CompletionLogprobs | None:
