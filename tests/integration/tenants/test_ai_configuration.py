@@ -66,6 +66,16 @@ def test_a_choice_has_a_version_who_made_it_and_an_audit_record(ai: RestFunction
     assert [each["target"] for each in log.body["data"]] == ["models", "models"]
 
 
+@pytest.mark.parametrize("side", ["prompt", "answer"])
+def test_a_choice_with_defaults_inside_is_stored_whole_and_can_be_read(ai: RestFunction, side: str) -> None:
+    chosen = changed(ai.send(f"PATCH {POLICIES}", {"guard_models": {side: {"model": "a-guard"}}}))
+    model = chosen["configuration"]["guard_models"][side]
+    assert model.keys() == {"model", "threshold", "when_unavailable"}
+    assert chosen["effective"]["guard_models"][side] == "a-guard"
+    # The tenant is read with its choices by everything else.
+    assert changed(ai.send(f"GET {FEATURES}"))["effective"]["files"] is True
+
+
 def test_a_change_is_made_of_the_version_that_was_seen_alone(ai: RestFunction) -> None:
     first = ai.send(f"PATCH {LIMITS}", {"budget_usd_per_month": 5}, headers={"If-Match": '"0"'})
     assert changed(first)["version"] == 1

@@ -206,7 +206,8 @@ def _get(call: Call[Any, NamedTenantQuery], category: Category) -> Reply[AiConfi
 
 
 def _change(call: Call[Any, NamedTenantQuery], category: Category) -> Reply[AiConfiguration]:
-    given = call.body.model_dump(mode="json", exclude_unset=True)
+    # Of what is given the whole is stored, with its defaults: so it means the same whatever they become.
+    given = call.body.model_dump(mode="json", include=call.body.model_fields_set)
     if not given:
         raise InvalidRequestError("Body should have at least one of the fields to change")
     if category == "policies":
