@@ -208,7 +208,7 @@ def test_a_usage_of_nothing_is_not_believed(pair: ChatServer, fake: FakeProvider
 def test_the_circuit_opens_after_five_failures_and_lets_one_request_probe(
     aws: Aws, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("REQUEST_TIMEOUT_SECONDS", "0.5")
+    monkeypatch.setenv("REQUEST_TIMEOUT_SECONDS", "3")
     aws.set_credentials(gateway(fake, "circuit-open"))
     fake.add_fault("500", times=None)
     with serving(aws) as chat:

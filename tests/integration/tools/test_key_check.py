@@ -74,10 +74,10 @@ def test_nobody_there_and_nobody_answering_are_unreachable() -> None:
                 credential("closed", f"http://127.0.0.1:{free_port()}/v1"),
                 credential("nowhere", "http://no-such-host.invalid/v1"),
             ],
-            timeout_s=0.5,
+            timeout_s=2,
         )
     assert {each.outcome for each in checks} == {Outcome.UNREACHABLE}
-    assert "has not answered within 0.5 s" in str(checks[0])
+    assert "has not answered within 2 s" in str(checks[0])
     assert "no connection to 127.0.0.1" in str(checks[20])
     assert "no-such-host.invalid" in str(checks[21])
 
