@@ -71,16 +71,22 @@ MODEL_IS_AT_FAULT = {"invalid_answer", "too_few_questions"}
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls: keys by role, of a tenant of their own, and path parameters of what there is, by operation."""
+    """Who calls: keys by role, of a tenant of their own, and path parameters of what there is, by operation.
+
+    Who chooses is of another tenant, where nobody else is refused what was turned off.
+    """
 
     url: str
     client: httpx.Client
     keys: Mapping[Role | None, str]
+    choosing: Mapping[Role | None, str]
     known: Mapping[str, Mapping[str, str]]
 
-    def headers(self, role: Role | None) -> dict[str, str]:
+    def headers(self, role: Role | None, operation: Route | None = None) -> dict[str, str]:
+        is_choice = operation is not None and operation.path.startswith("/api/v1/ai/")
+        keys = self.choosing if is_choice else self.keys
         # What a manager may do, an operator may.
-        key = self.keys.get(Role.OPERATOR if role is Role.MANAGER else role)
+        key = keys.get(Role.OPERATOR if role is Role.MANAGER else role)
         return {"authorization": f"Bearer {key}"} if key else {}
 
     def known_path_parameters(self, operation: Route) -> dict[str, str]:
@@ -99,11 +105,15 @@ def caller(stack: RunningStack, fake_provider: FakeProcess) -> Iterator[Caller]:
             assert answer.is_success, answer.text
             return answer.json()
 
-        make("/v1/tenants", id=TENANT, name="Who calls what schemathesis makes up")
-        keys: dict[Role | None, str] = {
-            role: make("/v1/keys", tenant=TENANT, role=role, name=role, limits=LIMITS)["api_key"]
-            for role in (Role.CALLER, Role.OPERATOR)
-        }
+        def keys_of(tenant: str) -> dict[Role | None, str]:
+            make("/v1/tenants", id=tenant, name="Who calls what schemathesis makes up")
+            keys: dict[Role | None, str] = {
+                role: make("/v1/keys", tenant=tenant, role=role, name=role, limits=LIMITS)["api_key"]
+                for role in (Role.CALLER, Role.OPERATOR)
+            }
+            return keys | {Role.ADMIN: stack.stack.admin_key}
+
+        keys, choosing = keys_of(TENANT), keys_of("choosing")
         spare, other = (make("/v1/keys", tenant=TENANT, name=name) for name in ("spare", "other"))
         for tenant in ("changed", "deleted", "budgeted"):
             make("/v1/tenants", id=tenant, name=tenant, budget_usd_per_month=1)
@@ -125,7 +135,7 @@ def caller(stack: RunningStack, fake_provider: FakeProcess) -> Iterator[Caller]:
             "genaiShowSession": {"session_id": sessions[0]},
             "genaiDeleteSession": {"session_id": sessions[1]},
         }
-        yield Caller(url, client, keys | {Role.ADMIN: stack.stack.admin_key}, known)
+        yield Caller(url, client, keys, choosing, known)
 
 
 @pytest.fixture(scope="module")
@@ -189,7 +199,7 @@ def test_an_operation_answers_as_described(
             known = KNOWN_FIELDS.get(operation.id, {})
             served = EMBEDDING_MODEL if operation.id == "createEmbeddings" else FAKE_MODEL
             case.body |= {**known, "model": served} if "model" in case.body else known
-        answer = case.call(caller.url, session=session, headers=caller.headers(operation.role), timeout=60)
+        answer = case.call(caller.url, session=session, headers=caller.headers(operation.role, operation), timeout=60)
         case.validate_response(
             answer, checks=CHECKS, excluded_checks=[not_a_server_error] if is_excused(answer) else []
         )
@@ -243,7 +253,7 @@ def test_the_examples_work(caller: Caller) -> None:
             answers[operation.id] = caller.client.request(
                 operation.method,
                 caller.url + path.format_map(caller.known_path_parameters(operation)),
-                headers={**caller.headers(role), "content-type": sample["headers"]["Content-Type"]},
+                headers={**caller.headers(role, operation), "content-type": sample["headers"]["Content-Type"]},
                 content=content,
             ).status_code
     # Nobody has made the request that its example is about; the tenant may have been made before.
