@@ -20,10 +20,8 @@ def test_the_package_reads_and_writes_the_test_s_own_tables(aws: "Aws") -> None:
     assert aws.dynamodb.get_item(TableName=table, Key={"scope": {"S": "x"}})["Item"]["sum"] == {"N": "1"}
 
 
-def test_tables_start_empty_and_expire_by_the_deployed_attribute(aws: "Aws") -> None:
+def test_tables_start_empty(aws: "Aws") -> None:
     assert aws.items("QUOTA_TABLE") == []
-    described = aws.dynamodb.describe_time_to_live(TableName=aws.table("QUOTA_TABLE"))["TimeToLiveDescription"]
-    assert described == {"TimeToLiveStatus": "ENABLED", "AttributeName": "expires_at"}
 
 
 def test_another_process_sees_the_same_tables_and_secrets(aws: "Aws") -> None:
