@@ -124,7 +124,7 @@ def test_comments_of_jira_s_cloud_join_their_issue(ingestion: Ingestion) -> None
     ("where", "name"),
     [
         (Contents, "apply"),
-        (DocumentWriter, "write"),
+        (DocumentWriter, "write_all"),
         (Embedder, "embed"),
         (DynamoDBVectorIndex, "put"),
         (DocumentWriter, "_switch"),

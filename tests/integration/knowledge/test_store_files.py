@@ -217,6 +217,36 @@ def test_vectors_that_exist_elsewhere_come_in_as_lines(served: Served, store: st
     assert not served.knowledge.items("VECTORS_TABLE")
 
 
+def test_lines_without_vectors_are_embedded_together(served: Served, store: str, fake: FakeProvider) -> None:
+    lines = [{"id": f"doc-{number}", "text": f"Text {number}."} for number in range(30)]
+    read = served.add(store, "\n".join(map(json.dumps, lines)), "texts.jsonl")
+    assert read.status == "completed"
+    assert len(fake.requests()) == 1
+    assert served.texts(store, "Text 7.", max_num_results=1) == ["Text 7."]
+
+
+def test_lines_that_wait_for_a_provider_are_embedded_together_then(
+    served: Served, store: str, aws: Aws, fake: FakeProvider
+) -> None:
+    aws.set_credentials()
+    served.knowledge.restart()
+    lines = [{"id": f"doc-{number}", "text": f"Text {number}."} for number in range(30)]
+    file_id = served.upload("\n".join(map(json.dumps, lines)), "texts.jsonl")
+    served.stores.files.create(store, file_id=file_id)
+    body = served.knowledge.peek()
+    served.knowledge.hand(body)
+    waiting = len(served.knowledge.items("STORES_TABLE", "open#"))
+    served.knowledge.hand(body)
+    # That they still wait is written down once for the file, and not again for each line.
+    assert len(served.knowledge.items("STORES_TABLE", "open#")) == waiting + 1
+    embeds(aws, fake)
+    served.knowledge.restart()
+    served.knowledge.hand(body)
+    assert served.stores.files.retrieve(file_id, vector_store_id=store).status == "completed"
+    assert len(fake.requests()) == 1
+    assert served.texts(store, "Text 7.", max_num_results=1) == ["Text 7."]
+
+
 def test_a_static_strategy_is_followed_and_bounded(served: Served, store: str) -> None:
     text = " ".join(f"Sentence {number}." for number in range(300))
     sizes = {"max_chunk_size_tokens": 200, "chunk_overlap_tokens": 50}

@@ -6,7 +6,7 @@ so that whoever has an older one writes nothing.
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from sluice.ingestion.messages import Event, Forget, IngestMessage, by_size
 from sluice.ingestion.source import Source, SourceType
 from sluice.ingestion.source_store import SourceStore
 from sluice.knowledge.document import Document
-from sluice.knowledge.writer import DocumentWriter
+from sluice.knowledge.writer import DocumentWriter, NewDocument
 from sluice.quota.leftover import leaving_free
 from sluice.storage.queues import Queue
 from sluice.telemetry import best_effort
@@ -108,18 +108,9 @@ class IngestWorker:
             ProblemKind.TRIMMED,
             [f"{each.document_id}: {', '.join(each.trimmed)}" for each in reading.changes if each.trimmed],
         )
-        ends, refusals = [], list[str]()
-        for change in reading.changes:
-            try:
-                # Nobody waits for it.
-                with leaving_free(self._parts.kept_free_percent):
-                    ends.append(self._write(source, principal, change))
-            except (InvalidRequestError, NotFoundError) as error:
-                # The store, or this document of it, will be no other when the message comes again.
-                refusals.append(f"{change.document_id}: {error.message}")
-                if isinstance(error, NotFoundError):
-                    # Of a store that was deleted nothing is kept here.
-                    self._parts.contents.forget(source.tenant, source.vector_store_id)
+        # Nobody waits for it.
+        with leaving_free(self._parts.kept_free_percent):
+            ends, refusals = self._write(source, principal, reading.changes)
         self._note(source, message, ProblemKind.REFUSED, refusals)
         self._count(source, ends)
 
@@ -166,8 +157,34 @@ class IngestWorker:
             self._parts.queue.send(part.model_dump(mode="json"), group=source.tenant)
         return True
 
-    def _write(self, source: Source, principal: Principal, change: Change) -> str:
-        """Write a document as it is after a change; returns what became of it."""
+    def _write(self, source: Source, principal: Principal, changes: Iterable[Change]) -> tuple[list[str], list[str]]:
+        """Write documents as they are after changes. Returns what became of them, and why some were refused.
+
+        A store that refuses one will be no other when the message comes again.
+        """
+        ends, refusals, new = list[str](), list[str](), list[NewDocument]()
+        try:
+            for change in changes:
+                try:
+                    found = self._changed(source, principal, change)
+                except InvalidRequestError as error:
+                    refusals.append(f"{change.document_id}: {error.message}")
+                    continue
+                if isinstance(found, Document):
+                    new.append(NewDocument(found))
+                else:
+                    ends.append(found)
+            written = self._parts.writer.write_all(principal, source.vector_store_id, new)
+            ends += [str(each.outcome) for each in written]
+        except (InvalidRequestError, NotFoundError) as error:
+            refusals.append(error.message)
+            if isinstance(error, NotFoundError):
+                # Of a store that was deleted nothing is kept here.
+                self._parts.contents.forget(source.tenant, source.vector_store_id)
+        return ends, refusals
+
+    def _changed(self, source: Source, principal: Principal, change: Change) -> Document | str:
+        """A document as it is after a change; what became of it if there is nothing to write."""
         content = self._content(source, change)
         version = content.version
         if change.is_immutable and content.base is not None:
@@ -177,10 +194,9 @@ class IngestWorker:
             return "deleted"
         if content.base is None:
             return "waiting"  # a comment on what is not known yet
-        written = self._parts.writer.write(
-            principal, source.vector_store_id, _document(source, change.document_id, content, version)
-        )
-        return str(written.outcome)
+        document = _document(source, change.document_id, content, version)
+        document.check()
+        return document
 
     def _content(self, source: Source, change: Change) -> Content:
         if change.is_immutable:

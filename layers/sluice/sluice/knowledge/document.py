@@ -75,7 +75,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """What became of a document, how many chunks it has, and how many tokens were embedded for it now.
+    """What became of a document, and how many chunks it has.
 
     `reason` says why a text was kept without vectors. `may_pass`: that may pass by itself, and not before
     `retry_after_s` if that is known.
@@ -83,7 +83,6 @@ class Written:
 
     outcome: Outcome
     chunks: int = 0
-    tokens: int = 0
     bytes: int = 0
     reason: str = ""
     may_pass: bool = True

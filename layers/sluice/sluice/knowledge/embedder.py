@@ -2,7 +2,6 @@
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from sluice.embedding import EmbeddingRequest
 from sluice.errors import LedgerUnavailableError, SluiceError, StorageUnavailableError
@@ -19,21 +18,19 @@ _MOST_NUMBERS = 2_048 * 4_096
 
 
 class NoVectorsError(Exception):
-    """There are no vectors for texts now. `reason` says why, without the texts; `may_pass`: later there may be."""
+    """There are no vectors for texts now. `reason` says why, without the texts; `may_pass`: later there may be.
 
-    def __init__(self, reason: str, *, may_pass: bool, retry_after_s: int | None = None) -> None:
+    `is_about_texts`: they were refused for what they are, or how many, and some of them alone may be taken.
+    """
+
+    def __init__(
+        self, reason: str, *, may_pass: bool, retry_after_s: int | None = None, is_about_texts: bool = False
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.may_pass = may_pass
         self.retry_after_s = retry_after_s
-
-
-@dataclass(frozen=True, slots=True)
-class Embedded:
-    """Vectors in the order of the texts, and the tokens that they took."""
-
-    vectors: Sequence[Vector]
-    tokens: int
+        self.is_about_texts = is_about_texts
 
 
 class Embedder:
@@ -43,8 +40,8 @@ class Embedder:
         self._gateway = gateway
         self._timeout_s = timeout_s
 
-    def embed(self, generation: Generation, texts: Sequence[str], principal: Principal) -> Embedded:
-        """Make the vectors of some texts, 2,048 at most, for a principal who pays for them.
+    def embed(self, generation: Generation, texts: Sequence[str], principal: Principal) -> Sequence[Vector]:
+        """Make the vectors of some texts, 2,048 at most, in their order, for a principal who pays for them.
 
         Raises NoVectorsError, StorageUnavailableError, LedgerUnavailableError.
         """
@@ -57,7 +54,7 @@ class Embedder:
 
     def embed_for(
         self, context: RequestContext, generation: Generation, texts: Sequence[str], principal: Principal
-    ) -> Embedded:
+    ) -> Sequence[Vector]:
         """The same, for a request that somebody waits for. Raises as `embed`."""
         try:
             found = self._gateway.embed(_request(generation, texts), principal, context, _MOST_NUMBERS)
@@ -65,7 +62,13 @@ class Embedder:
             raise
         except SluiceError as error:
             wait = getattr(error, "retry_after_s", None)
-            raise NoVectorsError(error.message, may_pass=error.status != _REFUSED, retry_after_s=wait) from error
+            is_refused = error.status == _REFUSED
+            raise NoVectorsError(
+                error.message,
+                may_pass=not is_refused,
+                retry_after_s=wait,
+                is_about_texts=is_refused and error.param == "input",
+            ) from error
         wrong = next((len(each) for each in found.vectors if len(each) != generation.dimensions), None)
         if wrong is not None:
             raise NoVectorsError(
@@ -73,7 +76,7 @@ class Embedder:
                 f"{generation.dimensions}: give the store another embedding_model, or the same again.",
                 may_pass=False,
             )
-        return Embedded(found.vectors, found.usage.total_tokens)
+        return found.vectors
 
 
 def _request(generation: Generation, texts: Sequence[str]) -> EmbeddingRequest:

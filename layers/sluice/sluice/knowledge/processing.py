@@ -1,12 +1,8 @@
 """Takes files into stores: read, cut, embedded, and told how it went."""
 
-import json
-import math
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from itertools import batched
 
 from sluice.errors import InvalidRequestError, NotFoundError
 from sluice.files.store import FileStore
@@ -15,6 +11,7 @@ from sluice.knowledge.document import Document, Outcome, Written
 from sluice.knowledge.documents import DocumentStore
 from sluice.knowledge.extracting import MOST_BYTES, text_of
 from sluice.knowledge.extraction import Fault
+from sluice.knowledge.lines import lines_of
 from sluice.knowledge.messages import ProcessFile
 from sluice.knowledge.open_work import OpenWork
 from sluice.knowledge.stores import Stores
@@ -24,13 +21,11 @@ from sluice.storage.objects import ObjectMissingError
 from sluice.tenants.principal import Principal
 
 _JSONL = ".jsonl"
+# Lines whose texts are embedded together.
+_LINES_AT_ONCE = 500
 _FIRST_PAUSE_S = 30
 _LONGEST_PAUSE_S = 900
 _MOST_FAILURES = 12
-MOST_LINES = 5_000
-"""How many lines a file of JSONL may have: each is a document of its own."""
-# Lines that are written at once.
-_LINES_AT_ONCE = 8
 _GONE = Fault("invalid_file", "The file was deleted before it was read.")
 
 
@@ -137,19 +132,10 @@ class FileProcessor:
     def _write_lines(self, principal: Principal, store: VectorStore, file: AttachedFile, content: bytes) -> Written:
         """Write each line as a document of its own: its text, and its vector if it brings one."""
         # All are checked before the first is written.
-        documents = [_line_document(file, number, line, store) for number, line in _lines(content)]
-        if not documents:
-            raise Fault("invalid_file", "The file has no lines.")
-
-        def write(line: tuple[Document, list[float] | None]) -> Written:
-            document, vector = line
-            vectors = [] if vector is None else [vector]
-            return self._writer.write(principal, store.id, document, file.chunking, vectors)
-
-        with ThreadPoolExecutor(_LINES_AT_ONCE, thread_name_prefix="lines") as threads:
-            # Each in a context of its own, which says what is left to callers who wait.
-            running = [threads.submit(copy_context().run, write, each) for each in documents]
-            written = [each.result() for each in running]
+        documents = lines_of(file, content, store.active)
+        written: list[Written] = []
+        for some in batched(documents, _LINES_AT_ONCE, strict=False):
+            written += self._writer.write_all(principal, store.id, some, file.chunking, comes_again=True)
         taken = sum(each.bytes for each in written)
         lacking = next((each for each in written if each.outcome is Outcome.KEPT_WITHOUT_VECTORS), None)
         if lacking is not None:
@@ -183,61 +169,3 @@ def _document(file: AttachedFile, text: str) -> Document:
     return Document(
         id=file.id, kind="file", text=text, version=file.attempt, title=file.filename, attributes=file.attributes
     )
-
-
-def _lines(content: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The lines of a JSONL file, and their numbers. Raises Fault."""
-    for number, raw in enumerate(content.splitlines(), start=1):
-        if not raw.strip():
-            continue
-        if number > MOST_LINES:
-            raise Fault("invalid_file", f"The file has more than {MOST_LINES} lines: split it.")
-        try:
-            line = json.loads(raw)
-        except (ValueError, RecursionError):
-            raise Fault("invalid_file", f"Line {number} is no JSON.") from None
-        if not isinstance(line, dict):
-            raise Fault("invalid_file", f"Line {number} should be an object with id, text, vector and attributes.")
-        yield number, line
-
-
-def _line_document(
-    file: AttachedFile, number: int, line: dict[str, Any], store: VectorStore
-) -> tuple[Document, list[float] | None]:
-    unknown = line.keys() - {"id", "text", "vector", "attributes", "title", "url"}
-    text, own = line.get("text"), line.get("attributes") or {}
-    if unknown or not isinstance(text, str) or not text.strip() or not isinstance(line.get("id"), str):
-        raise Fault(
-            "invalid_file",
-            f"Line {number} should have id and text, both texts, and may have vector, attributes, title and url.",
-        )
-    title, url = line.get("title") or file.filename, line.get("url") or ""
-    is_plain = isinstance(own, dict) and all(isinstance(each, str | float | int) for each in own.values())
-    if not is_plain or not isinstance(title, str) or not isinstance(url, str):
-        raise Fault("invalid_file", f"Line {number}: attributes are texts, numbers and booleans; title and url texts.")
-    vector = line.get("vector")
-    document = Document(
-        id=line["id"],
-        kind="imported",
-        text=text,
-        version=file.attempt,
-        title=title,
-        url=url,
-        attributes={**file.attributes, **own},
-        source=file.id,
-    )
-    return document, None if vector is None else _vector(vector, number, store)
-
-
-def _vector(vector: Any, number: int, store: VectorStore) -> list[float]:
-    wanted = store.active.dimensions
-    if not isinstance(vector, list) or len(vector) != wanted:
-        had = len(vector) if isinstance(vector, list) else "no list of"
-        raise Fault(
-            "invalid_file",
-            f"Line {number}: vector has {had} numbers; those of this store, by {store.active.model}, have {wanted}.",
-        )
-    is_right = all(isinstance(each, int | float) and not isinstance(each, bool) for each in vector)
-    if not is_right or not math.isfinite(sum(vector)) or not any(vector):
-        raise Fault("invalid_file", f"Line {number}: vector should be finite numbers, not all of them 0.")
-    return [float(each) for each in vector]

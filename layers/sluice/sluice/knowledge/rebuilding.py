@@ -5,12 +5,13 @@ one conditional write switches; what is written meanwhile goes to both generatio
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from sluice.errors import ConflictError
 from sluice.knowledge.creating import StoreMaker
-from sluice.knowledge.document import Outcome
+from sluice.knowledge.document import DocumentRecord, Outcome
 from sluice.knowledge.documents import DocumentStore
 from sluice.knowledge.index import VectorIndex
 from sluice.knowledge.messages import Purge, Rebuild
@@ -20,7 +21,8 @@ from sluice.knowledge.vector_store import Generation, VectorStore
 from sluice.knowledge.writer import DocumentWriter
 from sluice.tenants.principal import Principal
 
-_DOCUMENTS_AT_ONCE = 100
+_DOCUMENTS_AT_ONCE = 500
+_CHUNKS_AT_ONCE = 512
 _LONGEST_S = 300
 _FIRST_PAUSE_S = 30
 _LONGEST_PAUSE_S = 900
@@ -75,23 +77,21 @@ class Rebuilder:
         store = self._stores.find(principal.tenant.id, message.store)
         if message.generation not in {each.number for each in store.generations}:
             return  # it was switched to and left again, or given up
-        ends_at_s = self._clock() + _LONGEST_S
-        lacking, after, is_end = message.lacking, message.after, True
-        for number, document in enumerate(self._documents.all(store, after_key=message.after)):
-            if number == _DOCUMENTS_AT_ONCE or self._clock() > ends_at_s:
+        records = list(islice(self._documents.all(store, after_key=message.after), _DOCUMENTS_AT_ONCE + 1))
+        is_end = len(records) <= _DOCUMENTS_AT_ONCE
+        ends_at_s, lacking, after = self._clock() + _LONGEST_S, message.lacking, message.after
+        for some in _by_chunks(records[:_DOCUMENTS_AT_ONCE]):
+            if self._clock() > ends_at_s:
                 is_end = False
                 break
-            after = document.key
-            if document.is_deleted or not document.revisions:
-                continue
-            if document.waiting or message.generation not in document.generations:
-                lacking += 1
-                made = self._writer.complete(principal, store.id, document.key)
+            wanted = [each for each in some if _lacks(each, message.generation)]
+            for made in self._writer.complete(principal, store.id, wanted):
                 if made.outcome is Outcome.KEPT_WITHOUT_VECTORS and made.may_pass:
                     self._pause(message, made.retry_after_s)
                     return
                 # What no model ever takes is no reason to keep all others waiting.
-                lacking -= made.outcome is Outcome.KEPT_WITHOUT_VECTORS
+                lacking += made.outcome is not Outcome.KEPT_WITHOUT_VECTORS
+            after = some[-1].key
         if not is_end:
             self._continue(message.model_copy(update={"after": after, "lacking": lacking, "failures": 0}))
         elif lacking:
@@ -127,6 +127,27 @@ class Rebuilder:
         entry = self._work.begin(message.model_copy(update={"open": None}).model_dump(mode="json"))
         known = message.model_copy(update={"open": (entry.collection, entry.entry)})
         self._work.send(known.model_dump(mode="json"), delay_s=delay_s)
+
+
+def _lacks(document: DocumentRecord, generation: int) -> bool:
+    """Whether a document has texts without vectors in a generation."""
+    has_texts = bool(document.revisions) and not document.is_deleted
+    return has_texts and (bool(document.waiting) or generation not in document.generations)
+
+
+def _by_chunks(records: Sequence[DocumentRecord]) -> Iterator[list[DocumentRecord]]:
+    """Documents in groups of so many chunks that their texts can be in memory, and the time be looked at between."""
+    group: list[DocumentRecord] = []
+    chunks = 0
+    for each in records:
+        more = max(each.chunks, each.waiting_chunks)
+        if group and chunks + more > _CHUNKS_AT_ONCE:
+            yield group
+            group, chunks = [], 0
+        group.append(each)
+        chunks += more
+    if group:
+        yield group
 
 
 def delete_all(index: VectorIndex, store: VectorStore, generation: Generation) -> None:

@@ -98,7 +98,7 @@ class Searcher:
     ) -> Sequence[Vector]:
         if query.texts:
             try:
-                return self._embedder.embed_for(context, store.active, query.texts, principal).vectors
+                return self._embedder.embed_for(context, store.active, query.texts, principal)
             except NoVectorsError as error:
                 raise (error.__cause__ if isinstance(error.__cause__, SluiceError) else _refused(error)) from error
         if query.document:

@@ -1,0 +1,84 @@
+"""Files of JSONL, a document in each line: its text, and its vector if there is one already. Pure."""
+
+import json
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from sluice.errors import InvalidRequestError
+from sluice.knowledge.attached_files import AttachedFile
+from sluice.knowledge.document import Document
+from sluice.knowledge.extraction import Fault
+from sluice.knowledge.vector_store import Generation
+from sluice.knowledge.writer import NewDocument
+
+MOST_LINES = 5_000
+"""How many lines a file may have."""
+
+
+def lines_of(file: AttachedFile, content: bytes, generation: Generation) -> list[NewDocument]:
+    """The documents of a file's lines; vectors have to be such as `generation` has. Raises Fault."""
+    documents = [_document(file, number, line, generation) for number, line in _lines(content)]
+    if not documents:
+        raise Fault("invalid_file", "The file has no lines.")
+    return documents
+
+
+def _lines(content: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The lines of a JSONL file, and their numbers. Raises Fault."""
+    for number, raw in enumerate(content.splitlines(), start=1):
+        if not raw.strip():
+            continue
+        if number > MOST_LINES:
+            raise Fault("invalid_file", f"The file has more than {MOST_LINES} lines: split it.")
+        try:
+            line = json.loads(raw)
+        except (ValueError, RecursionError):
+            raise Fault("invalid_file", f"Line {number} is no JSON.") from None
+        if not isinstance(line, dict):
+            raise Fault("invalid_file", f"Line {number} should be an object with id, text, vector and attributes.")
+        yield number, line
+
+
+def _document(file: AttachedFile, number: int, line: dict[str, Any], generation: Generation) -> NewDocument:
+    unknown = line.keys() - {"id", "text", "vector", "attributes", "title", "url"}
+    text, own = line.get("text"), line.get("attributes") or {}
+    if unknown or not isinstance(text, str) or not text.strip() or not isinstance(line.get("id"), str):
+        raise Fault(
+            "invalid_file",
+            f"Line {number} should have id and text, both texts, and may have vector, attributes, title and url.",
+        )
+    title, url = line.get("title") or file.filename, line.get("url") or ""
+    is_plain = isinstance(own, dict) and all(isinstance(each, str | float | int) for each in own.values())
+    if not is_plain or not isinstance(title, str) or not isinstance(url, str):
+        raise Fault("invalid_file", f"Line {number}: attributes are texts, numbers and booleans; title and url texts.")
+    vector = line.get("vector")
+    document = Document(
+        id=line["id"],
+        kind="imported",
+        text=text,
+        version=file.attempt,
+        title=title,
+        url=url,
+        attributes={**file.attributes, **own},
+        source=file.id,
+    )
+    try:
+        document.check()
+    except InvalidRequestError as error:
+        raise Fault("invalid_file", f"Line {number}: {error.message}") from None
+    return NewDocument(document, None if vector is None else _vector(vector, number, generation))
+
+
+def _vector(vector: Any, number: int, generation: Generation) -> list[float]:
+    wanted = generation.dimensions
+    if not isinstance(vector, list) or len(vector) != wanted:
+        had = len(vector) if isinstance(vector, list) else "no list of"
+        raise Fault(
+            "invalid_file",
+            f"Line {number}: vector has {had} numbers; those of this store, by {generation.model}, have {wanted}.",
+        )
+    is_right = all(isinstance(each, int | float) and not isinstance(each, bool) for each in vector)
+    if not is_right or not math.isfinite(sum(vector)) or not any(vector):
+        raise Fault("invalid_file", f"Line {number}: vector should be finite numbers, not all of them 0.")
+    return [float(each) for each in vector]

@@ -1,0 +1,107 @@
+"""Texts of many documents are embedded together, and one that is refused costs the others nothing."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+
+from sluice.knowledge.chunk_store import ChunkStore, Lacking
+from sluice.knowledge.chunking import Chunk
+from sluice.knowledge.document import Document
+from sluice.knowledge.documents import DocumentStore
+from sluice.knowledge.embedder import Embedder, NoVectorsError
+from sluice.knowledge.index import ChunkKey, VectorIndex
+from sluice.knowledge.revision import Revision
+from sluice.knowledge.vector_store import Generation, VectorStore
+from sluice.tenants.principal import Principal
+from sluice.vectors import Vector
+
+GENERATION = Generation(number=1, model="embed", dimensions=1)
+STORE = VectorStore(id="vs_1", tenant="acme", name="", created_at=0, active=GENERATION)
+PRINCIPAL = cast(Principal, None)
+
+
+@dataclass
+class Model:
+    """Makes vectors of texts but for those that are named; keeps what it was asked, and what was written."""
+
+    refused: dict[str, NoVectorsError] = field(default_factory=dict)
+    asked: list[list[str]] = field(default_factory=list)
+    written: dict[str, Vector] = field(default_factory=dict)
+
+    def embed(self, _generation: Generation, texts: Sequence[str], _principal: Any) -> list[Vector]:
+        self.asked.append(list(texts))
+        for each in texts:
+            if each in self.refused:
+                raise self.refused[each]
+        return [[float(len(each))] for each in texts]
+
+    def put(self, _store: Any, _generation: Any, _kind: str, vectors: Iterable[tuple[ChunkKey, Vector]]) -> None:
+        for key, vector in vectors:
+            if not any(vector):
+                raise ValueError("a vector of zeros")
+            self.written[key.document] = vector
+
+
+def revision(text: str, *, chunks: int = 1, tokens: int = 10, vectors: Sequence[Vector] = ()) -> Revision:
+    return Revision(
+        store=STORE,
+        document=Document(id=text, kind="imported", text=text, version="1"),
+        key=text,
+        id=f"revision of {text}",
+        chunks=[Chunk(text, tokens)] * chunks,
+        content_hash="",
+        vectors=vectors,
+    )
+
+
+def embed(model: Model, revisions: Sequence[Revision]) -> dict[str, str]:
+    """Embed revisions; returns why some have no vectors."""
+    chunks = ChunkStore(cast(DocumentStore, None), cast(VectorIndex, model), cast(Embedder, model))
+    errors = chunks.embed(STORE, [Lacking(each, [GENERATION]) for each in revisions], PRINCIPAL)
+    return {each.document.id: errors[each.id].reason for each in revisions if each.id in errors}
+
+
+def test_texts_of_many_documents_are_one_request() -> None:
+    model = Model()
+    assert not embed(model, [revision(f"text {number}") for number in range(100)])
+    assert [len(each) for each in model.asked] == [100]
+    assert model.written["text 7"] == [6.0]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "asked"),
+    [
+        ([(300, 1), (300, 1)], [300, 300]),
+        ([(1, 15_000), (1, 15_000), (1, 1)], [1, 2]),
+        ([(1_000, 100), (1, 100)], [512, 488, 1]),
+    ],
+)
+def test_a_request_has_so_many_texts_and_tokens_at_most(sizes: list[tuple[int, int]], asked: list[int]) -> None:
+    model = Model()
+    embed(model, [revision(str(at), chunks=chunks, tokens=tokens) for at, (chunks, tokens) in enumerate(sizes)])
+    assert [len(each) for each in model.asked] == asked
+
+
+def test_a_text_that_no_model_takes_costs_the_others_nothing() -> None:
+    model = Model(refused={"7": NoVectorsError("no known words", may_pass=False, is_about_texts=True)})
+    assert embed(model, [revision(str(number)) for number in range(32)]) == {"7": "no known words"}
+    assert model.written.keys() == {str(number) for number in range(32)} - {"7"}
+    # The whole, and each half that it is in beside the one that it is not in.
+    assert len(model.asked) == 1 + 2 * 5
+
+
+@pytest.mark.parametrize("may_pass", [True, False])
+def test_where_no_text_is_to_blame_none_is_asked_alone(may_pass: bool) -> None:
+    model = Model(refused={"7": NoVectorsError("no model", may_pass=may_pass)})
+    assert len(embed(model, [revision(str(number)) for number in range(32)])) == 32
+    assert len(model.asked) == 1
+
+
+def test_vectors_that_came_with_a_text_are_written_and_not_asked_for() -> None:
+    model = Model()
+    revisions = [revision("own", vectors=[[3.0]]), revision("zeros", vectors=[[0.0]]), revision("none")]
+    assert embed(model, revisions) == {"zeros": "The model embed made a vector of zeros."}
+    assert model.written == {"own": [3.0], "none": [4.0]}
+    assert [set(each) for each in model.asked] == [{"none"}]
