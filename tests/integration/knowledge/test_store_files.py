@@ -12,11 +12,12 @@ import pytest
 from docx import Document as DocxDocument
 
 from sluice.knowledge import extracting, processing
+from sluice.knowledge.vector_store import FileStatus
 from tests.conftest import Aws
 from tests.fakes.client import FakeProvider
 from tests.fakes.vectors import vector_of
 from tests.served_stores import Served
-from tests.stores import DIMENSIONS, embeds
+from tests.stores import DIMENSIONS, Knowledge, embeds
 
 
 def test_a_file_that_is_attached_is_found_by_what_it_says(served: Served, store: str) -> None:
@@ -80,6 +81,28 @@ def test_a_batch_of_files_is_attached_and_cancelled(served: Served, store: str) 
     served.work()
     assert "Never read." not in served.texts(store, "Never read.")
     assert served.stores.retrieve(store).file_counts.cancelled == 1
+
+
+def test_many_files_are_attached_counted_and_cancelled_together(knowledge: Knowledge) -> None:
+    app, store, principal = knowledge.app, knowledge.store, knowledge.principal
+    batch = app.attached_files.create_batch(store)
+    files = [
+        app.attached_files.new(f"file-{number:032x}", principal.caller_id, "a.txt").in_batch(batch.id)
+        for number in range(60)
+    ]
+    app.file_processor.attach(principal, store, files[:3])
+    app.attached_files.end(store, files[0], status=FileStatus.FAILED)
+    # Of the first three, one ended badly and is attached again; two are being read.
+    again = [app.attached_files.new(each.id, each.owner, each.filename).in_batch(batch.id) for each in files]
+    attached = app.file_processor.attach(principal, store, again)
+    assert [each.attempt for each in attached] == [
+        (old if number in {1, 2} else new).attempt for number, (old, new) in enumerate(zip(files, again, strict=True))
+    ]
+    assert app.attached_files.find_batch(store, batch.id).counts["in_progress"] == 60
+    assert app.stores.find("acme", store.id).counts["in_progress"] == 60
+    assert len(knowledge.items("STORES_TABLE", "open#")) == 61
+    cancelled = app.attached_files.cancel_batch(store, batch.id)
+    assert {status: count for status, count in cancelled.counts.items() if count} == {"cancelled": 60}
 
 
 def docx(*lines: str) -> bytes:

@@ -7,8 +7,10 @@ dies when. `attempt` tells one attaching from a later one: what is left of an ea
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from itertools import batched
 from typing import Any
 
+from sluice.chat import JsonObject
 from sluice.errors import ConflictError, NotFoundError
 from sluice.files.file import is_id
 from sluice.files.file import new_id as new_file_id
@@ -17,13 +19,16 @@ from sluice.knowledge.document import Attribute, new_revision
 from sluice.knowledge.stores import PageQuery, Stores, count_name, counts_of, page_of
 from sluice.knowledge.table import StoresTable, batches_of, files_of, stores_of
 from sluice.knowledge.vector_store import FileStatus, VectorStore
-from sluice.storage.item_types import Item, to_item
+from sluice.storage.item_types import Item, TypedItem, to_item
 from sluice.storage.tables import STORES
 from sluice.storage.transaction import change, write_together
 from sluice.storage.update import Update
 
 MOST_FILES = 10_000
 """How many files a store may have: OpenAI's limit."""
+# A transaction writes a hundred items: these, as many batches that they were in, this batch and the store.
+_MOVED_AT_ONCE = 49
+_THERE = frozenset({FileStatus.IN_PROGRESS, FileStatus.COMPLETED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +52,10 @@ class AttachedFile:
     def in_batch(self, batch: str) -> "AttachedFile":
         """The file as one of a batch."""
         return replace(self, batch=batch)
+
+
+type Move = tuple[AttachedFile | None, AttachedFile | None]
+"""A file as it is now and as it is to be: None where there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,11 +108,26 @@ class AttachedFiles:
         """
         while True:
             before = self.known(store, file.id)
-            if before is not None and before.status in {FileStatus.IN_PROGRESS, FileStatus.COMPLETED}:
+            if before is not None and before.status in _THERE:
                 return before
             if self._move(store, before, file):
                 return file
             self._stores.find(store.tenant, store.id)
+
+    def attach_all(self, store: VectorStore, files: Sequence[AttachedFile]) -> list[AttachedFile]:
+        """The same for many files, each of them once, many in one transaction."""
+        attached: list[AttachedFile] = []
+        for some in batched(files, _MOVED_AT_ONCE, strict=False):
+            found = self._table.get_all(files_of(store.tenant, store.id), [each.id for each in some])
+            known = {file_id: _file(item) for file_id, item in found.items()}
+            there = {key: each for key, each in known.items() if each.status in _THERE}
+            moves = [(known.get(each.id), each) for each in some if each.id not in there]
+            if self._move_all(store, moves):
+                attached += [there.get(each.id, each) for each in some]
+            else:
+                # Somebody attaches one of them at the same time.
+                attached += [self.attach(store, each) for each in some]
+        return attached
 
     def find(self, store: VectorStore, file_id: str) -> AttachedFile:
         """A file of a store. Raises NotFoundError."""
@@ -172,16 +196,30 @@ class AttachedFiles:
         update.set("is_cancelled", True)
         update.require_exists("created_at")
         self._table.update(batches_of(store.tenant, store.id), batch_id, update)
-        for file in self.page(store, PageQuery(limit=MOST_FILES), status=FileStatus.IN_PROGRESS, batch=batch_id).files:
-            self.end(store, file, status=FileStatus.CANCELLED)
+        page = self.page(store, PageQuery(limit=MOST_FILES), status=FileStatus.IN_PROGRESS, batch=batch_id)
+        for some in batched(page.files, _MOVED_AT_ONCE, strict=False):
+            if not self._move_all(store, [(file, replace(file, status=FileStatus.CANCELLED)) for file in some]):
+                # One of them has ended meanwhile.
+                for file in some:
+                    self.end(store, file, status=FileStatus.CANCELLED)
         return self.find_batch(store, batch_id)
 
     def _move(self, store: VectorStore, before: AttachedFile | None, after: AttachedFile | None) -> bool:
         """Replace the record of a file, or make or remove it, and count it anew; False if it is not `before` now."""
+        return self._move_all(store, [(before, after)])
+
+    def _move_all(self, store: VectorStore, moves: Sequence[Move]) -> bool:
+        """The same with several files, all of them or none."""
+        if not moves:
+            return True
+        writes = [self._write_of(store, before, after) for before, after in moves]
+        return write_together(self._table.client, [*writes, *self._counts(store, moves)])
+
+    def _write_of(self, store: VectorStore, before: AttachedFile | None, after: AttachedFile | None) -> JsonObject:
         [file_id, *_] = [each.id for each in (after, before) if each is not None]
         key = STORES.key(files_of(store.tenant, store.id), file_id)
         names = {"#attempt": "attempt", "#status": "status", "#edits": "edits"}
-        condition: dict[str, Any]
+        condition: JsonObject
         if before is None:
             condition = {
                 "ConditionExpression": "attribute_not_exists(#attempt)",
@@ -195,18 +233,14 @@ class AttachedFiles:
                     {":attempt": before.attempt, ":status": str(before.status), ":edits": before.edits}
                 ),
             }
-        write: dict[str, Any]
         if after is None:
-            write = {"Delete": {"TableName": self._table.name, "Key": key, **condition}}
-        else:
-            write = {"Put": {"TableName": self._table.name, "Item": key | to_item(_values(after)), **condition}}
-        writes = [write, *self._counts(store, before, after)]
-        return write_together(self._table.client, writes)
+            return {"Delete": {"TableName": self._table.name, "Key": key, **condition}}
+        return {"Put": {"TableName": self._table.name, "Item": key | to_item(_values(after)), **condition}}
 
-    def _counts(self, store: VectorStore, before: AttachedFile | None, after: AttachedFile | None) -> list[Any]:
+    def _counts(self, store: VectorStore, moves: Sequence[Move]) -> list[JsonObject]:
         store_key = STORES.key(stores_of(store.tenant), store.id)
-        counts: dict[str, tuple[Any, dict[str, int]]] = {store.id: (store_key, {})}
-        for file, step in ((before, -1), (after, 1)):
+        counts: dict[str, tuple[TypedItem, dict[str, int]]] = {store.id: (store_key, {})}
+        for file, step in [(file, step) for move in moves for file, step in zip(move, (-1, 1), strict=True)]:
             if file is None:
                 continue
             _add(counts[store.id][1], file.status, step)

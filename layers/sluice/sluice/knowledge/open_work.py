@@ -7,11 +7,12 @@ done already, half done, or not begun.
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import batched
 
 from sluice.chat import JsonObject
-from sluice.knowledge.table import StoresTable
+from sluice.knowledge.table import WRITE_BATCH, StoresTable
 from sluice.storage.queues import Queue
 from sluice.storage.tables import STORES
 
@@ -40,12 +41,20 @@ class OpenWork:
 
     def begin(self, message: JsonObject, *, due_in_s: float = DUE_S) -> OpenEntry:
         """Write down work that `message` has done, if it is not struck off until it is due."""
-        due_ms = int((self._clock() + due_in_s) * 1000)
-        entry = OpenEntry(
-            f"open#{secrets.randbelow(_SHARDS):02d}", f"{due_ms:0{_MOMENT_DIGITS}d}#{secrets.token_hex(8)}"
-        )
+        entry = OpenEntry(_shard(), self._new_entry(due_in_s))
         self._table.put(entry.collection, entry.entry, {"message": message})
         return entry
+
+    def begin_all(self, messages: Sequence[JsonObject]) -> list[OpenEntry]:
+        """Write down several pieces of work, which are due in an hour."""
+        begun: list[OpenEntry] = []
+        for some in batched(messages, WRITE_BATCH, strict=False):
+            shard = _shard()
+            entries = [OpenEntry(shard, self._new_entry(DUE_S)) for _ in some]
+            items = [(entry.entry, {"message": message}) for entry, message in zip(entries, some, strict=True)]
+            self._table.put_all(entries[0].collection, items)
+            begun += entries
+        return begun
 
     def repeat(self, entry: OpenEntry, message: JsonObject, *, every_s: int) -> None:
         """Write down that work is due again, a whole number of periods after it was. The same again changes nothing."""
@@ -63,6 +72,15 @@ class OpenWork:
         """Have a message's work done, in `delay_s` at the earliest."""
         self._queue.send(message, group=str(message["tenant"]), delay_s=delay_s)
 
+    def send_begun(self, messages: Sequence[JsonObject], entries: Sequence[OpenEntry]) -> None:
+        """Have the work of messages done, which strikes off where it is written down. Messages are of one tenant."""
+        known = [
+            {**message, "open": [entry.collection, entry.entry]}
+            for message, entry in zip(messages, entries, strict=True)
+        ]
+        if known:
+            self._queue.send_all(known, group=str(known[0]["tenant"]))
+
     def send_due(self) -> int:
         """Send what is due to the queue again. Returns how many messages that were.
 
@@ -79,3 +97,11 @@ class OpenWork:
                 self.send({**item["message"], "open": [collection, entry]})
                 sent += 1
         return sent
+
+    def _new_entry(self, due_in_s: float) -> str:
+        due_ms = int((self._clock() + due_in_s) * 1000)
+        return f"{due_ms:0{_MOMENT_DIGITS}d}#{secrets.token_hex(8)}"
+
+
+def _shard() -> str:
+    return f"open#{secrets.randbelow(_SHARDS):02d}"

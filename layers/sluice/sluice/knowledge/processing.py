@@ -1,8 +1,8 @@
 """Takes files into stores: read, cut, embedded, and told how it went."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import batched
+from itertools import batched, compress
 
 from sluice.errors import InvalidRequestError, NotFoundError
 from sluice.files.store import FileStore
@@ -52,16 +52,21 @@ class FileProcessor:
         self._work = parts.work
         self._uploaded = parts.uploaded
 
-    def attach(self, principal: Principal, store: VectorStore, file: AttachedFile) -> AttachedFile:
-        """Have a file taken in; returns what there is of it. The same again, while it is, changes nothing."""
-        message = ProcessFile.of(principal, store.id, file=file.id, attempt=file.attempt)
-        entry = self._work.begin(message.model_dump(mode="json"))
-        attached = self._files.attach(store, file)
-        if attached.attempt != file.attempt:
+    def attach(self, principal: Principal, store: VectorStore, files: Sequence[AttachedFile]) -> list[AttachedFile]:
+        """Have files taken in, each of them named once; returns what there is of them.
+
+        The same again, while it is, changes nothing.
+        """
+        messages = [
+            ProcessFile.of(principal, store.id, file=each.id, attempt=each.attempt).model_dump(mode="json")
+            for each in files
+        ]
+        entries = self._work.begin_all(messages)
+        attached = self._files.attach_all(store, files)
+        is_new = [there.attempt == file.attempt for there, file in zip(attached, files, strict=True)]
+        for entry in (each for each, new in zip(entries, is_new, strict=True) if not new):
             self._work.done(entry)
-            return attached
-        known = message.model_copy(update={"open": (entry.collection, entry.entry)})
-        self._work.send(known.model_dump(mode="json"))
+        self._work.send_begun(list(compress(messages, is_new)), list(compress(entries, is_new)))
         return attached
 
     def detach(self, principal: Principal, store: VectorStore, file_id: str) -> None:

@@ -27,7 +27,7 @@ from sluice.storage.transaction import write_beside_transactions
 from sluice.storage.update import Update
 
 # BatchWriteItem takes so many.
-_WRITE_BATCH = 25
+WRITE_BATCH = 25
 _PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 2.0
 _MOST_PAUSES = 12
@@ -124,7 +124,7 @@ class StoresTable:
 
 def write_all(client: DynamoDB, table: str, requests: Iterable[dict[str, Any]]) -> None:
     """Write many items, 25 in one request; what DynamoDB leaves is sent again. Raises StorageUnavailableError."""
-    for batch in batched(requests, _WRITE_BATCH, strict=False):
+    for batch in batched(requests, WRITE_BATCH, strict=False):
         waiting: Sequence[dict[str, Any]] = batch
         pause_s, pauses = _PAUSE_S, 0
         while waiting:

@@ -1,14 +1,19 @@
 """SQS: messages to queues, as JSON."""
 
 import json
+from collections.abc import Iterable
+from itertools import batched
 
 from sluice.chat import JsonObject
+from sluice.errors import StorageUnavailableError
 from sluice.storage.connections import Timeouts
 from sluice.storage.json_service import JsonService, ServiceModel
 from sluice.storage.service_config import ServiceConfig
 
 LONGEST_DELAY_S = 900
 """How long SQS holds a message back at most."""
+
+_MOST_AT_ONCE = 10
 
 _MODEL = ServiceModel("SQS", "sqs", "AmazonSQS", "1.0")
 
@@ -41,6 +46,22 @@ class Queue:
                 **({"DelaySeconds": min(max(0, delay_s), LONGEST_DELAY_S)} if delay_s > 0 else {}),
             },
         )
+
+    def send_all(self, messages: Iterable[JsonObject], *, group: str) -> None:
+        """Send messages, ten in one request. Raises StorageUnavailableError, after which some may have been sent."""
+        for some in batched(messages, _MOST_AT_ONCE, strict=False):
+            entries = [
+                {
+                    "Id": str(number),
+                    "MessageBody": json.dumps(message, separators=(",", ":")),
+                    "MessageGroupId": group,
+                }
+                for number, message in enumerate(some)
+            ]
+            answer = self._client.call("SendMessageBatch", {"QueueUrl": self._url, "Entries": entries})
+            if failed := answer.get("Failed"):
+                codes = ", ".join(sorted({str(each.get("Code")) for each in failed}))
+                raise StorageUnavailableError(f"SQS did not take {len(failed)} of {len(entries)} messages: {codes}")
 
 
 def sqs() -> Sqs:

@@ -1,11 +1,13 @@
 """Stores and files as requests name them."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from sluice.api.files import owner_of
 from sluice.api.route import Call
 from sluice.api.vector_stores.request_models import AutoChunking, StaticChunking
+from sluice.knowledge.at_once import at_once
 from sluice.knowledge.attached_files import AttachedFile
 from sluice.knowledge.chunking import Chunking
 from sluice.knowledge.document import Attributes, check_attributes
@@ -36,7 +38,7 @@ def new_files(
     """Files of the caller's that are to be attached. Raises NotFoundError, InvalidRequestError."""
     check_attributes(attributes)
     owner, files = owner_of(call.principal), call.app.attached_files
-    stored = [call.app.files.find(owner, file_id) for file_id in dict.fromkeys(file_ids)]
+    stored = at_once(partial(call.app.files.find, owner), dict.fromkeys(file_ids))
     return [
         replace(files.new(each.id, owner, each.filename), chunking=chunking, attributes=attributes) for each in stored
     ]

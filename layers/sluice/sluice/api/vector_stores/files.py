@@ -1,6 +1,5 @@
 """Files of vector stores, and batches of them, as OpenAI's API has them."""
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any, Literal, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -9,10 +8,11 @@ from sluice.api.listing import listed
 from sluice.api.route import Call, PathParameter, Routes
 from sluice.api.vector_stores.answer_types import FileCounts
 from sluice.api.vector_stores.attaching import chunking_of, new_files, store_of
-from sluice.api.vector_stores.request_models import MOST_FILES, AttributesBody, ChunkingBody, PageParameters
+from sluice.api.vector_stores.request_models import MOST_FILES_OF_BATCH, AttributesBody, ChunkingBody, PageParameters
 from sluice.api.vector_stores.routes import STORE_ID
 from sluice.api.vector_stores.showing import counts_shown
 from sluice.errors import InvalidRequestError
+from sluice.knowledge.at_once import at_once
 from sluice.knowledge.attached_files import AttachedFile, FileBatch
 from sluice.knowledge.document import check_attributes, key_of
 from sluice.knowledge.vector_store import FileStatus, VectorStore
@@ -24,7 +24,6 @@ _FILES = "/v1/vector_stores/{vector_store_id}/files"
 _BATCHES = "/v1/vector_stores/{vector_store_id}/file_batches"
 _FILE_ID = {**STORE_ID, "file_id": PathParameter("The file's id.", "file-019a0000000000000000000000000000")}
 _BATCH_ID = {**STORE_ID, "batch_id": PathParameter("The batch's id.", "vsfb_019a0000000000000000000000000000")}
-_ATTACHED_AT_ONCE = 8
 
 type FileId = Annotated[str, Field(min_length=1, max_length=128)]
 
@@ -52,8 +51,8 @@ class AttachFiles(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
-    file_ids: Annotated[list[FileId], Field(min_length=1, max_length=MOST_FILES)] | None = None
-    files: Annotated[list[AttachFile], Field(min_length=1, max_length=MOST_FILES)] | None = None
+    file_ids: Annotated[list[FileId], Field(min_length=1, max_length=MOST_FILES_OF_BATCH)] | None = None
+    files: Annotated[list[AttachFile], Field(min_length=1, max_length=MOST_FILES_OF_BATCH)] | None = None
     attributes: AttributesBody | None = None
     chunking_strategy: ChunkingBody | None = None
 
@@ -159,7 +158,8 @@ def attach_vector_store_file(call: Call[AttachFile]) -> VectorStoreFile:
     """
     asked, store = call.body, call.app.stores.usable(call.principal.tenant.id, call.path["vector_store_id"])
     [file] = new_files(call, [asked.file_id], chunking_of(asked.chunking_strategy), asked.attributes or {})
-    return _shown(store, call.app.file_processor.attach(call.principal, store, file))
+    [attached] = call.app.file_processor.attach(call.principal, store, [file])
+    return _shown(store, attached)
 
 
 @ROUTES.get(_FILES, role=Role.CALLER, parameters=STORE_ID)
@@ -217,7 +217,7 @@ def read_vector_store_file(call: Call) -> VectorStoreFileContent:
     example={"file_ids": ["file-019a0000000000000000000000000000"]},
 )
 def attach_vector_store_files(call: Call[AttachFiles]) -> VectorStoreFileBatch:
-    """Take up to 500 files into a vector store, as a batch whose end can be waited for."""
+    """Take up to 2,000 files into a vector store, as a batch whose end can be waited for."""
     asked, app = call.body, call.app
     store = app.stores.usable(call.principal.tenant.id, call.path["vector_store_id"])
     if (asked.file_ids is None) == (asked.files is None):
@@ -227,14 +227,14 @@ def attach_vector_store_files(call: Call[AttachFiles]) -> VectorStoreFileBatch:
         for each in asked.file_ids or []
     ]
     once = {each.file_id: each for each in given}
-    checked = [
-        new_files(call, [each.file_id], chunking_of(each.chunking_strategy), each.attributes or {})[0]
-        for each in once.values()
-    ]
+
+    def checked(each: AttachFile) -> AttachedFile:
+        [file] = new_files(call, [each.file_id], chunking_of(each.chunking_strategy), each.attributes or {})
+        return file
+
+    files = at_once(checked, once.values())
     batch = app.attached_files.create_batch(store)
-    with ThreadPoolExecutor(_ATTACHED_AT_ONCE, thread_name_prefix="attaching") as threads:
-        files = [file.in_batch(batch.id) for file in checked]
-        list(threads.map(lambda file: app.file_processor.attach(call.principal, store, file), files))
+    app.file_processor.attach(call.principal, store, [file.in_batch(batch.id) for file in files])
     return _shown_batch(store, app.attached_files.find_batch(store, batch.id))
 
 

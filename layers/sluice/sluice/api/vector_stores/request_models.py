@@ -8,7 +8,9 @@ from sluice.errors import InvalidRequestError
 from sluice.knowledge.stores import PageQuery
 
 MOST_FILES = 500
-"""How many files one request attaches: each is looked up, and has a message of its own."""
+"""How many files a new store may be made with: OpenAI's limit."""
+MOST_FILES_OF_BATCH = 2_000
+"""How many files a batch may have: OpenAI's limit."""
 
 
 type Metadata = Annotated[

@@ -53,8 +53,7 @@ def create_vector_store(call: Call[CreateVectorStore]) -> VectorStore:
             dimensions=asked.embedding_dimensions,
         ),
     )
-    for file in files:
-        app.file_processor.attach(call.principal, store, file)
+    app.file_processor.attach(call.principal, store, files)
     return shown_store(app.stores.find(store.tenant, store.id))
 
 
