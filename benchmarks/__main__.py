@@ -11,6 +11,7 @@ from tools.processes import ROOT
 SECTIONS = {
     "times": ("Requests", "request_times"),
     "dynamodb": ("DynamoDB", "dynamodb_requests"),
+    "configuration": ("AI configuration", "configuration_times"),
     "cost": ("What AWS bills", "infrastructure_cost"),
     "memory": ("Memory of the chat function", "memory_sweep"),
     "starts": ("Cold start and size", "starts"),

@@ -28,9 +28,12 @@ def _tables(output: str) -> dict[str, dict[str, list[str]]]:
 
 
 def test_a_quick_run_measures_requests_and_dynamodb() -> None:
-    run = _bench("--quick", "times", "dynamodb")
+    run = _bench("--quick", "times", "configuration", "dynamodb")
     assert run.returncode == 0, run.stderr
     tables = _tables(run.stdout)
+    asked = tables["AI configuration"]
+    assert asked["`GET /api/v1/ai/configuration`"][1] == "1.0 GetItem, 1.0 UpdateItem"
+    assert not any("Scan" in cells[1] for cells in asked.values())
     assert {"cache hit, whole", "cache miss, streamed", "floor: one GetItem of boto3"} <= tables["Requests"].keys()
     dynamodb = tables["DynamoDB"]
     assert dynamodb["cache hit"][0].startswith("4 ")
