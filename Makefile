@@ -58,7 +58,8 @@ beside: .tools/beside/.installed ## Install other embedding models, which make b
 
 .PHONY: test
 test: ## Everything that has to hold
-	@$(MAKE) --keep-going lint types imports validate pytest
+	@status=0; $(MAKE) --keep-going --jobs 2 lint types imports validate || status=$$?; \
+	  $(MAKE) pytest || status=$$?; exit $$status
 
 .PHONY: check
 check: ## What needs no test to run: format, lint, types, imports

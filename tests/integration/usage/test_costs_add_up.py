@@ -168,12 +168,12 @@ def ask(chat: ChatServer, api_key: str, number: int) -> None:
 
 @contextmanager
 def watched(look: Callable[[], None]) -> Iterator[None]:
-    """Look again and again, in a thread of its own, as long as it lasts; what a look raises is raised at the end."""
+    """Look ten times a second, in a thread of its own, as long as it lasts; what a look raises is raised at the end."""
     is_over, raised = threading.Event(), list[BaseException]()
 
     def watch() -> None:
         try:
-            while not is_over.is_set():
+            while not is_over.wait(0.1):
                 look()
         except BaseException as error:  # noqa: BLE001 -- raised below
             raised.append(error)
