@@ -16,7 +16,7 @@ import pytest
 
 from tools.processes import ROOT, free_port, is_listening
 
-START_TIMEOUT_S = 120
+START_TIMEOUT_S = 240
 
 
 def _environment() -> dict[str, str]:
@@ -87,7 +87,7 @@ def _stack(directory: Path) -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda ending: ending.name)
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL], ids=lambda ending: ending.name)
 def test_the_stack_ends_with_all_it_started(ending: signal.Signals, tmp_path: Path) -> None:
     directory = tmp_path / "local"
     with _running(directory) as process:
@@ -130,6 +130,8 @@ def test_a_second_run_leaves_the_first_alone_and_a_later_one_finds_what_was_kept
             assert made.status_code == 201, made.text
         process.send_signal(signal.SIGINT)
         printed, _ = process.communicate(timeout=30)
+        assert process.returncode == 0
+        _wait_until_nobody_listens(_ports(first))
         assert ".env, line 1: GROQ_API_KEY is not a name that is read here. Call it GROQ_API_KEYS" in printed
         assert "gw-1 (gateway): unreachable, no connection to 127.0.0.1" in printed
         assert "secret" not in printed
