@@ -187,3 +187,14 @@ def test_what_a_request_does_at_once_is_one_record_and_all_its_lines_have_its_id
     assert (row["id"], row["asks"], row["route"]) == (request_id, 2, "genaiBatch")
     # Quotas, usage and results of both, and the record: the answers' own units are more than one question's.
     assert row["infra_cost_usd"] > 0.00001
+
+
+def test_what_fails_of_several_is_logged_with_the_id_of_them_all(tasks: Tasks, fake: FakeProvider) -> None:
+    fake.add_fault("500", times=None)
+    with logged() as lines:
+        answer = tasks.send("POST /api/v1/genai/batch", {"requests": [{"message": "one"}, {"message": "two"}]})
+        written = lines()
+    assert {each["error"]["code"] for each in answer.body} == {"no_provider_available"}
+    [request_id] = answer.headers["x-sluice-request-id"]
+    assert {line["request_id"] for line in written} == {request_id}
+    assert any("Answered with" in line.get("message", "") for line in written)

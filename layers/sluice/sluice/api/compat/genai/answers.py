@@ -198,7 +198,7 @@ def _batched(call: _AnyCall, place: int, item: JsonValue) -> Talked | Error:
         prompt = _read(item, CustomPrompt)
         return _custom(own, prompt, prompt.session_id and _session(own, prompt)).body
     except Exception as error:  # noqa: BLE001 -- the outermost edge of one of several answers
-        known = to_sluice_error(error, own.request_id)
+        known = to_sluice_error(error, call.request_id)
         known.param = f"requests[{place}]" + (f".{known.param}" if known.param else "")
         return error_body(known)
 
