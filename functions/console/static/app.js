@@ -9,7 +9,9 @@ const SCREENS = [
   ['activity', 'Activity', 'a', 'manager', 'watch'],
   ['usage', 'Usage and costs', 'u', 'caller', 'watch'],
   ['providers', 'Providers and health', 'p', 'operator', 'run'],
+  ['configuration', 'AI configuration', 'm', 'manager', 'run'],
   ['keys', 'Keys and budgets', 'k', 'manager', 'run'],
+  ['ask', 'Search', 's', 'caller', 'use'],
   ['playground', 'Playground', 'c', 'caller', 'use'],
 ];
 const ROLES = ['caller', 'manager', 'operator', 'admin'];

@@ -5,7 +5,13 @@ import { useEffect, useRef, useState } from './vendor/htm-preact.js';
 export const ROOT = new URL('../../', import.meta.url);
 const KEY = 'sluice.key';
 export const storedKey = () => sessionStorage.getItem(KEY);
-export const storeKey = (key) => (key ? sessionStorage.setItem(KEY, key) : sessionStorage.removeItem(KEY));
+export const storeKey = (key) => { forgetAsking(); return key ? sessionStorage.setItem(KEY, key) : sessionStorage.removeItem(KEY); };
+
+// The key that asks where the one that was signed in with can't: in this page's memory alone.
+let asking = { key: '', me: null };
+export const askingWith = () => asking;
+export const askWith = (key, me = null) => { asking = { key, me }; };
+const forgetAsking = () => askWith('');
 
 export class Problem extends Error {
   constructor(status, { message, remedy, code, retryAfterS }) {
@@ -20,11 +26,15 @@ const REMEDIES = {
   insufficient_role: 'Sign in with a key of a higher role, or ask somebody who has one.',
   not_found: 'It may have been deleted, or belong to another tenant.',
   conflict: 'Look at it as it is now, and do it again if it still has to be done.',
+  precondition_failed: 'Somebody else was faster: load it anew, and change it as it is now.',
+  model_without_price: 'Take another model, or have an operator give this one a price.',
+  feature_disabled: 'A manager can turn it on again, under AI configuration.',
   no_provider_available: 'Providers and health says what is wrong with which provider.',
 };
 function remedy(status, code, retryAfterS) {
   if (REMEDIES[code]) return REMEDIES[code];
   if (status === 429) return retryAfterS ? `Try again in ${span(retryAfterS * 1000)}, or ask your admin for more.` : 'Ask your admin for a higher limit or budget.';
+  if (status === 403) return 'Ask an admin or a manager of the tenant, or use another key.';
   if (status === 400 || status === 422) return 'Change what is named, and send it again.';
   return status >= 500 ? 'It may pass: try again in a moment. If it does not, the log of Sluice says why.' : 'Try again.';
 }
@@ -33,8 +43,8 @@ async function send(path, { method = 'GET', body, headers = {}, signal } = {}) {
   const key = storedKey();
   let answer;
   try {
-    answer = await fetch(new URL(path, ROOT), { method, signal, body: body && JSON.stringify(body), headers: {
-      ...(key && { authorization: `Bearer ${key}` }), ...(body && { 'content-type': 'application/json' }), ...headers } });
+    answer = await fetch(new URL(path, ROOT), { method, signal, body: body instanceof FormData ? body : body && JSON.stringify(body), headers: {
+      ...(key && { authorization: `Bearer ${key}` }), ...(body && !(body instanceof FormData) && { 'content-type': 'application/json' }), ...headers } });
   } catch (error) {
     if (error.name === 'AbortError') throw error;
     throw new Problem(0, { message: 'Sluice cannot be reached.', code: 'unreachable', remedy: 'Check your network, and that the stack runs. This page tries again by itself.' });
@@ -117,12 +127,13 @@ async function readTenants() {
   return found;
 }
 export const prefetchTenants = () => { tenantsRead ??= readTenants(); tenantsRead.catch(() => { tenantsRead = null; }); };
+const LOADING = Object.assign([], { isLoading: true });
 export function useTenants(session, made = 0) {
-  const [tenants, set] = useState([]);
+  const [tenants, set] = useState(session.all ? LOADING : []);
   useEffect(() => {
     if (!session.all) { set([{ ...session.tenant }]); return; }
     prefetchTenants();
-    tenantsRead.then(set, () => { tenantsRead = null; });
+    tenantsRead.then(set, () => { tenantsRead = null; set([]); });
   }, [made]);
   return tenants;
 }

@@ -233,5 +233,10 @@ def test_models_are_listed_with_what_they_can_do(ai: RestFunction, aws: "Aws") -
     assert smart["max_tokens"] > 0
     assert smart["capabilities"] == ["text_generation", "analysis"]
     assert changed(ai.send(route, {"capabilities": ["embedding"]})) == []
+    ai.tenant("other", allowed_models=["llama-3.1-8b-instant"])
+    assert ai.send(route, {}, query={"tenant": "other"}).status == 404, "an operator sees its own tenant alone"
+    ai.api_key = ai.key("acme", role="admin")
+    [of_other] = changed(ai.send(route, {}, query={"tenant": "other"}))
+    assert of_other["name"] == "llama-3.1-8b-instant"
     unknown = ai.send(route, {"capabilities": ["telepathy"]})
     assert (unknown.status, unknown.error["param"]) == (400, "capabilities[0]")

@@ -1,7 +1,7 @@
 // Who may spend how much? Make tenants and keys, change limits and budgets, take a key back.
 import { html, useState } from '../vendor/htm-preact.js';
 import { ROOT, api, fineUsd, forgetTenants, link, moment, now, num, plural, saveCsv, setQuery, shortDate, useApi, useTenants } from '../lib.js';
-import { Choice, Copy, Dialog, Empty, Field, Loaded, Page, Progress, Quota, Section, Select, State, Table, Trouble, Verdict, When, say, useTick } from '../ui.js';
+import { Choice, Copy, Dialog, Empty, Ends, Field, Loaded, Page, Progress, Quota, Section, Select, Skeleton, State, Table, Trouble, Verdict, When, say, useSend, useTick } from '../ui.js';
 
 const ROLES = ['caller', 'manager', 'operator', 'admin'];
 const stateOf = (k) => (k.revoked_at ? 'revoked' : k.expires_at && k.expires_at * 1000 <= now() ? 'expired' : 'active');
@@ -9,18 +9,7 @@ const amount = (v) => (v === '' || v == null ? null : Number(v));
 const whole = (v) => (v === '' || v == null ? null : Math.round(Number(v)));
 const curl = (key) => `curl ${new URL('v1/chat/completions', ROOT).href} -H "authorization: Bearer ${key}" -H 'content-type: application/json' -d '{"model": "auto", "messages": [{"role": "user", "content": "Hello"}]}'`;
 
-function useSend(done) {
-  const [problem, setProblem] = useState(null), [busy, setBusy] = useState(false);
-  const send = async (work) => {
-    setBusy(true);
-    setProblem(null);
-    try { done(await work()); } catch (p) { setProblem(p.status === undefined ? { message: String(p.message ?? p), remedy: 'Try again.' } : p); }
-    setBusy(false);
-  };
-  return [send, busy, problem];
-}
-const Ends = ({ onClose, busy, children }) => html`<div class="all end"><button type="button" onClick=${onClose}>Cancel</button><button class="primary" disabled=${busy}>${children}</button></div>`;
-const Money = ({ id, label, hint, name, value, required }) => html`<${Field} id=${id} label=${label} hint=${hint}><div class="with-unit"><input id=${id} name=${name} inputmode="decimal" pattern="[0-9]+([.][0-9]{1,9})?" value=${value ?? ''} placeholder="none" required=${required} aria-describedby="${id}-hint" title="An amount, such as 8 or 0.50" /><span class="quiet">$ a month</span></div></${Field}>`;
+const Money = ({ id, label, hint, name, value, required }) => html`<${Field} id=${id} label=${label} hint=${hint}><div class="with-unit"><input id=${id} name=${name} inputmode="decimal" pattern="[0-9]+([.][0-9]{1,9})?" defaultValue=${value ?? ''} placeholder="none" required=${required} aria-describedby="${id}-hint" title="An amount, such as 8 or 0.50" /><span class="quiet">$ a month</span></div></${Field}>`;
 
 function NewTenant({ onClose, onDone }) {
   const [send, busy, problem] = useSend((t) => { say(`${t.name} is made. Its keys come next.`); onDone(t); });
@@ -49,10 +38,10 @@ function EditBudget({ t, onClose, onDone }) {
 const KeyFields = ({ k, session }) => html`
   <${Field} id="k-role" label="Role" hint="Callers ask; managers look after this tenant; operators see the deployments"><select id="k-role" name="role" aria-describedby="k-role-hint">${ROLES.filter((r) => session.may(r)).map((r) => html`<option value=${r} selected=${r === (k?.role ?? 'caller')}>${r}</option>`)}</select></${Field}>
   <${Money} id="k-budget" name="budget" label="Own budget" hint="Empty: only the tenant’s holds" value=${k?.limits.budget_usd_per_month} />
-  <${Field} id="k-rpm" label="Requests a minute" hint="Empty: as the stack says"><input id="k-rpm" name="rpm" type="number" min="1" max="1000000" value=${k?.limits.requests_per_minute ?? ''} aria-describedby="k-rpm-hint" /></${Field}>
-  <${Field} id="k-rpd" label="Requests a day" hint="Empty: as the stack says"><input id="k-rpd" name="rpd" type="number" min="1" max="1000000000" value=${k?.limits.requests_per_day ?? ''} aria-describedby="k-rpd-hint" /></${Field}>
-  <${Field} id="k-tpd" label="Tokens a day" hint="Empty: no limit"><input id="k-tpd" name="tpd" type="number" min="1" value=${k?.limits.tokens_per_day ?? ''} aria-describedby="k-tpd-hint" /></${Field}>
-  <${Field} id="k-until" label="Holds until" hint="The end of that day, here. Empty: for good"><input id="k-until" name="until" type="date" value=${k?.expires_at ? new Date(k.expires_at * 1000).toLocaleDateString('sv') : ''} aria-describedby="k-until-hint" /></${Field}>`;
+  <${Field} id="k-rpm" label="Requests a minute" hint="Empty: as the stack says"><input id="k-rpm" name="rpm" type="number" min="1" max="1000000" defaultValue=${k?.limits.requests_per_minute ?? ''} aria-describedby="k-rpm-hint" /></${Field}>
+  <${Field} id="k-rpd" label="Requests a day" hint="Empty: as the stack says"><input id="k-rpd" name="rpd" type="number" min="1" max="1000000000" defaultValue=${k?.limits.requests_per_day ?? ''} aria-describedby="k-rpd-hint" /></${Field}>
+  <${Field} id="k-tpd" label="Tokens a day" hint="Empty: no limit"><input id="k-tpd" name="tpd" type="number" min="1" defaultValue=${k?.limits.tokens_per_day ?? ''} aria-describedby="k-tpd-hint" /></${Field}>
+  <${Field} id="k-until" label="Holds until" hint="The end of that day, here. Empty: for good"><input id="k-until" name="until" type="date" defaultValue=${k?.expires_at ? new Date(k.expires_at * 1000).toLocaleDateString('sv') : ''} aria-describedby="k-until-hint" /></${Field}>`;
 const terms = (f) => ({ role: f.role, limits: { budget_usd_per_month: amount(f.budget), requests_per_minute: whole(f.rpm), requests_per_day: whole(f.rpd), tokens_per_day: whole(f.tpd) }, expires_at: f.until ? Math.floor(new Date(`${f.until}T23:59:59`).getTime() / 1000) : null });
 
 // What differs from what the key has. Limits that are shown may be the stack's: what is not changed stays so.
@@ -119,7 +108,7 @@ function EditKey({ k, spent, session, onClose, onDone }) {
   return html`<${Dialog} title="Key ${k.name}" onClose=${onClose}>
     <p class="small"><code>${k.id}</code>, made <${When} at=${moment(k.created_at)} />. Spent this month: ${fineUsd(spent)}. <a href=${link('activity', { key: k.id, tenant: session.all ? k.tenant : '' })}>Its requests</a></p>
     ${!active ? html`<${Verdict} is="info">It was revoked <${When} at=${moment(k.revoked_at)} />, and stays so.</${Verdict}>` : html`<form class="form" onSubmit=${submit}>
-      <div class="all"><${Field} id="k-name" label="Name"><input id="k-name" name="name" required maxlength="128" value=${k.name} autocomplete="off" /></${Field}></div>
+      <div class="all"><${Field} id="k-name" label="Name"><input id="k-name" name="name" required maxlength="128" defaultValue=${k.name} autocomplete="off" /></${Field}></div>
       <${KeyFields} k=${k} session=${session} />
       ${(problem ?? why) && html`<div class="all"><${Trouble} problem=${problem ?? why} /></div>`}
       <div class="all end">${sure ? html`<button type="button" class="danger" disabled=${busy} onClick=${() => send(async () => { await api(`v1/keys/${k.id}`, { method: 'DELETE' }); say(`${k.name} is revoked. Within 60 s nobody can use it.`); })}>Revoke for good</button>` : html`<button type="button" class="plain danger" onClick=${() => setSure(true)}>Revoke…</button>`}<button type="button" onClick=${onClose}>Cancel</button><button class="primary" disabled=${busy}>Save</button></div>
@@ -169,6 +158,6 @@ export default function Keys({ query, session }) {
   const [made, setMade] = useState(0), [open, setOpen] = useState(null), tenants = useTenants(session, made);
   const tenant = tenants.find((t) => t.id === query.tenant) ?? tenants[0], again = () => { forgetTenants(); setMade((n) => n + 1); };
   return html`<${Page} title="Keys and budgets" aside=${html`${session.all && tenants.length > 0 && html`<${Select} id="tenant" label="Tenant" value=${tenant?.id} onChange=${(v) => setQuery({ tenant: v, q: '' })} options=${tenants.map((t) => [t.id, t.name])} />`}${session.all && html`<button onClick=${() => setOpen(['tenant'])}>Make a tenant</button>`}${tenant && html`<button onClick=${() => setOpen(['class'])}>Keys for a class</button><button class="primary" onClick=${() => setOpen(['new'])}>Make a key</button>`}`}>
-    ${tenant ? html`<${Body} key=${tenant.id} tenant=${tenant} tenants=${tenants} session=${session} query=${query} open=${open} setOpen=${setOpen} onMade=${again} />` : html`<${Section} title="Tenants"><${Empty} title="There is no tenant yet.">A tenant is a class, a team or a product, with a budget of its own. Its keys come next. <button class="primary" onClick=${() => setOpen(['tenant'])}>Make a tenant</button></${Empty}></${Section}>`}
+    ${tenants.isLoading ? html`<${Skeleton} />` : tenant ? html`<${Body} key=${tenant.id} tenant=${tenant} tenants=${tenants} session=${session} query=${query} open=${open} setOpen=${setOpen} onMade=${again} />` : html`<${Section} title="Tenants"><${Empty} title="There is no tenant yet.">A tenant is a class, a team or a product, with a budget of its own. Its keys come next. <button class="primary" onClick=${() => setOpen(['tenant'])}>Make a tenant</button></${Empty}></${Section}>`}
     ${open?.[0] === 'tenant' && html`<${NewTenant} onClose=${() => setOpen(null)} onDone=${(t) => { again(); setOpen(null); setQuery({ tenant: t.id, q: '' }); }} />`}</${Page}>`;
 }

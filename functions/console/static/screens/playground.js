@@ -1,9 +1,9 @@
 // What does a model answer, how fast, for how much, and why that one?
 import { html, useEffect, useRef, useState } from '../vendor/htm-preact.js';
 import { api, fineUsd, link, ms, num, raw, setQuery, shortModel, stream, useApi } from '../lib.js';
-import { Choice, Field, Loaded, Page, Section, Select, Trouble, Verdict } from '../ui.js';
+import { Choice, Field, Loaded, Page, Select, Trouble } from '../ui.js';
+import { useAsking } from './asking.js';
 
-const FIRST_ADMIN = 'admin';
 const pause = (s) => new Promise((done) => setTimeout(done, s * 1000));
 
 // What a request cost and why that model, for who may see records of requests. It is written while the answer is settled.
@@ -77,8 +77,8 @@ function Task({ session, options }) {
     ${pane && html`<div class="panes"><${Pane} pane=${pane} best=${{}} /></div>`}`}</${Loaded}>`;
 }
 
-function Chat({ session, options, two }) {
-  const list = useApi('v1/models', 0, options), [chosen, setChosen] = useState(['auto', '']), [panes, setPanes] = useState([]), [said, setSaid] = useState([]), [busy, setBusy] = useState(false), [streamed, setStreamed] = useState(session.may('manager')), box = useRef();
+function Chat({ session, options, two, model }) {
+  const list = useApi('v1/models', 0, options), [chosen, setChosen] = useState([model || 'auto', '']), [panes, setPanes] = useState([]), [said, setSaid] = useState([]), [busy, setBusy] = useState(false), [streamed, setStreamed] = useState(session.may('manager')), box = useRef();
   const models = (list.data?.data ?? []).filter((m) => m.dimensions == null).map((m) => [m.id, m.id === 'auto' ? 'auto (Sluice chooses)' : m.id]);
   const picked = [chosen[0], chosen[1] || models.find(([id]) => id !== chosen[0])?.[0] || chosen[0]];
   useEffect(() => { setPanes([]); setSaid([]); }, [two]);
@@ -113,9 +113,7 @@ function Chat({ session, options, two }) {
 const MODES = [['one', 'Chat'], ['two', 'Compare two'], ['task', 'Run a task']];
 
 export default function Playground({ query, session }) {
-  const [other, setOther] = useState(''), needed = session.tenant.id === FIRST_ADMIN && !session.is_login, mode = MODES.some(([id]) => id === query.mode) ? query.mode : 'one';
-  const options = other ? { headers: { authorization: `Bearer ${other}` } } : {};
-  return html`<${Page} title="Playground" aside=${html`<${Choice} label="What to do" value=${mode} onChange=${(v) => setQuery({ mode: v === 'one' ? '' : v })} options=${MODES} />`} says=${needed && !other ? html`<${Verdict} is="info">The first admin key asks no models: it has no tenant. Ask with a key of a tenant’s; <a href="#/keys">Keys and budgets</a> makes one.</${Verdict}>` : null}>
-    ${needed && html`<${Section} title="Key that asks" note="kept on this screen alone"><${Field} id="other" label="API key"><input id="other" type="password" autocomplete="off" spellcheck="false" placeholder="sl-…" value=${other} onInput=${(e) => setOther(e.target.value.replace(/[^\x21-\x7e]/g, ''))} /></${Field}></${Section}>`}
-    ${needed && !/^sl-[^-]+-.{20}/.test(other) ? null : mode === 'task' ? html`<${Task} session=${session} options=${options} />` : html`<${Chat} session=${session} options=${options} two=${mode === 'two'} />`}</${Page}>`;
+  const { options, me, says, box } = useAsking(session), mode = MODES.some(([id]) => id === query.mode) ? query.mode : 'one';
+  return html`<${Page} title="Playground" aside=${html`<${Choice} label="What to do" value=${mode} onChange=${(v) => setQuery({ mode: v === 'one' ? '' : v })} options=${MODES} />`} says=${says}>${box}
+    ${!me ? null : mode === 'task' ? html`<${Task} session=${session} options=${options} />` : html`<${Chat} session=${session} options=${options} two=${mode === 'two'} model=${query.model} />`}</${Page}>`;
 }

@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,69 +13,17 @@ from playwright.sync_api import Browser, Route
 
 from sluice.api.pages import CONTENT_SECURITY_POLICY
 from tests.e2e.conftest import FAKE_MODEL, PRICED_MODEL
-from tests.e2e.console_visit import Visit
+from tests.e2e.console.conftest import FORMULA, HOSTILE, Api
+from tests.e2e.console.visit import Visit
 from tools.stack import RunningStack
 
-SCREENS = ["overview", "activity", "usage", "providers", "keys", "playground"]
+TABS = [f"configuration?tab={tab}&tenant=hostile" for tab in ("agents", "embedding", "providers", "testing", "costs")]
+SCREENS = ["overview", "activity", "usage", "providers", "configuration", "keys", "ask", "playground"]
 LOOKS: dict[str, dict[str, Any]] = {
     "light": {"viewport": {"width": 1280, "height": 800}},
     "dark": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "dark"},
     "narrow": {"viewport": {"width": 360, "height": 640}},
 }
-HOSTILE = "<img src=x onerror=alert(1)> & Co"
-FORMULA = "=cmd|'/C calc'!A0"
-
-
-@pytest.fixture(scope="module")
-def url(stack: RunningStack) -> str:
-    """Where the console is."""
-    return stack.stack.base_url.removesuffix("/v1")
-
-
-class Api:
-    """The API, asked with the admin's key."""
-
-    def __init__(self, url: str, key: str) -> None:
-        self._client = httpx.Client(base_url=url, headers={"authorization": f"Bearer {key}"}, timeout=60)
-
-    def make(self, path: str, **body: Any) -> Any:
-        """Make something."""
-        answer = self._client.post(path, json=body)
-        assert answer.status_code in {201, 409}, answer.text
-        return answer.json()
-
-    def ask(self, key: str, question: str) -> str:
-        """Ask the fake provider; the request's id."""
-        body = {"model": FAKE_MODEL, "messages": [{"role": "user", "content": question}]}
-        answer = self._client.post("/v1/chat/completions", json=body, headers={"authorization": f"Bearer {key}"})
-        return answer.headers["x-sluice-request-id"]
-
-
-@pytest.fixture(scope="module")
-def api(stack: RunningStack, url: str) -> Api:
-    """The API, with a tenant that has something to show."""
-    api = Api(url, stack.stack.admin_key)
-    api.make("/v1/tenants", id="hostile", name=HOSTILE)
-    return api
-
-
-@pytest.fixture(scope="module")
-def keys(api: Api) -> dict[str, str]:
-    """Keys of that tenant, by what they are called; one has been used."""
-    roles = {"manager": "manager", "lab": "caller", FORMULA: "caller"}
-    made = {name: api.make("/v1/keys", tenant="hostile", name=name, role=role) for name, role in roles.items()}
-    tokens = {name: key["api_key"] for name, key in made.items()}
-    api.ask(tokens["lab"], "Why is the sky blue?")
-    return tokens
-
-
-@pytest.fixture
-def admin(chromium: Browser, stack: RunningStack, url: str, keys: dict[str, str]) -> Iterator[Visit]:
-    """A visit of an admin's, who has signed in."""
-    with Visit(chromium, url) as visit:
-        visit.sign_in(stack.stack.admin_key)
-        yield visit
-        assert visit.problems == []
 
 
 def test_the_root_leads_to_the_sign_in_and_a_key_to_the_overview(
@@ -102,62 +49,6 @@ def test_a_key_that_is_none_is_refused_with_what_to_do(chromium: Browser, url: s
             visit.page.click("form .primary")
             visit.page.wait_for_selector(f".trouble:has-text('{says}')")
         assert visit.problems == []
-
-
-def test_a_person_makes_a_tenant_and_a_key_asks_runs_out_of_budget_and_raises_it(admin: Visit) -> None:
-    admin.expect(429)
-    page, name = admin.page, f"class-{time.time_ns()}"
-    admin.go("keys")
-    page.click("text=Make a tenant")
-    page.fill("#t-name", f"Chemistry, {name}")
-    page.fill("#t-id", name)
-    page.fill("#t-budget", "5")
-    page.click("dialog .primary")
-    page.wait_for_selector(f".quota:has-text('Chemistry, {name}')")
-    page.wait_for_selector(".section:has-text('There is no key yet')")
-    page.click(".page-aside >> text=Make a key")
-    page.fill("#k-name", "lab-1")
-    page.click("dialog .primary")
-    page.wait_for_selector("dialog:has-text('shown this once')")
-    key = page.inner_text("dialog .copy code >> nth=0")
-    assert key.startswith("sl-")
-    page.click("text=I have stored it")
-    assert key not in page.content()
-    page.wait_for_selector("tbody >> text=lab-1")
-    admin.go("playground")
-    page.fill("#other", key)
-    page.select_option("#m0", PRICED_MODEL)
-    page.uncheck("#streamed")
-    for number in range(20):
-        page.fill("#ask", f"What is water, {number}?")
-        page.click(".compose .primary")
-        page.wait_for_selector(f".pane >> nth={number} >> .text, .trouble")
-        page.wait_for_selector(".compose .primary:has-text('Ask')")
-        if page.query_selector(".trouble"):
-            break
-    else:
-        pytest.fail("the budget did not run out")
-    assert "insufficient_quota" in admin.text()
-    assert "$0." in page.inner_text(".pane >> nth=0 >> footer")
-    assert f"{PRICED_MODEL} was asked for, and answered." in admin.text()
-    admin.go(f"usage?tenant={name}")
-    assert PRICED_MODEL in admin.text()
-    admin.go(f"activity?tenant={name}&show=refused")
-    assert "left" in admin.text()
-    admin.go(f"keys?tenant={name}")
-    page.click("text=Edit budget")
-    page.click("text=More in this month alone")
-    page.fill("#b", "5")
-    page.wait_for_selector("dialog:has-text('are left until the month ends')")
-    page.click("dialog .primary")
-    page.wait_for_selector(".quota:has-text('of $10.00')")
-    admin.go("playground")
-    page.fill("#other", key)
-    page.select_option("#m0", PRICED_MODEL)
-    page.fill("#ask", "What is salt?")
-    page.click(".compose .primary")
-    page.wait_for_selector(".pane footer:has-text('Cost')")
-    assert "salt" in page.inner_text(".pane .text")
 
 
 def test_a_deployment_is_tested_by_a_button(admin: Visit) -> None:
@@ -189,7 +80,9 @@ def test_every_screen_is_accessible_and_asks_at_most_three_requests(
     with Visit(chromium, url, **LOOKS[look]) as visit:
         visit.sign_in(stack.stack.admin_key)
         found: dict[str, Any] = {}
-        for screen in [*SCREENS, "keys?tenant=hostile", "usage?by=key&range=1d"]:
+        # Tabs are tried in dark colours and on the narrow page, which is light.
+        tabs = TABS if look != "light" else []
+        for screen in [*SCREENS, *tabs, "keys?tenant=hostile", "usage?by=key&range=1d"]:
             before = len(visit.asked)
             visit.go(screen)
             asked, problems = visit.asked[before:], visit.findings()
@@ -208,15 +101,23 @@ def test_every_screen_is_accessible_and_asks_at_most_three_requests(
 
 def test_a_role_is_shown_what_it_may_see(chromium: Browser, url: str, keys: dict[str, str]) -> None:
     menus = {
-        "lab": ["Overview", "Usage and costs", "Playground"],
-        "manager": ["Overview", "Activity", "Usage and costs", "Keys and budgets", "Playground"],
+        "lab": ["Overview", "Usage and costs", "Search", "Playground"],
+        "manager": [
+            *("Overview", "Activity", "Usage and costs", "AI configuration", "Keys and budgets"),
+            *("Search", "Playground"),
+        ],
     }
     for key, menu in menus.items():
         with Visit(chromium, url) as visit:
             visit.sign_in(keys[key])
             shown = [each.split("\n")[0] for each in visit.page.locator("nav a").all_inner_texts()]
             assert shown == menu
-            for screen in ["overview", "usage", *(["activity", "keys"] if key == "manager" else [])]:
+            for screen in [
+                "overview",
+                "usage",
+                "ask",
+                *(["activity", "configuration", "keys"] if key == "manager" else []),
+            ]:
                 visit.go(screen)
                 assert visit.page.query_selector(".trouble") is None
                 assert visit.findings() == []

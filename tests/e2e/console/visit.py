@@ -8,7 +8,8 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request
 
 _RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 _SERIOUS = {"serious", "critical"}
-_WAIT_MS = 20_000
+# Long enough for functions that start on a busy machine, several at once.
+_WAIT_MS = 60_000
 _SKELETONS = "() => document.querySelectorAll('.skeleton, [aria-busy=true]').length"
 _TOO_WIDE = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 _AXE = """rules => axe.run(document, {runOnly: rules}).then(found => found.violations.map(
