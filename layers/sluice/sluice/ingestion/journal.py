@@ -2,21 +2,24 @@
 
 collection              entry                       holds
 deliveries#<source>     <digest>                    that these bytes came, for a week
-counts#<source>         total                       how many events and documents came to what end
+counts#<source>         2026-11-26                  how many events and documents came to what end in a day of UTC
+counts#<source>         total                       the same of all days before they were told apart
 problems#<source>       <when>-<digest>-<kind>      what was not taken as it came, for a month
 
 Counts are of what was done: what the queue hands out twice is counted twice.
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from itertools import islice
 
 from sluice.ingestion.source import Source
 from sluice.storage.client import DynamoDB
-from sluice.storage.item_types import from_item, to_item
+from sluice.storage.item_types import Item, from_item, to_item
 from sluice.storage.tables import INGESTION
 from sluice.storage.update import Update
 
@@ -97,15 +100,32 @@ class Journal:
         if is_event:
             update.set(_LAST_EVENT, int(self._clock()))
         if sums or is_event:
-            key = INGESTION.key(f"counts#{source.id}", _TOTAL)
+            key = INGESTION.key(_counts(source), datetime.fromtimestamp(self._clock(), UTC).date().isoformat())
             self._client.call("UpdateItem", {"TableName": self._table, "Key": key, **update.arguments()})
 
     def counts(self, source: Source) -> Counts:
         """What was counted of a source."""
-        key = INGESTION.key(f"counts#{source.id}", _TOTAL)
-        found = from_item(self._client.call("GetItem", {"TableName": self._table, "Key": key}).get("Item") or {})
-        by_name = {name.removeprefix(_COUNT): int(value) for name, value in found.items() if name.startswith(_COUNT)}
-        return Counts(by_name=by_name, last_event_at=found.get(_LAST_EVENT))
+        by_name, last_event_at = Counter[str](), None
+        for item in self._counted(source, "0"):
+            by_name.update(_by_name(item))
+            last_event_at = max((at for at in (last_event_at, item.get(_LAST_EVENT)) if at is not None), default=None)
+        return Counts(by_name=by_name, last_event_at=last_event_at)
+
+    def days(self, source: Source, first: date) -> dict[date, dict[str, int]]:
+        """What was counted of a source by day of UTC, from `first` on; days without anything are left out."""
+        items = self._counted(source, first.isoformat())
+        return {
+            date.fromisoformat(item[INGESTION.sort]): _by_name(item) for item in items if item[INGESTION.sort] != _TOTAL
+        }
+
+    def _counted(self, source: Source, first: str) -> Iterator[Item]:
+        request = {
+            "TableName": self._table,
+            "KeyConditionExpression": "#collection = :collection AND #entry >= :first",
+            "ExpressionAttributeNames": {"#collection": INGESTION.partition, "#entry": INGESTION.sort},
+            "ExpressionAttributeValues": to_item({":collection": _counts(source), ":first": first}),
+        }
+        return map(from_item, self._client.query(request))
 
     def note(self, source: Source, problem: Problem) -> None:
         """Keep a problem; the same one again takes its place."""
@@ -145,6 +165,14 @@ class Journal:
                 )
             )
         return found
+
+
+def _counts(source: Source) -> str:
+    return f"counts#{source.id}"
+
+
+def _by_name(item: Item) -> dict[str, int]:
+    return {name.removeprefix(_COUNT): int(value) for name, value in item.items() if name.startswith(_COUNT)}
 
 
 def _delivery(source_id: str, digest: str) -> dict[str, dict[str, object]]:
