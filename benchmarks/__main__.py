@@ -23,6 +23,7 @@ SECTIONS = {
     "scale": ("Quotas at scale", "quota_scale"),
     "leftover": ("Leftover quota", "leftover_quota"),
     "batch": ("Large batches", "large_batch"),
+    "insights": ("Insights", "insights"),
 }
 # With `--vs` alone.
 _VERSUS = ("Beside another gateway", "versus")

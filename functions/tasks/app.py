@@ -1,6 +1,6 @@
-"""Tasks, the operations assistant and interview questions, behind API Gateway."""
+"""Tasks, insights, the operations assistant and interview questions, behind API Gateway."""
 
-from sluice.api import task_versions, tasks
+from sluice.api import insights, task_versions, tasks
 from sluice.api.compat import questions, teaching
 from sluice.api.compat.genai import answers, prompts, sessions, status
 from sluice.api.rest import lambda_handler
@@ -9,6 +9,7 @@ from sluice.composition import App
 ROUTES = (
     *tasks.ROUTES,
     *task_versions.ROUTES,
+    *insights.ROUTES,
     *answers.ROUTES,
     *sessions.ROUTES,
     *prompts.ROUTES,

@@ -5,6 +5,7 @@ What the event says does not matter, nor whether it comes twice: what is due is 
 
 import math
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
@@ -33,6 +34,15 @@ def schedule_handler(app: "App") -> "Callable[[dict[str, Any], LambdaContext], N
         remaining_ms = getattr(context, "get_remaining_time_in_millis", None)
         ends_at_s = math.inf if remaining_ms is None else time.monotonic() + remaining_ms() / 1000
         logger.info("reporting", extra={"trigger": str(event.get("detail-type", "unknown"))})
-        app.reporter.run(lambda: time.monotonic() + _LEAST_S < ends_at_s)
+        has_time = partial(_has_time, ends_at_s)
+        try:
+            app.reporter.run(has_time)
+        finally:
+            # What is wrong with reports keeps nobody from insights.
+            app.proactive_insights.run(has_time)
 
     return on_event
+
+
+def _has_time(ends_at_s: float) -> bool:
+    return time.monotonic() + _LEAST_S < ends_at_s

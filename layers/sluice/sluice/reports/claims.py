@@ -3,6 +3,7 @@
 tenant_day              hour_route                              holds
 reports.daily#<tenant>  2026-11-25                              a day's report; the tenant * is the whole stack
 reports.alerts          2026-11#tenant#acme#budget_usd_...      the alert of one limit in one window
+insights.runs#<tenant>  2026-11-25                              that a day's figures were looked at for insights
 
 claimed_until   until when (s) whoever does it has time; then others may
 level           what was done: 1 of a report, the percentage of an alert; what is not done has none, or a lower one
@@ -60,6 +61,12 @@ class Claims:
         update.set("claimed_until", int(now_s) + time_s)
         update.set("expires_at", int(now_s) + _KEPT_S)
         return self._write(thing, update)
+
+    def level(self, thing: Thing) -> int:
+        """What was done of it; 0 if nothing was, or nobody claimed it."""
+        request = {"TableName": self._table, "Key": USAGE.key(thing.partition, thing.sort), "ConsistentRead": True}
+        item = self._client.call("GetItem", request).get("Item")
+        return 0 if item is None else int(from_item(item).get("level", 0))
 
     def finish(self, thing: Thing, level: int, **values: Value) -> None:
         """It is done, and these values are kept with it."""

@@ -3,8 +3,8 @@
 import json
 
 from sluice.chat import JsonObject
-from sluice.errors import StorageUnavailableError
 from sluice.storage.connections import Timeouts
+from sluice.storage.errors import ServiceError
 from sluice.storage.json_service import JsonService, ServiceModel
 from sluice.storage.service_config import ServiceConfig
 
@@ -18,11 +18,11 @@ class EventBus:
         self._name = name
         self._client = JsonService(_MODEL, config or ServiceConfig.from_environment("EVENTBRIDGE"), Timeouts())
 
-    def send(self, source: str, kind: str, detail: JsonObject) -> None:
-        """Send an event. Raises StorageUnavailableError if the bus did not take it."""
+    def send(self, source: str, kind: str, detail: JsonObject, *, attempts: int = 3) -> None:
+        """Send an event, once with `attempts=1`. Raises ServiceError if the bus did not take it, or did not say."""
         entry = {"EventBusName": self._name, "Source": source, "DetailType": kind, "Detail": json.dumps(detail)}
-        answer = self._client.call("PutEvents", {"Entries": [entry]})
+        answer = self._client.call("PutEvents", {"Entries": [entry]}, attempts=attempts)
         if answer.get("FailedEntryCount"):
             # It answers 200 for what it has not taken.
             code = str(answer["Entries"][0].get("ErrorCode", "refused"))
-            raise StorageUnavailableError(f"EventBridge failed at PutEvents: {code}")
+            raise ServiceError(f"EventBridge failed at PutEvents: {code}", aws_code=code)

@@ -45,6 +45,7 @@ class Action(StrEnum):
     WEBHOOK_CREATED = "webhook.created"
     WEBHOOK_DELETED = "webhook.deleted"
     WEBHOOK_ROTATED = "webhook.rotated"
+    INSIGHTS_MUTED = "insights.muted"
     INGEST_SOURCE_CREATED = "ingest_source.created"
     INGEST_SOURCE_CHANGED = "ingest_source.changed"
     INGEST_SOURCE_DELETED = "ingest_source.deleted"

@@ -13,12 +13,13 @@ _HINT_CHARACTERS = 4
 
 
 class EventType(StrEnum):
-    """What is told. The names are OpenAI's."""
+    """What is told. The names are OpenAI's, but for what only Sluice has."""
 
     BATCH_COMPLETED = "batch.completed"
     BATCH_FAILED = "batch.failed"
     BATCH_EXPIRED = "batch.expired"
     BATCH_CANCELLED = "batch.cancelled"
+    INSIGHT_FOUND = "insight.found"
 
 
 class Outcome(StrEnum):

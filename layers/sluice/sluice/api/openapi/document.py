@@ -31,9 +31,10 @@ _TAGS = {
     "Files": "What batches are made of, and what they answer.",
     "Batches": "Requests that nobody waits for, answered with what is left of the quotas.",
     "Vector stores": "Documents that are found by what they mean.",
-    "Webhooks": "What tells a tenant that a batch has ended.",
+    "Webhooks": "What tells a tenant that a batch has ended, or that something is unusual.",
     "Ingestion": "Where texts of Jira and GitHub come from, and what came in.",
     "Usage": "Who used what.",
+    "Insights": "What is unusual in figures, what goes up or down, and what to expect.",
     "Operations": "How the deployments and the caches are doing. For operators.",
     "Tenants and keys": (
         "Who may use this gateway, how much, and who said so. For admins, and managers and operators of a tenant."

@@ -1,0 +1,76 @@
+"""Statistics that a few wild values do not move: medians, and tests of ranks. Pure.
+
+Sources: P. J. Rousseeuw, C. Croux, "Alternatives to the Median Absolute Deviation", JASA 88 (1993); P. K. Sen,
+"Estimates of the Regression Coefficient Based on Kendall's Tau", JASA 63 (1968); M. G. Kendall, "Rank Correlation
+Methods", 4th edition (1975), for ties.
+"""
+
+import math
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+_MAD_TO_DEVIATION = 1.4826
+"""What the median absolute deviation of normal values is multiplied by to be their standard deviation."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trend:
+    """A straight line through values: its first value, what is added at each step, and how likely chance makes one.
+
+    `deviation` is the robust standard deviation of the values around it.
+    """
+
+    start: float
+    slope: float
+    p: float
+    deviation: float
+
+
+def median(values: Sequence[float]) -> float:
+    """The middle of values, of which there is at least one."""
+    return _middle(sorted(values))
+
+
+def median_deviation(values: Sequence[float]) -> float:
+    """The robust standard deviation of values, of which there is at least one."""
+    centre = median(values)
+    return _MAD_TO_DEVIATION * median([abs(value - centre) for value in values])
+
+
+def median_of_others(ordered: Sequence[float], value: float) -> float:
+    """The median of sorted values, of which there are at least two, without one that is `value`."""
+    left_out = bisect_left(ordered, value)
+    count = len(ordered) - 1
+
+    def at(place: int) -> float:
+        return ordered[place if place < left_out else place + 1]
+
+    return at(count // 2) if count % 2 else (at(count // 2 - 1) + at(count // 2)) / 2
+
+
+def trend(values: Sequence[float | None]) -> Trend:
+    """The Theil-Sen line through values at equal steps, at least three of them known, and the Mann-Kendall test."""
+    known = [(step, value) for step, value in enumerate(values) if value is not None]
+    pairs = [(one, other) for place, one in enumerate(known) for other in known[place + 1 :]]
+    slope = median([(value - earlier) / (step - before) for (before, earlier), (step, value) in pairs])
+    start = median([value - slope * step for step, value in known])
+    concordance = sum((value > earlier) - (value < earlier) for (_, earlier), (_, value) in pairs)
+    deviation = median_deviation([value - start - slope * step for step, value in known])
+    return Trend(start=start, slope=slope, p=_chance([value for _, value in known], concordance), deviation=deviation)
+
+
+def _chance(values: Sequence[float], concordance: int) -> float:
+    """How likely values in any order have as strong a concordance, either way: normal, with a correction for steps."""
+    tied = sum(ties * (ties - 1) * (2 * ties + 5) for ties in Counter(values).values())
+    count = len(values)
+    variance = (count * (count - 1) * (2 * count + 5) - tied) / 18
+    if not concordance or variance <= 0:
+        return 1.0
+    return math.erfc((abs(concordance) - 1) / math.sqrt(2 * variance))
+
+
+def _middle(ordered: Sequence[float]) -> float:
+    count = len(ordered)
+    return ordered[count // 2] if count % 2 else (ordered[count // 2 - 1] + ordered[count // 2]) / 2
