@@ -58,7 +58,7 @@ def run(*, quick: bool) -> str:
         "Trends, of twelve weekly sums:",
         _trends_found(rng, max(1, 200 // less)),
         "Of findings in a mixture of such series, so many were real; of buckets that came after forecasts, so many "
-        "were in the interval:",
+        "were in the interval (one is added to either side, so that no rate is 0 or 1):",
         _rates(rates),
     ]
     return "\n\n".join(parts)
@@ -66,7 +66,7 @@ def run(*, quick: bool) -> str:
 
 def _false_alarms(rng: random.Random, months: int) -> str:
     rules: dict[str, _Rule] = {"under 70 % of the mean": _is_dropped, "mean ± 2 deviations": _is_outside}
-    titles = [*rules, f"|z| > {LISTED:g}, listed", f"|z| > {TOLD:g}", "told unasked"]
+    titles = [*rules, f"z beyond {LISTED:g}, listed", f"z beyond {TOLD:g}", "told unasked"]
     rows = []
     for title, pattern in _SHOWN:
         found = Counter[str]()
@@ -214,7 +214,8 @@ def _noise(rng: random.Random) -> float:
 
 
 def _rates(rates: dict[str, tuple[int, int]]) -> str:
-    rows = [[f"`{name}`", f"{real / of:.3f}" if of else "", f"{of:,}"] for name, (real, of) in rates.items()]
+    # By Laplace's rule of succession: so many without an exception do not make one impossible.
+    rows = [[f"`{name}`", f"{(real + 1) / (of + 2):.3f}", f"{of:,}"] for name, (real, of) in rates.items()]
     return _table(["rate", "measured", "of"], rows)
 
 

@@ -319,7 +319,7 @@ def test_the_function_takes_the_event_of_its_schedule(reports: Reports) -> None:
 def test_a_bus_that_takes_an_event_and_loses_it_is_an_error(reports: Reports, monkeypatch: pytest.MonkeyPatch) -> None:
     bus = reports.reporting.report_stores.bus
     refused = {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure"}]}
-    monkeypatch.setattr(bus._client, "call", lambda *_: refused)
+    monkeypatch.setattr(bus._client, "call", lambda *_, **__: refused)
     with pytest.raises(StorageUnavailableError, match="InternalFailure"):
         bus.send("sluice", "Quota Alert", {})
 

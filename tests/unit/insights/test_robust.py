@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.insights.robust import median, median_deviation, median_of_others, trend
+from sluice.insights.robust import median, median_deviation, median_of_others, residuals, trend
 
 FINITE = st.floats(-1e9, 1e9)
 
@@ -13,7 +13,9 @@ FINITE = st.floats(-1e9, 1e9)
 def test_the_median_of_others_is_that_of_a_list_without_the_value(values: list[float], data: st.DataObject) -> None:
     left_out = data.draw(st.integers(0, len(values) - 1))
     others = values[:left_out] + values[left_out + 1 :]
-    assert median_of_others(sorted(values), values[left_out]) == median(others)
+    ordered = sorted(values)
+    assert median_of_others(ordered, values[left_out]) == median(others)
+    assert residuals(ordered) == [value - median_of_others(ordered, value) for value in ordered]
 
 
 @given(st.lists(FINITE, min_size=1, max_size=30), FINITE)

@@ -7,10 +7,10 @@ shifted by how the most recent ones differed from theirs.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sluice.insights.robust import median, median_deviation, median_of_others
+from sluice.insights.robust import median, median_deviation, median_of_others, residuals
 from sluice.insights.series import Series
 
 _COUNT_SHIFT = 3 / 8
@@ -55,17 +55,16 @@ class Baseline:
         own = alike.get(self._seasons[place + ahead], [])
         if sum(map(len, alike.values())) < pace.least * 3 // 4 or place < pace.least or len(own) < _LEAST_ALIKE:
             return None
+        spread = list[float]()
         for values in alike.values():
             values.sort()
-        residuals = []
-        for each in range(first, place):
-            value, others = scaled[each], alike.get(self._seasons[each], [])
-            if value is not None and len(others) > 1:
-                residuals.append(value - median_of_others(others, value))
-        if len(residuals) < pace.recent:
+            if len(values) > 1:
+                spread += residuals(values)
+        recent = self._recent(place, first, alike)
+        if len(recent) < pace.recent:
             return None
-        level = median(residuals[-pace.recent :])
-        deviation = max(median_deviation(residuals), self._least_deviation(alike))
+        level = median(recent)
+        deviation = max(median_deviation(spread), self._least_deviation(alike))
         if not deviation:
             return None
         return Expectation(centre=median(own) + level, deviation=deviation)
@@ -74,7 +73,18 @@ class Baseline:
         """A value as it was measured, from the scale that values are compared on."""
         return self._backward(scaled)
 
-    def _least_deviation(self, alike: dict[int, list[float]]) -> float:
+    def _recent(self, place: int, first: int, alike: Mapping[int, Sequence[float]]) -> list[float]:
+        """How far the most recent buckets before one were from the others like them, the latest first."""
+        found = list[float]()
+        for each in range(place - 1, first - 1, -1):
+            value, others = self.scaled[each], alike.get(self._seasons[each], ())
+            if value is not None and len(others) > 1:
+                found.append(value - median_of_others(others, value))
+                if len(found) == self._pace.recent:
+                    break
+        return found
+
+    def _least_deviation(self, alike: Mapping[int, Sequence[float]]) -> float:
         if self._series.measured == "count":
             return _COUNT_DEVIATION
         sizes = [abs(value) for values in alike.values() for value in values]

@@ -50,6 +50,20 @@ def median_of_others(ordered: Sequence[float], value: float) -> float:
     return at(count // 2) if count % 2 else (at(count // 2 - 1) + at(count // 2)) / 2
 
 
+def residuals(ordered: Sequence[float]) -> list[float]:
+    """How far each of at least two sorted values is from the median of the others, in their order."""
+    half = len(ordered) // 2
+    if len(ordered) % 2:
+        middle = ordered[half]
+        # Without the middle one, or one on either side of it.
+        below, above = (middle + ordered[half + 1]) / 2, (ordered[half - 1] + middle) / 2
+        without = (ordered[half - 1] + ordered[half + 1]) / 2
+        others = [below] * half + [without] + [above] * half
+    else:
+        others = [ordered[half]] * half + [ordered[half - 1]] * half
+    return [value - other for value, other in zip(ordered, others, strict=True)]
+
+
 def trend(values: Sequence[float | None]) -> Trend:
     """The Theil-Sen line through values at equal steps, at least three of them known, and the Mann-Kendall test."""
     known = [(step, value) for step, value in enumerate(values) if value is not None]
