@@ -5,10 +5,11 @@ A test holds the pages equal to what would be written.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from sluice.api.absent import ABSENT
 from sluice.api.openapi.document import document
 from sluice.catalog import SHARED, Model, catalog
 from sluice.guards.rules import (
@@ -199,6 +200,14 @@ def suites() -> str:
     return _table(("suite", "version", "licence", "part", "API", "passed", "failed", "left out"), tables.suite_rows())
 
 
+def absent() -> str:
+    """What the APIs of OpenAI and Anthropic have and Sluice has not."""
+    return _table(
+        ("path", "what", "instead"),
+        ((f"`{_methods(each.methods)}{each.path.replace('{}', '{id}')}`", each.name, each.instead) for each in ABSENT),
+    )
+
+
 def exclusions() -> str:
     """Which tests of outside suites are left out, and why."""
     return _table(("suite", "part", "tests", "because each"), tables.left_out_rows())
@@ -208,7 +217,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     table.__name__: table
     for table in (
         *(routes, headers, parameters, tasks, guards, providers, models, replacements, decisions),
-        *(clients, quickstarts, suites, exclusions),
+        *(clients, quickstarts, suites, exclusions, absent),
     )
 }
 
@@ -226,6 +235,11 @@ def main() -> None:
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     lines = [head, ("---",) * len(head), *(tuple(_line(cell).replace("|", r"\|") for cell in row) for row in rows)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _methods(methods: Collection[str]) -> str:
+    """Methods as they stand before a path, nothing if all are meant."""
+    return "" if len(methods) > len(("POST", "PATCH")) else f"{', '.join(sorted(methods, reverse=True))} "
 
 
 def _meaning(parameter: Mapping[str, Any]) -> str:
