@@ -75,6 +75,11 @@ def chat_answer(message: Json) -> Json:
         "total_tokens": prompt + counted["output_tokens"],
         "prompt_tokens_details": {"cached_tokens": read, "cache_creation_tokens": made},
     }
+    for name in ("cache_creation", "service_tier", "inference_geo"):
+        if counted[name] is not None:
+            usage[name] = counted[name]
+    if counted["output_tokens_details"] is not None:
+        usage["completion_tokens_details"] = {"reasoning_tokens": counted["output_tokens_details"]["thinking_tokens"]}
     return {
         "id": message["id"],
         "object": "chat.completion",

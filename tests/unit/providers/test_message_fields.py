@@ -17,6 +17,7 @@ BODY: dict[str, Any] = {
             "role": "assistant",
             "content": None,
             "reasoning_content": "so",
+            "phase": "commentary",
             "thinking_blocks": [{"type": "thinking", "thinking": "so", "signature": "s"}],
             "tool_calls": [{"id": "1", "function": {"name": "f"}, "extra_content": {"google": {}}}, "no call"],
         },
@@ -43,7 +44,7 @@ PLAIN: dict[str, Any] = {
     ],
     "tools": [{"type": "function", "function": {"name": "f"}}, "no tool"],
 }
-NAMES = ("cache_control", "thinking_blocks", "reasoning_content", "is_error", "extra_content")
+NAMES = ("cache_control", "thinking_blocks", "reasoning_content", "is_error", "extra_content", "phase")
 
 
 def test_who_takes_none_of_it_is_asked_without_it() -> None:

@@ -3,11 +3,11 @@
 Clients of Anthropic's protocol mark what is to be cached (`cache_control`, on the request, parts of contents, messages
 and tools), send back what a model thought (`thinking_blocks` of an assistant's message, each `{"type": "thinking",
 "thinking", "signature"}` or `{"type": "redacted_thinking", "data"}`, and `reasoning_content`, its text), and say that a
-tool failed (`is_error` of a tool's message). Gemini signs tool calls, in their `extra_content`. None of these changes
-what is asked, and many providers refuse a field that they do not know; so who is not known to take one is asked without
-it. A row of the catalogue, or a credential, names in `allowed_fields` what its provider takes:
-`messages.cache_control`, `messages.thinking_blocks`, `messages.reasoning_content`, `messages.is_error`,
-`messages.extra_content`.
+tool failed (`is_error` of a tool's message). Those of the Responses API say whether an answer is a comment or the end
+(`phase`). Gemini signs tool calls, in their `extra_content`. None of these changes what is asked, and many providers
+refuse a field that they do not know; so who is not known to take one is asked without it. A row of the catalogue, or a
+credential, names in `allowed_fields` what its provider takes: `messages.cache_control`, `messages.thinking_blocks`,
+`messages.reasoning_content`, `messages.is_error`, `messages.extra_content`, `messages.phase`.
 
 In a stream, a delta's `thinking_blocks` are parts with the `index` of their block, as those of `tool_calls` are; the
 same text comes as `reasoning_content`.
@@ -23,7 +23,7 @@ from sluice.chat import ChatRequest, ContentPart, JsonObject
 
 CACHE_CONTROL = "cache_control"
 EXTRA_CONTENT = "extra_content"
-_OF_MESSAGES = frozenset({CACHE_CONTROL, "thinking_blocks", "reasoning_content", "is_error", EXTRA_CONTENT})
+_OF_MESSAGES = frozenset({CACHE_CONTROL, "thinking_blocks", "reasoning_content", "is_error", EXTRA_CONTENT, "phase"})
 _UNASKED_THINKING = frozenset({"adaptive", "between_tools", "disabled"})
 _IMAGES = frozenset({"image_url", "input_image", "image"})
 

@@ -13,7 +13,13 @@ from sluice.providers.tool_calls import whole_number
 
 # A turn that Anthropic wants to go on with ends where a limit does: what it says is not whole.
 _ENDINGS = {"pause_turn": "length"}
-_KEPT_COUNTS = ("cache_read_input_tokens", "cache_creation_input_tokens", "cache_creation")
+_KEPT_COUNTS = (
+    "cache_read_input_tokens",
+    "cache_creation_input_tokens",
+    "cache_creation",
+    "inference_geo",
+    "service_tier",
+)
 
 
 class MessagesDialect:

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sluice.api.anthropic.chat_request import chat_request
 from sluice.api.anthropic.events import message_events
 from sluice.api.anthropic.message import AskedMessage, message
+from sluice.api.anthropic.request_models import MessageRequest
 from sluice.chat import ChatChunk
 from sluice.chat_stream import chunks_from_body
 from sluice.errors import InvalidAnswerError
@@ -101,6 +103,7 @@ calls: Any = st.lists(
             "id": st.uuids().map(str),
             "name": texts,
             "input": st.dictionaries(texts, st.integers() | texts | st.lists(texts, max_size=2), max_size=3),
+            "caller": st.just({"type": "direct"}),
         }
     ),
     max_size=3,
@@ -135,6 +138,7 @@ messages = st.builds(
         "content": [*thoughts, *said, *calls],
         **ending,
         "usage": usage,
+        "container": None,
     },
     endings,
     st.fixed_dictionaries(
@@ -142,7 +146,13 @@ messages = st.builds(
             "input_tokens": st.integers(1, 10_000),
             "cache_creation_input_tokens": counts,
             "cache_read_input_tokens": counts,
-            "output_tokens": counts,
+            "cache_creation": st.none()
+            | st.fixed_dictionaries({"ephemeral_5m_input_tokens": counts, "ephemeral_1h_input_tokens": counts}),
+            "output_tokens": st.integers(100, 10_000),
+            "output_tokens_details": st.none() | st.fixed_dictionaries({"thinking_tokens": st.integers(1, 100)}),
+            "server_tool_use": st.none(),
+            "service_tier": st.sampled_from([None, "standard", "priority", "batch"]),
+            "inference_geo": st.sampled_from([None, "eu"]),
         }
     ),
     thoughts,
@@ -217,7 +227,8 @@ def test_arguments_that_are_no_object_are_an_error_and_no_input(arguments: str) 
 def test_a_call_without_arguments_has_an_empty_input() -> None:
     call = {**CALL, "function": {"name": "now", "arguments": ""}}
     [block] = message(answer("tool_calls", tool_calls=[call]), ASKED)["content"]
-    assert block == {"type": "tool_use", "id": "call_1", "name": "now", "input": {}}
+    called = {"type": "tool_use", "id": "call_1", "name": "now", "input": {}, "caller": {"type": "direct"}}
+    assert block == called
     parts = [chunk(call_part(0, name="now")), chunk(call_part(1, name="now")), chunk({}, "tool_calls")]
     assert [each["input"] for each in put_together(message_events(parts, ASKED))["content"]] == [{}, {}]
 
@@ -265,6 +276,32 @@ def test_what_is_thought_is_a_block_and_said_once() -> None:
     ]
 
 
+SIGNED = {"extra_content": {"google": {"thought_signature": "s1"}}}
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_what_has_to_go_back_with_a_call_comes_as_a_block_and_goes_back(is_late: bool) -> None:
+    first, rest = call_part(0, '{"a"', name="one"), call_part(0, ": 1}")
+    (rest if is_late else first)["tool_calls"][0].update(SIGNED)
+    second = call_part(1, "{}", name="two")
+    parts = [chunk({"content": "Two."}), *map(chunk, (first, second, rest)), chunk({}, "tool_calls")]
+    streamed = put_together(message_events(parts, ASKED))["content"]
+    kinds = [block["type"] for block in streamed]
+    signature = ["redacted_thinking"]
+    assert kinds == ["text", *signature * (not is_late), "tool_use", "tool_use", *signature * is_late]
+    calls = [{**CALL, "id": "call_0", **SIGNED}, {**CALL, "id": "call_1"}]
+    whole = message(answer("tool_calls", content="Two.", tool_calls=calls), ASKED)["content"]
+    for content in (streamed, [{**block} for block in whole]):
+        results = [
+            {"type": "tool_result", "tool_use_id": block["id"]} for block in content if block["type"] == "tool_use"
+        ]
+        turns = [{"role": "assistant", "content": content}, {"role": "user", "content": results}]
+        asked = {"model": "m", "max_tokens": 1, "messages": [{"role": "user", "content": "Hi"}, *turns]}
+        sent = chat_request(MessageRequest.model_validate(asked)).model_dump(exclude_unset=True)["messages"][1]
+        assert [call.get("extra_content") for call in sent["tool_calls"]] == [SIGNED["extra_content"], None]
+        assert "thinking_blocks" not in sent
+
+
 @pytest.mark.parametrize("name", ["reasoning", "reasoning_content"])
 def test_what_is_thought_without_a_signature_has_an_empty_one(name: str) -> None:
     parts = [chunk({name: "Hm"}), chunk({name: "."}), chunk({"content": "Four."}, "stop")]
@@ -294,7 +331,7 @@ def test_what_is_cited_is_with_the_text() -> None:
 
 
 def test_usage_without_a_count_is_zero_and_groq_s_own_is_found() -> None:
-    assert set(message(answer(content="a"), ASKED)["usage"].values()) == {0}
+    assert set(message(answer(content="a"), ASKED)["usage"].values()) == {0, None}
     usage = {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}
     parts = [chunk({"content": "a"}), chunk({}, "stop", x_groq={"id": "r", "usage": usage})]
     streamed = put_together(message_events(parts, ASKED))

@@ -232,6 +232,15 @@ def user(*blocks: Json) -> Json:
             "messages[0].content[0].source.url",
         ),
         ({"system": [{"type": "image", "source": {"type": "url", "url": "https://a.b"}}]}, "system[0].type"),
+        (
+            {
+                "messages": [
+                    *HELLO,
+                    {"role": "assistant", "content": [{"type": "redacted_thinking", "data": "sluice1.AAAA"}]},
+                ]
+            },
+            "messages[1].content[0].data",
+        ),
         ({"messages": CALLED}, "messages[1].content"),
         ({"messages": [*CALLED, {"role": "user", "content": "And?"}]}, "messages[2].content"),
         (

@@ -36,7 +36,8 @@ calls: st.SearchStrategy[Any] = st.one_of(
             "id": texts,
             "type": st.just("function"),
             "function": st.fixed_dictionaries({"name": texts, "arguments": texts}),
-        }
+        },
+        optional={"extra_content": st.fixed_dictionaries({"google": st.dictionaries(texts, texts, max_size=1)})},
     ),
     st.fixed_dictionaries(
         {"id": texts, "type": st.just("custom"), "custom": st.fixed_dictionaries({"name": texts, "input": texts})}
@@ -49,9 +50,17 @@ messages = st.fixed_dictionaries(
         "reasoning_content": texts,
         "thinking_blocks": st.lists(thinking, min_size=1, max_size=2),
         "refusal": texts,
+        "phase": st.just("commentary"),
         "tool_calls": st.lists(calls, min_size=1, max_size=3, unique_by=_id_of),
     },
-)
+).map(lambda message: _without_phase_of_nothing(message))
+
+
+def _without_phase_of_nothing(message: JsonObject) -> JsonObject:
+    says = message.get("content") or message.get("refusal")
+    return message if says else {name: value for name, value in message.items() if name != "phase"}
+
+
 usages = st.one_of(
     st.none(),
     st.just(
@@ -96,7 +105,7 @@ def chunks(draw: Draw, body: JsonObject) -> Iterator[JsonObject]:
     def chunk(delta: JsonObject, finish_reason: str | None = None) -> JsonObject:
         return {**frame, "choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}]}
 
-    yield chunk({"role": "assistant", "content": ""})
+    yield chunk({"role": "assistant", "content": ""} | {name: message[name] for name in ("phase",) if name in message})
     for piece in pieces(draw, message.get("reasoning_content") or ""):
         yield chunk({"reasoning_content": piece})
     for index, block in enumerate(message.get("thinking_blocks") or []):
@@ -109,6 +118,7 @@ def chunks(draw: Draw, body: JsonObject) -> Iterator[JsonObject]:
         kind = call["type"]
         field = "arguments" if kind == "function" else "input"
         opening = {"index": index, "id": call["id"], "type": kind, kind: {"name": call[kind]["name"], field: ""}}
+        opening |= {name: call[name] for name in ("extra_content",) if name in call}
         yield chunk({"tool_calls": [opening]})
         for piece in pieces(draw, call[kind][field]):
             yield chunk({"tool_calls": [{"index": index, kind: {field: piece}}]})
@@ -190,6 +200,17 @@ def test_an_answer_comes_back_as_it_was(body: JsonObject) -> None:
         assert not any(message.get(name) for name in ("content", "refusal", "tool_calls", "thinking_blocks"))
     else:
         assert again == [{name: value for name, value in answer.items() if value is not None}]
+
+
+def test_a_signature_that_comes_after_its_call_has_begun_is_the_last_item() -> None:
+    call = {"index": 0, "id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    late = {"index": 0, "extra_content": {"google": {"thought_signature": "s"}}}
+    parts = [{"choices": [{"index": 0, "delta": {"tool_calls": [each]}}]} for each in (call, late)]
+    done = streamed(FRAME, [*parts, {"choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]}])
+    output = done[-1]["response"]["output"]
+    assert [item["type"] for item in output] == ["function_call", "reasoning"]
+    [message] = messages_of(output)
+    assert message["tool_calls"][0]["extra_content"] == late["extra_content"]
 
 
 def test_what_breaks_off_ends_with_an_error_and_a_response_that_failed() -> None:

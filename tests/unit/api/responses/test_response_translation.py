@@ -10,6 +10,7 @@ from openai.types.responses import ResponseInputItemParam, ToolParam, response_c
 
 from sluice.api.responses.body import ResponseRequest
 from sluice.api.responses.items import items_of, messages_of
+from sluice.api.responses.reasoning import signature_item
 from sluice.api.responses.request import input_items, translated
 from sluice.chat import ChatRequest, JsonObject
 from sluice.errors import InvalidRequestError
@@ -46,22 +47,33 @@ calls = st.one_of(
             "id": texts,
             "type": st.just("function"),
             "function": st.fixed_dictionaries({"name": texts, "arguments": texts}),
-        }
+        },
+        optional={"extra_content": st.fixed_dictionaries({"google": st.dictionaries(texts, texts, max_size=1)})},
     ),
     st.fixed_dictionaries(
         {"id": texts, "type": st.just("custom"), "custom": st.fixed_dictionaries({"name": texts, "input": texts})}
     ),
 )
-answers = st.fixed_dictionaries(
-    {"role": st.just("assistant")},
-    optional={
-        "reasoning_content": texts,
-        "thinking_blocks": st.lists(thinking, min_size=1, max_size=2),
-        "content": st.one_of(texts, st.lists(text_parts, min_size=2, max_size=3)),
-        "refusal": texts,
-        "tool_calls": st.lists(calls, min_size=1, max_size=3),
-    },
-).filter(lambda message: len(message) > 1)
+answers = (
+    st.fixed_dictionaries(
+        {"role": st.just("assistant")},
+        optional={
+            "reasoning_content": texts,
+            "thinking_blocks": st.lists(thinking, min_size=1, max_size=2),
+            "content": st.one_of(texts, st.lists(text_parts, min_size=2, max_size=3)),
+            "refusal": texts,
+            "phase": st.sampled_from(["commentary", "final_answer"]),
+            "tool_calls": st.lists(calls, min_size=1, max_size=3),
+        },
+    )
+    .map(lambda message: _without_phase_of_nothing(message))
+    .filter(lambda message: len(message) > 1)
+)
+
+
+def _without_phase_of_nothing(message: JsonObject) -> JsonObject:
+    says = message.keys() & {"content", "refusal"}
+    return message if says else {name: value for name, value in message.items() if name != "phase"}
 
 
 @st.composite
@@ -98,6 +110,41 @@ def test_a_response_asks_what_its_items_say(messages: list[JsonObject]) -> None:
             {"model": "m", "messages": [{"role": "system", "content": "Be brief."}, *messages]}
         ).model_dump(exclude_unset=True)["messages"]
     )
+
+
+CALL = {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"}
+SIGNED = {"google": {"thought_signature": "s1"}}
+
+
+def signature(call_id: str, said: str) -> JsonObject:
+    """The item of what has to go back with a call."""
+    return signature_item(call_id, {"google": {"thought_signature": said}})
+
+
+def test_a_signature_goes_back_with_the_call_after_it_or_before_it() -> None:
+    output = {"type": "function_call_output", "call_id": "c1", "output": "1"}
+    for items in ([signature("c1", "s1"), CALL, output], [CALL, signature("c1", "s1"), output]):
+        [call] = messages_of(items)[0]["tool_calls"]
+        assert call["extra_content"] == SIGNED
+    again = [signature("c1", "s1"), CALL, output, signature("c1", "s2"), CALL, output]
+    signed = [call["extra_content"] for message in messages_of(again) for call in message.get("tool_calls", [])]
+    assert signed == [SIGNED, {"google": {"thought_signature": "s2"}}]
+
+
+def test_a_signature_does_not_part_an_answer() -> None:
+    said = {"type": "message", "role": "assistant", "content": "Let me see."}
+    other = {**CALL, "call_id": "c2"}
+    [message] = messages_of([said, signature("c1", "s1"), CALL, signature("c3", "of no call"), other])
+    assert message["content"] == "Let me see."
+    assert [call.get("extra_content") for call in message["tool_calls"]] == [SIGNED, None]
+
+
+def test_what_was_beside_an_answer_s_text_is_not_sent_back_and_no_reason_to_refuse() -> None:
+    answered = "msg_" + "0" * 32 + "_1_0"
+    item: JsonObject = {"type": "message", "role": "assistant", "content": "x", "id": answered, "images": ["y"]}
+    assert messages_of([item]) == [{"role": "assistant", "content": "x"}]
+    with pytest.raises(InvalidRequestError, match="images"):
+        messages_of([{**item, "id": "msg_1"}])
 
 
 def of(**fields: Any) -> ChatRequest:
@@ -213,7 +260,10 @@ def test_an_option_of_a_response_is_one_of_the_chat(given: JsonObject, wanted: J
         ),
         ({"input": [{"role": "user"}]}, "input[0].content"),
         ({"input": [{"role": "critic", "content": "x"}]}, "input[0].role"),
-        ({"input": [{"role": "assistant", "content": "x", "phase": "commentary"}]}, "input[0].phase"),
+        ({"input": [{"role": "assistant", "content": "x", "phase": "doubt"}]}, "input[0].phase"),
+        ({"input": [{"role": "assistant", "content": "x", "phase": ["commentary"]}]}, "input[0].phase"),
+        ({"input": [{"role": "user", "content": "x", "phase": "commentary"}]}, "input[0].phase"),
+        ({"input": [{"role": "assistant", "content": "x", "mood": "good"}]}, "input[0].mood"),
         ({"input": [{"type": "function_call_output", "output": "x"}]}, "input[0].call_id"),
         ({"input": [{"type": "function_call", "call_id": "c", "name": "f", "arguments": {}}]}, "input[0].arguments"),
         (

@@ -17,6 +17,12 @@ class AnswerText(TypedDict):
     citations: list[dict[str, JsonValue]] | None
 
 
+class ToolCaller(TypedDict):
+    """Who calls a tool: the model itself."""
+
+    type: Literal["direct"]
+
+
 class AnswerToolUse(TypedDict):
     """A tool that the model calls."""
 
@@ -24,6 +30,7 @@ class AnswerToolUse(TypedDict):
     id: str
     name: str
     input: dict[str, JsonValue]
+    caller: ToolCaller
 
 
 class AnswerThinking(TypedDict):
@@ -44,13 +51,35 @@ class AnswerRedactedThinking(TypedDict):
 type AnswerBlock = AnswerText | AnswerToolUse | AnswerThinking | AnswerRedactedThinking
 
 
+class CacheCreation(TypedDict):
+    """What the provider's cache took in, by how long it keeps it."""
+
+    ephemeral_5m_input_tokens: int
+    ephemeral_1h_input_tokens: int
+
+
+class ThinkingTokens(TypedDict):
+    """Of the tokens that were answered, those that were thought."""
+
+    thinking_tokens: int
+
+
 class MessageUsage(TypedDict):
-    """Tokens as the provider counted them, 0 where it did not. What its cache had or took in is counted apart."""
+    """Tokens as the provider counted them, 0 where it did not. What its cache had or took in is counted apart.
+
+    What is null is not known: of most providers, in which tier and where they answer, and for how long their caches
+    keep what they took in. No tool runs at a provider.
+    """
 
     input_tokens: int
     cache_creation_input_tokens: int
     cache_read_input_tokens: int
+    cache_creation: CacheCreation | None
     output_tokens: int
+    output_tokens_details: ThinkingTokens | None
+    server_tool_use: None
+    service_tier: Literal["standard", "priority", "batch"] | None
+    inference_geo: str | None
 
 
 class StopDetails(TypedDict):
@@ -73,6 +102,7 @@ class AnswerMessage(TypedDict):
     stop_sequence: Annotated[str | None, Field(description="The one that ended it, where the provider says so.")]
     stop_details: StopDetails | None
     usage: MessageUsage
+    container: None
     context_management: NotRequired[Annotated[dict[str, JsonValue], Field(description="Which edits were made: none.")]]
 
 
@@ -156,6 +186,7 @@ class MessageEnding(TypedDict):
     stop_reason: StopReason | None
     stop_sequence: str | None
     stop_details: StopDetails | None
+    container: None
 
 
 class MessageDelta(TypedDict):

@@ -26,6 +26,7 @@ from sluice.api.anthropic.request_models import (
     ToolUseBlock,
     UrlSource,
 )
+from sluice.api.sealed import PendingExtras, is_sealed, opened
 from sluice.chat import ChatRequest, JsonObject
 from sluice.errors import InvalidRequestError
 
@@ -120,23 +121,36 @@ def _assistant(blocks: Sequence[Block], place: str) -> JsonObject:
     calls: list[JsonObject] = []
     thoughts: list[JsonObject] = []
     unsigned: list[str] = []
+    extras = PendingExtras()
     for position, block in enumerate(blocks):
         match block:
             case ToolUseBlock():
                 calls.append(_call(block, f"{place}[{position}]"))
+                extras.give(calls[-1])
             case ThinkingBlock(signature=""):
                 # Ours, of a model whose provider signs nothing: a signature is never made up.
                 unsigned.append(block.thinking)
+            case RedactedThinkingBlock(data=data) if is_sealed(data):
+                # Ours, of a provider that signs calls.
+                extras.add(_opened(data, f"{place}[{position}].data"))
             case ThinkingBlock() | RedactedThinkingBlock():
                 thoughts.append(block.model_dump())
             case _:
                 texts.append(_part(block, f"{place}[{position}]", _ASSISTANT))
+    extras.settle(calls)
     message: JsonObject = {"role": "assistant", "content": _plain(texts) if texts or not calls else None}
     return message | _set(
         tool_calls=calls or None,
         thinking_blocks=thoughts or None,
         reasoning_content="".join(unsigned) or None,
     )
+
+
+def _opened(data: str, place: str) -> JsonObject:
+    found = opened(data)
+    if found is None:
+        _refuse(place, "should be as it came in an answer")
+    return found
 
 
 def _call(block: ToolUseBlock, place: str) -> JsonObject:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from sluice.api.anthropic.answer_types import AnswerBlock, ContentBlockDelta, Delta, Event, MessageDelta
 from sluice.api.anthropic.message import (
+    DIRECT,
     ENDING_FIELDS,
     NO_EDITS,
     AskedMessage,
@@ -23,6 +24,7 @@ from sluice.api.anthropic.message import (
     tool_input,
     tool_name,
 )
+from sluice.api.sealed import extra_of, sealed_extra
 from sluice.chat import ChatChunk, JsonObject, Usage
 from sluice.errors import InvalidAnswerError
 
@@ -126,6 +128,8 @@ class _Blocks:
         self._waiting: list[_Piece] = []
         self._ended: set[_Key] = set()
         self._has_thinking_blocks = False
+        self._call_ids: dict[object, str] = {}
+        self._late_extras: dict[str, JsonObject] = {}
 
     def feed(self, delta: JsonObject) -> Iterator[Event]:
         """The events of what is new."""
@@ -144,6 +148,8 @@ class _Blocks:
             yield from self._close()
             for piece in pieces:
                 yield from self._add(piece)
+        for call_id, extra in self._late_extras.items():
+            yield from self._add(_signature(call_id, extra))
         yield from self._close()
 
     def _take(self, piece: _Piece) -> Iterator[Event]:
@@ -206,12 +212,23 @@ class _Blocks:
             yield _Piece(("text", None), citation=cited)
         for call in delta.get("tool_calls") or []:
             function = call.get("function") or {}
+            yield from self._signatures(call)
             yield _Piece(
                 ("tool_use", call.get("index")),
                 str(function.get("arguments") or ""),
                 id=str(call.get("id") or ""),
                 name=str(function.get("name") or ""),
             )
+
+    def _signatures(self, call: JsonObject) -> Iterator[_Piece]:
+        """What has to go back with a call, in front of it; at the end, where it comes after the call has begun."""
+        index, extra = call.get("index"), extra_of(call)
+        known = self._call_ids.get(index)
+        call_id = self._call_ids.setdefault(index, str(call.get("id") or ""))
+        if extra is not None and known is None:
+            yield _signature(call_id, extra)
+        elif extra is not None:
+            self._late_extras[call_id] = {**self._late_extras.get(call_id, {}), **extra}
 
     def _thoughts(self, delta: JsonObject) -> Iterator[_Piece]:
         blocks = delta.get("thinking_blocks")
@@ -224,6 +241,10 @@ class _Blocks:
                 yield _Piece((kind, block.get("index")), text, signature=str(block.get("signature") or ""))
         elif not self._has_thinking_blocks and (text := thinking_text(delta)):
             yield _Piece(("thinking", None), text)
+
+
+def _signature(call_id: str, extra: JsonObject) -> _Piece:
+    return _Piece(("redacted_thinking", f"of {call_id}"), sealed_extra(call_id, extra))
 
 
 def _delta_of(block: _Open, delta: Delta) -> ContentBlockDelta:
@@ -239,4 +260,4 @@ def _begun(piece: _Piece) -> AnswerBlock:
         case "redacted_thinking":
             return {"type": "redacted_thinking", "data": piece.text}
         case _:
-            return {"type": "tool_use", "id": piece.id, "name": piece.name, "input": {}}
+            return {"type": "tool_use", "id": piece.id, "name": piece.name, "input": {}, "caller": DIRECT}

@@ -3,18 +3,21 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 from pydantic import JsonValue
 
 from sluice.api.anthropic.answer_types import (
     AnswerBlock,
     AnswerMessage,
+    CacheCreation,
     MessageEnding,
     MessageUsage,
     StopReason,
+    ToolCaller,
 )
-from sluice.chat import JsonObject, Usage
+from sluice.api.sealed import extra_of, sealed_extra
+from sluice.chat import JsonObject, Usage, reasoning_tokens_in
 from sluice.errors import InvalidAnswerError
 
 _REASONS: dict[str, StopReason] = {
@@ -25,12 +28,21 @@ _REASONS: dict[str, StopReason] = {
     "content_filter": "refusal",
 }
 _WINDOW_EXCEEDED = "modelcontextwindowexceeded"
+_TIERS: dict[str, Literal["standard", "priority", "batch"]] = {
+    "default": "standard",
+    "standard": "standard",
+    "priority": "priority",
+    "batch": "batch",
+}
 # Of answers that are more than text and calls.
 _FOREIGN = ("audio", "images", "content_parts")
 # Where providers say which sequence stopped them: Anthropic's own, and vLLM's.
 _SEQUENCE_FIELDS = ("stop_sequence", "stop_reason")
 ENDING_FIELDS = frozenset({"finish_reason", "native_finish_reason", *_SEQUENCE_FIELDS})
 """What of a choice says why it ends."""
+
+DIRECT: ToolCaller = {"type": "direct"}
+"""Who calls tools: no tool calls another."""
 
 NO_EDITS: dict[str, JsonValue] = {"applied_edits": []}
 """What is said of the edits of a context that were asked for: nobody made any."""
@@ -73,6 +85,7 @@ def begun_message(body: JsonObject, asked: AskedMessage) -> AnswerMessage:
         "stop_sequence": None,
         "stop_details": None,
         "usage": message_usage({}),
+        "container": None,
     }
 
 
@@ -96,6 +109,7 @@ def message_ending(choice: JsonObject, asked: AskedMessage, *, has_refused: bool
         "stop_reason": reason,
         "stop_sequence": sequence,
         "stop_details": {"type": "refusal", "category": None, "explanation": None} if reason == "refusal" else None,
+        "container": None,
     }
 
 
@@ -103,20 +117,36 @@ def message_usage(body: JsonObject) -> MessageUsage:
     """The usage of an answer or chunk; zeros if it has none."""
     usage = Usage.from_body(body)
     if usage is None:
-        return {
-            "input_tokens": 0,
-            "cache_creation_input_tokens": 0,
-            "cache_read_input_tokens": 0,
-            "output_tokens": 0,
-        }
-    created = _created(body["usage"])
+        return _usage_of(Usage(0, 0), body, created=0, read=0)
     read = min(usage.cached_prompt_tokens, usage.prompt_tokens)
-    created = min(created, usage.prompt_tokens - read)
+    created = min(_created(body["usage"]), usage.prompt_tokens - read)
+    return _usage_of(usage, body, created=created, read=read)
+
+
+def _usage_of(usage: Usage, body: JsonObject, *, created: int, read: int) -> MessageUsage:
+    given = body.get("usage")
+    counts = given if isinstance(given, dict) else {}
+    thought = reasoning_tokens_in(body)
+    by_age = counts.get("cache_creation")
+    geo, tier = counts.get("inference_geo"), counts.get("service_tier") or body.get("service_tier")
     return {
         "input_tokens": usage.prompt_tokens - read - created,
         "cache_creation_input_tokens": created,
         "cache_read_input_tokens": read,
+        "cache_creation": _by_age(by_age) if isinstance(by_age, dict) else None,
         "output_tokens": usage.completion_tokens,
+        "output_tokens_details": {"thinking_tokens": thought} if thought else None,
+        "server_tool_use": None,
+        "service_tier": _TIERS.get(tier) if isinstance(tier, str) else None,
+        "inference_geo": geo if isinstance(geo, str) else None,
+    }
+
+
+def _by_age(given: JsonObject) -> CacheCreation:
+    short, long = (given.get(f"ephemeral_{age}_input_tokens") for age in ("5m", "1h"))
+    return {
+        "ephemeral_5m_input_tokens": short if isinstance(short, int) else 0,
+        "ephemeral_1h_input_tokens": long if isinstance(long, int) else 0,
     }
 
 
@@ -186,11 +216,15 @@ def _blocks(said: JsonObject) -> Iterator[AnswerBlock]:
         calls.append({"function": said["function_call"]})
     for position, call in enumerate(calls):
         function = call.get("function") or {}
+        identity = call.get("id") or f"call_{position}"
+        if (extra := extra_of(call)) is not None:
+            yield {"type": "redacted_thinking", "data": sealed_extra(identity, extra)}
         yield {
             "type": "tool_use",
-            "id": call.get("id") or f"call_{position}",
+            "id": identity,
             "name": tool_name(function),
             "input": tool_input(function.get("arguments")),
+            "caller": DIRECT,
         }
 
 

@@ -19,7 +19,9 @@ _PREFIXES = {
 }
 RESPONSE_PREFIX = "resp_"
 # Of an assistant's message, what items say; whatever else a provider says of it stays beside its text.
-_OF_ITEMS = frozenset({"role", "content", "refusal", "tool_calls", "function_call", "annotations", "index", *FIELDS})
+_OF_ITEMS = frozenset(
+    {"role", "content", "refusal", "tool_calls", "function_call", "annotations", "index", "phase", *FIELDS}
+)
 _NO_REASON = {"reason": None}
 _INCOMPLETE = {"length": {"reason": "max_output_tokens"}, "content_filter": {"reason": "content_filter"}}
 
@@ -123,7 +125,7 @@ def answered_message(body: JsonObject) -> JsonObject | None:
     """The message of `body`, a `chat.completion` object, as a model may be sent it; None if it says nothing."""
     choice: JsonObject = next(iter(body.get("choices") or []), {})
     message = choice.get("message") or {}
-    said = {name: message[name] for name in ("content", "refusal", "thinking_blocks") if message.get(name)}
+    said = {name: message[name] for name in ("content", "refusal", "thinking_blocks", "phase") if message.get(name)}
     if calls := calls_of(message):
         said["tool_calls"] = calls
     if not said:

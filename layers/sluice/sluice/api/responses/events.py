@@ -24,7 +24,8 @@ from sluice.api.responses.answer import (
 )
 from sluice.api.responses.file_search import ITEM, NAME, citations_in
 from sluice.api.responses.items import call_item, output_text
-from sluice.api.responses.reasoning import FIELDS, summarized, thoughts_of
+from sluice.api.responses.reasoning import FIELDS, signature_item, summarized, thoughts_of
+from sluice.api.sealed import extra_of
 from sluice.chat import ChatChunk, JsonObject
 from sluice.chat_stream import assemble
 
@@ -54,6 +55,8 @@ class ResponseEvents:
         self._output: list[_Item] = []
         self._open: _Message | _Thoughts | None = None
         self._calls: dict[int, _Call] = {}
+        self._late: dict[str, JsonObject] = {}
+        self._phase: object = None
         self._finish_reason: object = None
         self._body: JsonObject | None = None
 
@@ -93,6 +96,8 @@ class ResponseEvents:
             if isinstance(item, _Message):
                 item.stands_beside(beside, cited)
                 break
+        for call_id, extra in self._late.items():
+            yield from self._signature(call_id, extra)
         undone = [item for item in self._output if not item.is_done]
         for item in undone:
             status = self.ending.item_status if item is self._output[-1] else "completed"
@@ -119,8 +124,8 @@ class ResponseEvents:
     def next_answer(self) -> None:
         """Expect the chunks of another answer, which belongs to the same response."""
         self._usage = added_usage(self._usage, usage_of(self.body()))
-        self._chunks, self._calls, self._open, self._body = [], {}, None, None
-        self._nameless, self._hidden, self._finish_reason = {}, set(), None
+        self._chunks, self._calls, self._late, self._open, self._body = [], {}, {}, None, None
+        self._nameless, self._hidden, self._phase, self._finish_reason = {}, set(), None, None
         self._first = len(self._output)
 
     def cut_short(self) -> None:
@@ -138,6 +143,7 @@ class ResponseEvents:
         return self._event(f"response.{response['status']}", response=response)
 
     def _delta(self, delta: JsonObject, choice: JsonObject) -> Iterator[JsonObject]:
+        self._phase = delta.get("phase") or self._phase
         if thought := _thought(delta):
             if not isinstance(self._open, _Thoughts):
                 yield from self._begin(_Thoughts(self._frame, len(self._output)))
@@ -149,6 +155,7 @@ class ResponseEvents:
                     yield from self._begin(self._message())
                 if isinstance(self._open, _Message):
                     logprobs = (choice.get("logprobs") or {}).get("content") or []
+                    self._open.phase = self._phase
                     yield from self._numbered(self._open.add(kind, text, [shown_logprob(each) for each in logprobs]))
         for part in delta.get("tool_calls") or []:
             yield from self._call(part)
@@ -173,11 +180,21 @@ class ResponseEvents:
         yield from self._shown_call(index, part)
 
     def _shown_call(self, index: int, part: JsonObject) -> Iterator[JsonObject]:
-        call = self._calls.get(index)
+        call, extra = self._calls.get(index), extra_of(part)
         if call is None:
+            if extra is not None:
+                yield from self._signature(str(part.get("id")), extra)
             call = self._calls[index] = _Call(self._frame, len(self._output), part)
             yield from self._begin(call)
+        elif extra is not None:
+            self._late[call.call_id] = {**self._late.get(call.call_id, {}), **extra}
         yield from self._numbered(call.add(part))
+
+    def _signature(self, call_id: str, extra: JsonObject) -> Iterator[JsonObject]:
+        """What has to go back with a call, in an item of its own."""
+        item = _Signature(self._frame, len(self._output), signature_item(call_id, extra))
+        yield from self._begin(item)
+        yield from self._numbered(item.done("completed"))
 
     def _legacy_call(self, message: JsonObject) -> Iterator[JsonObject]:
         """The call of the form before tools, which a model should not make."""
@@ -250,6 +267,7 @@ class _Message(_Item):
         self._parts: list[JsonObject] = []
         self._texts: list[str] = []
         self._logprobs: list[JsonObject] = []
+        self.phase: object = None
         self._beside: JsonObject = {}
         self._cited: list[JsonObject] = []
 
@@ -275,7 +293,8 @@ class _Message(_Item):
             self.shown = {**self.shown, **beside}
 
     def _item(self) -> JsonObject:
-        return {"type": "message", "role": "assistant", "content": list(self._parts), **self._beside}
+        phase = {"phase": self.phase} if self.phase else {}
+        return {"type": "message", "role": "assistant", "content": list(self._parts), **phase, **self._beside}
 
     def _part_done(self) -> Iterator[JsonObject]:
         if not self._parts:
@@ -354,6 +373,22 @@ class _Thoughts(_Item):
             yield self._part("done", text)
 
 
+class _Signature(_Item):
+    """What has to go back with a call."""
+
+    kind = "reasoning"
+
+    def __init__(self, frame: ResponseFrame, index: int, item: JsonObject) -> None:
+        super().__init__(frame, index)
+        self._signature = item
+
+    def _item(self) -> JsonObject:
+        return self._signature
+
+    def _parts_done(self) -> Iterator[JsonObject]:
+        yield from ()
+
+
 class _Call(_Item):
     """A call of a function, or of a custom tool."""
 
@@ -373,6 +408,11 @@ class _Call(_Item):
         if delta := said.get(self._field):
             self._text.append(delta)
             yield {"type": f"response.{self._events}.delta", **self._place(delta=delta)}
+
+    @property
+    def call_id(self) -> str:
+        """By what its output will name it."""
+        return str(self._call["id"] or "")
 
     @property
     def _events(self) -> str:

@@ -4,11 +4,13 @@ A message of an assistant is several items: what it thought, what it said, and e
 one another become one message again, as far as a chat has room for them in one; what a chat has no room for is refused.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from sluice.api.responses.file_search import ITEM, messages_of_search
-from sluice.api.responses.reasoning import message_of_thoughts, thoughts_of
+from sluice.api.responses.reasoning import signature_of, thoughts_in, thoughts_of
 from sluice.api.responses.refusal import invalid, of_type, only, refused, text_in
+from sluice.api.sealed import PendingExtras
 from sluice.chat import JsonObject
 
 # What clients send back of an item that was answered, and no model is told.
@@ -17,6 +19,9 @@ _OF_ANSWERS = frozenset({"type", "id", "status"})
 _ROLES = ("user", "assistant", "system", "developer")
 _PLAIN_PARTS = ("input_text", "output_text", "text")
 _DETAILS = ("auto", "low", "high", "original")
+_PHASES = ("commentary", "final_answer")
+# A message that was answered here.
+_ANSWERED = re.compile(r"msg_[0-9a-f]{32}_[1-9][0-9]{0,8}_[0-9]{1,6}", re.ASCII)
 
 
 def messages_of(items: Sequence[JsonObject], place: str = "input") -> list[JsonObject]:
@@ -32,7 +37,7 @@ def messages_of(items: Sequence[JsonObject], place: str = "input") -> list[JsonO
         if reader is None:
             raise refused(f"{where}.type", f"Sluice can't carry items of type {str(kind)[:64]!r}.")
         reader(conversation, item, where)
-    return conversation.messages
+    return conversation.all()
 
 
 def items_of(messages: Iterable[JsonObject]) -> list[JsonObject]:
@@ -41,7 +46,7 @@ def items_of(messages: Iterable[JsonObject]) -> list[JsonObject]:
 
 
 def answer_items(message: JsonObject) -> list[JsonObject]:
-    """The items of an assistant's message, without ids: thoughts, what was said, calls."""
+    """The items of an assistant's message, without ids: thoughts, what was said, calls and what belongs to them."""
     content, refusal = message.get("content"), message.get("refusal")
     found = [thoughts] if (thoughts := thoughts_of(message)) is not None else []
     parts: list[JsonObject] = []
@@ -52,8 +57,12 @@ def answer_items(message: JsonObject) -> list[JsonObject]:
     if refusal:
         parts.append({"type": "refusal", "refusal": refusal})
     if parts:
-        found.append({"type": "message", "role": "assistant", "content": parts})
-    return [*found, *(call_item(call) for call in message.get("tool_calls") or [])]
+        phase = {"phase": message["phase"]} if message.get("phase") else {}
+        found.append({"type": "message", "role": "assistant", "content": parts, **phase})
+    for call in message.get("tool_calls") or []:
+        found += [signature] if (signature := signature_of(call)) is not None else []
+        found.append(call_item(call))
+    return found
 
 
 def output_text(text: str, logprobs: Sequence[JsonObject] = ()) -> JsonObject:
@@ -83,13 +92,24 @@ class _Messages:
     """The messages so far. The last one is open while it is an assistant's, to which more items may belong."""
 
     def __init__(self) -> None:
-        self.messages: list[JsonObject] = []
+        self._messages: list[JsonObject] = []
         self._open: JsonObject | None = None
+        self._extras = PendingExtras()
+
+    def all(self) -> list[JsonObject]:
+        """The messages, once all items are read."""
+        self._close()
+        return self._messages
 
     def add(self, message: JsonObject) -> None:
         """Add a message of somebody else."""
-        self._open = None
-        self.messages.append(message)
+        self._close()
+        self._extras.forget()
+        self._messages.append(message)
+
+    def sign(self, hidden: JsonObject) -> None:
+        """Take what is to go back with calls."""
+        self._extras.add(hidden)
 
     def think(self, thoughts: JsonObject) -> None:
         """Add what the assistant thought: the beginning of a message of its own, or more of the thoughts in it."""
@@ -111,17 +131,23 @@ class _Messages:
         """Add a tool call."""
         message = self._open if self._open is not None else self._begin()
         message.setdefault("tool_calls", []).append(call)
+        self._extras.give(call)
 
     def _begin(self) -> JsonObject:
+        self._close()
         self._open = {"role": "assistant"}
-        self.messages.append(self._open)
+        self._messages.append(self._open)
         return self._open
+
+    def _close(self) -> None:
+        self._extras.settle((self._open or {}).get("tool_calls") or ())
+        self._open = None
 
 
 def _joined(message: JsonObject, said: JsonObject) -> bool:
     """Whether what is `said` after calls, whose outputs are to come, could be put into their message."""
     before, after = message.get("content"), said.get("content")
-    if "refusal" in said or "refusal" in message:
+    if "refusal" in said or "refusal" in message or message.get("phase") != said.get("phase"):
         return False
     if isinstance(before, str) and isinstance(after, str):
         message["content"] = before + after
@@ -133,14 +159,28 @@ def _joined(message: JsonObject, said: JsonObject) -> bool:
 
 
 def _read_message(conversation: _Messages, item: JsonObject, where: str) -> None:
-    only(item, _OF_ANSWERS | {"role", "content"}, where)
     role = item.get("role")
     if role not in _ROLES:
+        only(item, _OF_ANSWERS | {"role", "content"}, where)
         raise invalid(f"{where}.role", f"should be one of {', '.join(_ROLES)}.")
     if role == "assistant":
-        conversation.say(_said(item.get("content"), f"{where}.content"))
+        conversation.say(_answered(item, where))
     else:
+        only(item, _OF_ANSWERS | {"role", "content"}, where)
         conversation.add({"role": role, "content": _content(item.get("content"), f"{where}.content")})
+
+
+def _answered(item: JsonObject, where: str) -> JsonObject:
+    """The fields of an assistant's message. What its provider said beside the text of an answer is not sent back."""
+    identity = item.get("id")
+    if not isinstance(identity, str) or not _ANSWERED.fullmatch(identity):
+        only(item, _OF_ANSWERS | {"role", "content", "phase"}, where)
+    said = _said(item.get("content"), f"{where}.content")
+    if (phase := item.get("phase")) is not None:
+        if phase not in _PHASES:
+            raise invalid(f"{where}.phase", f"should be one of {', '.join(_PHASES)}.")
+        said["phase"] = phase
+    return said
 
 
 def _read_call(conversation: _Messages, item: JsonObject, where: str) -> None:
@@ -162,8 +202,10 @@ def _read_call_output(conversation: _Messages, item: JsonObject, where: str) -> 
 
 
 def _read_thoughts(conversation: _Messages, item: JsonObject, where: str) -> None:
-    if thoughts := message_of_thoughts(item, where):
+    thoughts, hidden = thoughts_in(item, where)
+    if thoughts:
         conversation.think(thoughts)
+    conversation.sign(hidden)
 
 
 def _read_search(conversation: _Messages, item: JsonObject, where: str) -> None:

@@ -2,21 +2,20 @@
 
 A message has its thoughts as a text, `reasoning_content` or `reasoning`, and some have `thinking_blocks`, which their
 provider has signed and wants back as they are. An item has the text; whatever else has to come back is in its
-`encrypted_content`, which clients return unread.
+`encrypted_content`, which clients return unread. So are the signatures of calls: an item of its own has them, in front
+of its call.
 """
 
-import base64
-import json
 from collections.abc import Sequence
 
 from sluice.api.responses.refusal import invalid, of_type, only, refused
+from sluice.api.sealed import THOUGHTS, extra_of, is_sealed, opened, sealed, sealed_extra
 from sluice.chat import JsonObject
 
-FIELDS = ("reasoning_content", "reasoning", "thinking_blocks")
+FIELDS = ("reasoning_content", "reasoning", THOUGHTS)
 """Where a message has its thoughts."""
 
 _USUAL, _OTHER, _BLOCKS = FIELDS
-_MARK = "sluice1."
 
 
 def thoughts_of(message: JsonObject) -> JsonObject | None:
@@ -31,8 +30,19 @@ def thoughts_of(message: JsonObject) -> JsonObject | None:
     if text:
         item["content"] = [{"type": "reasoning_text", "text": text}]
     if blocks:
-        item["encrypted_content"] = _sealed({_BLOCKS: blocks})
+        item["encrypted_content"] = sealed({_BLOCKS: blocks})
     return item
+
+
+def signature_of(call: JsonObject) -> JsonObject | None:
+    """The item of what has to go back with a call, without an id; None if nothing has to."""
+    extra, identity = extra_of(call), call.get("id")
+    return None if extra is None or not isinstance(identity, str) else signature_item(identity, extra)
+
+
+def signature_item(call_id: str, extra: JsonObject) -> JsonObject:
+    """The item of what has to go back with a call."""
+    return {"type": "reasoning", "summary": [], "encrypted_content": sealed_extra(call_id, extra)}
 
 
 def summarized(item: JsonObject) -> JsonObject:
@@ -41,16 +51,16 @@ def summarized(item: JsonObject) -> JsonObject:
     return {**{name: value for name, value in item.items() if name != "content"}, "summary": texts}
 
 
-def message_of_thoughts(item: JsonObject, where: str) -> JsonObject:
-    """The fields of a message that say what a reasoning item says; none if it says nothing."""
+def thoughts_in(item: JsonObject, where: str) -> tuple[JsonObject, JsonObject]:
+    """What a reasoning item says as fields of a message, none if it says nothing, and all that was sealed in it."""
     only(item, {"type", "id", "status", "summary", "content", "encrypted_content"}, where)
-    sealed = {}
+    hidden: JsonObject = {}
     if (given := item.get("encrypted_content")) is not None:
-        sealed = _opened(of_type(given, str, f"{where}.encrypted_content"), f"{where}.encrypted_content")
+        hidden = _opened(of_type(given, str, f"{where}.encrypted_content"), f"{where}.encrypted_content")
     content = _texts(item.get("content"), f"{where}.content")
     text = "".join(content) or "\n\n".join(_texts(item.get("summary"), f"{where}.summary"))
     found: JsonObject = {_USUAL: text} if text else {}
-    return found | ({_BLOCKS: sealed[_BLOCKS]} if _BLOCKS in sealed else {})
+    return found | ({_BLOCKS: hidden[_BLOCKS]} if _BLOCKS in hidden else {}), hidden
 
 
 def of_this_turn(messages: Sequence[JsonObject]) -> list[JsonObject]:
@@ -73,19 +83,10 @@ def _texts(parts: object, where: str) -> list[str]:
     return found
 
 
-def _sealed(value: JsonObject) -> str:
-    # Not compressed: what is sent back would then be as much larger as its sender likes.
-    plain = json.dumps(value, sort_keys=True, separators=(",", ":")).encode("ascii")
-    return _MARK + base64.urlsafe_b64encode(plain).decode("ascii")
-
-
 def _opened(text: str, where: str) -> JsonObject:
-    if not text.startswith(_MARK):
+    if not is_sealed(text):
         raise refused(where, "this was not made by Sluice, and no other model could read it; leave out the item.")
-    try:
-        value = json.loads(base64.b64decode(text.removeprefix(_MARK), altchars=b"-_", validate=True))
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, dict) or not isinstance(value.get(_BLOCKS, []), list):
+    value = opened(text)
+    if value is None:
         raise invalid(where, "should be as it came in an answer.")
     return value
