@@ -5,6 +5,7 @@ No value of the body is repeated in an error: it may be a prompt or a secret. Na
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from pydantic import BaseModel, ValidationError
@@ -103,16 +104,37 @@ def _json_type(value: object) -> str:
 
 
 def _place(location: tuple[int | str, ...], kind: str, value: Any) -> tuple[int | str, ...]:
-    """Where in the body an error is: pydantic's location without the names of union members, which are not in it."""
-    place: list[int | str] = []
-    for position, step in enumerate(location):
-        is_missing_field = kind == "missing" and position == len(location) - 1
-        is_there = _has(value, step)
-        if is_there or is_missing_field or value is _UNSEEN:
-            place.append(step)
-        if is_there:
-            value = value[step]
-    return tuple(place)
+    """Where in the body an error is: pydantic's location without the names of union members, which are not in it.
+
+    A member may be called as one of its fields is: of the readings that end where the error is, the longest counts.
+    """
+    if value is _UNSEEN:
+        return location
+    place, _ = max(_readings(location, kind, value), key=_depth)
+    return place
+
+
+type _Reading = tuple[tuple[int | str, ...], bool]
+"""A place, and whether it ends with the last step of the location."""
+
+
+def _depth(reading: _Reading) -> tuple[bool, int]:
+    place, is_whole = reading
+    return is_whole, len(place)
+
+
+def _readings(location: tuple[int | str, ...], kind: str, value: Any) -> Iterator[_Reading]:
+    if not location:
+        yield (), True
+        return
+    step, rest = location[0], location[1:]
+    is_there = _has(value, step)
+    if is_there:
+        yield from (((step, *place), is_whole) for place, is_whole in _readings(rest, kind, value[step]))
+    elif kind == "missing" and not rest:
+        yield (step,), True
+    if isinstance(step, str) or not is_there:
+        yield from ((place, bool(rest) and is_whole) for place, is_whole in _readings(rest, kind, value))
 
 
 def _has(value: object, step: int | str) -> bool:

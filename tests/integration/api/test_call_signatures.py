@@ -15,7 +15,7 @@ type Json = dict[str, Any]
 
 SIGNED = {"google": {"thought_signature": SIGNATURE}}
 PARAMETERS: Json = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
-QUESTION: Json = {"role": "user", "content": "Is it raining?"}
+QUESTION: Any = {"role": "user", "content": "Is it raining?"}
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_a_message_s_call_goes_back_signed(chat: ChatServer, fake: FakeProvider,
     }
     if is_streamed:
         with client.messages.stream(messages=[QUESTION], **options) as stream:
-            first = stream.get_final_message()
+            first: Any = stream.get_final_message()
     else:
         first = client.messages.create(messages=[QUESTION], **options)
     [call] = [block for block in first.content if block.type == "tool_use"]
@@ -73,7 +73,7 @@ def test_a_response_s_call_goes_back_signed(
     else:
         first = client.responses.create(input=[QUESTION], **options)
     [call] = [item for item in first.output if item.type == "function_call"]
-    result = {"type": "function_call_output", "call_id": call.call_id, "output": "Yes."}
+    result: Any = {"type": "function_call_output", "call_id": call.call_id, "output": "Yes."}
     if is_stored:
         client.responses.create(input=[result], previous_response_id=first.id, **options)
     else:

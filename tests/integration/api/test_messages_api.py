@@ -154,6 +154,7 @@ def test_a_coding_agent_s_request_reaches_a_model_that_knows_nothing_of_it(
         messages=[{"role": "user", "content": [*texts, {"type": "text", "text": "Go on.", **mark}]}],
         tools=tools,
         thinking={"type": "enabled", "budget_tokens": 4000},
+        output_config={"effort": "high"},
         context_management={"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]},
         metadata={"user_id": "user_" + "a" * 64 + "_account__session_" + "b" * 36},
         stream=True,
@@ -165,6 +166,7 @@ def test_a_coding_agent_s_request_reaches_a_model_that_knows_nothing_of_it(
     raw = fake.requests()[-1]["raw"]
     assert "cache_control" not in raw
     assert "thinking" not in fake.last_body()
+    assert fake.last_body()["reasoning_effort"] == "high"
     assert len(fake.last_body()["tools"]) == 20
 
 

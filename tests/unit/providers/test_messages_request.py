@@ -265,6 +265,16 @@ def test_what_has_no_place_there_is_named(fields: Json, where: str) -> None:
         ({"role": "user", "content": [{"type": "file", "file": {"file_id": "file-1"}}]}, "content[0]"),
         ({"role": "user", "content": [{"type": "file", "file": "a"}]}, "content[0]"),
         ({"role": "user", "content": [{"type": "document", "source": "a"}]}, "content[0]"),
+        ({"role": "user", "content": [{"type": "document", "source": {"type": "file", "file_id": "f"}}]}, "content[0]"),
+        (
+            {
+                "role": "user",
+                "content": [
+                    {"type": "document", "source": {"type": "content", "content": [{"source": {"file_id": "f"}}]}}
+                ],
+            },
+            "content[0]",
+        ),
         ({"role": "system", "content": [{"type": "image_url", "image_url": PNG}]}, "content[0].type"),
         ({"role": "assistant", "content": [{"type": "image_url", "image_url": PNG}]}, "content[0].type"),
         ({"role": "assistant", "tool_calls": [call("a", arguments='{"x": ')]}, "tool_calls[0].function.arguments"),

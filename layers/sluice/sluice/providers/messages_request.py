@@ -114,12 +114,21 @@ def block_of(part: ContentPart) -> JsonObject | None:
             block = _image(extra.get("image_url"))
         case "file":
             block = _file(extra.get("file"))
-        case "document" if isinstance(extra.get("source"), dict):
+        case "document" if isinstance(extra.get("source"), dict) and not names_file(extra["source"]):
             block = {"type": "document", **{name: extra[name] for name in _DOCUMENT_FIELDS if name in extra}}
         case _:
             return None
     mark = extra.get("cache_control")
     return {**block, "cache_control": mark} if block is not None and mark is not None else block
+
+
+def names_file(source: JsonObject) -> bool:
+    """Whether a document is, or has, a file that was uploaded to the provider: its account's, whose callers may not."""
+    if source.get("type") == "file" or "file_id" in source:
+        return True
+    content = source.get("content")
+    inner = (block.get("source") for block in content if isinstance(block, dict)) if isinstance(content, list) else ()
+    return any(isinstance(each, dict) and names_file(each) for each in inner)
 
 
 def _image(image: Any) -> JsonObject | None:

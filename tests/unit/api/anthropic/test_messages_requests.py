@@ -231,6 +231,24 @@ def user(*blocks: Json) -> Json:
             user({"type": "image", "source": {"type": "url", "url": "data:image/png;base64,aGk="}}),
             "messages[0].content[0].source.url",
         ),
+        (user({"type": "document", "source": {"type": "file", "file_id": "f"}}), "messages[0].content[0].source"),
+        (
+            user(
+                {
+                    "type": "document",
+                    "source": {
+                        "type": "content",
+                        "content": [{"type": "image", "source": {"type": "file", "file_id": "f"}}],
+                    },
+                }
+            ),
+            "messages[0].content[0].source",
+        ),
+        (user({"type": "text", "text": "a", "x": 1}), "messages[0].content[0].x"),
+        (user({"type": "thinking", "thinking": "a", "signature": "b", "x": 1}), "messages[0].content[0].x"),
+        (user({"type": "thinking", "thinking": 1}), "messages[0].content[0].thinking"),
+        (user({"type": "text"}), "messages[0].content[0].text"),
+        (user({"type": "text", "text": "a", "citations": 1}), "messages[0].content[0].citations"),
         ({"system": [{"type": "image", "source": {"type": "url", "url": "https://a.b"}}]}, "system[0].type"),
         (
             {

@@ -29,6 +29,7 @@ from sluice.api.anthropic.request_models import (
 from sluice.api.sealed import PendingExtras, is_sealed, opened
 from sluice.chat import ChatRequest, JsonObject
 from sluice.errors import InvalidRequestError
+from sluice.providers.messages_request import names_file
 
 _CHOICES = {"auto": "auto", "any": "required", "none": "none"}
 _MOST_NAMED = 64
@@ -193,6 +194,8 @@ def _part(block: Block, place: str, kinds: tuple[type, ...]) -> JsonObject:
         case ImageBlock():
             return {"type": "image_url", "image_url": {"url": _image_url(block, place)}} | marks
         case _:
+            if isinstance(block, DocumentBlock) and names_file(block.source):
+                _refuse(f"{place}.source", "files that were uploaded to a provider can't be carried; send the document")
             return block.model_dump(exclude_none=True)
 
 
