@@ -1,8 +1,8 @@
 """`make compat`: runs outside clients and test suites against Sluice and records what came of it.
 
 `python -m tools.compat [client ...]` runs those that are named, or all. It installs each client into .tools/compat,
-starts the local stack with a scripted provider behind it, runs one after the other, writes outcomes.json, and then the
-tables of docs/clients.md.
+starts the local stack with a scripted provider behind it, runs one after the other, notes each in outcomes.json, and
+in the end writes the tables of docs/clients.md.
 """
 
 import argparse
@@ -29,8 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory(prefix="sluice-compat-") as name:
         directory = Path(name)
         with compat_server(directory / "stack") as server:
-            found = [each for client in chosen for each in run_client(client, server, directory / client.name)]
-    record(found, [run for client in clients() for run in client.runs])
+            found = [each for client in chosen for each in _recorded(client, server, directory)]
     docs.main()
     for exclusion in unused(found):
         print(f"nothing fails by this any more, take it out of exclusions.toml: {exclusion.suite}: {exclusion.reason}")
@@ -73,6 +72,13 @@ def run_client(client: Client, server: CompatServer, directory: Path) -> Iterato
     for suite in client.suites:
         started_s = time.monotonic()
         yield _shown(run_suite(client, suite, folder, server, directory / suite.surface), started_s)
+
+
+def _recorded(client: Client, server: CompatServer, directory: Path) -> Sequence[Outcome]:
+    """What came of a client, recorded before the next one is run: a run of all takes long, and may be broken off."""
+    found = list(run_client(client, server, directory / client.name))
+    record(found, [run for each in clients() for run in each.runs])
+    return found
 
 
 def _shown(outcome: Outcome, started_s: float | None = None) -> Outcome:

@@ -49,7 +49,9 @@ def programs(client: Client, folder: Path) -> Path:
 def _install_python(client: Client, folder: Path) -> None:
     for version in client.pythons:
         wanted = sys.executable if version == _OWN_VERSION else version
-        made = run_installer([_UV, "venv", "--quiet", "--no-python-downloads", "--python", wanted, folder], ROOT)
+        # Programs find their Python beside them, wherever the checkout is moved to or linked from.
+        options = ["--quiet", "--no-python-downloads", "--relocatable"]
+        made = run_installer([_UV, "venv", *options, "--python", wanted, folder], ROOT)
         if made.returncode == 0:
             break
     else:

@@ -10,7 +10,7 @@ from tools.processes import free_port
 from tools.stack import Settings, Stack, running_stack
 
 # The models that clients and suites ask for by name.
-_CHAT_MODELS = ("gpt-4o", "gpt-4o-mini", "gpt-6-astra", "gpt-3.5-turbo-instruct", "claude-haiku-4-5", "model")
+_CHAT_MODELS = ("gpt-4o", "gpt-4o-mini", "gpt-6-astra", "gpt-3.5-turbo-instruct", "model")
 _EMBEDDING_MODEL = {"vectors": {"dimensions": 8, "shortens": True}}
 
 
@@ -39,6 +39,14 @@ def compat_server(directory: Path) -> Iterator[CompatServer]:
             "base_url": provider.openai_url,
             "models": {**models, "text-embedding-3-small": _EMBEDDING_MODEL},
         }
+        # In its own protocol, so that what only Anthropic's models are asked for is answered.
+        claude = {
+            "provider": "anthropic",
+            "alias": "scripted-claude",
+            "api_key": "scripted",
+            "base_url": provider.anthropic_url,
+            "models": {"claude-haiku-4-5": {}},
+        }
         settings = Settings(port=free_port(), directory=directory, with_model=False)
-        with running_stack(settings, [credential]) as running:
+        with running_stack(settings, [credential, claude]) as running:
             yield CompatServer(running.stack, provider)
