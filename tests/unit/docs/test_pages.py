@@ -184,6 +184,13 @@ def test_each_field_of_a_credential_is_on_the_page() -> None:
     assert found == Credential.model_fields.keys() | CredentialModel.model_fields.keys()
 
 
+def test_each_field_of_a_credential_is_in_an_example() -> None:
+    _, *entries = shown_credentials()
+    models = [model for entry in entries for model in entry.get("models", {}).values()]
+    assert Credential.model_fields.keys() == {name for entry in entries for name in entry}
+    assert CredentialModel.model_fields.keys() == {name for model in models for name in model}
+
+
 @cache
 def fences(page: Path) -> list[str]:
     return re.findall(r"(?m)^ *```(\w+)", page.read_text())

@@ -155,3 +155,55 @@ def test_chunks_are_texts_and_the_last_has_the_usage() -> None:
     assert [choice["finish_reason"] for chunk in chunks for choice in chunk["choices"]] == [None, "stop"]
     assert chunks[-1]["choices"] == []
     assert chunks[-1]["usage"] is not None
+
+
+logprobs_of_tokens = st.lists(
+    st.fixed_dictionaries(
+        {
+            "token": texts,
+            "logprob": st.floats(-9, 0),
+            "top_logprobs": st.lists(st.fixed_dictionaries({"token": texts, "logprob": st.floats(-9, 0)}), max_size=2),
+        }
+    ),
+    min_size=1,
+    max_size=3,
+)
+answered_choices: Any = st.lists(
+    st.fixed_dictionaries(
+        {
+            "message": st.fixed_dictionaries(
+                {"role": st.just("assistant"), "content": st.none() | texts},
+                optional={"refusal": texts, "reasoning_content": texts},
+            ),
+            "finish_reason": st.sampled_from(["stop", "length", "content_filter", None]),
+        },
+        optional={"logprobs": st.none() | st.fixed_dictionaries({"content": logprobs_of_tokens})},
+    ),
+    min_size=1,
+    max_size=3,
+)
+
+
+@settings(deadline=None, max_examples=50)
+@given(answered_choices)
+def test_a_streamed_text_is_the_whole_one_and_says_all_that_the_chat_does(choices: list[Json]) -> None:
+    body = answer() | {"choices": [choice | {"index": index} for index, choice in enumerate(choices)]}
+    whole = [dict(choice) for choice in text_completion(body)["choices"]]
+    for choice, chat_choice in zip(whole, choices, strict=True):
+        message = chat_choice["message"]
+        assert choice["text"] == (message["content"] or "") + message.get("refusal", "")
+        assert choice.get("reasoning_content") == message.get("reasoning_content")
+        assert choice["finish_reason"] == chat_choice["finish_reason"]
+        tokens = (chat_choice.get("logprobs") or {"content": []})["content"]
+        told: Any = choice["logprobs"] or {"tokens": [], "token_logprobs": []}
+        assert told["tokens"] == [each["token"] for each in tokens]
+        assert told["token_logprobs"] == [each["logprob"] for each in tokens]
+    streamed: dict[int, Json] = {}
+    for chunk in text_chunks(chunks_from_body(body, include_usage=True)):
+        for choice in chunk["choices"]:
+            built = streamed.setdefault(choice["index"], {"text": ""})
+            built |= {name: value for name, value in choice.items() if value is not None and name != "text"}
+            built["text"] += choice["text"]
+    said = [{name: value for name, value in choice.items() if value is not None} for choice in whole]
+    nothing = [choice for choice in said if choice == {"index": choice["index"], "text": ""}]
+    assert [streamed.get(choice["index"], choice if choice in nothing else None) for choice in said] == said
