@@ -198,12 +198,12 @@ def test_a_streamed_text_is_the_whole_one_and_says_all_that_the_chat_does(choice
         told: Any = choice["logprobs"] or {"tokens": [], "token_logprobs": []}
         assert told["tokens"] == [each["token"] for each in tokens]
         assert told["token_logprobs"] == [each["logprob"] for each in tokens]
-    streamed: dict[int, Json] = {}
-    for chunk in text_chunks(chunks_from_body(body, include_usage=True)):
-        for choice in chunk["choices"]:
-            built = streamed.setdefault(choice["index"], {"text": ""})
-            built |= {name: value for name, value in choice.items() if value is not None and name != "text"}
-            built["text"] += choice["text"]
-    said = [{name: value for name, value in choice.items() if value is not None} for choice in whole]
-    nothing = [choice for choice in said if choice == {"index": choice["index"], "text": ""}]
-    assert [streamed.get(choice["index"], choice if choice in nothing else None) for choice in said] == said
+    streamed: Json = {}
+    parts: Any = text_chunks(chunks_from_body(body, include_usage=True))
+    for part in (part for chunk in parts for part in chunk["choices"]):
+        built = streamed.setdefault(part["index"], {"text": ""})
+        built |= {name: value for name, value in part.items() if value is not None and name != "text"}
+        built["text"] += part["text"]
+    said: list[Json] = [{name: value for name, value in choice.items() if value is not None} for choice in whole]
+    for choice_said in said:
+        assert streamed.get(choice_said["index"], {"index": choice_said["index"], "text": ""}) == choice_said

@@ -4,7 +4,7 @@ A model is asked to answer the prompt, and not to go on with it: those that are 
 """
 
 from collections.abc import Iterable, Iterator
-from typing import NoReturn, cast
+from typing import Literal, NoReturn, cast
 
 from sluice.api.completions.request_models import (
     CompletionChoice,
@@ -79,12 +79,14 @@ def text_chunks(chunks: Iterable[ChatChunk]) -> Iterator[TextCompletion]:
         given = chunk.body.get("choices") or []
         choices = [_choice(choice, choice.get("delta") or {}, offsets) for choice in given]
         # In a chat, the first chunk only says whose turn it is.
-        said = [choice for choice in choices if choice.keys() > _EMPTY or choice["text"] or choice["finish_reason"]]
+        said = [choice for choice in choices if choice.keys() > _EMPTY or any(choice[name] for name in _SAYING)]
         if said or not given:
             yield _framed(chunk.body, said)
 
 
-_EMPTY = frozenset({"index", "text", "logprobs", "finish_reason"})
+# The likelihood of a token may come before its text, whose last character may be in the next one.
+_SAYING: tuple[Literal["text", "logprobs", "finish_reason"], ...] = ("text", "logprobs", "finish_reason")
+_EMPTY = frozenset({"index", *_SAYING})
 
 
 def _framed(body: JsonObject, choices: list[CompletionChoice]) -> TextCompletion:
