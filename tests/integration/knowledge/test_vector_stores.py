@@ -139,6 +139,20 @@ def test_another_model_answers_once_all_its_vectors_are_there(
     assert len(served.knowledge.items("VECTORS_TABLE")) == 3
 
 
+def test_vectors_that_were_lost_are_made_anew_by_the_same_model(served: Served, store: str) -> None:
+    served.add(store, "Text 1.")
+    app = served.knowledge.app
+    found = app.stores.find("acme", store)
+    app.vector_index.delete(found, found.active, [key for key, _ in app.vector_index.vectors(found, found.active)])
+    served.client.post(f"/vector_stores/{store}", body={"embedding_model": "embed"}, cast_to=object)
+    served.work()
+    assert served.texts(store, "Text 1.") == []
+    served.client.post(f"/vector_stores/{store}", body={"remake_vectors": True}, cast_to=object)
+    served.work()
+    assert served.texts(store, "Text 1.") == ["Text 1."]
+    assert app.stores.find("acme", store).active.model == "embed"
+
+
 def test_the_quality_of_a_store_is_shown(served: Served, store: str, aws: Aws) -> None:
     served.add(store, "The same text.")
     served.add(store, "The same text.")

@@ -72,6 +72,7 @@ def test_what_sluice_counts_alarms_as_it_is_counted(
         "BookkeepingFailed",
         "QuotaAlert",
         "BrokenStreams",
+        "StoreQualityLow",
         "SigningKeysNotRefreshed",
         "OwnTime",
     }

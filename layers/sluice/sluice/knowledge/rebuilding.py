@@ -53,8 +53,10 @@ class Rebuilder:
         self._work = parts.work
         self._clock = clock
 
-    def begin(self, principal: Principal, store: VectorStore, model: str, dimensions: int | None) -> None:
-        """Begin to make a store's vectors anew; by the model it has, make those that are lacking.
+    def begin(
+        self, principal: Principal, store: VectorStore, model: str, dimensions: int | None, *, anew: bool = False
+    ) -> None:
+        """Begin to make a store's vectors anew; by the model it has, make those that are lacking, or with `anew` all.
 
         Raises InvalidRequestError for a model that can't be, ConflictError if another one is being made.
         """
@@ -64,7 +66,7 @@ class Rebuilder:
                 raise ConflictError(
                     f"The vectors are being made anew by {store.next.model}: wait until next_embedding_model is null."
                 )
-        elif replace(wanted, number=0) != replace(store.active, number=0):
+        elif anew or replace(wanted, number=0) != replace(store.active, number=0):
             values = {"next": wanted, "epoch": store.epoch + 1}
             if self._stores.change(store, values, epoch=store.epoch) is None:
                 raise ConflictError("The vector store was changed or deleted meanwhile: look at it, and try again.")

@@ -81,7 +81,7 @@ class ChangeVectorStore(BaseModel):
     """The body of POST /v1/vector_stores/{vector_store_id}: what is left out stays.
 
     `embedding_model` is Sluice's own: the vectors of all documents are made anew by that model, while the old ones
-    answer. The same model again makes those that are lacking.
+    answer. The same model again makes those that are lacking, and with `remake_vectors` all of them.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
@@ -91,6 +91,7 @@ class ChangeVectorStore(BaseModel):
     metadata: Metadata | None = None
     embedding_model: Annotated[str, Field(min_length=1, max_length=256)] | None = None
     embedding_dimensions: Annotated[int, Field(ge=1)] | None = None
+    remake_vectors: bool = False
 
 
 class PageParameters(BaseModel):

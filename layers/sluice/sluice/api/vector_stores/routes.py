@@ -81,8 +81,8 @@ def get_vector_store(call: Call) -> VectorStore:
 def change_vector_store(call: Call[ChangeVectorStore]) -> VectorStore:
     """Change a vector store.
 
-    With another `embedding_model`, the vectors of all its documents are made anew in the background. Until all are
-    there the old ones answer; then the new ones do, all at once.
+    With another `embedding_model`, or with `remake_vectors`, the vectors of all its documents are made anew in the
+    background. Until all are there the old ones answer; then the new ones do, all at once.
     """
     asked, store, stores = call.body, store_of(call), call.app.stores
     given = asked.model_fields_set
@@ -95,10 +95,14 @@ def change_vector_store(call: Call[ChangeVectorStore]) -> VectorStore:
         values["expires_after_days"] = asked.expires_after.days if asked.expires_after else None
     if values and stores.change(store, values) is None:
         raise ConflictError("The vector store is being deleted.")
-    if asked.embedding_model is not None:
-        call.app.rebuilder.begin(call.principal, store, asked.embedding_model, asked.embedding_dimensions)
-    elif asked.embedding_dimensions is not None:
+    if asked.embedding_model is None and asked.embedding_dimensions is not None:
         raise InvalidRequestError("embedding_dimensions: name the embedding_model as well.", param="embedding_model")
+    model, dimensions = asked.embedding_model, asked.embedding_dimensions
+    if model is None and asked.remake_vectors:
+        model = store.active.model
+        dimensions = store.active.dimensions if store.active.is_shortened else None
+    if model is not None:
+        call.app.rebuilder.begin(call.principal, store, model, dimensions, anew=asked.remake_vectors)
     return shown_store(stores.find(store.tenant, store.id))
 
 
