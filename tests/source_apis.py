@@ -148,6 +148,7 @@ def github_lists(commits: int, issues: int = 0, comments: int = 0) -> dict[str, 
             for number in range(1, comments + 1)
         ],
         f"{root}/pulls/comments": [],
+        f"{root}/pulls": [],
         f"{root}/commits": [
             {"sha": f"{number:040x}", "commit": {"message": f"Commit {number}", "committer": {"date": at}}}
             for number in range(commits)

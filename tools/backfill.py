@@ -152,7 +152,9 @@ def together(told: Iterable[Told]) -> Iterator[Told]:
 def _pages(options: argparse.Namespace, client: PatientClient) -> Pages:
     match options.command:
         case "github":
-            return GitHubPages(client, options.api, options.repository, os.environ.get("GITHUB_TOKEN"))
+            token = os.environ.get("GITHUB_TOKEN")
+            with_reviews = not options.without_reviews
+            return GitHubPages(client, options.api, options.repository, token, with_reviews=with_reviews)
         case "jira":
             email, token = os.environ.get("JIRA_EMAIL"), os.environ.get("JIRA_TOKEN", "")
             basic = base64.b64encode(f"{email}:{token}".encode()).decode()
@@ -191,6 +193,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     github.add_argument("--repository", required=True, action="append", help="owner/name; may be given several times")
     github.add_argument(
         "--api", default="https://api.github.com", help="https://HOST/api/v3 of GitHub Enterprise Server"
+    )
+    github.add_argument(
+        "--without-reviews", action="store_true", help="leave out reviews, which take a request for each pull request"
     )
     jira = commands.add_parser("jira", parents=[common], help="issues of a Jira site")
     jira.add_argument("--site", required=True, help="https://acme.atlassian.net")

@@ -19,6 +19,8 @@ type Told = tuple[str, dict[str, Any]]
 """An event's name and payload; payloads of one page that differ in their items alone are sent together."""
 
 _PER_PAGE = 100
+# More than a document shows, for those that say nothing.
+_LATEST_REVIEWS = 10
 _NOTHING_THERE = frozenset({404, 409, 410})  # no issues in this repository, or no commit yet
 
 
@@ -32,17 +34,31 @@ class Page:
 
 
 class GitHubPages:
-    """Issues, pull requests, comments, reviews of lines and commits of repositories, the oldest first."""
+    """Issues, pull requests, comments, comments on lines, commits and reviews of repositories, the oldest first.
+
+    GitHub lists reviews one pull request at a time: without `with_reviews` they are left out.
+    """
 
     _STREAMS = (
         ("issues", github.BACKFILL_ISSUES, "/issues?state=all&sort=created&direction=asc"),
         ("comments", github.BACKFILL_COMMENTS, "/issues/comments?sort=created&direction=asc"),
         ("review comments", github.BACKFILL_REVIEW_COMMENTS, "/pulls/comments?sort=created&direction=asc"),
         ("commits", github.BACKFILL_COMMITS, "/commits"),
+        ("pull requests' reviews", github.BACKFILL_REVIEWS, "/pulls?state=all&sort=created&direction=asc"),
     )
+    _COMMITS, _REVIEWS = 3, 4
 
-    def __init__(self, client: PatientClient, api: str, repositories: list[str], token: str | None) -> None:
+    def __init__(
+        self,
+        client: PatientClient,
+        api: str,
+        repositories: list[str],
+        token: str | None,
+        *,
+        with_reviews: bool = True,
+    ) -> None:
         self._client = client
+        self._last_stream = self._REVIEWS if with_reviews else self._COMMITS
         self._api = api.rstrip("/")
         self._repositories = repositories
         self._headers = {
@@ -58,14 +74,14 @@ class GitHubPages:
         _, event, path = self._STREAMS[stream]
         sign = "&" if "?" in path else "?"
         url = cursor.get("url") or f"{self._api}/repos/{repository}{path}{sign}per_page={_PER_PAGE}"
-        if httpx.URL(url).host != httpx.URL(self._api).host:
-            sys.exit("GitHub names a next page on another host, which is not sent a token")
-        answer = self._client.send("GET", url, headers=self._headers)
+        answer = self._get(url)
         items: list[Any] = []
         if answer.status_code == httpx.codes.OK:
             items = answer.json()
-        elif answer.status_code not in _NOTHING_THERE or (answer.status_code, stream) == (404, 3):
+        elif answer.status_code not in _NOTHING_THERE or (answer.status_code, stream) == (404, self._COMMITS):
             sys.exit(f"GitHub answers {answer.status_code} for {repository}: look at the name and at GITHUB_TOKEN")
+        if stream == self._REVIEWS:
+            items = [review for each in items for review in self._reviews(repository, each["number"])]
         told: list[Told] = [(event, {"repository": repository, "items": [slim(each)]}) for each in items]
         last = httpx.URL(answer.links["last"]["url"]).params.get("page") if "last" in answer.links else None
         return Page(
@@ -74,10 +90,27 @@ class GitHubPages:
             total=int(last) * _PER_PAGE if last and last.isdigit() else None,
         )
 
+    def _reviews(self, repository: str, number: int) -> list[Any]:
+        """The latest reviews of a pull request, the oldest of them first."""
+        answer = self._get(f"{self._api}/repos/{repository}/pulls/{number}/reviews?per_page={_PER_PAGE}")
+        if answer.status_code == httpx.codes.OK and "last" in answer.links:
+            answer = self._get(answer.links["last"]["url"])
+        if answer.status_code == httpx.codes.OK:
+            reviews: list[Any] = answer.json()[-_LATEST_REVIEWS:]
+            return reviews
+        if answer.status_code in _NOTHING_THERE:
+            return []
+        sys.exit(f"GitHub answers {answer.status_code} for reviews of {repository}: look at GITHUB_TOKEN")
+
+    def _get(self, url: str) -> httpx.Response:
+        if httpx.URL(url).host != httpx.URL(self._api).host:
+            sys.exit("GitHub names a next page on another host, which is not sent a token")
+        return self._client.send("GET", url, headers=self._headers)
+
     def _after(self, place: int, stream: int, url: str | None) -> Cursor | None:
         if url:
             return {"repository": place, "stream": stream, "url": url}
-        if stream + 1 < len(self._STREAMS):
+        if stream < self._last_stream:
             return {"repository": place, "stream": stream + 1}
         return {"repository": place + 1} if place + 1 < len(self._repositories) else None
 

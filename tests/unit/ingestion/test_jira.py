@@ -121,13 +121,22 @@ def test_custom_fields_are_those_that_people_wrote_or_that_were_asked_for() -> N
         "customfield_7": "0|i0000f:zzzzzzzz",
         "customfield_8": ["com.atlassian.greenhopper.service.sprint.Sprint@1f39706e[id=1,name=Sprint]"],
         "customfield_9": 1234567890123,
+        "customfield_11": "Tue Jul 30 22:06:22 UTC 2019",
+        "customfield_12": ["ada.lovelace(ada.lovelace)", "grace.hopper(grace.hopper)"],
+        "customfield_13": "Since Jul 30 it fails (it never did before)",
         "customfield_x": "not the name of a field",
     }
     issue = jira_issue(**fields)
     [change] = changes(jira_event(issue=issue))
     assert change.base is not None
     found = [text for label, text in change.base.leading if label == "Field"]
-    assert found == ["Eleven char", "A document of some length", "Chosen from a list", "Several of them, and more"]
+    assert found == [
+        "Eleven char",
+        "A document of some length",
+        "Chosen from a list",
+        "Several of them, and more",
+        "Since Jul 30 it fails (it never did before)",
+    ]
     [change] = changes(jira_event(issue=issue), SourceOptions(custom_fields=("customfield_3",)))
     assert change.base is not None
     assert [text for label, text in change.base.leading if label == "Field"] == ["A document of some length"]

@@ -61,6 +61,37 @@ def test_all_of_a_repository_is_sent_in_small_events(apis: SourceApis, waits: li
         assert len(github.read(event, payload, 1, SourceOptions()).changes) == len(payload["items"])
 
 
+def test_the_latest_reviews_of_each_pull_request_are_sent(apis: SourceApis, waits: list[float]) -> None:
+    root = "/repos/acme/app"
+    apis.lists = github_lists(commits=1) | {
+        f"{root}/pulls": [{"number": number} for number in range(1, 131)],
+        **{
+            f"{root}/pulls/{number}/reviews": [
+                {
+                    "id": 1_000 * number + place,
+                    "body": f"Review {place}",
+                    "state": "COMMENTED",
+                    "submitted_at": "2026-01-01T00:00:00Z",
+                    "pull_request_url": f"https://x/repos/acme/app/pulls/{number}",
+                }
+                for place in range(120 if number == 7 else number % 3)
+            ]
+            for number in range(1, 131)
+            if number != 9  # which is gone meanwhile
+        },
+    }
+    backfill.main(command(apis, "github"))
+    reviews = [each for event, payload in apis.events if event == "backfill:reviews" for each in payload["items"]]
+    of_seven = [each["id"] for each in reviews if each["pull_request_url"].endswith("/7")]
+    assert of_seven == list(range(7_110, 7_120))
+    assert len(reviews) == 10 + sum(number % 3 for number in range(1, 131) if number not in {7, 9})
+    for event, payload in apis.events:
+        assert github.read(event, payload, 1, SourceOptions()).problems == ()
+    asked = len(apis.asked)
+    backfill.main(command(apis, "github", "--without-reviews"))
+    assert not [each for each in apis.asked[asked:] if "reviews" in each]
+
+
 def test_a_repository_without_issues_or_commits_is_done_and_one_that_is_not_there_is_said(
     apis: SourceApis, waits: list[float]
 ) -> None:

@@ -35,9 +35,11 @@ _CUSTOM_FIELD = re.compile(r"custom_?field_[0-9]{1,18}", re.ASCII)
 _LEAST_FIELD_CHARACTERS = 10
 _MOST_CUSTOM_FIELDS = 20
 _MOST_COMMENTS = 100
-# What custom fields hold that was written by no person: dates, ranks, sprints, and what plug-ins have printed.
+# What custom fields hold that was written by no person: dates, ranks, sprints, users, and what plug-ins have printed.
 _BY_MACHINES = re.compile(
-    r"\d{4}-\d\d-\d\d([T ]\S*)?|\d+\|\S*|\d+_\*:_\S*|\{.*|com\.\S+@.*|https?://\S+|[0-9a-f-]{32,}", re.ASCII | re.DOTALL
+    r"\d{4}-\d\d-\d\d([T ]\S*)?|[A-Z][a-z]{2} [A-Z][a-z]{2} \d\d \d\d:\d\d:\d\d \S{1,9} \d{4}|(\S{1,255})\(\2\)"
+    r"|\d+\|\S*|\d+_\*:_\S*|\{.*|com\.\S+@.*|https?://\S+|[0-9a-f-]{32,}",
+    re.ASCII | re.DOTALL,
 )
 
 
