@@ -9,8 +9,8 @@ import math
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import batched, repeat
-from operator import add, mul
+from itertools import batched
+from operator import add
 
 from sluice.embedding_model.vocabulary import MOST_TOKENS, Vocabulary
 from sluice.embedding_model.words import words_in
@@ -67,7 +67,9 @@ class EmbeddingModel:
         length = math.sqrt(math.sumprod(total, total))
         if not length:
             raise NoDirectionError(f"{tokens} tokens of the text are known, and they have no direction")
-        return array("f", map(mul, total, repeat(1 / length))), tokens
+        scale = 1 / length
+        # A list is read faster than an iterator.
+        return array("f", [number * scale for number in total]), tokens
 
     def _lane_sums(self, words: list[str]) -> Iterator[list[int]]:
         if len(words) <= _MOST_WORDS:

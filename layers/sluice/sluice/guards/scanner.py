@@ -40,6 +40,10 @@ class Scanner:
         plain = self._patterns(View.WORDS)
         self._text, self._of_text = TextMatcher([pattern for _, pattern in texts]), [number for number, _ in texts]
         self._words, self._of_words = WordMatcher([pattern for _, pattern in plain]), [number for number, _ in plain]
+        # Who is judged by their wording: asked for each text of a request for vectors.
+        by_words = [rule.roles for rule, signal in self._signals if signal.view is View.WORDS]
+        self._reads_all_words = None in by_words
+        self._word_roles = frozenset[str]().union(*(roles for roles in by_words if roles is not None))
         # Signals that are about something else have numbers of their own, so that what is found stays a set.
         self._excused = len(self._signals)
 
@@ -142,7 +146,7 @@ class Scanner:
 
     def reads_words(self, role: str) -> bool:
         """Whether any rule that judges this role is about wording."""
-        return any(rule.judges(role) and signal.view is View.WORDS for rule, signal in self._signals)
+        return self._reads_all_words or role in self._word_roles
 
     def _weighed(self, number: int, numbers: set[int]) -> tuple[Rule, float]:
         """The rule of a signal, and what it weighs, which is nothing twice."""

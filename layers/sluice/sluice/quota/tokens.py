@@ -100,6 +100,9 @@ _KNOWN_WORDS = """
 """
 _KNOWN = frozenset(form for word in _KNOWN_WORDS.split() for form in (word, word.title()))
 
+# Up to so many, letters of a word and signs in a row count once.
+_SHORT = 3
+_LONG_SPACE = " " * 17
 _WORD = re.compile(r"[A-Z]?[a-z]+")
 _UPPER = re.compile(r"[A-Z]+(?![a-z])")
 _CONSONANTS = re.compile(r"[b-df-hj-np-tv-xz]{5,}")
@@ -146,60 +149,67 @@ def price(measured: Measures, most: int, family: str) -> int:
 
 
 def measures(text: str) -> Measures:
-    """How much of each kind is in `text`."""
+    """How much of each kind is in `text`; what is not in it is left out."""
     rest = text[MOST_MEASURED_CHARACTERS:]
     text = text[:MOST_MEASURED_CHARACTERS]
-    seen = _words(text) | _signs(text)
-    seen["one"] = 1
+    # Plain dictionaries, and no search for what can't be there: thousands of short texts may be asked about at once.
+    found = {"one": 1, **_words(text), **_signs(text)}
+    if not text.isprintable():
+        found |= _spaces(text)
+    seen = {kind: count for kind, count in found.items() if count}
     if not text.isascii():
         for character, count in Counter("".join(_OUTSIDE.findall(text))).items():
-            seen[_KINDS[bisect_right(_STARTS, ord(character)) - 1]] += count
+            kind = _KINDS[bisect_right(_STARTS, ord(character)) - 1]
+            seen[kind] = seen.get(kind, 0) + count
     if rest:
         # Their price is about one token, and the safety comes on top.
-        seen["pun"] += len(rest.encode("utf-8", "surrogatepass"))
+        seen["pun"] = seen.get("pun", 0) + len(rest.encode("utf-8", "surrogatepass"))
     return seen
 
 
-def _words(text: str) -> Counter[str]:
+def _words(text: str) -> dict[str, int | float]:
     words = _WORD.findall(text)
-    lengths = Counter(map(len, [word for word in words if word not in _KNOWN]))
-    unknown = lengths.total()
+    lengths = [len(word) for word in words if word not in _KNOWN]
+    long = [length for length in lengths if length > _SHORT]
+    unknown, excess = len(lengths), sum(long) - _SHORT * len(long)
     known = len(words) - unknown
-    excess = sum((length - 3) * count for length, count in lengths.items() if length > 3)
-    long = sum(count for length, count in lengths.items() if length > 3)
     # Where few words are known, the language is not English, and words that look alike are dearer.
-    foreign = 1 - min(1, 2 * known / (known + long)) if known + long else 1
+    foreign = 1 - min(1, 2 * known / (known + len(long))) if known or long else 1
     uppers, digits = _UPPER.findall(text), _DIGITS.findall(text)
-    return Counter(
-        {
-            "known": known,
-            "unk": unknown,
-            "unk>3": excess,
-            "f*unk": foreign * unknown,
-            "f*unk>3": foreign * excess,
-            "UP": len(uppers),
-            "UP>2": sum(len(run) - 2 for run in uppers if len(run) > 2),
-            "cons": sum(len(run) - 4 for run in _CONSONANTS.findall(text)),
-            "digruns": len(digits),
-            "dig": sum(map(len, digits)),
-        }
-    )
+    return {
+        "known": known,
+        "unk": unknown,
+        "unk>3": excess,
+        "f*unk": foreign * unknown,
+        "f*unk>3": foreign * excess,
+        "UP": len(uppers),
+        "UP>2": sum([len(run) - 2 for run in uppers if len(run) > 2]),
+        "cons": sum([len(run) - 4 for run in _CONSONANTS.findall(text)]),
+        "digruns": len(digits),
+        "dig": sum(map(len, digits)),
+    }
 
 
-def _signs(text: str) -> Counter[str]:
-    same = sum(match.end() - match.start() for match in _SAME_SIGN.finditer(text))
-    signs = _SIGNS.findall(_SAME_SIGN.sub(" ", text) if same else text)
+def _signs(text: str) -> dict[str, int]:
+    signs, same = _SIGNS.findall(text), 0
+    if max(map(len, signs), default=0) > _SHORT:
+        same = sum(match.end() - match.start() for match in _SAME_SIGN.finditer(text))
+        signs = _SIGNS.findall(_SAME_SIGN.sub(" ", text)) if same else signs
+    return {
+        "pun": len(signs),
+        "pun>1": sum(map(len, signs)) - len(signs),
+        "replen": same,
+        "sp>16": sum([len(run) - 16 for run in _SPACES.findall(text)]) if _LONG_SPACE in text else 0,
+    }
+
+
+def _spaces(text: str) -> dict[str, int]:
+    """Of a text that is not all printable: tabs, ends of lines, and control characters."""
     tabs, lines = _TABS.findall(text), _LINES.findall(text)
-    return Counter(
-        {
-            "sp>16": sum(len(run) - 16 for run in _SPACES.findall(text)),
-            "tab": len(tabs),
-            "tab>1": sum(map(len, tabs)) - len(tabs),
-            "nl": len(lines),
-            "nl>2": sum(len(run) - 2 for run in lines if len(run) > 2),
-            "pun": len(signs),
-            "pun>1": sum(map(len, signs)) - len(signs),
-            "replen": same,
-            "ctrl": len(_CONTROLS.findall(text)),
-        }
-    )
+    return {
+        "tab": len(tabs),
+        "tab>1": sum(map(len, tabs)) - len(tabs),
+        "nl": len(lines),
+        "nl>2": sum([len(run) - 2 for run in lines if len(run) > 2]),
+        "ctrl": len(_CONTROLS.findall(text)),
+    }
