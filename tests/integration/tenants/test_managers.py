@@ -21,6 +21,8 @@ ITS_ROUTES = {
     "PATCH /api/v1/ai/preferences/embedding_config",
     "PATCH /api/v1/ai/preferences/qa_agent",
     "POST /v1/keys",
+    "POST /v1/keys/batch",
+    "POST /v1/keys/{id}/rotate",
     "GET /v1/keys",
     "PATCH /v1/keys/{id}",
     "DELETE /v1/keys/{id}",

@@ -20,6 +20,8 @@ ROUTES = Routes("Tenants and keys")
 
 _ID = {"id": PathParameter("The id of a key: what stands in it after `sl-`.", "k0a1b2c3d4e5")}
 
+MOST_KEYS_AT_ONCE = 100
+"""How many keys one request makes."""
 # The last second of the year 9999. A time in milliseconds is beyond it.
 _LAST_SECOND = 253_402_300_799
 
@@ -94,6 +96,48 @@ def _seconds(moment: datetime | int | None) -> int | None:
     return int(moment.timestamp()) if isinstance(moment, datetime) else moment
 
 
+class ManyNewKeys(BaseModel):
+    """The body of POST /v1/keys/batch: keys for `names`, which may do the same."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    tenant: TenantId
+    role: Role = Role.CALLER
+    names: Annotated[list[DisplayName], Field(min_length=1, max_length=MOST_KEYS_AT_ONCE)]
+    expires_at: _Moment | None = None
+    limits: Annotated[KeyLimits, Field(default_factory=KeyLimits)]
+    user_limits: Annotated[GivenSpendLimits, Field(default_factory=GivenSpendLimits)]
+
+    @model_validator(mode="after")
+    def _has_each_once(self) -> Self:
+        if len(set(self.names)) < len(self.names):
+            raise ValueError("names should differ: each is how a key is known again")
+        return self
+
+    def to_terms(self) -> list[KeyTerms]:
+        """The terms of each."""
+        first = KeyTerms(
+            tenant_id=self.tenant,
+            role=self.role,
+            name="",
+            limits=self.limits.given(),
+            user_limits=self.user_limits.limits(),
+            expires_at=_seconds(self.expires_at),
+        )
+        return [replace(first, name=name) for name in self.names]
+
+
+class Rotation(BaseModel):
+    """The body of POST /v1/keys/{id}/rotate: until when the secret that the key has now is taken beside the new one.
+
+    ISO 8601 with a time zone, or seconds since 1970; null is not at all.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    old_secret_until: _Moment | None = None
+
+
 class KeyQuery(BaseModel):
     """The query of GET /v1/keys: at most `limit` keys of `tenant`, those whose ids follow `after`."""
 
@@ -126,12 +170,23 @@ class Key(TypedDict):
     created_at: int
     expires_at: int | None
     revoked_at: int | None
+    old_secret_until: Annotated[
+        int | None, Field(description="Until when the secret before this one is taken, after a rotation.")
+    ]
 
 
 class CreatedKey(Key):
     """A new API key. `api_key` is shown in this answer and nowhere else."""
 
     api_key: str
+
+
+class CreatedKeys(TypedDict):
+    """New API keys, each shown in this answer and nowhere else; `not_made` are names to send again, if any are left."""
+
+    object: Literal["list"]
+    data: list[CreatedKey]
+    not_made: list[str]
 
 
 class Keys(TypedDict):
@@ -163,6 +218,42 @@ def create_key(call: Call[NewKey]) -> CreatedKey:
     A manager or an operator makes them for its own tenant, and gives them neither a role nor limits beyond its own.
     """
     key, token = call.app.administration.create_key(call.body.to_terms(), call.actor)
+    return {**_shown(key, call.app.settings), "api_key": token.text}
+
+
+@ROUTES.post(
+    "/v1/keys/batch",
+    role=Role.MANAGER,
+    example={"tenant": "local", "names": ["Ada", "Grace"], "limits": {"budget_usd_per_month": 1}},
+    errors={404, 409},
+    status=HTTPStatus.CREATED,
+)
+def create_keys(call: Call[ManyNewKeys]) -> CreatedKeys:
+    """Make up to a hundred API keys at once, which may do the same: one for each pupil of a class.
+
+    Each is an API key as `POST /v1/keys` makes it, with the same bounds.
+    """
+    made, not_made = call.app.administration.create_keys(call.body.to_terms(), call.actor)
+    data: list[CreatedKey] = [{**_shown(key, call.app.settings), "api_key": token.text} for key, token in made]
+    return {"object": "list", "data": data, "not_made": not_made}
+
+
+@ROUTES.post(
+    "/v1/keys/{id}/rotate",
+    role=Role.MANAGER,
+    parameters=_ID,
+    example={"old_secret_until": None},
+    errors={404, 409},
+)
+def rotate_key(call: Call[Rotation]) -> CreatedKey:
+    """Give an API key another secret.
+
+    It is the same key: its id, limits, usage, files and conversations stay. The secret it had is taken until
+    `old_secret_until`, within 90 days, and without it for 60 s at most. A manager or an operator does so for keys of
+    its own tenant that may do no more than it.
+    """
+    until = _seconds(call.body.old_secret_until)
+    key, token = call.app.administration.rotate_key(call.path["id"], until, call.actor)
     return {**_shown(key, call.app.settings), "api_key": token.text}
 
 
@@ -221,4 +312,5 @@ def _shown(key: ApiKey, settings: Settings) -> Key:
         "created_at": key.created_at,
         "expires_at": key.expires_at,
         "revoked_at": key.revoked_at,
+        "old_secret_until": key.old_secret_until,
     }

@@ -6,11 +6,13 @@ neither role nor limits. What is out of reach is not found.
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sluice.errors import ConflictError, InvalidRequestError, NotFoundError, PermissionDeniedError
+from aws_lambda_powertools import Logger
+
+from sluice.errors import ConflictError, InvalidRequestError, NotFoundError, PermissionDeniedError, SluiceError
 from sluice.money import to_usd
 from sluice.tenants.api_key_token import KEY_ID_PATTERN, ApiKeyToken
 from sluice.tenants.audit import Act, Action, Actor, differences
@@ -20,8 +22,12 @@ from sluice.tenants.shown import key_fields, tenant_fields
 from sluice.tenants.tenant import TENANT_ID_PATTERN, ApiKey, Role, Tenant
 from sluice.tenants.verification import ADMIN_ID
 
+logger = Logger(child=True)
+
 _TENANT_ID = re.compile(TENANT_ID_PATTERN, re.ASCII)
 _KEY_ID = re.compile(KEY_ID_PATTERN, re.ASCII)
+MOST_OVERLAP_S = 90 * 86_400
+"""For how long a secret may be taken beside the one that it was exchanged for."""
 # How often a change that met another is made to what that one left.
 _ATTEMPTS = 5
 # A key's revocation takes a small part of it.
@@ -139,6 +145,24 @@ class Administration:
         self._directory.create_key(key, self._log.writes(act, actor))
         return key, token
 
+    def create_keys(
+        self, terms: Sequence[KeyTerms], actor: Actor
+    ) -> tuple[list[tuple[ApiKey, ApiKeyToken]], list[str]]:
+        """Make keys, which may do the same: those that were made, and the names of those that were not.
+
+        Raises as `create_key` if none was made. Who asked gets what was made, as nobody else can show it again.
+        """
+        made: list[tuple[ApiKey, ApiKeyToken]] = []
+        for place, each in enumerate(terms):
+            try:
+                made.append(self.create_key(each, actor))
+            except SluiceError:
+                if not made:
+                    raise
+                logger.warning("making keys broke off", made=len(made), left=len(terms) - place, exc_info=True)
+                return made, [left.name for left in terms[place:]]
+        return made, []
+
     def change_key(self, key_id: str, change: Callable[[ApiKey], ApiKey], actor: Actor) -> ApiKey:
         """Change a key, as it is when it is written: what others change meanwhile stays.
 
@@ -146,11 +170,7 @@ class Administration:
         if others change it all the time.
         """
         for _ in range(_ATTEMPTS):
-            before = self._key(key_id, actor)
-            if before.revoked_at is not None:
-                raise ConflictError(f"The API key {key_id!r} was revoked, and stays so.", param="id")
-            if self._directory.tenant(before.tenant_id) is None:
-                raise no_key(key_id)
+            before = self._changeable_key(key_id, actor)
             after = change(before)
             changes = differences(key_fields(before), key_fields(after))
             if not changes:
@@ -161,6 +181,33 @@ class Administration:
             act = Act(Action.KEY_CHANGED, key_id, before.tenant_id, changes)
             if self._directory.change_key(before, after, self._log.writes(act, actor)):
                 return after
+        raise _contended("API key", key_id)
+
+    def rotate_key(self, key_id: str, old_until: int | None, actor: Actor) -> tuple[ApiKey, ApiKeyToken]:
+        """Give a key another secret, which nobody sees again; the one it had is taken until `old_until`, if at all.
+
+        What the key owns, what it has used and what it may do stay. Raises as `change_key`, and PermissionDeniedError
+        for a key that may do more than the actor: who has the secret may do all of it.
+        """
+        if old_until is not None and not 0 < old_until - self._now() <= MOST_OVERLAP_S:
+            days = MOST_OVERLAP_S // 86_400
+            raise InvalidRequestError(
+                f"old_secret_until: must be in the future, within {days} days.", param="old_secret_until"
+            )
+        for _ in range(_ATTEMPTS):
+            before = self._changeable_key(key_id, actor)
+            self._check_expiry(before)
+            self._check_grant(None, before, actor)
+            token = ApiKeyToken(before.id, ApiKeyToken.generate().secret)
+            after = replace(
+                before,
+                secret_hash=token.secret_hash,
+                old_secret_hash="" if old_until is None else before.secret_hash,
+                old_secret_until=old_until,
+            )
+            act = Act(Action.KEY_ROTATED, key_id, before.tenant_id, differences(key_fields(before), key_fields(after)))
+            if self._directory.change_key(before, after, self._log.writes(act, actor)):
+                return after, token
         raise _contended("API key", key_id)
 
     def revoke_key(self, key_id: str, actor: Actor) -> ApiKey:
@@ -199,6 +246,15 @@ class Administration:
             raise no_key(key_id)
         if not actor.role.includes(key.role):
             raise PermissionDeniedError(f"The API key {key_id!r} has the role {key.role}; yours is {actor.role}.")
+        return key
+
+    def _changeable_key(self, key_id: str, actor: Actor) -> ApiKey:
+        """A key within the actor's reach that was not revoked."""
+        key = self._key(key_id, actor)
+        if key.revoked_at is not None:
+            raise ConflictError(f"The API key {key_id!r} was revoked, and stays so.", param="id")
+        if self._directory.tenant(key.tenant_id) is None:
+            raise no_key(key_id)
         return key
 
     def _check_expiry(self, key: ApiKey) -> None:

@@ -33,6 +33,7 @@ class Action(StrEnum):
     KEY_CREATED = "key.created"
     KEY_CHANGED = "key.changed"
     KEY_REVOKED = "key.revoked"
+    KEY_ROTATED = "key.rotated"
     DEPLOYMENT_RESET = "deployment.reset"
     CACHE_CLEARED = "cache.cleared"
     BUDGET_RAISED = "budget.raised"

@@ -31,6 +31,7 @@ _DELETED_AT = "deleted_at"
 _REVOKED_AT = "revoked_at"
 _REVISION = "revision"
 _PAGE = 100
+_SECRETS = frozenset({"secret_hash", "old_secret_hash"})
 
 type Entry = Tenant | ApiKey
 
@@ -102,7 +103,7 @@ class Directory:
     def create_key(self, key: ApiKey, also: Writes = ()) -> None:
         """Store a new key; NotFoundError if its tenant does not exist, ConflictError if its id is taken."""
         item = _without_none(_fields(key))
-        listed = {name: value for name, value in item.items() if name != "secret_hash"}
+        listed = {name: value for name, value in item.items() if name not in _SECRETS}
         stored, shown = _key_keys(key)
         puts = [creation(self._table, stored, item), creation(self._table, shown, listed)]
         if not self._write([*puts, self._tenant_exists(key.tenant_id), *also]):
@@ -132,7 +133,11 @@ class Directory:
 
     def change_key(self, before: ApiKey, after: ApiKey, also: Writes = ()) -> bool:
         """Make `before`, as it was read, `after`; False if it was changed or revoked, or its tenant deleted, since."""
-        changed = [_revised(key, before, after, self._table, absent=_REVOKED_AT) for key in _key_keys(before)]
+        stored, listed = _key_keys(before)
+        changed = [
+            _revised(stored, before, after, self._table, absent=_REVOKED_AT),
+            _revised(listed, _without_secrets(before), _without_secrets(after), self._table, absent=_REVOKED_AT),
+        ]
         return self._write([*changed, self._tenant_exists(before.tenant_id), *also])
 
     def revoke_key(self, key_id: str, *, now: int, also: Writes = ()) -> ApiKey:
@@ -258,11 +263,18 @@ def _fields(entry: Entry) -> Item:
         found["guard_models"] = sides or None
         found["choices"] = dict(entry.choices) or None
         found["integrations"] = entry.integrations or None
+    else:
+        found["old_secret_hash"] = entry.old_secret_hash or None
     return found
 
 
 def _without_none(values: Item) -> Item:
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _without_secrets(key: ApiKey) -> ApiKey:
+    """A key as it is listed."""
+    return replace(key, secret_hash="", old_secret_hash="")
 
 
 def _to_tenant(item: Item) -> Tenant:
@@ -318,4 +330,6 @@ def _to_key(item: Item) -> ApiKey:
         tokens_per_minute=item.get("tokens_per_minute"),
         tokens_per_day=item.get("tokens_per_day"),
         user_limits=item.get("user_limits", {}),
+        old_secret_hash=item.get("old_secret_hash", ""),
+        old_secret_until=item.get("old_secret_until"),
     )

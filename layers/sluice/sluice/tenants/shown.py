@@ -48,6 +48,7 @@ def key_fields(key: ApiKey) -> dict[str, Any]:
             "limits.budget_usd_per_month": None if key.budget_nanousd is None else float(to_usd(key.budget_nanousd)),
             "user_limits": shown_spend_limits(key.user_limits) or None,
             "expires_at": key.expires_at,
+            "old_secret_until": key.old_secret_until,
         }
     )
 

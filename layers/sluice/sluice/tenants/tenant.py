@@ -124,7 +124,8 @@ class ApiKey:
     """An API key as it is stored: the secret itself is nowhere. Times are in seconds since 1970.
 
     `requests_per_minute` and `requests_per_day` are None where the deployment's defaults hold; `user_limits` go before
-    the tenant's. `secret_hash` is empty where keys are listed; `revision` counts the key's changes.
+    the tenant's. `secret_hash` is empty where keys are listed; `revision` counts the key's changes. A secret that was
+    rotated out is taken until `old_secret_until`, if there is such a time.
     """
 
     id: str
@@ -142,11 +143,17 @@ class ApiKey:
     tokens_per_minute: int | None = None
     tokens_per_day: int | None = None
     user_limits: Mapping[str, int] = field(default_factory=dict)
+    old_secret_hash: str = field(default="", repr=False)
+    old_secret_until: int | None = None
 
     @property
     def spend_limits(self) -> SpendLimits:
         """What may be spent with it."""
         return SpendLimits(self.budget_nanousd, self.tokens_per_minute, self.tokens_per_day)
+
+    def takes_old_secret(self, now: float) -> bool:
+        """Whether the secret before this one still holds at `now`, in seconds since 1970."""
+        return bool(self.old_secret_hash) and self.old_secret_until is not None and now < self.old_secret_until
 
     def is_expired(self, now: float) -> bool:
         """Whether the key no longer holds at `now`, in seconds since 1970."""

@@ -56,6 +56,7 @@ class KeyVerifier:
         # Apart, so that guessing at keys does not push out those that are in use.
         self._known: TtlCache[VerifiedKey] = TtlCache(lifetime_s=HELD_S, most=_HELD_KEYS, clock=clock)
         self._unknown: TtlCache[bool] = TtlCache(lifetime_s=UNKNOWN_HELD_S, most=_HELD_UNKNOWN, clock=clock)
+        self._read_again: TtlCache[bool] = TtlCache(lifetime_s=UNKNOWN_HELD_S, most=_HELD_UNKNOWN, clock=clock)
 
     def verify(self, presented: ApiKeyToken) -> VerifiedKey:
         """The key and its tenant.
@@ -64,7 +65,10 @@ class KeyVerifier:
         StorageUnavailableError if that can't be found out.
         """
         found = self._find(presented.id)
-        if not presented.matches(found.key.secret_hash if found else _NO_SECRET_HASH) or found is None:
+        is_right = self._is_right(presented, found)
+        if not is_right and found is not None and (again := self._again(presented.id)) is not None:
+            found, is_right = again, self._is_right(presented, again)
+        if found is None or not is_right:
             raise AuthenticationError("This API key is unknown. Check that it was copied whole.")
         return self._valid(found)
 
@@ -74,6 +78,26 @@ class KeyVerifier:
         if found is None or found.tenant.id != tenant_id:
             raise AuthenticationError("The API key that asked for this is gone.")
         return self._valid(found)
+
+    def _is_right(self, presented: ApiKeyToken, found: VerifiedKey | None) -> bool:
+        """Whether a secret is the key's, or the one before it while that is taken; as long in each case."""
+        key = found.key if found else None
+        is_new = presented.matches(key.secret_hash if key else _NO_SECRET_HASH)
+        is_old = presented.matches(
+            key.old_secret_hash if key and key.takes_old_secret(self._now()) else _NO_SECRET_HASH
+        )
+        return key is not None and (is_new or is_old)
+
+    def _again(self, key_id: str) -> VerifiedKey | None:
+        """A key as it is now, if it may have another secret than the one that is held; None if it was read just now."""
+        if key_id == ADMIN_ID or self._read_again.get(key_id):
+            return None
+        fetched_at = self._known.now()
+        self._read_again.put(key_id, True, fetched_at=fetched_at)
+        found = self._stored(key_id)
+        if found is not None:
+            self._known.put(key_id, found, fetched_at=fetched_at)
+        return found
 
     def _valid(self, found: VerifiedKey) -> VerifiedKey:
         key = found.key
