@@ -17,6 +17,7 @@ SECTIONS = {
     "starts": ("Cold start and size", "starts"),
     "embedding": ("The embedding model", "embedding"),
     "search": ("Search in stores", "search"),
+    "questions": ("Questions", "questions"),
     "embedding-cost": ("What embeddings cost", "embedding_cost"),
     "guards": ("Guards", "guards"),
     "quota": ("Quotas", "quota"),

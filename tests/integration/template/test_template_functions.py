@@ -99,7 +99,7 @@ def test_what_verifies_logins_is_a_layer_of_stacks_that_take_them(function: str)
 def test_the_embedding_model_is_a_layer_of_what_makes_embeddings_and_of_stacks_that_want_it(function: str) -> None:
     [layer] = [name for name in of_type("AWS::Lambda::LayerVersion") if name.startswith("EmbeddingLayer")]
     has_it = {"Ref": layer} in resources()[function]["Properties"]["Layers"]
-    stores = {"VectorStoresFunction", "StoreWorkerFunction", "IngestWorkerFunction"}
+    stores = {"VectorStoresFunction", "AnsweringFunction", "StoreWorkerFunction", "IngestWorkerFunction"}
     embedding = {"EmbeddingsFunction", "BatchWorkerFunction"} | stores
     assert has_it == (function in embedding)
     without = resources(LocalEmbeddings="false")
@@ -225,6 +225,7 @@ def test_writes_are_bound_by_keys_but_in_tables_that_hold_one_kind_of_item() -> 
         "BatchWorkerFunction",
         "StoreWorkerFunction",
         "VectorStoresFunction",
+        "AnsweringFunction",
         "IngestWorkerFunction",
     }
 

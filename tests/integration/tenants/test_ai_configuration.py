@@ -180,6 +180,8 @@ def test_preferences_are_merged_by_field_and_show_what_is_usual(ai: RestFunction
         "fallbackModel": None,
         "responseStyle": "detailed",
         "confidenceThreshold": 0.8,
+        "analysisDepth": "advanced",
+        "customPrompts": [],
     }
     stale = ai.send(f"PATCH {AGENT}", {"dashboardAI": {"autoRefresh": False}}, headers={"If-Match": '"1"'})
     assert stale.status == 412

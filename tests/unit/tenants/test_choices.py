@@ -141,6 +141,8 @@ def test_preferences_are_as_is_usual_where_nothing_was_chosen() -> None:
         "fallbackModel": None,
         "responseStyle": "detailed",
         "confidenceThreshold": 0.5,
+        "analysisDepth": "advanced",
+        "customPrompts": [],
     }
     assert found["insightGeneration"] == {"analysisDepth": "advanced", "proactiveInsights": True, "customPrompts": []}
     assert found.keys() == defaults("agent_config").keys()

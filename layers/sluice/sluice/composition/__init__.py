@@ -2,14 +2,14 @@
 
 What is imported within a part is what not every function needs: none pays for what it does not use. Each module has the
 parts of one subject, and may use those of the modules before it: storage, tenants, gateway, tasks, batches, knowledge,
-operations, insights.
+operations, insights, answering.
 """
 
-from sluice.composition.insights import InsightParts
+from sluice.composition.answering import AnsweringParts
 from sluice.composition.part import part
 
 __all__ = ["App", "part"]
 
 
-class App(InsightParts):
+class App(AnsweringParts):
     """Everything that a process answers requests with: settings, clients, stores and caches. Threads may share it."""

@@ -100,7 +100,7 @@ class Searcher:
             try:
                 return self._embedder.embed_for(context, store.active, query.texts, principal)
             except NoVectorsError as error:
-                raise (error.__cause__ if isinstance(error.__cause__, SluiceError) else _refused(error)) from error
+                raise (error.__cause__ if isinstance(error.__cause__, SluiceError) else refused(error)) from error
         if query.document:
             return self._of_document(store, query.document)
         if len(query.vector) != store.active.dimensions:
@@ -181,7 +181,8 @@ def _is_wanted(store: VectorStore, record: DocumentRecord, query: Query) -> bool
     return query.filter is None or query.filter.passes(record.attributes)
 
 
-def _refused(error: NoVectorsError) -> SluiceError:
+def refused(error: NoVectorsError) -> SluiceError:
+    """What a caller is told whose query has no vector."""
     if error.retry_after_s is not None:
         return QuotaExceededError(error.reason, retry_after_s=error.retry_after_s)
     return NoProviderError(error.reason, may_pass=error.may_pass)

@@ -90,9 +90,14 @@ def disabled_features(tenant: Tenant) -> frozenset[str]:
     return frozenset(name for name, is_on in chosen(tenant, "features").items() if is_on is False)
 
 
+def is_enabled(feature: str, tenant: Tenant) -> bool:
+    """Whether the tenant has not turned a feature off."""
+    return feature not in disabled_features(tenant)
+
+
 def check_enabled(feature: str, tenant: Tenant) -> None:
     """Refuse what the tenant turned off. Raises FeatureDisabledError."""
-    if feature in disabled_features(tenant):
+    if not is_enabled(feature, tenant):
         raise FeatureDisabledError(
             f"The tenant has turned off the feature {feature!r}: see /api/v1/ai/configuration/features."
         )

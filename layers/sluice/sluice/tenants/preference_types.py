@@ -13,6 +13,7 @@ type PreferenceType = Literal["agent_config", "dashboard_ai", "embedding_config"
 type _ModelName = Annotated[str, Field(min_length=1, max_length=256)]
 type ResponseStyle = Literal["brief", "detailed"]
 type AnalysisDepth = Literal["basic", "advanced"]
+type CustomPrompts = Annotated[list[Annotated[str, Field(min_length=1, max_length=2_000)]], Field(max_length=10)]
 
 
 class _Preferences(BaseModel):
@@ -20,12 +21,18 @@ class _Preferences(BaseModel):
 
 
 class QuestionAnswering(_Preferences):
-    """How questions are answered: by which model, how long, and from which confidence on."""
+    """How questions are answered: by which model, how long, from which confidence on, and in which words.
+
+    With the depth advanced, a total comes with what was before and what it is made of. With custom prompts a model
+    words also what was computed.
+    """
 
     primaryModel: _ModelName | None = None  # noqa: N815 -- a name of the API
     fallbackModel: _ModelName | None = None  # noqa: N815 -- a name of the API
     responseStyle: ResponseStyle = "detailed"  # noqa: N815 -- a name of the API
     confidenceThreshold: Annotated[float, Field(ge=0, le=1)] = 0.8  # noqa: N815 -- a name of the API
+    analysisDepth: AnalysisDepth = "advanced"  # noqa: N815 -- a name of the API
+    customPrompts: CustomPrompts = Field(default_factory=list)  # noqa: N815 -- a name of the API
 
 
 class InsightGeneration(_Preferences):
@@ -33,9 +40,7 @@ class InsightGeneration(_Preferences):
 
     analysisDepth: AnalysisDepth = "advanced"  # noqa: N815 -- a name of the API
     proactiveInsights: bool = True  # noqa: N815 -- a name of the API
-    customPrompts: Annotated[  # noqa: N815 -- a name of the API
-        list[Annotated[str, Field(min_length=1, max_length=2_000)]], Field(max_length=10)
-    ] = Field(default_factory=list)
+    customPrompts: CustomPrompts = Field(default_factory=list)  # noqa: N815 -- a name of the API
 
 
 class DashboardAi(_Preferences):
@@ -79,6 +84,8 @@ class QuestionPreferences(_Preferences):
     fallbackModel: _ModelName | None = None  # noqa: N815 -- a name of the API
     responseStyle: ResponseStyle | None = None  # noqa: N815 -- a name of the API
     confidenceThreshold: Annotated[float, Field(ge=0, le=1)] | None = None  # noqa: N815 -- a name of the API
+    analysisDepth: AnalysisDepth | None = None  # noqa: N815 -- a name of the API
+    customPrompts: CustomPrompts | None = None  # noqa: N815 -- a name of the API
 
 
 MODELS: Mapping[PreferenceType, type[BaseModel]] = {

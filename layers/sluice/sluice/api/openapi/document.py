@@ -40,6 +40,7 @@ _TAGS = {
         "Who may use this gateway, how much, and who said so. For admins, and managers and operators of a tenant."
     ),
     "AI configuration": "What a tenant chooses of its AI, within what an admin allows it.",
+    "Questions": "Answers about usage, limits, providers and documents, from figures and passages.",
     "This document": "What you are reading.",
 }
 

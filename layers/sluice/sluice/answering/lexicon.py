@@ -1,0 +1,31 @@
+"""The words of questions that tools answer, read from shared/questions/lexicon.toml, which says what they stand for."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from sluice.catalog import SHARED
+
+_FILE = SHARED / "questions" / "lexicon.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Lexicon:
+    """Tags by the words of a phrase, and words that change nothing in what is asked for."""
+
+    tags: Mapping[tuple[str, ...], frozenset[str]]
+    silent: frozenset[str]
+    longest: int
+
+
+@cache
+def lexicon() -> Lexicon:
+    """The lexicon of this process, read once."""
+    read = tomllib.loads(_FILE.read_text(encoding="utf-8"))
+    tags: dict[tuple[str, ...], frozenset[str]] = {}
+    for row in read["phrases"]:
+        for phrase in row["words"]:
+            words = tuple(phrase.split())
+            tags[words] = tags.get(words, frozenset()) | frozenset(row["tags"])
+    return Lexicon(tags, frozenset(read["silent"].split()), max(map(len, tags)))
