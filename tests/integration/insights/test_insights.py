@@ -14,6 +14,8 @@ from functions.ai_configuration.app import ROUTES as CHOICES
 from functions.tasks.app import ROUTES as TASKS
 from sluice.api.schedule import schedule_handler
 from sluice.chat import Usage
+from sluice.ingestion.source import SourceOptions, SourceType
+from sluice.ingestion.source_store import NewSource
 from sluice.insights.proactive import InsightsFailedError, ProactiveInsights
 from sluice.storage.errors import ServiceError
 from sluice.storage.event_bus import EventBus
@@ -34,7 +36,7 @@ DASHBOARD = {
     "lead_time_trend": [20, 22, 28, 31],
 }
 INSIGHTS = "/api/v1/ai/dashboard/insights"
-DAYS = 63
+DAYS = 44
 
 
 class DiedError(BaseException):
@@ -52,7 +54,7 @@ class Insights(RestFunction):
         self.now = datetime.combine(datetime.now(UTC).date(), time(1, 5), UTC)
 
     def use(self, tenant: str, *, last: int) -> None:
-        """Have 40 requests recorded on each of some days, and so many on the last of them."""
+        """Have one or two requests recorded on each of some days, and so many on the last of them."""
 
         def record(day: int) -> None:
             at = self.now - timedelta(days=day)
@@ -70,7 +72,7 @@ class Insights(RestFunction):
                 at,
             )
 
-        days = [day for day in range(DAYS, 0, -1) for _ in range(last if day == 1 else 3 + day % 2)]
+        days = [day for day in range(DAYS, 0, -1) for _ in range(last if day == 1 else 1 + day % 2)]
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(record, days))
 
@@ -166,24 +168,32 @@ def test_what_is_wrong_is_said_in_words(insights: Insights) -> None:
 
 
 def test_a_spike_is_found_asked_and_unasked_under_one_id_and_told_of_once(insights: Insights) -> None:
-    insights.use("acme", last=60)
+    insights.use("acme", last=30)
     endpoint, _ = insights.app.webhook_endpoints.create(
         "https://hooks.example.com/x", "test", (EventType.INSIGHT_FOUND,), _manager(insights)
     )
+    source = insights.app.ingest_sources.create(
+        NewSource(type=SourceType.JIRA, name="x", vector_store_id="vs_1", secret="s" * 32, options=SourceOptions()),
+        _manager(insights),
+    )
+    insights.app.ingest_journal.count(source, ["received"], is_event=True)
     asked = insights.find({"figures": ["usage.requests", "ingestion.items"]})
     assert asked.status == 200, asked.raw
-    assert [each["series"] for each in asked.body["skipped"]] == ["ingestion.items"]
+    # What came in today is of a day that is not over.
+    [skipped] = asked.body["skipped"]
+    assert skipped["series"] == "ingestion.items"
+    assert skipped["reason"].startswith("0 days of it are known")
     assert len(asked.body["forecasts"][0]["points"]) == 7
     [shown] = [each for each in asked.body["insights"] if each["insight_type"] == "alert"]
     last = shown["data_points"][-1]
-    assert last["value"] == 60 > last["high"]
+    assert last["value"] == 30 > last["high"]
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda _: insights.look(), range(2)))
     insights.look()
     [told] = [each for each in insights.sent if each["series"] == "usage.requests"]
     kept = insights.alert()
     assert told["id"] == kept["id"] == shown["id"]
-    assert (told["observed"], told["tenant"], told["confidence"]) == (60, "acme", shown["confidence"])
+    assert (told["observed"], told["tenant"], told["confidence"]) == (30, "acme", shown["confidence"])
     assert kept["notice"] == "sent"
     sqs = boto3.client("sqs")
     received = sqs.receive_message(QueueUrl=insights.app.settings.webhooks_queue, MaxNumberOfMessages=10)["Messages"]
@@ -196,7 +206,7 @@ def test_a_spike_is_found_asked_and_unasked_under_one_id_and_told_of_once(insigh
 def test_who_dies_between_the_write_and_the_event_leaves_it_told_of_by_nobody_and_that_is_seen(
     insights: Insights,
 ) -> None:
-    insights.use("acme", last=60)
+    insights.use("acme", last=30)
     insights.failure = DiedError()
     with pytest.raises(DiedError):
         insights.look()
@@ -218,7 +228,7 @@ def test_who_dies_between_the_write_and_the_event_leaves_it_told_of_by_nobody_an
 def test_what_was_refused_for_certain_is_told_of_an_hour_later(
     insights: Insights, failure: ServiceError, *, is_told_later: bool
 ) -> None:
-    insights.use("acme", last=60)
+    insights.use("acme", last=30)
     insights.failure = failure
     with pytest.raises(InsightsFailedError):
         insights.look()
@@ -229,8 +239,8 @@ def test_what_was_refused_for_certain_is_told_of_an_hour_later(
 
 
 def test_nobody_is_told_who_does_not_want_it(insights: Insights) -> None:
-    insights.use("acme", last=60)
-    insights.use("zoo", last=60)
+    insights.use("acme", last=30)
+    insights.use("zoo", last=30)
     insights.prefer("zoo", "agent_config", insightGeneration={"proactiveInsights": False})
     own = insights.app.configuration.tenant("acme")
     insights.app.configuration.change(own.id, "features", lambda _, __: {"insights": False}, ADMIN)
@@ -241,7 +251,7 @@ def test_nobody_is_told_who_does_not_want_it(insights: Insights) -> None:
 
 
 def test_what_is_muted_is_neither_shown_nor_told_of_until_it_is_over(insights: Insights) -> None:
-    insights.use("acme", last=60)
+    insights.use("acme", last=30)
     figures = {"figures": ["usage.requests"]}
     [alert, *_] = insights.find(figures).body["insights"]
     muted = insights.send(f"POST {INSIGHTS}/{alert['id']}/mute", {"days": 7})
@@ -258,7 +268,7 @@ def test_what_is_muted_is_neither_shown_nor_told_of_until_it_is_over(insights: I
 
 
 def test_what_three_keys_do_not_find_useful_is_told_of_no_more(insights: Insights) -> None:
-    insights.use("acme", last=60)
+    insights.use("acme", last=30)
     [alert, *_] = insights.find({"figures": ["usage.requests"]}).body["insights"]
     assert alert["priority"] != "low"
     path = f"POST {INSIGHTS}/{alert['id']}/feedback"
@@ -311,7 +321,7 @@ def test_where_no_model_answers_insights_are_given_all_the_same(insights: Insigh
 
 
 def test_a_list_goes_on_where_a_page_ends(insights: Insights) -> None:
-    insights.use("acme", last=60)
+    insights.use("acme", last=30)
     insights.look()
     everything = [each["id"] for each in insights.listed()]
     assert len(everything) > 1

@@ -56,6 +56,13 @@ def test_the_dashboards_examples_are_answered_as_they_were() -> None:
     assert lead_time.actions[0] == "Review code review process efficiency"
 
 
+def test_a_ratio_to_nearly_nothing_is_no_infinite_number() -> None:
+    drop, rise = analysed(
+        sent({"a": {"current": -1e15, "historical_avg": 5e-324}, "b": [5e-324, 0, 1e15, 1e15]})
+    ).findings
+    assert (drop.change_percent, rise.change_percent) == (-1e6, 1e6)
+
+
 @pytest.mark.parametrize(
     "data",
     [

@@ -1,5 +1,6 @@
 """Anomalies: of weeks with quiet weekends, of levels that move, and of series that say too little."""
 
+import math
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -17,7 +18,8 @@ from tests.examples import examples
 from tests.insight_series import WEEK, daily, timed, usual
 
 VALUES = st.lists(
-    st.one_of(st.none(), st.floats(-1e15, 1e15), st.just(0.0), st.integers(0, 1000).map(float)), max_size=90
+    st.one_of(st.none(), st.floats(-1e15, 1e15), st.sampled_from([0.0, 5e-324, 1e15]), st.integers(0, 1000).map(float)),
+    max_size=90,
 )
 
 
@@ -80,6 +82,17 @@ def test_a_constant_is_never_unusual(value: float) -> None:
     assert found(daily([value] * 60, measured="amount"), judged=7) == []
 
 
+def test_the_smallest_numbers_there_are_make_no_infinite_ones() -> None:
+    tiny: list[float | None] = [1e-300 * (day % 7 + 1) for day in range(84)]
+    [finding] = found(daily([*tiny, 1e15], measured="amount"))
+    assert finding.change_percent == 1e6
+    below = [None if each is None else -each for each in tiny]
+    [finding] = found(daily([*below, -1e15], measured="amount"))
+    assert math.isfinite(finding.score or math.inf)
+    [finding] = trends(daily([5e-324 if day < 7 else 1e14 * day for day in range(84)], measured="amount"), 12)
+    assert finding.change_percent <= 1e6
+
+
 def test_amounts_that_may_be_below_zero_are_judged_as_they_are() -> None:
     values: list[float | None] = [WEEK[day % 7] - 70 + (day * 7 % 5) for day in range(57)]
     [finding] = found(daily([*values, -200.0], measured="amount"))
@@ -105,7 +118,8 @@ def test_any_values_are_judged_or_left_alone(values: list[float | None], interva
     series = timed(interval, values, measured=measured)  # type: ignore[arg-type]
     baseline = Baseline(series)
     for finding in (*anomalies(series, baseline, 7), *trends(series, 12)):
-        assert abs(finding.change_percent) <= 1e6 or finding.insight_type == "trend"
+        assert abs(finding.change_percent) <= 1e6
+        assert math.isfinite(finding.score or 0)
         assert finding.description
     expected = forecast(series, baseline)
     for point in () if expected is None else expected.points:

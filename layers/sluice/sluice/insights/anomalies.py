@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from sluice.insights.baseline import Baseline
 from sluice.insights.finding import DataPoint, Finding, InsightType, Priority
+from sluice.insights.robust import MOST_PERCENT, change_percent, deviations
 from sluice.insights.series import Direction, Series
 from sluice.insights.wording import amount, moment_of, percent, sentence_start, title_of, words_of
 
@@ -18,7 +19,6 @@ LISTED, TOLD = 4.0, 5.0
 _CERTAIN = 7.0
 _TOLD_CHANGE_PERCENT = 25.0
 _CRITICAL_CHANGE_PERCENT = 100.0
-_MOST_PERCENT = 1e6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,12 +39,8 @@ class Judgement:
 
     @property
     def change_percent(self) -> float:
-        """By how much it differs, of what was expected: a million percent stands for all that is more."""
-        size = abs(self.expected)
-        difference = self.value - self.expected
-        if abs(difference) * 100 >= _MOST_PERCENT * size:
-            return _MOST_PERCENT if difference > 0 else -_MOST_PERCENT
-        return 100 * difference / size
+        """By how much it differs, of what was expected."""
+        return change_percent(self.value, self.expected)
 
 
 def judgement(series: Series, baseline: Baseline, place: int) -> Judgement | None:
@@ -60,7 +56,7 @@ def judgement(series: Series, baseline: Baseline, place: int) -> Judgement | Non
         expected=baseline.value(expectation.centre),
         low=baseline.value(expectation.centre - reach),
         high=baseline.value(expectation.centre + reach),
-        z=(scaled - expectation.centre) / expectation.deviation,
+        z=deviations(scaled - expectation.centre, expectation.deviation),
     )
 
 
@@ -103,7 +99,7 @@ def _finding(
     told = is_told(series, found, before)
     kind: InsightType = "alert" if told else "anomaly"
     rose, change = found.direction == "up", abs(found.change_percent)
-    by = f"{percent(change)} {'above' if rose else 'below'}" if change < _MOST_PERCENT else "far above"
+    by = f"{percent(change)} {'above' if rose else 'below'}" if change < MOST_PERCENT else "far above"
     return Finding(
         series=series.name,
         insight_type=kind,

@@ -7,6 +7,7 @@ two of at least four values over 120 % of the first two are a trend.
 from collections.abc import Sequence
 
 from sluice.insights.finding import DataPoint, Finding
+from sluice.insights.robust import change_percent
 from sluice.insights.wording import percent, sentence_start, title_of, words_of
 
 DROP, RISE = 0.7, 1.2
@@ -18,7 +19,7 @@ def dropped(name: str, current: float, historical_average: float) -> Finding | N
     """What a value says beside its mean, which is above 0: that it has dropped, or nothing."""
     if not current < historical_average * DROP:
         return None
-    lost = (historical_average - current) / historical_average * 100
+    lost = -change_percent(current, historical_average)
     measure = name.rpartition("_")[2] or "value"
     return Finding(
         series=name,
@@ -44,7 +45,7 @@ def risen(name: str, values: Sequence[float]) -> Finding | None:
     older, recent = sum(values[:_ENDS]) / _ENDS, sum(values[-_ENDS:]) / _ENDS
     if not recent > older * RISE:
         return None
-    risen_by = (recent - older) / older * 100
+    risen_by = change_percent(recent, older)
     measured = name.removesuffix("_trend")
     return Finding(
         series=name,

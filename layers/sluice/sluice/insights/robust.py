@@ -28,6 +28,26 @@ class Trend:
     deviation: float
 
 
+MOST_PERCENT = 1e6
+"""What stands for all larger changes."""
+_MOST_DEVIATIONS = 1e6
+
+
+def change_percent(value: float, base: float) -> float:
+    """By how much a value differs from another, in percent of its size, as far as that says anything."""
+    difference, size = value - base, abs(base)
+    if abs(difference) * 100 >= MOST_PERCENT * size:
+        return math.copysign(MOST_PERCENT, difference) if difference else 0.0
+    return 100 * difference / size
+
+
+def deviations(difference: float, deviation: float) -> float:
+    """A difference in units of a deviation, which is above 0, as far as that says anything."""
+    if abs(difference) >= _MOST_DEVIATIONS * deviation:
+        return math.copysign(_MOST_DEVIATIONS, difference)
+    return difference / deviation
+
+
 def median(values: Sequence[float]) -> float:
     """The middle of values, of which there is at least one."""
     return _middle(sorted(values))

@@ -157,6 +157,7 @@ class FindingStore:
                 counted.add("useful" if before else "not_useful", -1)
             rated.require_exists("found_at")
             counted.add("useful" if is_useful else "not_useful", 1)
+            counted.set(USAGE.ttl, int(self._clock()) + _OWN_KEPT_S)
             writes = [
                 change(self._table, _found_key(tenant, name), rated),
                 change(self._table, _topic_key(tenant, item["topic"]), counted),
@@ -175,6 +176,8 @@ class FindingStore:
         update = Update()
         update.set("muted_until", until_s)
         update.set("series", kept.series)
+        # As long as anything may be muted, and what was thought of it counts.
+        update.set(USAGE.ttl, int(self._clock()) + _OWN_KEPT_S)
         changes = {"muted_until": Change(before.muted_until or None, until_s or None)}
         act = Act(Action.INSIGHTS_MUTED, name, tenant, {**changes, "series": Change(None, kept.series)})
         written = change(self._table, _topic_key(tenant, kept.topic), update)

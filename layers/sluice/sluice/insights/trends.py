@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from sluice.insights.finding import DataPoint, Finding
-from sluice.insights.robust import trend
+from sluice.insights.robust import change_percent, trend
 from sluice.insights.series import Series
 from sluice.insights.wording import percent, sentence_start, title_of, words_of
 
@@ -26,7 +26,7 @@ def trends(series: Series, weeks: int) -> list[Finding]:
     begun, ended = line.start, line.start + line.slope * last
     if line.p >= _CHANCE or not begun:
         return []
-    change = 100 * (ended - begun) / abs(begun)
+    change = change_percent(ended, begun)
     if abs(change) < _LEAST_CHANGE_PERCENT:
         return []
     rises, name = change > 0, series.name.removesuffix("_trend")
