@@ -90,7 +90,10 @@ SUMMARY = ResponseFrame(
 def bodies(draw: st.DrawFn) -> JsonObject:
     """A whole answer."""
     reason = draw(st.sampled_from(["stop", "tool_calls", "length", "content_filter", None]))
-    choice = {"index": 0, "message": draw(messages), "finish_reason": reason}
+    choice: JsonObject = {"index": 0, "message": draw(messages), "finish_reason": reason}
+    if choice["message"]["content"] and not choice["message"].get("refusal"):
+        tokens = draw(st.lists(st.fixed_dictionaries({"token": texts, "logprob": st.just(-0.5)}), max_size=3))
+        choice["logprobs"] = {"content": tokens}
     body: JsonObject = {"id": "c", "object": "chat.completion", "created": 1, "model": "m-1", "choices": [choice]}
     usage = draw(usages)
     return body if usage is None else {**body, "usage": usage}
@@ -111,9 +114,15 @@ def chunks(draw: Draw, body: JsonObject) -> Iterator[JsonObject]:
     for index, block in enumerate(message.get("thinking_blocks") or []):
         yield chunk({"thinking_blocks": [{"index": index, "type": "thinking", "thinking": block["thinking"]}]})
         yield chunk({"thinking_blocks": [{"index": index, "signature": block["signature"]}]})
+    likely = list((choice.get("logprobs") or {}).get("content") or [])
     for name in ("content", "refusal"):
         for piece in pieces(draw, message.get(name) or ""):
+            # Some come before their text, and some after the last of it.
+            yield with_logprobs(chunk({name: ""}), likely[:1])
             yield chunk({name: piece})
+            del likely[:1]
+    if likely:
+        yield with_logprobs(chunk({}), likely)
     for index, call in enumerate(message.get("tool_calls") or []):
         kind = call["type"]
         field = "arguments" if kind == "function" else "input"
@@ -125,6 +134,11 @@ def chunks(draw: Draw, body: JsonObject) -> Iterator[JsonObject]:
     yield chunk({}, choice["finish_reason"])
     if "usage" in body:
         yield {**frame, "choices": [], "usage": body["usage"]}
+
+
+def with_logprobs(part: JsonObject, tokens: list[JsonObject]) -> JsonObject:
+    part["choices"][0]["logprobs"] = {"content": list(tokens)}
+    return part
 
 
 def pieces(draw: Draw, text: str) -> list[str]:

@@ -76,6 +76,11 @@ class AnsweredMessage(AnsweredItem):
             place["logprobs"] = logprobs
         yield {"type": f"response.{kind}.delta", **place}
 
+    def likelihoods(self, logprobs: list[JsonObject]) -> None:
+        """Take those of tokens that came after the last text, and have none of their own."""
+        if self._parts and self._parts[-1]["type"] == "output_text":
+            self._logprobs += logprobs
+
     def stands_beside(self, beside: JsonObject, cited: list[JsonObject]) -> None:
         """Take what a provider says of the message beside its text, which is known at the end."""
         self._beside, self._cited = beside, cited

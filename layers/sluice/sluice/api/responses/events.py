@@ -61,6 +61,8 @@ class ResponseEvents:
         self._calls: dict[int, AnsweredCall] = {}
         self._late: dict[str, JsonObject] = {}
         self._phase: object = None
+        # Those of tokens whose text comes in the next chunk, as that of a character in several tokens does.
+        self._likelihoods: list[JsonObject] = []
         self._finish_reason: object = None
         self._body: JsonObject | None = None
 
@@ -102,6 +104,7 @@ class ResponseEvents:
                 break
         for call_id, extra in self._late.items():
             yield from self._signature(call_id, extra)
+        self._give_likelihoods()
         undone = [item for item in self._output if not item.is_done]
         for item in undone:
             status = self.ending.item_status if item is self._output[-1] else "completed"
@@ -153,14 +156,17 @@ class ResponseEvents:
                 yield from self._begin(AnsweredThoughts(self._frame, len(self._output)))
             if isinstance(self._open, AnsweredThoughts):
                 yield from self._numbered(self._open.add(thought))
+        logprobs = (choice.get("logprobs") or {}).get("content") or []
+        self._likelihoods += [shown_logprob(each) for each in logprobs]
         for kind, text in (("output_text", delta.get("content")), ("refusal", delta.get("refusal"))):
             if text:
                 if not isinstance(self._open, AnsweredMessage):
                     yield from self._begin(self._message())
                 if isinstance(self._open, AnsweredMessage):
-                    logprobs = (choice.get("logprobs") or {}).get("content") or []
                     self._open.phase = self._phase
-                    yield from self._numbered(self._open.add(kind, text, [shown_logprob(each) for each in logprobs]))
+                    likelihoods = self._likelihoods if kind == "output_text" else []
+                    yield from self._numbered(self._open.add(kind, text, list(likelihoods)))
+                    likelihoods.clear()
         for part in delta.get("tool_calls") or []:
             yield from self._call(part)
 
@@ -209,8 +215,15 @@ class ResponseEvents:
     def _message(self) -> AnsweredMessage:
         return AnsweredMessage(self._frame, len(self._output), self._passages)
 
+    def _give_likelihoods(self) -> None:
+        """Give the message that ends those of tokens after its last text."""
+        if isinstance(self._open, AnsweredMessage):
+            self._open.likelihoods(self._likelihoods)
+            self._likelihoods = []
+
     def _begin(self, item: AnsweredItem) -> Iterator[JsonObject]:
         if self._open is not None and not self._open.is_done:
+            self._give_likelihoods()
             yield from self._numbered(self._open.done("completed"))
         self._open = item if isinstance(item, AnsweredMessage | AnsweredThoughts) else None
         self._output.append(item)
