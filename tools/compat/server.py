@@ -13,6 +13,9 @@ from tools.stack import Settings, Stack, running_stack
 _CHAT_MODELS = ("gpt-4o", "gpt-4o-mini", "gpt-6-astra", "gpt-3.5-turbo-instruct", "model")
 _EMBEDDING_MODEL = {"vectors": {"dimensions": 8, "shortens": True}}
 
+# One client runs after the other, with one key: none is to be told that another has used up its minute.
+_LIMITS = {"CallerRequestsPerMinute": "100000", "CallerRequestsPerDay": "1000000"}
+
 
 @dataclass(frozen=True, slots=True)
 class CompatServer:
@@ -47,6 +50,6 @@ def compat_server(directory: Path) -> Iterator[CompatServer]:
             "base_url": provider.anthropic_url,
             "models": {"claude-haiku-4-5": {}},
         }
-        settings = Settings(port=free_port(), directory=directory, with_model=False)
+        settings = Settings(port=free_port(), directory=directory, with_model=False, parameters=_LIMITS)
         with running_stack(settings, [credential, claude]) as running:
             yield CompatServer(running.stack, provider)
