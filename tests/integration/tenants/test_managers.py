@@ -30,6 +30,9 @@ ITS_ROUTES = {
     "GET /v1/requests",
     "GET /v1/requests/{id}",
     "GET /v1/overview",
+    "GET /api/v1/ai/dashboard/insights",
+    "POST /api/v1/ai/dashboard/insights/{id}/mute",
+    "POST /api/v1/ai/dashboard/insights/{id}/feedback",
 }
 
 
