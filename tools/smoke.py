@@ -21,6 +21,8 @@ from typing import Any
 
 import httpx
 
+from tools.smoke_search import SearchFailedError, searched
+
 _TIMEOUT_S = 120.0
 # Over what Lambda takes of a request, and under what API Gateway does.
 _TOO_LARGE_BYTES = 7 * 1024 * 1024
@@ -226,6 +228,16 @@ def _batch(client: httpx.Client, target: Target) -> str:
     return f"{len(asked)} lines, {time.monotonic() - begun_s:.1f} s after it was made"
 
 
+def _searched(client: httpx.Client, target: Target) -> str:
+    """A file that is attached to a vector store is found by a search."""
+    try:
+        return searched(client, target.key)
+    except SearchFailedError as error:
+        if error.can_be:
+            raise _FailedError(str(error)) from error
+        raise _SkippedError("takes a model that makes embeddings, as LocalEmbeddings gives one") from error
+
+
 def _redeployed(client: httpx.Client, target: Target) -> str:
     """A changed parameter goes live while a stream is under way."""
     if target.redeploy is None:
@@ -254,7 +266,19 @@ def _limit(headers: Mapping[str, str]) -> str:
     return headers.get("x-ratelimit-limit-requests", "none")
 
 
-_CHECKS = (_whole, _stream, _cached, _too_large, _unknown_path, _no_key, _limited, _hang_up, _batch, _redeployed)
+_CHECKS = (
+    _whole,
+    _stream,
+    _cached,
+    _too_large,
+    _unknown_path,
+    _no_key,
+    _limited,
+    _hang_up,
+    _batch,
+    _searched,
+    _redeployed,
+)
 
 
 def table(findings: list[Finding]) -> str:
