@@ -34,6 +34,7 @@ STREAMING_ROUTES = [
 ASKING_ROUTES = [
     ("/v1/tasks/{name}", "post"),
     ("/api/v1/ai/qa/ask", "post"),
+    ("/api/v1/ai/dashboard/insights", "post"),
     ("/api/v1/questions/generate", "post"),
     ("/api/tasks/{task_id}/generate-test-cases", "post"),
     ("/api/v1/genai/chat", "post"),

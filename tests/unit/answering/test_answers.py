@@ -53,6 +53,12 @@ def test_an_admin_is_told_of_all_tenants_or_of_one(world: World) -> None:
     assert world.ask("How much was spent this month?", ADMIN, tenant="globex").figures[0].value == 7_777
 
 
+@pytest.mark.parametrize("question", ["Which tenant spends the most?", "How many tenants are there?"])
+def test_a_tenant_is_not_set_beside_others_for_who_is_no_admin(question: str, world: World) -> None:
+    assert [world.ask(question, who).basis for who in (CALLER, MANAGER, OPERATOR)] == ["none"] * 3
+    assert world.ask(question, ADMIN).basis == "computed"
+
+
 def test_another_tenant_is_not_found_by_who_is_no_admin(world: World) -> None:
     with pytest.raises(NotFoundError):
         world.ask("How much was spent this month?", tenant="globex")

@@ -50,6 +50,7 @@ def usage(text: str, names: Names = NAMES) -> UsagePlan:
         "When will our budget run out?",
         "How many requests were made from 9 to 5 yesterday?",
         "requests at 3pm yesterday",
+        "requests in the last 24 hours",
         "What did we spend in the first week of February?",
         "How many requests did the second most active user make in February?",
         "top 0 models by cost",

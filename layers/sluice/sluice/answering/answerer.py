@@ -53,6 +53,7 @@ _REFUSALS = {
     Refusal.TOO_LONG: f"That is a longer period than one question adds up: at most {MOST_DAYS} days.",
 }
 _TOO_MUCH = "There is too much usage in that period to add it up for one question: ask for a shorter one."
+_FOR_ADMINS = "Other tenants are for admins to see, and who asks is none."
 _FOR_OPERATORS = "That is for operators to see, and who asks is none."
 
 
@@ -132,6 +133,8 @@ class Answerer:
             return _Part(Composed(answer=_TOO_MUCH, figures=()), ())
 
     def _of_usage(self, asked: Asked, usage: "_Usage", plan: UsagePlan) -> _Part:
+        if plan.dimension == "tenant" and asked.principal.role is not Role.ADMIN:
+            return _Part(Composed(answer=_FOR_ADMINS, figures=()), ())
         is_deep = asked.wishes.analysisDepth == "advanced"
         periods = [*plan.periods, *([plan.periods[0].before()] if is_deep and plan.form == "total" else [])]
         scope = Scope(whose=usage.tool.whose, zone=str(asked.zone), today=asked.today)

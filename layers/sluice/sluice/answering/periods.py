@@ -336,7 +336,6 @@ _PATTERNS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str], date], Period |
             rf"(?:(?:in|over|during|within|for) )?{_PAST} {_COUNT} (day|week|month|quarter|year)s?",
             _last_counted,
         ),
-        (r"(?:the )?(?:last|past) 24 hours", lambda _m, t: Period(t - _DAY, t)),
         (r"(?:the )?past (week|fortnight|month|quarter|year)", _past_unit),
         (r"(?:the )?last (fortnight)", _past_unit),
         (r"(?:the )?(?:last|previous) (week|month|quarter|year)", lambda m, t: _unit_before(m.group(1), t)),
