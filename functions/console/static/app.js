@@ -8,10 +8,11 @@ const SCREENS = [
   ['overview', 'Overview', 'o', 'caller', 'watch'],
   ['activity', 'Activity', 'a', 'manager', 'watch'],
   ['usage', 'Usage and costs', 'u', 'caller', 'watch'],
+  ['insights', 'Insights', 'i', 'manager', 'watch'],
   ['providers', 'Providers and health', 'p', 'operator', 'run'],
   ['configuration', 'AI configuration', 'm', 'manager', 'run'],
   ['keys', 'Keys and budgets', 'k', 'manager', 'run'],
-  ['ask', 'Search', 's', 'caller', 'use'],
+  ['ask', 'Ask and search', 's', 'caller', 'use'],
   ['playground', 'Playground', 'c', 'caller', 'use'],
 ];
 const ROLES = ['caller', 'manager', 'operator', 'admin'];

@@ -18,7 +18,7 @@ from tests.e2e.console.visit import Visit
 from tools.stack import RunningStack
 
 TABS = [f"configuration?tab={tab}&tenant=hostile" for tab in ("agents", "embedding", "providers", "testing", "costs")]
-SCREENS = ["overview", "activity", "usage", "providers", "configuration", "keys", "ask", "playground"]
+SCREENS = ["overview", "activity", "usage", "providers", "configuration", "keys", "ask", "playground", "insights"]
 LOOKS: dict[str, dict[str, Any]] = {
     "light": {"viewport": {"width": 1280, "height": 800}},
     "dark": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "dark"},
@@ -101,10 +101,10 @@ def test_every_screen_is_accessible_and_asks_at_most_three_requests(
 
 def test_a_role_is_shown_what_it_may_see(chromium: Browser, url: str, keys: dict[str, str]) -> None:
     menus = {
-        "lab": ["Overview", "Usage and costs", "Search", "Playground"],
+        "lab": ["Overview", "Usage and costs", "Ask and search", "Playground"],
         "manager": [
-            *("Overview", "Activity", "Usage and costs", "AI configuration", "Keys and budgets"),
-            *("Search", "Playground"),
+            *("Overview", "Activity", "Usage and costs", "Insights", "AI configuration", "Keys and budgets"),
+            *("Ask and search", "Playground"),
         ],
     }
     for key, menu in menus.items():
@@ -167,6 +167,7 @@ def test_a_key_is_changed_rotated_and_revoked(admin: Visit) -> None:
     page.click("dialog .primary")
     page.click("text=I have stored it")
     page.click(row)
+    page.wait_for_selector("dialog .quota:has-text('requests a day')")
     page.fill("#k-rpm", "7")
     page.click("dialog .primary:has-text('Save')")
     page.wait_for_selector(f"tbody tr:has-text('{name}'):has-text('7,')")

@@ -26,6 +26,7 @@ def test_a_person_goes_from_the_first_key_to_an_answer_out_of_a_document(
         _raise_the_budget(visit, name)
         _ask_again(visit)
         _search_a_document(visit, tmp_path)
+        _ask_a_question(visit)
         assert visit.problems == []
 
 
@@ -146,3 +147,14 @@ def _search_a_document(visit: Visit, folder: Path) -> None:
     page.press("#find", "Enter")
     page.wait_for_selector("text=Nothing was found.")
     assert "kind=commit" in page.url
+
+
+def _ask_a_question(visit: Visit) -> None:
+    page = visit.page
+    page.fill("#question", "How much of our budget is left?")
+    page.press("#question", "Enter")
+    page.wait_for_selector(".section:has-text('Answer') >> text=computed from Sluice")
+    assert "$" in page.inner_text(".answer")
+    page.fill("#question", "How long is parental leave?")
+    page.press("#question", "Enter")
+    page.wait_for_selector(".section:has-text('Answer') .sources:has-text('handbook.md')")

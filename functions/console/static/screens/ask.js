@@ -1,9 +1,10 @@
-// What do the documents say?
+// Anything else: what was used, what is left, and what the documents say.
 import { html, useEffect, useRef, useState } from '../vendor/htm-preact.js';
 import { api, plural, setQuery, useApi } from '../lib.js';
 import { Empty, Field, Loaded, Page, Section, Select, Skeleton, Trouble, Verdict } from '../ui.js';
 import { useAsking } from './asking.js';
 import { Coverage } from './ask/coverage.js';
+import { Question } from './ask/question.js';
 import { AddFiles, Quality, Stores } from './ask/stores.js';
 
 const COMPARED = [['eq', 'is'], ['ne', 'is not'], ['gt', 'over'], ['gte', 'at least'], ['lt', 'under'], ['lte', 'at most'], ['in', 'is one of'], ['nin', 'is none of']];
@@ -66,7 +67,7 @@ function Body({ me, query, options }) {
   return html`<${Loaded} from=${list}>${({ data }) => {
     const store = data.find((s) => s.id === query.store) ?? data[0], waiting = store?.file_counts.in_progress ?? 0;
     if (!store) return html`<${Verdict} is="info">There is no document to search yet. Make a vector store, and add files to it.</${Verdict}><${Stores} stores=${data} options=${options} reload=${list.reload} />`;
-    return html`${waiting > 0 && html`<${Verdict} is="info">${plural(waiting, 'file')} of ${store.name || store.id} ${waiting === 1 ? 'is' : 'are'} being read.</${Verdict}>`}
+    return html`<h2 class="apart">Search documents</h2>${waiting > 0 && html`<${Verdict} is="info">${plural(waiting, 'file')} of ${store.name || store.id} ${waiting === 1 ? 'is' : 'are'} being read.</${Verdict}>`}
       <${Search} key=${store.id} store=${store} query=${query} options=${options} />
       <${Stores} stores=${data} chosen=${store} options=${options} reload=${list.reload} />
       <div class="cols"><${AddFiles} key="add ${store.id}" store=${store} options=${options} reload=${list.reload} /><${Quality} key="quality ${store.id} ${store.file_counts.completed}" store=${store} options=${options} /></div>
@@ -76,5 +77,5 @@ function Body({ me, query, options }) {
 
 export default function Ask({ query, session }) {
   const { options, me, says, box } = useAsking(session);
-  return html`<${Page} title="Search" says=${says}>${box}${me && html`<${Body} key=${me.key.id} me=${me} query=${query} options=${options} />`}</${Page}>`;
+  return html`<${Page} title="Ask and search" says=${says}>${box}${me && html`<${Question} key=${`question ${me.key.id}`} query=${query} session=${session} options=${options} /><${Body} key=${me.key.id} me=${me} query=${query} options=${options} />`}</${Page}>`;
 }

@@ -2,6 +2,7 @@
 import { html, useState } from '../vendor/htm-preact.js';
 import { ROOT, api, fineUsd, forgetTenants, link, moment, now, num, plural, saveCsv, setQuery, shortDate, useApi, useTenants } from '../lib.js';
 import { Choice, Copy, Dialog, Empty, Ends, Field, Loaded, Page, Progress, Quota, Section, Select, Skeleton, State, Table, Trouble, Verdict, When, say, useSend, useTick } from '../ui.js';
+import { Left } from './overview.js';
 
 const ROLES = ['caller', 'manager', 'operator', 'admin'];
 const stateOf = (k) => (k.revoked_at ? 'revoked' : k.expires_at && k.expires_at * 1000 <= now() ? 'expired' : 'active');
@@ -92,6 +93,7 @@ function NewClass({ tenant, session, onClose, onDone }) {
 }
 
 function EditKey({ k, spent, session, onClose, onDone }) {
+  const left = useApi(stateOf(k) === 'active' ? `v1/budget?key=${k.id}&limit=1` : null);
   const [sure, setSure] = useState(false), [made, setMade] = useState(null), [hours, setHours] = useState('24');
   const [send, busy, problem] = useSend(() => { onDone(); onClose(); });
   const [rotate, rotating, why] = useSend((fresh) => { setMade(fresh); onDone(); });
@@ -107,6 +109,7 @@ function EditKey({ k, spent, session, onClose, onDone }) {
   if (made) return html`<${Made} made=${made} onClose=${onClose}><p class="small">${Number(hours) ? `The old one, ${k.id}, holds for ${plural(Number(hours), 'hour')} more.` : `The old one, ${k.id}, is revoked.`} What the old one has spent is not counted for the new one.</p></${Made}>`;
   return html`<${Dialog} title="Key ${k.name}" onClose=${onClose}>
     <p class="small"><code>${k.id}</code>, made <${When} at=${moment(k.created_at)} />. Spent this month: ${fineUsd(spent)}. <a href=${link('activity', { key: k.id, tenant: session.all ? k.tenant : '' })}>Its requests</a></p>
+    ${stateOf(k) === 'active' && html`<${Loaded} from=${left} rows=${1}>${(d) => html`<div class="quotas"><${Left} of=${d.key} /></div>`}</${Loaded}>`}
     ${!active ? html`<${Verdict} is="info">It was revoked <${When} at=${moment(k.revoked_at)} />, and stays so.</${Verdict}>` : html`<form class="form" onSubmit=${submit}>
       <div class="all"><${Field} id="k-name" label="Name"><input id="k-name" name="name" required maxlength="128" defaultValue=${k.name} autocomplete="off" /></${Field}></div>
       <${KeyFields} k=${k} session=${session} />
