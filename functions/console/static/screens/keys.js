@@ -1,6 +1,6 @@
 // Who may spend how much? Make tenants and keys, change limits and budgets, take a key back.
 import { html, useState } from '../vendor/htm-preact.js';
-import { ROOT, api, fineUsd, forgetTenants, link, moment, now, num, plural, saveCsv, setQuery, shortDate, useApi, useTenants } from '../lib.js';
+import { ROOT, api, exact, fineUsd, forgetTenants, link, moment, now, num, plural, saveCsv, setQuery, shortDate, useApi, useTenants } from '../lib.js';
 import { Choice, Copy, Dialog, Empty, Ends, Field, Loaded, Page, Progress, Quota, Section, Select, Skeleton, State, Table, Trouble, Verdict, When, say, useSend, useTick } from '../ui.js';
 import { Left } from './overview.js';
 
@@ -53,7 +53,7 @@ function changes(k, { limits, ...given }) {
   return { ...found, ...(Object.keys(changed).length && { limits: changed }), ...(!Object.keys(found).length && !Object.keys(changed).length && { name: given.name }) };
 }
 
-const Made = ({ made, onClose, children }) => html`<${Dialog} title="Key ${made.name} is made" onClose=${onClose}><${Verdict} is="warn">Copy it now. It is shown this once; Sluice keeps only its hash.</${Verdict}>
+const Made = ({ made, title = `Key ${made.name} is made`, onClose, children }) => html`<${Dialog} title=${title} onClose=${onClose}><${Verdict} is="warn">Copy it now. It is shown this once; Sluice keeps only its hash.</${Verdict}>
   <${Copy} text=${made.api_key} label="API key" />${children}<p>Try it:</p><${Copy} text=${curl(made.api_key)} /><div class="form"><div class="all end"><button class="primary" onClick=${onClose}>I have stored it</button></div></div></${Dialog}>`;
 
 function NewKey({ tenant, session, onClose, onDone }) {
@@ -66,6 +66,7 @@ function NewKey({ tenant, session, onClose, onDone }) {
 }
 
 const MOST_AT_ONCE = 500;
+const AT_A_TIME = 50;
 function NewClass({ tenant, session, onClose, onDone }) {
   const [made, setMade] = useState([]), [wanted, setWanted] = useState(0), [left, setLeft] = useState([]), [saved, setSaved] = useState(false);
   const [send, busy, problem] = useSend(() => onDone());
@@ -76,8 +77,15 @@ function NewClass({ tenant, session, onClose, onDone }) {
     setWanted(made.length + names.length);
     send(async () => {
       const rest = [...names];
-      // One after the other: if one fails, those before it are made and shown, and the others can be made again.
-      while (rest.length) { setLeft(rest); const k = await api('v1/keys', { method: 'POST', body: { tenant: tenant.id, name: rest[0], ...terms(f) } }); rest.shift(); setLeft([...rest]); setMade((old) => [...old, k]); }
+      // Some at a time: if that fails, those before are made and shown, and the others can be made again.
+      while (rest.length) {
+        setLeft([...rest]);
+        const { data, not_made } = await api('v1/keys/batch', { method: 'POST', body: { tenant: tenant.id, names: rest.slice(0, AT_A_TIME), ...terms(f) } });
+        rest.splice(0, AT_A_TIME, ...not_made);
+        setLeft([...rest]);
+        setMade((old) => [...old, ...data]);
+        if (!data.length) throw { message: 'No key was made.', remedy: 'Try again in a moment: those that are made are kept.', status: 0 };
+      }
     });
   };
   const save = () => { saveCsv(`keys-${tenant.id}.csv`, [['name', 'id', 'api_key', 'tenant', 'role'], ...made.map((k) => [k.name, k.id, k.api_key, k.tenant, k.role])]); setSaved(true); };
@@ -98,15 +106,9 @@ function EditKey({ k, spent, session, onClose, onDone }) {
   const [send, busy, problem] = useSend(() => { onDone(); onClose(); });
   const [rotate, rotating, why] = useSend((fresh) => { setMade(fresh); onDone(); });
   const submit = (e) => { e.preventDefault(); const f = Object.fromEntries(new FormData(e.target)); send(async () => { await api(`v1/keys/${k.id}`, { method: 'PATCH', body: changes(k, { name: f.name.trim(), ...terms(f) }) }); say(`${f.name} is changed. It holds everywhere within 60 s.`); }); };
-  const again = () => rotate(async () => {
-    const { requests_per_minute, requests_per_day, ...spend } = k.limits;
-    const fresh = await api('v1/keys', { method: 'POST', body: { tenant: k.tenant, name: k.name, role: k.role, limits: { ...spend, requests_per_minute, requests_per_day }, user_limits: k.user_limits, expires_at: k.expires_at } });
-    const until = Math.floor(now() / 1000) + Number(hours) * 3600;
-    await api(`v1/keys/${k.id}`, Number(hours) ? { method: 'PATCH', body: { expires_at: Math.min(until, k.expires_at ?? until) } } : { method: 'DELETE' });
-    return fresh;
-  });
+  const again = () => rotate(() => api(`v1/keys/${k.id}/rotate`, { method: 'POST', body: { old_secret_until: Number(hours) ? Math.floor(now() / 1000) + Number(hours) * 3600 : null } }));
   const active = stateOf(k) !== 'revoked';
-  if (made) return html`<${Made} made=${made} onClose=${onClose}><p class="small">${Number(hours) ? `The old one, ${k.id}, holds for ${plural(Number(hours), 'hour')} more.` : `The old one, ${k.id}, is revoked.`} What the old one has spent is not counted for the new one.</p></${Made}>`;
+  if (made) return html`<${Made} made=${made} title="Key ${made.name} has another secret" onClose=${onClose}><p class="small">${made.old_secret_until ? `The one before holds for ${plural(Number(hours), 'hour')} more.` : 'The one before is refused within 60 s.'} It is the same key: what it has spent, its limits and its files stay.</p></${Made}>`;
   return html`<${Dialog} title="Key ${k.name}" onClose=${onClose}>
     <p class="small"><code>${k.id}</code>, made <${When} at=${moment(k.created_at)} />. Spent this month: ${fineUsd(spent)}. <a href=${link('activity', { key: k.id, tenant: session.all ? k.tenant : '' })}>Its requests</a></p>
     ${stateOf(k) === 'active' && html`<${Loaded} from=${left} rows=${1}>${(d) => html`<div class="quotas"><${Left} of=${d.key} /></div>`}</${Loaded}>`}
@@ -116,7 +118,7 @@ function EditKey({ k, spent, session, onClose, onDone }) {
       ${(problem ?? why) && html`<div class="all"><${Trouble} problem=${problem ?? why} /></div>`}
       <div class="all end">${sure ? html`<button type="button" class="danger" disabled=${busy} onClick=${() => send(async () => { await api(`v1/keys/${k.id}`, { method: 'DELETE' }); say(`${k.name} is revoked. Within 60 s nobody can use it.`); })}>Revoke for good</button>` : html`<button type="button" class="plain danger" onClick=${() => setSure(true)}>Revoke…</button>`}<button type="button" onClick=${onClose}>Cancel</button><button class="primary" disabled=${busy}>Save</button></div>
       ${sure && html`<p class="all small">Programs that use this key are refused within 60 s. A revoked key can’t be brought back.</p>`}</form>
-    <div class="row rotate"><${Select} id="k-hours" label="Rotate: the old one holds for" value=${hours} onChange=${setHours} options=${[['0', 'no time'], ['1', '1 hour'], ['24', '24 hours'], ['168', '7 days']]} /><button disabled=${rotating} onClick=${again}>${rotating ? 'Rotating' : 'Make a new one'}</button></div>`}</${Dialog}>`;
+    <div class="row rotate"><${Select} id="k-hours" label="Another secret; the one before holds for" value=${hours} onChange=${setHours} options=${[['0', 'no time'], ['1', '1 hour'], ['24', '24 hours'], ['168', '7 days']]} /><button disabled=${rotating} onClick=${again}>${rotating ? 'Rotating' : 'Rotate'}</button></div>`}</${Dialog}>`;
 }
 
 function Body({ tenant, tenants, session, query, made, open, setOpen, onMade }) {
