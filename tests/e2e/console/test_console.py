@@ -175,6 +175,7 @@ def test_a_key_is_changed_rotated_and_revoked(admin: Visit) -> None:
     page.click("dialog >> text=Rotate >> nth=-1")
     page.wait_for_selector("dialog:has-text('has another secret'):has-text('holds for 24 hours more')")
     page.click("text=I have stored it")
+    page.wait_for_selector(f"tbody tr:has-text('{name}'):has-text('two secrets until')")
     page.click(row)
     page.wait_for_selector("dialog:has-text('The secret before this one is taken until')")
     page.click("text=Revoke…")

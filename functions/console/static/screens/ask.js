@@ -42,7 +42,7 @@ function Filters({ filters, setFilters, kind, score }) {
 }
 
 function Search({ store, query, options }) {
-  const [found, setFound] = useState(null), [problem, setProblem] = useState(null), [busy, setBusy] = useState(false), [filters, setFilters] = useState(filtersOf(query.filter)), form = useRef();
+  const [found, setFound] = useState(null), [problem, setProblem] = useState(null), [busy, setBusy] = useState(false), [filters, setFilters] = useState(filtersOf(query.filter)), form = useRef(), asked = useRef('');
   const run = async (what, { kind, score, filter }) => {
     setBusy(true);
     setProblem(null);
@@ -52,9 +52,10 @@ function Search({ store, query, options }) {
     setBusy(false);
   };
   const said = () => { const f = Object.fromEntries(new FormData(form.current)); return { q: f.q.trim(), kind: f.kind.trim(), score: f.score, filter: filters.filter((each) => each.key && each.value) }; };
-  const submit = (e) => { e?.preventDefault(); const s = said(); setQuery({ q: s.q, kind: s.kind, score: s.score, filter: textOf(s.filter) }); if (s.q) run({ query: s.q }, s); };
+  const submit = (e) => { e?.preventDefault(); const s = said(); asked.current = s.q; setQuery({ q: s.q, kind: s.kind, score: s.score, filter: textOf(s.filter) }); if (s.q) run({ query: s.q }, s); };
   const like = (id) => run({ document_id: id }, said());
-  useEffect(() => { if (query.q) run({ query: query.q }, { ...query, filter: filtersOf(query.filter) }); }, [store.id]);
+  // An address that names other words is asked, too; those of the form were.
+  useEffect(() => { if (query.q && query.q !== asked.current) { asked.current = query.q; run({ query: query.q }, { ...query, filter: filtersOf(query.filter) }); } }, [store.id, query.q]);
   const hits = found?.data ?? [];
   return html`<form ref=${form} onSubmit=${submit}><div class="ask-form"><input id="find" name="q" type="search" required aria-label="What to search for" placeholder="What to search for in ${store.name || store.id}" defaultValue=${query.q ?? ''} autocomplete="off" /><button class="primary" disabled=${busy}>${busy ? 'Searching' : 'Search'}</button></div>
       <${Filters} filters=${filters} setFilters=${setFilters} kind=${query.kind} score=${query.score} /></form>

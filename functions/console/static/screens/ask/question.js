@@ -36,9 +36,10 @@ function Answer({ a, session, options, onAsk }) {
 }
 
 export function Question({ query, session, options, tenant }) {
-  const [answer, setAnswer] = useState(null), [problem, setProblem] = useState(null), [busy, setBusy] = useState(false), box = useRef();
+  const [answer, setAnswer] = useState(null), [problem, setProblem] = useState(null), [busy, setBusy] = useState(false), box = useRef(), asked = useRef('');
   const ask = async (question) => {
     box.current.value = question;
+    asked.current = question;
     setQuery({ ask: question });
     setBusy(true);
     setProblem(null);
@@ -48,7 +49,7 @@ export function Question({ query, session, options, tenant }) {
     } catch (p) { setAnswer(null); setProblem(p); }
     setBusy(false);
   };
-  useEffect(() => { if (query.ask) ask(query.ask); }, []);
+  useEffect(() => { if (query.ask && query.ask !== asked.current) ask(query.ask); }, [query.ask]);
   const submit = (e) => { e.preventDefault(); const q = box.current.value.trim(); if (q) ask(q); };
   return html`<form class="ask-form" onSubmit=${submit}><input id="question" ref=${box} required maxlength="2000" aria-label="Question" placeholder="Ask about usage, limits, providers, or what documents say" autocomplete="off" /><button class="primary" disabled=${busy}>${busy ? 'Asking' : 'Ask'}</button></form>
     <div aria-live="polite">${busy ? html`<${Skeleton} rows=${3} />` : problem ? html`<${Trouble} problem=${problem} retry=${() => ask(box.current.value)} />` : answer && html`<${Answer} a=${answer} session=${session} options=${options} onAsk=${ask} />`}</div>
