@@ -110,7 +110,7 @@ function EditKey({ k, spent, session, onClose, onDone }) {
   const active = stateOf(k) !== 'revoked';
   if (made) return html`<${Made} made=${made} title="Key ${made.name} has another secret" onClose=${onClose}><p class="small">${made.old_secret_until ? `The one before holds for ${plural(Number(hours), 'hour')} more.` : 'The one before is refused within 60 s.'} It is the same key: what it has spent, its limits and its files stay.</p></${Made}>`;
   return html`<${Dialog} title="Key ${k.name}" onClose=${onClose}>
-    <p class="small"><code>${k.id}</code>, made <${When} at=${moment(k.created_at)} />. Spent this month: ${fineUsd(spent)}. <a href=${link('activity', { key: k.id, tenant: session.all ? k.tenant : '' })}>Its requests</a></p>
+    <p class="small"><code>${k.id}</code>, made <${When} at=${moment(k.created_at)} />. Spent this month: ${fineUsd(spent)}. <a href=${link('activity', { key: k.id, tenant: session.all ? k.tenant : '' })}>Its requests</a>${k.old_secret_until && k.old_secret_until * 1000 > now() ? html` The secret before this one is taken until <${When} at=${moment(k.old_secret_until)} as=${exact} />.` : ''}</p>
     ${stateOf(k) === 'active' && html`<${Loaded} from=${left} rows=${1}>${(d) => html`<div class="quotas"><${Left} of=${d.key} /></div>`}</${Loaded}>`}
     ${!active ? html`<${Verdict} is="info">It was revoked <${When} at=${moment(k.revoked_at)} />, and stays so.</${Verdict}>` : html`<form class="form" onSubmit=${submit}>
       <div class="all"><${Field} id="k-name" label="Name"><input id="k-name" name="name" required maxlength="128" defaultValue=${k.name} autocomplete="off" /></${Field}></div>
