@@ -15,8 +15,9 @@ import sys
 import uuid
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import yaml
 
@@ -72,10 +73,15 @@ def _aws(stack: Stack) -> LocalAws:
     return LocalAws(stack.aws_endpoint_url, AccessKey(stack.aws_access_key_id, stack.aws_secret_access_key))
 
 
+@cache
+def _source() -> dict[str, Any]:
+    return template.load()
+
+
 def function_for(event: str) -> str:
     """The function that a sample event is for, by its logical id: by its route, queue or schedule."""
     content = json.loads(event)
-    source = template.load()
+    source = _source()
     functions = [name for name, resource in source["Resources"].items() if resource["Type"].endswith("::Function")]
     if "Records" in content:
         queue = content["Records"][0]["eventSourceARN"].rpartition(":")[2]
