@@ -46,6 +46,10 @@ TODAY = date(2026, 3, 18)
         ("from 2026-02-10 to 2026-02-20", "2026-02-10", "2026-02-20"),
         ("from 20 December to 5 January", "2025-12-20", "2026-01-05"),
         ("from November to January", "2025-11-01", "2026-01-31"),
+        ("the month before", "2026-02-01", "2026-02-28"),
+        ("the day before", "2026-03-17", "2026-03-17"),
+        ("in December 9999", "9999-12-01", "9999-12-31"),
+        ("on 0001-01-01", "0001-01-01", "0001-01-01"),
         ("tomorrow", "2026-03-19", "2026-03-19"),
         ("next month", "2026-04-01", "2026-04-30"),
     ],
@@ -66,6 +70,29 @@ def test_what_is_no_period_is_none(text: str) -> None:
 def test_of_two_periods_the_one_before_the_other_is_that_which_ends_where_it_begins() -> None:
     found = read_periods("compare yesterday with the day before", TODAY).found
     assert [each.first.day for each in found] == [17, 16]
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "last"),
+    [
+        ("yesterday with the month before", "2026-02-01", "2026-02-28"),
+        ("Q1 2026 with the quarter before", "2025-10-01", "2025-12-31"),
+        ("the past week with the week before", "2026-03-05", "2026-03-11"),
+        ("2026-03-17 with the day before", "2026-03-16", "2026-03-16"),
+        ("0001-01-01 with the day before", "0001-01-01", "0001-01-01"),
+    ],
+)
+def test_the_one_before_is_a_day_a_month_or_what_it_is_called(text: str, first: str, last: str) -> None:
+    _, found = read_periods(plain(f"compare {text}"), TODAY).found
+    assert (found.first.isoformat(), found.last.isoformat()) == (first, last)
+
+
+@given(st.dates(), st.dates())
+def test_what_is_before_a_period_is_in_the_calendar(one: date, other: date) -> None:
+    period = Period(min(one, other), max(one, other))
+    before = period.before()
+    assert before.first <= before.last
+    assert before.last < period.first or period.first == date.min
 
 
 @pytest.mark.parametrize(

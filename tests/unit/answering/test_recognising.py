@@ -123,6 +123,30 @@ def test_a_change_without_a_second_period_is_from_the_one_before() -> None:
     assert (last.first.day, before.first.day) == (9, 2)
 
 
+def test_the_month_before_alone_is_the_one_before_this_month() -> None:
+    this, last = usage("Compare the cost with the month before.").periods
+    assert [this.first, this.last, last.first, last.last] == [
+        date(2026, 3, 1),
+        TODAY,
+        date(2026, 2, 1),
+        date(2026, 2, 28),
+    ]
+    assert usage("How much did we spend the month before?").periods == (last,)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("Compare the cost on 0001-01-01", Refusal.NOT_KEPT),
+        ("Compare the cost on 0001-01-01 with the day before", Refusal.NOT_KEPT),
+        ("Compare the cost on 9999-12-31", Refusal.FUTURE),
+        ("Compare the cost in December 9999", Refusal.FUTURE),
+    ],
+)
+def test_the_ends_of_the_calendar_are_refused(text: str, why: Refusal) -> None:
+    assert recognise(text, TODAY, NAMES) == why
+
+
 def test_what_may_be_asked_next_is_recognised() -> None:
     asked = [recognise(each.text, TODAY, NAMES) for each in questions() if each.kind == "computed"]
     plans = [plan for plan in asked if isinstance(plan, UsagePlan | StandingPlan)]

@@ -135,8 +135,10 @@ class Answerer:
     def _of_usage(self, asked: Asked, usage: "_Usage", plan: UsagePlan) -> _Part:
         if plan.dimension == "tenant" and asked.principal.role is not Role.ADMIN:
             return _Part(Composed(answer=_FOR_ADMINS, figures=()), ())
-        is_deep = asked.wishes.analysisDepth == "advanced"
-        periods = [*plan.periods, *([plan.periods[0].before()] if is_deep and plan.form == "total" else [])]
+        before = plan.periods[0].before()
+        # Where nothing is kept any more there was not nothing.
+        is_deep = asked.wishes.analysisDepth == "advanced" and refused([before], asked.today) is None
+        periods = [*plan.periods, *([before] if is_deep and plan.form == "total" else [])]
         scope = Scope(whose=usage.tool.whose, zone=str(asked.zone), today=asked.today)
         composer = Composer(usage=UsageOfPeriods(usage.tool.read(periods), asked.zone), names=usage.names, scope=scope)
         composed = composer.compose(plan)

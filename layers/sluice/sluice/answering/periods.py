@@ -5,7 +5,8 @@ a year is the latest that has begun.
 """
 
 import re
-from collections.abc import Callable
+from calendar import monthrange
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -45,6 +46,7 @@ _DAY = timedelta(days=1)
 _WEEK_DAYS = 7
 _MONTHS_OF_QUARTER = 3
 _MOST_BACK_DAYS = 3_660
+_UNIT_DAYS = {"day": (1,), "week": (7,), "month": range(28, 32), "quarter": range(90, 93), "year": (365, 366)}
 
 # "may" is a verb, unless what is around it makes it a month.
 _MONTH = (
@@ -81,20 +83,44 @@ class Period:
         return self if self.first > today else Period(self.first, min(self.last, today), self.is_default)
 
     def before(self) -> "Period":
-        """As many days before it; of days from the first of a month on, the same of the month before."""
+        """As many days before it; of days from the first of a month on, the same of the month before.
+
+        Before the calendar's first day there is none: that is as far back as it goes.
+        """
+        end = _moved(self.first, -1)
         if self.first.day == 1 and self.last <= _month_end(self.first):
-            first, end = _month_start(self.first - _DAY), self.first - _DAY
+            first = _month_start(end)
             is_whole = self.last == _month_end(self.first)
-            return Period(first, end if is_whole else min(end, first + timedelta(days=self.days - 1)))
-        return Period(self.first - timedelta(days=self.days), self.first - _DAY)
+            return Period(first, end if is_whole else min(end, _moved(first, self.days - 1)))
+        return Period(_moved(self.first, -self.days), end)
 
 
 @dataclass(frozen=True, slots=True)
 class Periods:
-    """The periods that a text names, in its order, and the text with a mark in the place of each."""
+    """The periods that a text names, in its order, and the text with a mark in the place of each.
+
+    `now` is the period up to today before which all that is named lies: "the month before", and no other is named.
+    """
 
     text: str
     found: tuple[Period, ...]
+    now: Period | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """What "the month before" is: the one before another period that is named, or before the present one."""
+
+    unit: str
+
+    def period(self, named: Sequence[Period], today: date) -> Period:
+        """Which days it has."""
+        if not named:
+            return _unit_before(self.unit, today)
+        other = named[0]
+        if other != _unit_now(self.unit, other.first) and other.days in _UNIT_DAYS[self.unit]:
+            return other.before()  # as the seven days before "the past week"
+        return _unit_before(self.unit, other.first)
 
 
 MARK = "\ue000"
@@ -109,7 +135,7 @@ def this_month(today: date) -> Period:
 
 def read_periods(text: str, today: date) -> Periods:
     """Find the periods in a text of lower-case words with single spaces between them."""
-    found: list[tuple[int, Period]] = []
+    found: list[tuple[int, Period | _Before]] = []
     for pattern, make in _PATTERNS:
         while (match := pattern.search(text)) is not None:
             period = _made(make, match, today)
@@ -119,24 +145,24 @@ def read_periods(text: str, today: date) -> Periods:
             width = match.end() - match.start()
             text = text[: match.start()] + MARK.ljust(width, _FILLED) + text[match.end() :]
             found.append((match.start(), period))
-    ordered = tuple(period for _, period in sorted(found, key=lambda each: each[0]))
-    return Periods(text.replace(_FILLED, ""), _relative(ordered))
+    ordered = [period for _, period in sorted(found, key=lambda each: each[0])]
+    named = [each for each in ordered if isinstance(each, Period)]
+    periods = tuple(each if isinstance(each, Period) else each.period(named, today) for each in ordered)
+    before = next((each for each in ordered if isinstance(each, _Before)), None)
+    now = None if named or before is None else _unit_now(before.unit, today).until(today)
+    return Periods(text.replace(_FILLED, ""), periods, now)
 
 
-def _made(make: Callable[[re.Match[str], date], Period | None], match: re.Match[str], today: date) -> Period | None:
+def _made(make: "_Makes", match: re.Match[str], today: date) -> Period | _Before | None:
     try:
         return make(match, today)
     except (ValueError, OverflowError):
         return None  # the 31st of February
 
 
-_BEFORE = Period(date.min, date.min)
-
-
-def _relative(periods: tuple[Period, ...]) -> tuple[Period, ...]:
-    """With what was said of "the day before" or "the month before" as the one before the other that is named."""
-    named = [each for each in periods if each != _BEFORE]
-    return tuple(each if each != _BEFORE else (named[0].before() if named else each) for each in periods)
+def _moved(day: date, days: int) -> date:
+    """So many days later, or earlier, but within the calendar."""
+    return date.fromordinal(max(date.min.toordinal(), min(date.max.toordinal(), day.toordinal() + days)))
 
 
 def _month_start(day: date) -> date:
@@ -144,7 +170,7 @@ def _month_start(day: date) -> date:
 
 
 def _month_end(day: date) -> date:
-    return _month_start(_month_start(day) + timedelta(days=31)) - _DAY
+    return day.replace(day=monthrange(day.year, day.month)[1])
 
 
 def _months_back(day: date, months: int) -> date:
@@ -189,8 +215,8 @@ def _count(text: str) -> int:
 def _unit_now(unit: str, today: date) -> Period:
     """The day, week, month, quarter or year that today is in."""
     if unit == "week":
-        first = today - timedelta(days=today.weekday())
-        return Period(first, first + 6 * _DAY)
+        first = _moved(today, -today.weekday())
+        return Period(first, _moved(first, 6))
     if unit == "month":
         return Period(_month_start(today), _month_end(today))
     if unit == "quarter":
@@ -204,7 +230,7 @@ def _unit_now(unit: str, today: date) -> Period:
 def _unit_before(unit: str, today: date, times: int = 1) -> Period:
     now = _unit_now(unit, today)
     for _ in range(times):
-        now = _unit_now(unit, now.first - _DAY)
+        now = _unit_now(unit, _moved(now.first, -1))
     return now
 
 
@@ -304,8 +330,9 @@ def _year(match: re.Match[str], _: date) -> Period:
     return Period(date(year, 1, 1), date(year, 12, 31))
 
 
+type _Makes = Callable[[re.Match[str], date], Period | _Before | None]
 _MONTHS_ALL = "|".join(_MONTHS)
-_PATTERNS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str], date], Period | None]], ...] = tuple(
+_PATTERNS: tuple[tuple[re.Pattern[str], _Makes], ...] = tuple(
     (re.compile(rf"\b{pattern}\b"), make)
     for pattern, make in (
         (rf"(?:between|from) ({_ONE_DAY}) {_TO} ({_ONE_DAY})", _between_days),
@@ -329,7 +356,7 @@ _PATTERNS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str], date], Period |
         (r"the (day|week|month|quarter|year) before (?:this|that) one", lambda m, t: _unit_before(m.group(1), t)),
         (r"(?:the )?(week|month|quarter|year) before last", lambda m, t: _unit_before(m.group(1), t, 2)),
         (rf"({_ONE_DAY})", _single_day),
-        (r"the (?:day|week|month|quarter|year) before", lambda _m, _t: _BEFORE),
+        (r"the (day|week|month|quarter|year) before", lambda m, _t: _Before(m.group(1))),
         (r"tomorrow", lambda _m, t: Period(t + _DAY, t + _DAY)),
         (r"(?:the )?(?:next|coming|upcoming) (week|month|quarter|year)", _next_unit),
         (

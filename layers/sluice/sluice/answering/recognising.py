@@ -65,6 +65,7 @@ class _Read:
 
     items: list[_Item]
     periods: tuple[Period, ...]
+    now: Period | None = None
     filters: list[Filter] = field(default_factory=list)
     dimensions: list[tuple[str, bool]] = field(default_factory=list)
     number: int | None = None
@@ -110,7 +111,7 @@ def _read(text: str, today: date, names: Names) -> _Read | None:
     dated = read_periods(plain(text), today)
     words = dated.text.split()
     named = names_in(words, names)
-    read = _Read([], dated.found)
+    read = _Read([], dated.found, dated.now)
     numbers: list[int] = []
     start = 0
     while start < len(words):
@@ -264,11 +265,12 @@ def _usage(read: _Read, today: date) -> UsagePlan | Refusal | None:
         return None
     form, measures, beside = shape
     periods = tuple(each.until(today) for each in read.periods) or (this_month(today),)
-    if form == "two_periods" and len(periods) == 1:
-        periods = (periods[0], periods[0].before())
     if len(periods) > 1 and form != "two_periods":
         return None
     refusal = refused(periods, today)
+    if refusal is None and form == "two_periods" and len(periods) == 1:
+        periods = (periods[0], periods[0].before()) if read.now is None else (read.now, periods[0])
+        refusal = refused(periods, today)
     if refusal is not None:
         return refusal
     filters = tuple(each for each in dict.fromkeys(read.filters) if each not in beside)
