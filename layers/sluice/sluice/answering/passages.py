@@ -5,6 +5,7 @@ instructions", is no part of a passage: it is not quoted, not sent to a model, a
 """
 
 import re
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +14,14 @@ from sluice.answering.words import plain
 
 type IsSuspect = Callable[[str], bool]
 
-_SENTENCE = re.compile(r"(?<=[.!?\u3002])\s+|\n+")
+_SENTENCE = re.compile(r"(?<=[.!?\u3002])\s+")
+_LINE = re.compile(r"\r\n?|[\n\v\f\x1c-\x1e\x85\u2028\u2029]")
+# A line that goes on with nothing: of a list, a heading, a table, a quotation, and what speaks in a role.
+_BEGINS = re.compile(
+    r"[-*+\u2022\u2013\u2014>|]\s|\||\(?\w{1,3}[.)]\s|#{1,6}\s|(?:system|assistant|developer|user)\s*:", re.IGNORECASE
+)
+_HEADING = re.compile(r"#{1,6}\s")
+_MARKUP = re.compile(r"[*_`~]")
 _MOST_SENTENCES = 200
 _SPEAKS_TO_A_MODEL = re.compile(
     r"\b(?:ignore|disregard|forget|override|bypass)\b.{0,60}"
@@ -104,14 +112,46 @@ class Fit:
 
 def passage_of(chunk: Chunk, is_suspect: IsSuspect) -> Passage:
     """A chunk without what speaks to its reader. `is_suspect` judges a sentence as the guards judge a prompt."""
-    sentences = [each.strip() for each in _SENTENCE.split(chunk.text)[:_MOST_SENTENCES] if each.strip()]
-    kept = [each for each in sentences if not _SPEAKS_TO_A_MODEL.search(each)]
+    kept = _without_instructions(_sentences(chunk.text)[:_MOST_SENTENCES])
     # Looking at each by itself takes its time, and most chunks are what they seem.
     if kept and is_suspect(" ".join(kept)):
-        every, kept = kept, [each for each in kept if not is_suspect(each)]
-        if len(kept) == len(every):
+        kept = [each for each in kept if not is_suspect(each)]
+        if kept and is_suspect(" ".join(kept)):
             kept = []  # they do it together
     return Passage(chunk, tuple(kept))
+
+
+def _sentences(text: str) -> list[str]:
+    """The sentences of a text, whose lines may be wrapped: they end at blank lines, and before marks of a list."""
+    blocks: list[list[str]] = [[]]
+    for line in (" ".join(each.split()) for each in _LINE.split(text)):
+        if not line or _BEGINS.match(f"{line} "):
+            blocks.append([])
+        blocks[-1].append(line)
+        if _HEADING.match(line):
+            blocks.append([])
+    joined = (" ".join(each).strip() for each in blocks)
+    return [sentence for block in joined if block for sentence in _SENTENCE.split(block)]
+
+
+def _without_instructions(sentences: Sequence[str]) -> list[str]:
+    """The sentences that speak to no model, alone or together with their neighbours."""
+    searched = [_searched(each) for each in sentences]
+    told = {place for place, each in enumerate(searched) if _SPEAKS_TO_A_MODEL.search(each)}
+    # What is told apart is joined again: a stop or a blank line within an instruction hides it from no model.
+    spans, end = [], 0
+    for each in searched:
+        spans.append((end, end + len(each)))
+        end += len(each) + 1
+    for match in _SPEAKS_TO_A_MODEL.finditer(" ".join(searched)):
+        told |= {place for place, (start, stop) in enumerate(spans) if start < match.end() and match.start() < stop}
+    return [each for place, each in enumerate(sentences) if place not in told]
+
+
+def _searched(sentence: str) -> str:
+    """A sentence as instructions are looked for in it: without what is not seen, and what only changes its type."""
+    seen = "".join(each for each in sentence if unicodedata.category(each) != "Cf")
+    return " ".join(_MARKUP.sub("", unicodedata.normalize("NFKC", seen)).split())
 
 
 def fits(question: str, passages: Sequence[Passage]) -> list[Fit]:
