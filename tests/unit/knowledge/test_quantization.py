@@ -22,3 +22,8 @@ def test_the_direction_stays(vector: list[float]) -> None:
 def test_what_points_nowhere_is_refused(vector: list[float]) -> None:
     with pytest.raises(ValueError, match="points nowhere"):
         quantized(vector)
+
+
+def test_numbers_too_close_to_0_point_nowhere() -> None:
+    with pytest.raises(ValueError, match="too close to 0"):
+        quantized([1e-320, 0.0])

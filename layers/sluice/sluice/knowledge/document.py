@@ -27,6 +27,8 @@ MOST_TEXT_BYTES = 20 * 1024 * 1024
 _MOST_NAME_CHARACTERS = 2_048
 _KIND = re.compile(r"[a-z0-9_-]{1,64}")
 _KEY_DIGITS = 32
+# DynamoDB's numbers have no more, but for zeros at their end.
+_MOST_DIGITS = 38
 _MOMENT_DIGITS = 13
 
 
@@ -163,3 +165,8 @@ def check_attributes(attributes: Attributes) -> None:
         # DynamoDB's numbers end there; what is no number compares with nothing.
         if isinstance(value, int | float) and not abs(value) < 1e125:
             raise InvalidRequestError(f"attributes: {key!r} is no number that can be compared.", param="attributes")
+        if isinstance(value, int) and len(str(abs(value)).rstrip("0")) > _MOST_DIGITS:
+            raise InvalidRequestError(
+                f"attributes: {key!r} has more than {_MOST_DIGITS} digits that are not 0 at its end.",
+                param="attributes",
+            )

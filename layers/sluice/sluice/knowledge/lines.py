@@ -1,7 +1,7 @@
 """Files of JSONL, a document in each line: its text, and its vector if there is one already. Pure."""
 
 import json
-import math
+from array import array
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +11,7 @@ from sluice.knowledge.document import Document
 from sluice.knowledge.extraction import Fault
 from sluice.knowledge.vector_store import Generation
 from sluice.knowledge.writer import NewDocument
+from sluice.vectors import is_finite
 
 MOST_LINES = 5_000
 """How many lines a file may have."""
@@ -52,6 +53,9 @@ def _document(file: AttachedFile, number: int, line: dict[str, Any], generation:
     is_plain = isinstance(own, dict) and all(isinstance(each, str | float | int) for each in own.values())
     if not is_plain or not isinstance(title, str) or not isinstance(url, str):
         raise Fault("invalid_file", f"Line {number}: attributes are texts, numbers and booleans; title and url texts.")
+    kept = (line["id"], title, url, *own, *(each for each in own.values() if isinstance(each, str)))
+    if not all(map(_is_unicode, kept)):
+        raise Fault("invalid_file", f"Line {number}: id, title, url or attributes have half of a surrogate pair.")
     vector = line.get("vector")
     document = Document(
         id=line["id"],
@@ -79,6 +83,27 @@ def _vector(vector: Any, number: int, generation: Generation) -> list[float]:
             f"Line {number}: vector has {had} numbers; those of this store, by {generation.model}, have {wanted}.",
         )
     is_right = all(isinstance(each, int | float) and not isinstance(each, bool) for each in vector)
-    if not is_right or not math.isfinite(sum(vector)) or not any(vector):
-        raise Fault("invalid_file", f"Line {number}: vector should be finite numbers, not all of them 0.")
+    if not is_right or not _points_somewhere(vector):
+        raise Fault(
+            "invalid_file",
+            f"Line {number}: vector should be finite numbers that floats of 32 bits hold, not all of them 0.",
+        )
     return [float(each) for each in vector]
+
+
+def _points_somewhere(vector: list[float]) -> bool:
+    """Whether floats of 32 bits hold a vector's numbers, and one of them is not 0."""
+    try:
+        numbers = array("f", vector)
+    except OverflowError:  # a whole number that is no float at all
+        return False
+    return is_finite(numbers) and any(numbers)
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether a text can be stored: JSON can name half of a pair of surrogates, and UTF-8 has none."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

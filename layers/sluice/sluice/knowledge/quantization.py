@@ -17,6 +17,8 @@ def quantized(vector: Vector) -> list[int]:
     if not largest or not math.isfinite(sum(vector)):
         raise ValueError("a vector of zeros, or one that is not finite, points nowhere")
     scale = _LARGEST / largest
+    if not math.isfinite(scale):
+        raise ValueError("a vector of numbers too close to 0 to point anywhere")
     return [round(number * scale) for number in vector]
 
 
