@@ -11,6 +11,7 @@ import pytest
 from sluice.errors import InvalidRequestError, NotFoundError
 from sluice.knowledge.document import Outcome, key_of
 from sluice.knowledge.vector_store import Generation
+from sluice.knowledge.writer import NewDocument
 from tests.conftest import Aws
 from tests.fakes.client import FakeProvider
 from tests.stores import DiedError, Knowledge, die, document, embeds
@@ -106,6 +107,28 @@ def test_without_a_provider_a_text_is_kept_and_embedded_later(
     assert knowledge.found("A text.") == ["A text."]
     assert is_whole(knowledge)
     assert not record(knowledge).reason
+
+
+def test_of_one_document_that_is_given_several_times_the_latest_and_last_is_written_once(
+    knowledge: Knowledge, aws: Aws, fake: FakeProvider
+) -> None:
+    versions = [("Second.", "2"), ("First.", "1"), ("Last.", "2")]
+    given = [NewDocument(document(text, version=version)) for text, version in versions]
+    aws.set_credentials()
+    knowledge.restart()
+    writer, store = knowledge.app.document_writer, knowledge.store.id
+    expected = [Outcome.OLDER, Outcome.OLDER, Outcome.KEPT_WITHOUT_VECTORS]
+    # The second time it waits already.
+    for _ in range(2):
+        assert [each.outcome for each in writer.write_all(knowledge.principal, store, given)] == expected
+    embeds(aws, fake)
+    knowledge.restart()
+    writer = knowledge.app.document_writer
+    made = writer.complete(knowledge.principal, store, [record(knowledge)] * 2)
+    assert [each.outcome for each in made] == [Outcome.WRITTEN] * 2
+    assert [each["body"]["input"] for each in fake.requests()] == [["Last."]]
+    assert knowledge.found("Last.") == ["Last."]
+    assert is_whole(knowledge)
 
 
 def test_while_a_new_text_waits_for_vectors_the_old_one_is_found(

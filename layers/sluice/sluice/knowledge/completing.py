@@ -63,7 +63,11 @@ class Completer:
         self._work = work
 
     def complete(self, asked: Completion, records: Sequence[DocumentRecord]) -> list[Written]:
-        """Make the vectors that the newest revisions of documents lack, all together."""
+        """Make the vectors that the newest revisions of documents lack, all together; of one document, once."""
+        unique = {each.key: each for each in records}
+        if len(unique) < len(records):
+            made = dict(zip(unique, self.complete(asked, list(unique.values())), strict=True))
+            return [made[each.key] for each in records]
         makings = at_once(partial(self._begun, asked.store), records)
         lacking = [each.lacking for each in makings if each is not None]
         errors = self._chunks.embed(asked.store, lacking, asked.principal)

@@ -18,11 +18,14 @@ MOST_LINES = 5_000
 
 
 def lines_of(file: AttachedFile, content: bytes, generation: Generation) -> list[NewDocument]:
-    """The documents of a file's lines; vectors have to be such as `generation` has. Raises Fault."""
+    """The documents of a file's lines; vectors have to be such as `generation` has. Raises Fault.
+
+    Of several lines with the same id the last counts, as if each were written after those before it.
+    """
     documents = [_document(file, number, line, generation) for number, line in _lines(content)]
     if not documents:
         raise Fault("invalid_file", "The file has no lines.")
-    return documents
+    return list({each.document.id: each for each in documents}.values())
 
 
 def _lines(content: bytes) -> Iterator[tuple[int, dict[str, Any]]]:

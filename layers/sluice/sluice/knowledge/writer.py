@@ -13,7 +13,6 @@ Whoever dies between two of these leaves what nobody finds, and a piece of open 
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 from sluice.errors import DeadlineExceededError
@@ -107,14 +106,26 @@ class DocumentWriter:
     ) -> list[Written]:
         """Write documents, whose texts are embedded together. Returns what became of each, in their order.
 
-        With `comes_again`, the caller writes them again if some are kept without vectors. Raises InvalidRequestError if
-        there is one that no store takes.
+        Of several with the same id only the one of the latest version is written, of equal versions the last; the
+        others are older. With `comes_again`, the caller writes them again if some are kept without vectors. Raises
+        InvalidRequestError if there is one that no store takes.
         """
         for each in given:
             each.document.check()
         store = self._stores.usable(principal.tenant.id, store_id)
         asked = Completion(principal=principal, store=store, comes_again=comes_again)
-        begun = at_once(partial(self._begun, asked, chunking or Chunking()), given)
+        newest: dict[str, int] = {}
+        for place, each in enumerate(given):
+            before = newest.setdefault(each.document.id, place)
+            if given[before].document.version <= each.document.version:
+                newest[each.document.id] = place
+
+        def begin(place: int) -> _Writing | DocumentRecord | Written:
+            if newest[given[place].document.id] != place:
+                return Written(outcome=Outcome.OLDER)
+            return self._begun(asked, chunking or Chunking(), given[place])
+
+        begun = at_once(begin, range(len(given)))
         writing = [each for each in begun if isinstance(each, _Writing)]
         errors = self._chunks.embed(store, [Lacking(each.revision, store.generations) for each in writing], principal)
         waiting = [each for each in begun if isinstance(each, DocumentRecord)]
