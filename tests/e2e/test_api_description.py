@@ -249,7 +249,7 @@ def test_the_examples_work(caller: Caller) -> None:
             sample = json.loads(events.text_of(operation))
             content = base64.b64decode(sample["body"]) if sample["isBase64Encoded"] else sample["body"]
             # The tenant of the example is another one than the operator's.
-            role = Role.ADMIN if operation.id == "createKey" else operation.role
+            role = Role.ADMIN if operation.id in {"createKey", "createKeys"} else operation.role
             answers[operation.id] = caller.client.request(
                 operation.method,
                 caller.url + path.format_map(caller.known_path_parameters(operation)),
@@ -306,6 +306,10 @@ def test_an_odd_id_is_refused_in_the_envelope(odd: str, caller: Caller) -> None:
         path = operation.path.replace("+}", "}").format_map(dict.fromkeys(operation.parameters, odd))
         url = httpx.URL(caller.url).copy_with(raw_path=path.encode())
         answer = caller.client.request(operation.method, url, headers=caller.headers(operation.role))
+        if operation.id == "generateDashboardInsights" and answer.status_code == 200:
+            # Whatever it is called, it is a series, and one that can't be judged keeps no other from being judged.
+            assert answer.json()["skipped"], answer.text
+            continue
         assert is_refused(answer), (operation.id, answer.status_code, answer.text)
         assert answer.status_code in operation.error_statuses, (operation.id, answer.status_code)
 
@@ -318,5 +322,9 @@ def test_an_odd_body_is_refused_in_the_envelope(odd: str, caller: Caller) -> Non
         path = operation.path.format_map(caller.known_path_parameters(operation))
         headers = caller.headers(operation.role) | {"content-type": "application/json"}
         answer = caller.client.request(operation.method, caller.url + path, headers=headers, content=ODD_BODIES[odd])
+        if operation.id == "generateDashboardInsights" and answer.status_code == 200:
+            # Whatever it is called, it is a series, and one that can't be judged keeps no other from being judged.
+            assert answer.json()["skipped"], answer.text
+            continue
         assert is_refused(answer), (operation.id, answer.status_code, answer.text)
         assert answer.status_code in operation.error_statuses, (operation.id, answer.status_code)

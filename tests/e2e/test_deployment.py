@@ -22,6 +22,7 @@ SPEAK_OF_WHAT_IS_NOT_THERE = {
     "readConversation",
     "deleteConversation",
     "changeKey",
+    "rotateKey",
     "resetDeployment",
     "tryDeployment",
     "readTenantConversation",

@@ -183,7 +183,7 @@ def test_who_has_no_valid_key_is_refused_and_touches_nothing(chat: ChatServer, f
 def test_a_route_or_method_that_is_none_is_refused_in_the_same_form(chat: ChatServer, fake: FakeProvider) -> None:
     authorization = {"authorization": f"Bearer {chat.api_key}"}
     for method, path, status in [
-        ("GET", "/v1/chat/completions", 405),
+        ("GET", "/v1/chat/completions", 404),
         ("PUT", "/v1/chat/completions", 405),
         ("DELETE", "/v1/chat/completions", 405),
         ("PATCH", "/v1/chat/completions", 405),

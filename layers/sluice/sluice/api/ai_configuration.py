@@ -183,7 +183,7 @@ def get_ai_features(call: Call[None, NamedTenantQuery]) -> Reply[AiConfiguration
 @ROUTES.patch(
     "/api/v1/ai/configuration/features",
     role=Role.MANAGER,
-    example={"insights": False},
+    example={"insights": True, "questions": True},
     errors={404, 409, 412},
 )
 def change_ai_features(call: Call[FeaturesConfiguration, NamedTenantQuery]) -> Reply[AiConfiguration]:
