@@ -36,7 +36,7 @@ from tools import events
 from tools.stack import RunningStack
 
 # Of each kind, for each of a hundred and more operations: all of them share the half hour that a check may take.
-EXAMPLES = 4
+EXAMPLES = 3
 TENANT = "openapi"
 # More than all of these tests ask for together: a 429 would hide what is behind it.
 LIMITS = {"requests_per_minute": 100_000, "requests_per_day": 1_000_000}
