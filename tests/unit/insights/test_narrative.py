@@ -46,9 +46,27 @@ def test_a_text_with_the_findings_own_numbers_is_shown(text: str) -> None:
         "Phase Ⅳ of it.",
         "About 1e6 of them.",
         "x² of them.",
+        "About a third of them failed.",
+        "Two-thirds of it.",
+        "A fifth more than usual.",
+        "One tenth of it.",
+        "It fell by half.",
+        "A quarter less.",
+        "They fell to zero.",
+        "There were nil.",
+        "It is double that.",
+        "Twice as many.",
+        "Costs trebled.",
+        "It quintupled.",
+        "A couple of days.",
     ],
 )
 def test_a_text_with_any_other_number_is_not(text: str) -> None:
     found = checked(text, FACTS)
     assert (found.status, found.text) == ("dropped", None)
     assert "none of the insights" in str(found.reason)
+
+
+def test_a_fraction_or_a_nothing_that_the_findings_name_may_be_said_in_words() -> None:
+    facts = ["Third party calls of 2026-11-25 was 0 calls; 0.2 calls to 0.50 calls was expected."]
+    assert checked("Calls of the third party fell to zero, from a fifth to half.", facts).status == "written"

@@ -1,6 +1,7 @@
 """Numbers in a text, so that a model's words can be held against what they are about. Pure.
 
-Digits of all scripts, fractions, percentages, dates, and English words for numbers. What can be read two ways counts as
+Digits of all scripts, fractions, percentages, dates, and English words for numbers and fractions, but for "one",
+"first" and "second", which are more than numbers. What can be read two ways counts as
 a number: a text that is wrongly taken for wrong is left out, and no harm is done.
 """
 
@@ -16,7 +17,7 @@ _NUMBER = re.compile(
     re.IGNORECASE,
 )
 _WORD = re.compile(r"[a-z]+", re.IGNORECASE)
-_VAGUE = re.compile(r"\w+fold\b|\b(?:dozens|hundreds|thousands|millions|billions)\b", re.IGNORECASE)
+_VAGUE = re.compile(r"\w+fold\b|\b(?:dozens|hundreds|thousands|millions|billions|trillions)\b", re.IGNORECASE)
 _SEPARATORS = str.maketrans("", "", ",'\u2019\u00a0\u202f\u2009")
 _SCALES = {
     "k": 1_000,
@@ -31,15 +32,34 @@ _FROM_TWO_ON = (
     *("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen"),
     *("fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty"),
 )
+_FRACTIONS_FROM_A_THIRD_ON = (
+    *("third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh", "twelfth", "thirteenth"),
+    *("fourteenth", "fifteenth", "sixteenth", "seventeenth", "eighteenth", "nineteenth", "twentieth"),
+)
 _WORDS = {
+    **dict.fromkeys(("zero", "zeros", "zeroes", "zeroed", "nil", "nought", "naught"), Decimal(0)),
     **{word: Decimal(value) for value, word in enumerate(_FROM_TWO_ON, start=2)},
     **{
         word: Decimal(10 * value)
         for value, word in enumerate(["thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], start=3)
     },
-    **dict.fromkeys(("twice", "double", "doubled", "doubles", "doubling"), Decimal(2)),
+    # Which may be ordinals as well: "the fifth day" is taken for a number too.
+    **{
+        word + ending: Decimal(1) / parts
+        for parts, word in enumerate(_FRACTIONS_FROM_A_THIRD_ON, start=3)
+        for ending in ("", "s")
+    },
+    **{
+        word + ending: Decimal(1) / parts
+        for word, parts in (("hundredth", 100), ("thousandth", 1_000), ("millionth", 1_000_000))
+        for ending in ("", "s")
+    },
+    **dict.fromkeys(("twice", "double", "doubled", "doubles", "doubling", "doubly"), Decimal(2)),
+    **dict.fromkeys(("couple", "pair", "pairs"), Decimal(2)),
     **dict.fromkeys(("thrice", "triple", "tripled", "triples", "tripling"), Decimal(3)),
-    **dict.fromkeys(("quadruple", "quadrupled", "quadrupling"), Decimal(4)),
+    **dict.fromkeys(("treble", "trebled", "trebles", "trebling"), Decimal(3)),
+    **dict.fromkeys(("quadruple", "quadrupled", "quadruples", "quadrupling"), Decimal(4)),
+    **dict.fromkeys(("quintuple", "quintupled", "quintuples", "quintupling"), Decimal(5)),
     **dict.fromkeys(("half", "halves", "halved", "halving"), Decimal("0.5")),
     **dict.fromkeys(("quarter", "quarters"), Decimal("0.25")),
     "dozen": Decimal(12),
@@ -47,6 +67,7 @@ _WORDS = {
     "thousand": Decimal(1_000),
     "million": Decimal(1_000_000),
     "billion": Decimal(1_000_000_000),
+    "trillion": Decimal(1_000_000_000_000),
 }
 
 type Spoken = tuple[str, Decimal | str]
