@@ -102,6 +102,7 @@ def _finding(
     by = f"{percent(change)} {'above' if rose else 'below'}" if change < MOST_PERCENT else "far above"
     return Finding(
         series=series.name,
+        interval=series.interval,
         insight_type=kind,
         direction=found.direction,
         method="robust_z",

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from sluice.insights.series import Direction
+from sluice.insights.series import Direction, Interval
 
 type InsightType = Literal["anomaly", "trend", "recommendation", "alert"]
 type Priority = Literal["low", "medium", "high", "critical"]
@@ -29,12 +29,14 @@ class DataPoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What is unlike before in one series. `at` is when its bucket began, None where nobody said when.
+    """What is unlike before in one series.
 
+    `interval` is how long its buckets are, `at` when the bucket began, None where nobody said when.
     `rate` names the measured rate that it is as sure as; `score` is what it was found by: z, or p of a trend.
     """
 
     series: str
+    interval: Interval
     insight_type: InsightType
     direction: Direction
     method: Method

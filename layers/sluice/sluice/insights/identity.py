@@ -1,13 +1,14 @@
 """Identities of findings: the same finding has the same id, whoever finds it and however often. Pure.
 
-ins_2026112500_<digest>     of Sluice's own figures: when its bucket began, and what is found in which series
+ins_2026112500_<digest>     of Sluice's own figures: when its bucket or week began, and what is found in which series
 insd_2026112500_<digest>    of what a dashboard sent
 """
 
 import hashlib
 import json
 import re
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from datetime import UTC, datetime, time, timedelta
 
 from sluice.insights.finding import Finding
 
@@ -18,20 +19,26 @@ _KINDS = {"alert": "anomaly"}
 
 
 def finding_id(finding: Finding, now: datetime, *, is_own: bool) -> str:
-    """What a finding is called. A trend is the same one for a week; what has no moment, while its values last."""
+    """What a finding is called.
+
+    A trend is the same one for a week of its time zone. What has no moment is the same one for a week of UTC, while its
+    values last. All else is the same one for good.
+    """
     at = finding.at
     if at is not None and finding.method == "mann_kendall":
-        at -= timedelta(days=at.weekday())
+        at = _week_of(at)
+    begun = _week_of(now.astimezone(UTC)) if at is None else at
     values = None if at is not None else [(each.metric, each.value) for each in finding.points]
-    what = [finding.series, kind_of(finding), finding.direction, finding.method, at and at.isoformat(), values]
-    digest = hashlib.blake2b(json.dumps(what).encode(), digest_size=_DIGEST_BYTES).hexdigest()
-    return f"{_OWN if is_own else _SENT}_{(at or now).astimezone(UTC):%Y%m%d%H}_{digest}"
+    what = [*_topic(finding), finding.direction, finding.method, at and at.isoformat(), values]
+    return f"{_OWN if is_own else _SENT}_{begun.astimezone(UTC):%Y%m%d%H}_{_digest(what)}"
 
 
 def topic_of(finding: Finding) -> str:
-    """What findings of the same kind in the same series have in common: what is muted together."""
-    what = json.dumps([finding.series, kind_of(finding)])
-    return hashlib.blake2b(what.encode(), digest_size=_DIGEST_BYTES).hexdigest()
+    """What findings of the same kind in the same series have in common: what is muted together.
+
+    The hours of a series are another series than its days.
+    """
+    return _digest(_topic(finding))
 
 
 def kind_of(finding: Finding) -> str:
@@ -47,3 +54,15 @@ def is_finding_id(text: str) -> bool:
 def is_of_own_figures(name: str) -> bool:
     """Whether it is the id of what was found in Sluice's own figures."""
     return name.startswith(f"{_OWN}_")
+
+
+def _topic(finding: Finding) -> list[str]:
+    return [finding.series, finding.interval, kind_of(finding)]
+
+
+def _digest(what: Sequence[object]) -> str:
+    return hashlib.blake2b(json.dumps(what).encode(), digest_size=_DIGEST_BYTES).hexdigest()
+
+
+def _week_of(moment: datetime) -> datetime:
+    return datetime.combine(moment.date() - timedelta(days=moment.weekday()), time.min, moment.tzinfo)

@@ -23,6 +23,7 @@ def dropped(name: str, current: float, historical_average: float) -> Finding | N
     measure = name.rpartition("_")[2] or "value"
     return Finding(
         series=name,
+        interval="step",
         insight_type="anomaly",
         direction="down",
         method="ratio",
@@ -49,6 +50,7 @@ def risen(name: str, values: Sequence[float]) -> Finding | None:
     measured = name.removesuffix("_trend")
     return Finding(
         series=name,
+        interval="step",
         insight_type="trend",
         direction="up",
         method="ratio",

@@ -45,6 +45,7 @@ def trends(series: Series, weeks: int) -> list[Finding]:
     return [
         Finding(
             series=series.name,
+            interval=series.interval,
             insight_type="trend",
             direction="up" if rises else "down",
             method="mann_kendall",
