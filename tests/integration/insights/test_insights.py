@@ -19,7 +19,8 @@ from sluice.ingestion.source_store import NewSource
 from sluice.insights.proactive import InsightsFailedError, ProactiveInsights
 from sluice.storage.errors import ServiceError
 from sluice.storage.event_bus import EventBus
-from sluice.tenants.audit import Actor
+from sluice.tenants.audit import Action, Actor, Change
+from sluice.tenants.audit_log import AuditQuery
 from sluice.tenants.preference_types import PreferenceType
 from sluice.tenants.principal import Principal
 from sluice.usage.records import UsageRecord
@@ -281,6 +282,35 @@ def test_what_three_keys_do_not_find_useful_is_told_of_no_more(insights: Insight
     assert insights.find({"figures": ["usage.requests"]}).body["insights"][-1]["priority"] == "low"
     insights.look()
     assert "usage.requests" not in [each["series"] for each in insights.sent]
+
+
+def test_one_key_counts_once_for_a_kind_whichever_insights_of_it_it_rates(insights: Insights) -> None:
+    lower = {**DASHBOARD, "deployment_frequency": {"current": 2, "historical_avg": 5}}
+    first, second = (insights.find(body).body["insights"][0] for body in (DASHBOARD, lower))
+    assert (first["series"], first["insight_type"]) == (second["series"], second["insight_type"])
+    assert first["id"] != second["id"]
+    for each in (first, second):
+        rated = insights.send(f"POST {INSIGHTS}/{each['id']}/feedback", {"is_useful": False})
+        assert rated.body["feedback"] == {"useful": 0, "not_useful": 1}, rated.raw
+    rated = insights.send(f"POST {INSIGHTS}/{second['id']}/feedback", {"is_useful": True})
+    assert rated.body["feedback"] == {"useful": 1, "not_useful": 0}, rated.raw
+    # What was said again changed nothing.
+    query = AuditQuery(tenant="acme", action=Action.INSIGHTS_RATED)
+    records = insights.app.audit_log.page(query, page=None, limit=10).records
+    assert [(each.act.target, each.act.changes["is_useful"]) for each in records] == [
+        (second["id"], Change(False, True)),
+        (first["id"], Change(None, False)),
+    ]
+    assert records[0].actor_key == key_id(insights.api_key)
+
+
+@pytest.mark.parametrize(
+    "before",
+    ["z", "a", "ins_", "insd_2026112500_0123456789abcdef01234567", "ins_2026112500_0123456789abcdef01234567\n"],
+)
+def test_a_list_begins_after_an_insight_of_own_figures_alone(insights: Insights, before: str) -> None:
+    answer = insights.send(f"GET {INSIGHTS}", query={"before": before})
+    assert (answer.status, answer.error["param"]) == (400, "before"), answer.raw
 
 
 def test_another_tenant_s_insight_is_not_there(insights: Insights) -> None:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sluice.api.ai_configuration import NamedTenantQuery, tenant_of
 from sluice.api.route import Call, PathParameter, Routes
+from sluice.insights.identity import OWN_ID_PATTERN
 from sluice.insights.shown import Insight, InsightFeedback, shown_feedback, shown_moment
 from sluice.insights.store import KeptFinding
 from sluice.insights.topic import Topic
@@ -37,9 +38,9 @@ class GivenInsightFeedback(BaseModel):
 
 
 class InsightsQuery(NamedTenantQuery):
-    """The query of GET /api/v1/ai/dashboard/insights: at most `limit`, those before `before`."""
+    """The query of GET /api/v1/ai/dashboard/insights: at most `limit`, those before the insight `before`."""
 
-    before: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    before: Annotated[str, Field(pattern=OWN_ID_PATTERN)] | None = None
     limit: Annotated[int, Field(ge=1, le=100)] = 20
 
 
@@ -97,12 +98,11 @@ def list_dashboard_insights(call: Call[None, InsightsQuery]) -> FoundInsights:
 def rate_dashboard_insight(call: Call[GivenInsightFeedback, NamedTenantQuery]) -> InsightTopic:
     """Say whether an insight was useful.
 
-    By each API key once; said again, it replaces what was said. A kind of insight that three keys more find not useful
+    By each API key once for all insights of a kind in a series; said again, of whichever of them, it replaces what was
+    said. A kind of insight that three keys more find not useful
     than useful is told of no more, and of low priority.
     """
-    kept, topic = call.app.findings.rate(
-        tenant_of(call), call.path["id"], call.actor.key_id, is_useful=call.body.is_useful
-    )
+    kept, topic = call.app.findings.rate(tenant_of(call), call.path["id"], call.actor, is_useful=call.body.is_useful)
     return _shown_topic(kept, topic)
 
 

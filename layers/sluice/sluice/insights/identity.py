@@ -13,6 +13,8 @@ from datetime import UTC, datetime, time, timedelta
 from sluice.insights.finding import Finding
 
 _ID = re.compile(r"insd?_[0-9]{10}_[0-9a-f]{24}", re.ASCII)
+OWN_ID_PATTERN = "^ins_[0-9]{10}_[0-9a-f]{24}$"
+"""What the id of a finding of own figures looks like, as JSON Schema has it."""
 _OWN, _SENT = "ins", "insd"
 _DIGEST_BYTES = 12
 _KINDS = {"alert": "anomaly"}

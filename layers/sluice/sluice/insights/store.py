@@ -7,7 +7,7 @@ insights.topic#<tenant>     <digest>                        until when findings 
                                                             many keys found them useful or not
 
 notice      sending: somebody is telling of it, or died over it; sent: it was told of. Either is not told of again
-v.<key>     whether an API key found it useful
+v.<key>     of a topic: whether an API key found it useful. It is in one item with the counts, each key in them once
 
 No tenant's id has a dot, so that these are nobody's usage.
 """
@@ -140,39 +140,40 @@ class FindingStore:
         update.remove("noticed_at")
         self._write(tenant, name, update)
 
-    def rate(self, tenant: str, name: str, key_id: str, *, is_useful: bool) -> tuple[KeptFinding, Topic]:
-        """Note whether an API key found a finding useful, in place of what it said before. Raises NotFoundError."""
-        verdict = f"{_VERDICT}{key_id}"
+    def rate(self, tenant: str, name: str, actor: Actor, *, is_useful: bool) -> tuple[KeptFinding, Topic]:
+        """Note whether an API key finds findings like one useful, in place of what it said before of any of them.
+
+        Raises NotFoundError.
+        """
+        kept, verdict = self.get(tenant, name), f"{_VERDICT}{actor.key_id}"
         for _ in range(_ATTEMPTS):
-            item = self._item(tenant, name)
-            before = item.get(verdict)
-            if before is not None and bool(before) == is_useful:
+            item = self._topic_item(tenant, kept.topic)
+            before = None if verdict not in item else bool(item[verdict])
+            if before is is_useful:
                 break
-            rated, counted = Update(), Update()
-            rated.set(verdict, int(is_useful))
+            update = Update()
             if before is None:
-                rated.require_absent(verdict)
+                update.require_absent(verdict)
             else:
-                rated.require(verdict, "=", before)
-                counted.add("useful" if before else "not_useful", -1)
-            rated.require_exists("found_at")
-            counted.add("useful" if is_useful else "not_useful", 1)
-            counted.set(USAGE.ttl, int(self._clock()) + _OWN_KEPT_S)
-            writes = [
-                change(self._table, _found_key(tenant, name), rated),
-                change(self._table, _topic_key(tenant, item["topic"]), counted),
-            ]
-            if write_together(self._client, writes):
+                update.require(verdict, "=", int(before))
+                update.add("useful" if before else "not_useful", -1)
+            update.add("useful" if is_useful else "not_useful", 1)
+            update.set(verdict, int(is_useful))
+            update.set("series", kept.series)
+            update.set(USAGE.ttl, int(self._clock()) + _OWN_KEPT_S)
+            changes = {"is_useful": Change(before, is_useful), "series": Change(None, kept.series)}
+            act = Act(Action.INSIGHTS_RATED, name, tenant, changes)
+            written = change(self._table, _topic_key(tenant, kept.topic), update)
+            if write_together(self._client, [written, *self._log.writes(act, actor)]):
                 break
         else:
             raise ConflictError("Feedback on this insight is being changed by others; try again.")
-        kept = self.get(tenant, name)
-        return kept, self.topics(tenant, [kept.topic])[kept.topic]
+        return kept, _topic(self._topic_item(tenant, kept.topic))
 
     def mute(self, tenant: str, name: str, until_s: int, actor: Actor) -> tuple[KeptFinding, Topic]:
         """Mute all findings like one, until a moment. Raises NotFoundError."""
         kept = self.get(tenant, name)
-        before = self.topics(tenant, [kept.topic])[kept.topic]
+        before = _topic(self._topic_item(tenant, kept.topic))
         update = Update()
         update.set("muted_until", until_s)
         update.set("series", kept.series)
@@ -183,7 +184,7 @@ class FindingStore:
         written = change(self._table, _topic_key(tenant, kept.topic), update)
         if not write_together(self._client, [written, *self._log.writes(act, actor)]):
             raise ConflictError("This insight is being muted by others; try again.")
-        return kept, self.topics(tenant, [kept.topic])[kept.topic]
+        return kept, _topic(self._topic_item(tenant, kept.topic))
 
     def _keep(self, tenant: str, finding: NewFinding) -> None:
         now_s = int(self._clock())
@@ -204,6 +205,10 @@ class FindingStore:
         if found is None or found[USAGE.ttl] <= self._clock():
             raise NotFoundError(f"There is no insight {name[:64]!r}.", param="id")
         return found
+
+    def _topic_item(self, tenant: str, topic: str) -> Item:
+        request = {"TableName": self._table, "Key": _topic_key(tenant, topic), "ConsistentRead": True}
+        return from_item(self._client.call("GetItem", request).get("Item") or {})
 
     def _write(self, tenant: str, name: str, update: Update) -> bool:
         request = {"TableName": self._table, "Key": _found_key(tenant, name), **update.arguments()}

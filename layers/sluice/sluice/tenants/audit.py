@@ -47,6 +47,7 @@ class Action(StrEnum):
     WEBHOOK_DELETED = "webhook.deleted"
     WEBHOOK_ROTATED = "webhook.rotated"
     INSIGHTS_MUTED = "insights.muted"
+    INSIGHTS_RATED = "insights.rated"
     INGEST_SOURCE_CREATED = "ingest_source.created"
     INGEST_SOURCE_CHANGED = "ingest_source.changed"
     INGEST_SOURCE_DELETED = "ingest_source.deleted"
