@@ -44,7 +44,12 @@ class Journal:
 
 
 def read(
-    usage: Usage, *names: FigureName, interval: FigureInterval = "day", sources: int = 0, most_days: int = 1000
+    usage: Usage,
+    *names: FigureName,
+    interval: FigureInterval = "day",
+    sources: int = 0,
+    most_days: int = 1000,
+    now: datetime = NOW,
 ) -> tuple[list[Series], list[str]]:
     reader = FigureReader(cast("Any", usage), lambda _: cast("Any", ["s"] * sources), cast("Any", Journal()))
     query = FigureQuery(
@@ -52,11 +57,11 @@ def read(
         names=names,
         interval=interval,
         zone=BERLIN,
-        now=NOW,
+        now=now,
         has_time=lambda: len(usage.days) < most_days,
     )
-    found, skipped = reader.read(query)
-    return found, [each.reason for each in skipped]
+    found = reader.read(query)
+    return list(found.series), [each.reason for each in found.skipped]
 
 
 def test_days_are_the_tenant_s_and_begin_with_the_first_that_anything_was_used() -> None:
@@ -79,9 +84,31 @@ def test_an_hour_that_has_just_ended_is_still_being_recorded() -> None:
 
 def test_where_there_is_no_time_for_all_days_the_newest_are_read_and_half_a_day_is_not_shown() -> None:
     usage = Usage(*(used(datetime(2026, 11, day, 22, tzinfo=UTC)) for day in range(1, 26)))
-    [requests], _ = read(usage, "usage.requests", most_days=4)
+    [requests], [reason] = read(usage, "usage.requests", most_days=4)
     # Of 22 November in Berlin the first hour is in a day of UTC that was not read.
     assert requests.starts[0].isoformat() == "2026-11-24T00:00:00+01:00"
+    assert "no time to read all of it" in reason
+
+
+def test_that_time_ran_out_after_the_last_day_is_no_loss() -> None:
+    usage = Usage(*(used(datetime(2026, 11, day, 22, tzinfo=UTC)) for day in range(1, 26)))
+    assert read(usage, "usage.requests", most_days=93)[1] == []
+
+
+def test_the_hour_that_is_repeated_as_clocks_go_back_is_counted_in_two_buckets() -> None:
+    usage = Usage(*(used(datetime(2026, 10, 25, hour, tzinfo=UTC), 10 + hour) for hour in range(4)))
+    [requests], _ = read(
+        usage, "usage.requests", interval="hour", now=datetime(2026, 10, 25, 4, 30, tzinfo=UTC).astimezone(BERLIN)
+    )
+    assert requests.values == [10, 11, 12, 13]
+    assert [start.isoformat()[11:] for start in requests.starts] == [
+        "02:00:00+02:00",
+        "02:00:00+01:00",
+        "03:00:00+01:00",
+        "04:00:00+01:00",
+    ]
+    [by_day], _ = read(usage, "usage.requests", now=datetime(2026, 10, 26, 4, 30, tzinfo=BERLIN))
+    assert by_day.values == [46]
 
 
 def test_what_came_in_is_by_days_of_utc_and_added_up_over_sources() -> None:

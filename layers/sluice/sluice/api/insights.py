@@ -188,8 +188,8 @@ def _read(call: Call[DashboardData, NamedTenantQuery], tenant: str, now: datetim
             now=now,
             has_time=lambda: time.monotonic() < until_s,
         )
-        series, missing = call.app.insight_figures.read(query)
-        read, skipped = [*read, *series], [*skipped, *missing]
+        figures = call.app.insight_figures.read(query)
+        read, skipped = [*read, *figures.series], [*skipped, *figures.skipped]
     return read, skipped
 
 

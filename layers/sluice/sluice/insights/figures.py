@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal, get_args
 from zoneinfo import ZoneInfo
 
@@ -69,6 +69,15 @@ class FigureQuery:
     has_time: Callable[[], bool]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """The figures that there is something of, and what there is not, or not in full. `is_whole` unless time ran out."""
+
+    series: Sequence[Series]
+    skipped: Sequence[Skipped]
+    is_whole: bool
+
+
 class FigureReader:
     """Reads figures. Threads may share it. `sources` lists where a tenant's documents come from."""
 
@@ -77,37 +86,47 @@ class FigureReader:
         self._sources = sources
         self._journal = journal
 
-    def read(self, query: FigureQuery) -> tuple[list[Series], list[Skipped]]:
-        """The figures that there is something of, and why not for the others. Raises StorageUnavailableError."""
-        found, skipped = list[Series](), list[Skipped]()
+    def read(self, query: FigureQuery) -> Figures:
+        """The figures that there is something of, and why not, or not in full. Raises StorageUnavailableError."""
+        found, skipped, is_whole = list[Series](), list[Skipped](), True
         names = list(dict.fromkeys(query.names))
         of_use = [name for name in names if _FIGURES[name].of_use is not None]
         counted = [name for name in names if name not in of_use]
         if of_use:
-            used = self._used(query)
+            used, is_whole = self._used(query)
             found += [_series(name, query, used, _FIGURES[name]) for name in of_use if used]
-            skipped += [Skipped(name, "Nothing was used, or it was not read in time.") for name in of_use if not used]
+            if not is_whole:
+                skipped += [
+                    Skipped(name, "There was no time to read all of it: what is older is missing.") for name in of_use
+                ]
+            elif not used:
+                skipped += [Skipped(name, "Nothing was used.") for name in of_use]
         if counted and query.interval == "hour":
             skipped += [Skipped(name, "It is counted by day, not by hour.") for name in counted]
         elif counted:
             came = self._came(query)
             found += [_series(name, query, came, _FIGURES[name]) for name in counted if came]
             skipped += [Skipped(name, "Nothing has come in.") for name in counted if not came]
-        return found, skipped
+        return Figures(series=found, skipped=skipped, is_whole=is_whole)
 
-    def _used(self, query: FigureQuery) -> dict[datetime, Use]:
-        """What was used by bucket, from the first one that is known whole: the newest days are read first."""
+    def _used(self, query: FigureQuery) -> tuple[dict[datetime, Use], bool]:
+        """What was used by bucket, from the first one that is known whole, and whether all days were read.
+
+        The newest are read first.
+        """
         today = query.now.astimezone(UTC).date()
-        days = ((query.tenant, today - timedelta(days=back)) for back in range(_DAYS[query.interval] + 1))
+        days = [today - timedelta(days=back) for back in range(_DAYS[query.interval] + 1)]
         found, oldest = dict[datetime, Use](), datetime.combine(today + timedelta(days=1), time.min, UTC)
-        for each in self._usage.by_day(days):
+        is_whole = True
+        for each in self._usage.by_day((query.tenant, day) for day in days):
             oldest = datetime.combine(each.day, time.min, UTC)
             for used in each.sums:
                 start = _bucket(_hour(used), query)
                 found[start] = found.get(start, Use()) + used.use
-            if not query.has_time():
+            is_whole = each.day == days[-1]
+            if not is_whole and not query.has_time():
                 break
-        return {start: use for start, use in found.items() if start >= oldest}
+        return {start: use for start, use in found.items() if start >= oldest}, is_whole
 
     def _came(self, query: FigureQuery) -> dict[datetime, Counter[str]]:
         """What came in by day of UTC."""
@@ -124,8 +143,10 @@ def _series(
     name: FigureName, query: FigureQuery, found: Mapping[datetime, Use] | Mapping[datetime, Counter[str]], of: _Figure
 ) -> Series:
     """A figure from the first bucket that anything is known of: one that is missing after it had nothing."""
-    starts = _buckets(min(found), query, is_utc=of.of_use is None)
-    values: list[float | None] = [_value(found.get(start), of) for start in starts]
+    buckets = _buckets(min(found), query, is_utc=of.of_use is None)
+    values: list[float | None] = [_value(found.get(bucket), of) for bucket in buckets]
+    # Hours of UTC are told apart where clocks go back, and those of a time zone are not.
+    starts = [bucket.astimezone(query.zone) for bucket in buckets] if query.interval == "hour" else buckets
     return Series(
         name=name,
         interval=query.interval,
@@ -148,23 +169,28 @@ def _value(found: Use | Counter[str] | None, of: _Figure) -> float:
 
 
 def _buckets(first: datetime, query: FigureQuery, *, is_utc: bool) -> Sequence[datetime]:
-    settled = query.now - _SETTLED
     if query.interval == "hour":
-        end = settled.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-        count = int((end - first.astimezone(UTC)) / HOUR)
+        end = (query.now - _SETTLED).astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+        count = int((end - first) / HOUR)
         return [later(first, "hour", step) for step in range(count)]
-    last = last_ended(settled, ZoneInfo("UTC") if is_utc else query.zone).day
+    last = last_settled_day(query.now, ZoneInfo("UTC") if is_utc else query.zone)
     return [later(first, "day", step) for step in range((last - first.date()).days + 1)]
 
 
 def _bucket(hour: datetime, query: FigureQuery) -> datetime:
+    """The bucket that an hour of UTC is in: that hour, or a day of the time zone."""
     if query.interval == "hour":
-        return hour.astimezone(query.zone)
+        return hour
     return datetime.combine(LocalDay.of(hour, query.zone).day, time.min, query.zone)
 
 
 def _hour(used: UsageSum) -> datetime:
     return datetime.combine(used.day, time(used.key.hour), UTC)
+
+
+def last_settled_day(now: datetime, zone: ZoneInfo) -> date:
+    """The last day of a time zone that has ended, and of which everything is recorded."""
+    return last_ended(now - _SETTLED, zone).day
 
 
 def next_end(series: Series, now: datetime) -> datetime:

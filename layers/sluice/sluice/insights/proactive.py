@@ -16,7 +16,7 @@ from aws_lambda_powertools import Logger
 from sluice.errors import FeatureDisabledError, SluiceError
 from sluice.insights.agent import Agent, agent_of
 from sluice.insights.analysis import analyse, is_confident
-from sluice.insights.figures import FIGURES, FigureQuery, FigureReader
+from sluice.insights.figures import FIGURES, FigureQuery, FigureReader, last_settled_day
 from sluice.insights.finding import Finding
 from sluice.insights.identity import finding_id, kind_of, topic_of
 from sluice.insights.notice import KIND, SOURCE, notice
@@ -24,7 +24,6 @@ from sluice.insights.shown import shown_insight
 from sluice.insights.store import FindingStore, NewFinding
 from sluice.insights.topic import Topic
 from sluice.reports.claims import DONE, Claims, Thing
-from sluice.reports.local_day import last_ended
 from sluice.storage.errors import ServiceError
 from sluice.storage.event_bus import EventBus
 from sluice.telemetry import emit_metric
@@ -77,35 +76,41 @@ class ProactiveInsights:
         """
         failures = 0
         for tenant in self._tenants():
-            if not has_time():
-                logger.warning("insights go on in the next hour", extra={"at": tenant.id})
-                emit_metric("InsightsUnfinished")
-                break
             try:
-                self._of_tenant(tenant, has_time)
+                is_done = has_time() and self._of_tenant(tenant, has_time)
             except Exception as error:  # noqa: BLE001  whatever is wrong with one tenant, the others get theirs
                 failures += 1
                 # What others raise may quote what it failed at.
                 reason = error.message if isinstance(error, SluiceError) else type(error).__name__
                 logger.warning("insights failed", extra={"tenant": tenant.id, "reason": reason})
                 emit_metric("InsightsFailed")
+                continue
+            if not is_done:
+                logger.warning("insights go on in the next hour", extra={"at": tenant.id})
+                emit_metric("InsightsUnfinished")
+                break
         if failures:
             raise InsightsFailedError(f"the insights of {failures} tenants failed")
 
-    def _of_tenant(self, tenant: Tenant, has_time: Callable[[], bool]) -> None:
+    def _of_tenant(self, tenant: Tenant, has_time: Callable[[], bool]) -> bool:
+        """Look at a tenant's last day, unless that was done or is being done. False if time ran out."""
         now, claims = datetime.fromtimestamp(self._clock(), UTC), self._stores.claims
         zone = time_zone(tenant.time_zone)
-        thing = Thing(f"{_RUNS}#{tenant.id}", last_ended(now, zone).day.isoformat())
+        thing = Thing(f"{_RUNS}#{tenant.id}", last_settled_day(now, zone).isoformat())
         if claims.level(thing) == DONE or not claims.claim(thing, DONE, self._clock(), _RUN_S):
-            return
+            return True
         agent = self._agent(tenant)
         if agent is not None:
             query = FigureQuery(tenant=tenant.id, names=FIGURES, interval="day", zone=zone, now=now, has_time=has_time)
-            series, _ = self._stores.figures.read(query)
+            figures = self._stores.figures.read(query)
+            if not figures.is_whole:
+                # What half of the figures says would be kept under the ids of what all of them say.
+                return False
             # A narrative and forecasts are for who asks.
-            analysis = analyse(series, replace(agent, forecasts=False))
+            analysis = analyse(figures.series, replace(agent, forecasts=False))
             self._keep_and_tell(tenant.id, analysis.findings, agent, now)
         claims.finish(thing, DONE)
+        return True
 
     def _agent(self, tenant: Tenant) -> Agent | None:
         """What the tenant wants; None if it does not want to be told anything unasked."""
