@@ -111,6 +111,46 @@ def test_without_an_overlap_the_old_secret_ends_and_a_wrong_one_never_holds(keys
     assert not is_taken(keys, old)
 
 
+def test_a_rotation_that_is_sent_again_leaves_the_secret_in_use_as_it_is(keys: RestFunction) -> None:
+    used = keys.key(name="bot", limits={"budget_usd_per_month": 2})
+    rotate, until = f"POST /v1/keys/{key_id(used)}/rotate", int(time.time()) + 3_600
+    lost = keys.send(rotate, {"old_secret_until": until}).body["api_key"]
+    again = keys.send(rotate, {"old_secret_until": until + 60}).body
+    assert again["old_secret_until"] == until + 60
+    keys.restart()
+    assert [is_taken(keys, each) for each in (used, lost, again["api_key"])] == [True, False, True]
+    # At once is at once: all secrets before end.
+    newest = keys.send(rotate, {}).body["api_key"]
+    keys.restart()
+    assert [is_taken(keys, each) for each in (used, again["api_key"], newest)] == [False, False, True]
+
+
+def test_once_an_overlap_is_over_the_secret_after_it_is_the_one_in_use(
+    keys: RestFunction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = keys.key(name="bot", limits={"budget_usd_per_month": 2})
+    rotate, clock = f"POST /v1/keys/{key_id(first)}/rotate", time.time
+    second = keys.send(rotate, {"old_secret_until": int(clock()) + 60}).body["api_key"]
+    monkeypatch.setattr(keys.app.administration, "_now", lambda: clock() + 120)
+    third = keys.send(rotate, {"old_secret_until": int(clock()) + 3_600}).body["api_key"]
+    keys.restart()
+    assert [is_taken(keys, each) for each in (first, second, third)] == [False, True, True]
+
+
+def test_what_refuses_a_rotation_is_no_field_of_the_request(
+    keys: RestFunction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = keys.key(name="short", limits={"budget_usd_per_month": 1}, expires_at=int(time.time()) + 60)
+    more = keys.send(f"POST /v1/keys/{key_id(keys.key(name='more', limits={'budget_usd_per_month': 50}))}/rotate", {})
+    assert (more.status, more.error["param"]) == (403, None)
+    assert "limits.budget_usd_per_month" in more.error["message"]
+    clock = time.time
+    monkeypatch.setattr(keys.app.administration, "_now", lambda: clock() + 120)
+    refused = keys.send(f"POST /v1/keys/{key_id(short)}/rotate", {})
+    assert (refused.status, refused.error["param"]) == (409, None)
+    assert "has expired" in refused.error["message"]
+
+
 def test_a_manager_gets_no_secret_of_a_key_that_may_do_more(keys: RestFunction) -> None:
     more = keys.key(name="more", limits={"budget_usd_per_month": 50})
     operator = keys.key(name="operator", role="operator")

@@ -249,7 +249,8 @@ def rotate_key(call: Call[Rotation]) -> CreatedKey:
     """Give an API key another secret.
 
     It is the same key: its id, limits, usage, files and conversations stay. The secret it had is taken until
-    `old_secret_until`, within 90 days, and without it for 60 s at most. A manager or an operator does so for keys of
+    `old_secret_until`, within 90 days, and without it for 60 s at most. Rotated again meanwhile, it keeps the older
+    secret, and the newest takes the place of the one between. A manager or an operator does so for keys of
     its own tenant that may do no more than it.
     """
     until = _seconds(call.body.old_secret_until)

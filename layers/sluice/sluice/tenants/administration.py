@@ -186,8 +186,11 @@ class Administration:
     def rotate_key(self, key_id: str, old_until: int | None, actor: Actor) -> tuple[ApiKey, ApiKeyToken]:
         """Give a key another secret, which nobody sees again; the one it had is taken until `old_until`, if at all.
 
-        What the key owns, what it has used and what it may do stay. Raises as `change_key`, and PermissionDeniedError
-        for a key that may do more than the actor: who has the secret may do all of it.
+        While a secret before that one is still taken, it is the one that goes on being taken: a rotation whose answer
+        was lost is sent again, and clients have the secret that they had before both.
+        What the key owns, what it has used and what it may do stay. Raises as `change_key`, ConflictError for an
+        expired key, and PermissionDeniedError for one that may do more than the actor: who has the secret may do all
+        of it.
         """
         if old_until is not None and not 0 < old_until - self._now() <= MOST_OVERLAP_S:
             days = MOST_OVERLAP_S // 86_400
@@ -196,13 +199,12 @@ class Administration:
             )
         for _ in range(_ATTEMPTS):
             before = self._changeable_key(key_id, actor)
-            self._check_expiry(before)
-            self._check_grant(None, before, actor)
+            self._check_rotation(before, actor)
             token = ApiKeyToken(before.id, ApiKeyToken.generate().secret)
             after = replace(
                 before,
                 secret_hash=token.secret_hash,
-                old_secret_hash="" if old_until is None else before.secret_hash,
+                old_secret_hash="" if old_until is None else self._secret_in_use(before),
                 old_secret_until=old_until,
             )
             act = Act(Action.KEY_ROTATED, key_id, before.tenant_id, differences(key_fields(before), key_fields(after)))
@@ -260,6 +262,20 @@ class Administration:
     def _check_expiry(self, key: ApiKey) -> None:
         if key.is_expired(self._now()):
             raise InvalidRequestError("expires_at: must be in the future.", param="expires_at")
+
+    def _check_rotation(self, key: ApiKey, actor: Actor) -> None:
+        """ConflictError for an expired key; PermissionDeniedError for one that may do more than the actor."""
+        if key.is_expired(self._now()):
+            raise ConflictError(f"The API key {key.id!r} has expired: give it a later expires_at, then rotate it.")
+        try:
+            self._check_grant(None, key, actor)
+        except PermissionDeniedError as error:
+            # Without its `param`, which names a field of the key, and none of the request.
+            raise PermissionDeniedError(f"The API key {key.id!r} may do more than yours. {error.message}") from None
+
+    def _secret_in_use(self, key: ApiKey) -> str:
+        """The hash of the secret that a key's clients have for sure: while there are two, the older one."""
+        return key.old_secret_hash if key.takes_old_secret(self._now()) else key.secret_hash
 
     def _check_grant(self, before: ApiKey | None, after: ApiKey, actor: Actor) -> None:
         """PermissionDeniedError if `after` may do more than the actor, in what it has of it anew."""

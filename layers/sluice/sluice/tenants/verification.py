@@ -83,10 +83,8 @@ class KeyVerifier:
         """Whether a secret is the key's, or the one before it while that is taken; as long in each case."""
         key = found.key if found else None
         is_new = presented.matches(key.secret_hash if key else _NO_SECRET_HASH)
-        is_old = presented.matches(
-            key.old_secret_hash if key and key.takes_old_secret(self._now()) else _NO_SECRET_HASH
-        )
-        return key is not None and (is_new or is_old)
+        is_old = presented.matches((key and key.old_secret_hash) or _NO_SECRET_HASH)
+        return key is not None and (is_new or (key.takes_old_secret(self._now()) and is_old))
 
     def _again(self, key_id: str) -> VerifiedKey | None:
         """A key as it is now, if it may have another secret than the one that is held; None if it was read just now."""
