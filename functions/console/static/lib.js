@@ -24,6 +24,7 @@ export class Problem extends Error {
 const REMEDIES = {
   invalid_api_key: 'Was it copied whole? If so, ask who gave it to you for another.',
   insufficient_role: 'Sign in with a key of a higher role, or ask somebody who has one.',
+  old_secret: 'Sign in with the newest secret of your key.',
   not_found: 'It may have been deleted, or belong to another tenant.',
   conflict: 'Look at it as it is now, and do it again if it still has to be done.',
   precondition_failed: 'Somebody else was faster: load it anew, and change it as it is now.',

@@ -137,6 +137,76 @@ def test_once_an_overlap_is_over_the_secret_after_it_is_the_one_in_use(
     assert [is_taken(keys, each) for each in (first, second, third)] == [False, True, True]
 
 
+def administering(keys: RestFunction, own: str) -> list[tuple[str, Any]]:
+    """Requests that a manager's key looks after keys with: its own, and another."""
+    other = key_id(keys.key(name="other", limits={"budget_usd_per_month": 1}))
+    until = {"old_secret_until": int(time.time()) + 3_600}
+    return [
+        *((f"POST /v1/keys/{each}/rotate", until) for each in (key_id(own), other)),
+        *((f"PATCH /v1/keys/{each}", {"name": "mine"}) for each in (key_id(own), other)),
+        ("POST /v1/keys", {"tenant": "acme", "name": "mine", "limits": {"budget_usd_per_month": 1}}),
+        ("POST /v1/keys/batch", batch("mine")),
+        *((f"DELETE /v1/keys/{each}", None) for each in (other, key_id(own))),
+    ]
+
+
+def test_keys_are_looked_after_with_the_newest_secret_alone(keys: RestFunction) -> None:
+    old, until = keys.api_key, {"old_secret_until": int(time.time()) + 3_600}
+    new = keys.send(f"POST /v1/keys/{key_id(old)}/rotate", until).body["api_key"]
+    keys.restart()
+    for route, body in administering(keys, old):
+        refused = keys.send(route, body)
+        assert (refused.status, refused.error["code"]) == (403, "old_secret"), route
+    assert keys.send("GET /v1/keys", query={"tenant": "acme"}).status == 200
+    newest = keys.send(f"POST /v1/keys/{key_id(old)}/rotate", until, api_key=new).body["api_key"]
+    # But for the first, which would exchange the secret that the others are sent with.
+    done = [keys.send(*each, api_key=newest).status for each in administering(keys, old)[1:]]
+    assert done == [200, 200, 200, 201, 201, 200, 200]
+
+
+def test_a_secret_that_a_process_still_takes_takes_no_key_over(keys: RestFunction) -> None:
+    old, elsewhere = keys.api_key, RestFunction(ROUTES, keys.api_key)
+    assert is_taken(keys, old)
+    elsewhere.send(f"POST /v1/keys/{key_id(old)}/rotate", {})
+    assert is_taken(keys, old)  # for as long as it is in memory
+    for route, body in administering(keys, old):
+        assert keys.send(route, body).error["code"] == "old_secret", route
+
+
+def test_a_key_that_is_rotated_at_the_same_time_does_not_rotate_itself(
+    keys: RestFunction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rotate, elsewhere = f"POST /v1/keys/{key_id(keys.api_key)}/rotate", RestFunction(ROUTES, keys.api_key)
+    change = keys.app.directory.change_key
+
+    def meets_another(*args: Any) -> bool:
+        monkeypatch.setattr(keys.app.directory, "change_key", change)
+        assert elsewhere.send(rotate, {}).status == 200
+        return change(*args)
+
+    monkeypatch.setattr(keys.app.directory, "change_key", meets_another)
+    assert keys.send(rotate, {}).error["code"] == "old_secret"
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        (("DELETE", None), 401),
+        (("PATCH", {"role": "caller"}), 403),
+        (("PATCH", {"limits": {"budget_usd_per_month": 0.5}}), 403),
+    ],
+)
+def test_what_a_manager_s_key_may_give_is_what_it_has_at_that_moment(
+    keys: RestFunction, change: tuple[str, Any], status: int
+) -> None:
+    assert is_taken(keys, keys.api_key)
+    method, body = change
+    elsewhere = RestFunction(ROUTES, keys.key(role="admin"))
+    assert elsewhere.send(f"{method} /v1/keys/{key_id(keys.api_key)}", body).status == 200
+    assert is_taken(keys, keys.api_key)
+    assert keys.send("POST /v1/keys/batch", batch("Ada")).status == status
+
+
 def test_what_refuses_a_rotation_is_no_field_of_the_request(
     keys: RestFunction, monkeypatch: pytest.MonkeyPatch
 ) -> None:

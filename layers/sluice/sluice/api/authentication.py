@@ -38,4 +38,4 @@ def authenticate(
     if presented is None:
         raise AuthenticationError("The API key is malformed. Send it as 'Authorization: Bearer sl-<id>-<secret>'.")
     verified = verifier.verify(presented)
-    return Principal(verified.key, verified.tenant)
+    return Principal(verified.key, verified.tenant, has_old_secret=verified.has_old_secret)

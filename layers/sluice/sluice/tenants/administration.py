@@ -14,6 +14,7 @@ from aws_lambda_powertools import Logger
 
 from sluice.errors import ConflictError, InvalidRequestError, NotFoundError, PermissionDeniedError, SluiceError
 from sluice.money import to_usd
+from sluice.tenants.acting_key import check_secret, current
 from sluice.tenants.api_key_token import KEY_ID_PATTERN, ApiKeyToken
 from sluice.tenants.audit import Act, Action, Actor, differences
 from sluice.tenants.audit_log import AuditLog
@@ -68,7 +69,8 @@ class Deletion:
 class Administration:
     """Makes, changes and deletes tenants and API keys. `now` is in seconds since 1970.
 
-    All methods raise StorageUnavailableError; then nothing was done, or it was and has its record.
+    All methods raise StorageUnavailableError; then nothing was done, or it was and has its record. They raise
+    AuthenticationError and PermissionDeniedError, as `current` does, if the actor's key is no longer what was verified.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Administration:
 
     def create_tenant(self, tenant: Tenant, actor: Actor) -> Tenant:
         """Store a tenant, as made now; ConflictError if its id is taken."""
+        actor = self._current(actor)
         if tenant.id == ADMIN_ID:
             raise ConflictError(f"The id {ADMIN_ID!r} is taken by the admin key's own tenant.", param="id")
         made = replace(tenant, created_at=self._now_s())
@@ -93,6 +96,7 @@ class Administration:
 
         Raises NotFoundError, and ConflictError if others change it all the time.
         """
+        actor = self._current(actor)
         for _ in range(_ATTEMPTS):
             before = self._tenant(tenant_id)
             after = change(before)
@@ -109,6 +113,7 @@ class Administration:
 
         Doing it again revokes what is left. NotFoundError if there never was such a tenant.
         """
+        actor = self._current(actor)
         self._take_tenant_away(tenant_id, actor)
         revoked = 0
         for key in self._directory.all_keys(tenant_id):
@@ -125,25 +130,7 @@ class Administration:
 
         NotFoundError without such a tenant, PermissionDeniedError for more than the actor has.
         """
-        if actor.role is not Role.ADMIN and terms.tenant_id != actor.tenant:
-            raise no_tenant(terms.tenant_id)
-        token, limits = ApiKeyToken.generate(), dict[str, Any](terms.limits)
-        key = ApiKey(
-            id=token.id,
-            tenant_id=terms.tenant_id,
-            role=terms.role,
-            name=terms.name,
-            secret_hash=token.secret_hash,
-            expires_at=terms.expires_at,
-            created_at=self._now_s(),
-            user_limits=terms.user_limits,
-            **limits,
-        )
-        self._check_expiry(key)
-        self._check_grant(None, key, actor)
-        act = Act(Action.KEY_CREATED, key.id, key.tenant_id, differences({}, key_fields(key)))
-        self._directory.create_key(key, self._log.writes(act, actor))
-        return key, token
+        return self._create_key(terms, self._current(actor))
 
     def create_keys(
         self, terms: Sequence[KeyTerms], actor: Actor
@@ -152,10 +139,11 @@ class Administration:
 
         Raises as `create_key` if none was made. Who asked gets what was made, as nobody else can show it again.
         """
+        actor = self._current(actor)
         made: list[tuple[ApiKey, ApiKeyToken]] = []
         for place, each in enumerate(terms):
             try:
-                made.append(self.create_key(each, actor))
+                made.append(self._create_key(each, actor))
             except SluiceError:
                 if not made:
                     raise
@@ -169,6 +157,7 @@ class Administration:
         Raises NotFoundError, PermissionDeniedError for more than the actor has, and ConflictError for a revoked key, or
         if others change it all the time.
         """
+        actor = self._current(actor)
         for _ in range(_ATTEMPTS):
             before = self._changeable_key(key_id, actor)
             after = change(before)
@@ -197,6 +186,7 @@ class Administration:
             raise InvalidRequestError(
                 f"old_secret_until: must be in the future, within {days} days.", param="old_secret_until"
             )
+        actor = self._current(actor)
         for _ in range(_ATTEMPTS):
             before = self._changeable_key(key_id, actor)
             self._check_rotation(before, actor)
@@ -217,7 +207,32 @@ class Administration:
 
         NotFoundError if there never was such a key, PermissionDeniedError if it may do more than the actor.
         """
+        actor = self._current(actor)
         return self._revoke(self._key(key_id, actor), actor)
+
+    def _current(self, actor: Actor) -> Actor:
+        return current(actor, self._directory, self._now())
+
+    def _create_key(self, terms: KeyTerms, actor: Actor) -> tuple[ApiKey, ApiKeyToken]:
+        if actor.role is not Role.ADMIN and terms.tenant_id != actor.tenant:
+            raise no_tenant(terms.tenant_id)
+        token, limits = ApiKeyToken.generate(), dict[str, Any](terms.limits)
+        key = ApiKey(
+            id=token.id,
+            tenant_id=terms.tenant_id,
+            role=terms.role,
+            name=terms.name,
+            secret_hash=token.secret_hash,
+            expires_at=terms.expires_at,
+            created_at=self._now_s(),
+            user_limits=terms.user_limits,
+            **limits,
+        )
+        self._check_expiry(key)
+        self._check_grant(None, key, actor)
+        act = Act(Action.KEY_CREATED, key.id, key.tenant_id, differences({}, key_fields(key)))
+        self._directory.create_key(key, self._log.writes(act, actor))
+        return key, token
 
     def _take_tenant_away(self, tenant_id: str, actor: Actor) -> None:
         for _ in range(_ATTEMPTS):
@@ -248,6 +263,9 @@ class Administration:
             raise no_key(key_id)
         if not actor.role.includes(key.role):
             raise PermissionDeniedError(f"The API key {key_id!r} has the role {key.role}; yours is {actor.role}.")
+        if key.id == actor.key_id:
+            # It may have been rotated since it was read as the actor's.
+            check_secret(key, actor)
         return key
 
     def _changeable_key(self, key_id: str, actor: Actor) -> ApiKey:

@@ -11,13 +11,15 @@ class Principal:
     """Who a request comes from.
 
     A login has no key in the directory: `key` is then made of its token, with an id that is the same for each token of
-    one person. `user` is who a login says that it is, None where requests name their users.
+    one person. `user` is who a login says that it is, None where requests name their users. `has_old_secret`: the key
+    was rotated, and the request was sent with the secret before.
     """
 
     key: ApiKey
     tenant: Tenant
     is_login: bool = False
     user: str | None = None
+    has_old_secret: bool = False
 
     @property
     def role(self) -> Role:

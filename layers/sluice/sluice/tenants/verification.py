@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from sluice.errors import AuthenticationError, StorageUnavailableError
@@ -28,10 +28,11 @@ _NO_SECRET_HASH = hash_secret("")
 
 @dataclass(frozen=True, slots=True)
 class VerifiedKey:
-    """An API key and the tenant it belongs to."""
+    """An API key and the tenant it belongs to. `has_old_secret`: it was verified by the secret before its newest."""
 
     key: ApiKey
     tenant: Tenant
+    has_old_secret: bool = False
 
 
 class KeyVerifier:
@@ -70,7 +71,8 @@ class KeyVerifier:
             found, is_right = again, self._is_right(presented, again)
         if found is None or not is_right:
             raise AuthenticationError("This API key is unknown. Check that it was copied whole.")
-        return self._valid(found)
+        valid = self._valid(found)
+        return valid if presented.matches(valid.key.secret_hash) else replace(valid, has_old_secret=True)
 
     def known(self, tenant_id: str, key_id: str) -> VerifiedKey:
         """A key that was verified when it asked for what is done now. Raises as `verify`."""
