@@ -64,10 +64,8 @@ class Api:
             query["after"] = page["data"][-1]["id"] if page["data"] else ""
 
     def keys(self, tenant: str) -> list[dict[str, Any]]:
-        """A tenant's keys that are neither revoked nor expired."""
-        now = time.time()
-        found = self.all("/v1/keys", tenant=tenant)
-        return [each for each in found if each["revoked_at"] is None and (each["expires_at"] or now + 1) > now]
+        """A tenant's keys that are not revoked, also those that have expired."""
+        return [each for each in self.all("/v1/keys", tenant=tenant) if each["revoked_at"] is None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +99,15 @@ def deployed(api: Api, wanted: Mapping[str, Wanted]) -> Deployed:
     tenants = {each["id"]: each for each in api.all("/v1/tenants")}
     me = api.send("GET", "/v1/me")
     keys = {each: api.keys(each) for each in wanted if each in tenants}
-    return Deployed(tenants, keys, me["key"]["id"], me["tenant"]["id"])
+    return Deployed(tenants, keys, me["key"]["id"], me["tenant"]["id"], time.time())
 
 
 def shown(found: Plan, *, prune: bool) -> str:
     """A plan as a person reads it."""
-    lines = []
+    lines = [
+        f"  expires_at has passed, not made, or left as it is: key {tenant} / {name}"
+        for tenant, name in found.past_keys
+    ]
     for step in found.steps:
         lines.append(f"{_SIGNS[step.kind]} {step.kind} {step.what}")
         lines += [f"    {name}: {_said(before)} -> {_said(after)}" for name, before, after in step.changes]
@@ -150,7 +151,8 @@ def _do(api: Api, step: Step, write: Callable[[Mapping[str, Any]], None], consol
 
 def _make_keys(api: Api, options: argparse.Namespace, console: Console) -> None:
     names = list(dict.fromkeys(filter(None, map(str.strip, options.names.read_text(encoding="utf-8").splitlines()))))
-    there = {each["name"] for each in api.keys(options.tenant)}
+    now = time.time()
+    there = {each["name"] for each in api.keys(options.tenant) if (each["expires_at"] or now + 1) > now}
     left = [name for name in names if name not in there]
     if len(left) < len(names):
         console.say(f"{len(names) - len(left)} have a key already, and get none")

@@ -63,24 +63,30 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What it takes, and what is there and not in the file: tenants, and (tenant, key) by their names."""
+    """What it takes, and what is there and not in the file: tenants, and (tenant, key) by their names.
+
+    `past_keys` are of the file, with an expires_at that has passed: they are not made, and one that is there keeps its.
+    """
 
     steps: list[Step] = field(default_factory=list)
     other_tenants: list[str] = field(default_factory=list)
     other_keys: list[tuple[str, str]] = field(default_factory=list)
+    past_keys: list[tuple[str, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class Deployed:
     """What there is, as the API shows it: tenants by id, and of those in the file the keys that are not revoked.
 
-    `own_key` is the id of the key that asks, and `own_tenant` whose it is: neither is ever deleted.
+    `own_key` is the id of the key that asks, and `own_tenant` whose it is: neither is ever deleted. `now` is when that
+    was so, in seconds since 1970.
     """
 
     tenants: Mapping[str, Mapping[str, Any]]
     keys: Mapping[str, Sequence[Mapping[str, Any]]]
     own_key: str = ""
     own_tenant: str = ""
+    now: float = 0
 
 
 def read(path: Path) -> dict[str, Wanted]:
@@ -120,7 +126,10 @@ def _check[Model: BaseModel](model: type[Model], given: Mapping[str, Any], place
 
 
 def plan(wanted: Mapping[str, Wanted], deployed: Deployed, *, prune: bool) -> Plan:
-    """What makes a deployment as a file says. With `prune`, what the file does not have is deleted, and revoked."""
+    """What makes a deployment as a file says. With `prune`, what the file does not have is deleted, and revoked.
+
+    What changes the key that asks comes last, as it may take away what the rest needs.
+    """
     found = Plan(other_tenants=sorted(deployed.tenants.keys() - wanted.keys()))
     for tenant_id, each in wanted.items():
         there = deployed.tenants.get(tenant_id)
@@ -128,46 +137,56 @@ def plan(wanted: Mapping[str, Wanted], deployed: Deployed, *, prune: bool) -> Pl
             found.steps.append(_creation(f"tenant {tenant_id}", "/v1/tenants", each.tenant))
         elif changes := _tenant_changes(there, each.tenant):
             found.steps.append(_tenant_change(tenant_id, each.tenant, changes))
-        keys = [key for key in deployed.keys.get(tenant_id, ()) if key["id"] != deployed.own_key]
-        _add_keys(found, tenant_id, each, keys, prune=prune)
+        _add_keys(found, tenant_id, each, deployed, prune=prune)
     if prune:
         found.steps.extend(
             Step(kind=Kind.DELETE, what=f"tenant {each}", method="DELETE", path=f"/v1/tenants/{each}")
             for each in found.other_tenants
             if each != deployed.own_tenant
         )
+    found.steps.sort(key=lambda step: step.path == f"/v1/keys/{deployed.own_key}")
     return found
 
 
-def _add_keys(found: Plan, tenant_id: str, wanted: Wanted, there: Sequence[Mapping[str, Any]], *, prune: bool) -> None:
+def _add_keys(found: Plan, tenant_id: str, wanted: Wanted, deployed: Deployed, *, prune: bool) -> None:
     by_name: dict[str, list[Mapping[str, Any]]] = {}
-    for key in there:
+    for key in deployed.keys.get(tenant_id, ()):
         by_name.setdefault(key["name"], []).append(key)
     for name, given in wanted.keys.items():
-        what, same = f"key {tenant_id} / {name}", by_name.pop(name, [])
-        if len(same) > 1:
-            ids = ", ".join(each["id"] for each in same)
-            raise TenantsFileError(f"{what}: there are several of that name ({ids}): rename or revoke all but one")
-        if not same:
+        what = f"key {tenant_id} / {name}"
+        there = _one_of(by_name.pop(name, []), what, deployed.now)
+        is_past = _has_passed(NewKey.model_validate(given).to_terms().expires_at, deployed.now)
+        changes = [] if there is None else _key_changes(there, given)
+        if is_past:
+            # The API takes no such time, neither for a new key nor as a change.
+            asked, changes = len(changes), [each for each in changes if each[0] != "expires_at"]
+            if there is None or len(changes) < asked:
+                found.past_keys.append((tenant_id, name))
+        if there is None and not is_past:
             found.steps.append(_creation(what, "/v1/keys", given))
-        elif changes := _key_changes(same[0], given):
-            found.steps.append(
-                Step(
-                    kind=Kind.CHANGE,
-                    what=what,
-                    method="PATCH",
-                    path=f"/v1/keys/{same[0]['id']}",
-                    body=_key_body(given, {each for each, _, _ in changes}),
-                    changes=changes,
-                )
-            )
+        elif there is not None and changes:
+            found.steps.append(_key_change(what, there, given, changes))
     for name, others in sorted(by_name.items()):
-        found.other_keys.extend((tenant_id, name) for _ in others)
-        if prune:
-            found.steps.extend(
-                Step(kind=Kind.DELETE, what=f"key {tenant_id} / {name}", method="DELETE", path=f"/v1/keys/{each['id']}")
-                for each in others
-            )
+        for key in others:
+            if key["id"] == deployed.own_key or _has_passed(key["expires_at"], deployed.now):
+                continue
+            found.other_keys.append((tenant_id, name))
+            if prune:
+                what, path = f"key {tenant_id} / {name}", f"/v1/keys/{key['id']}"
+                found.steps.append(Step(kind=Kind.DELETE, what=what, method="DELETE", path=path))
+
+
+def _one_of(same: Sequence[Mapping[str, Any]], what: str, now: float) -> Mapping[str, Any] | None:
+    """Which of the keys of one name the file means: the one that has not expired, or else the last that did."""
+    holding = [each for each in same if not _has_passed(each["expires_at"], now)]
+    if len(holding) > 1:
+        ids = ", ".join(each["id"] for each in holding)
+        raise TenantsFileError(f"{what}: there are several of that name ({ids}): rename or revoke all but one")
+    return holding[0] if holding else max(same, key=lambda each: each["expires_at"], default=None)
+
+
+def _has_passed(expires_at: int | None, now: float) -> bool:
+    return expires_at is not None and expires_at <= now
 
 
 def _creation(what: str, path: str, body: Mapping[str, Any]) -> Step:
@@ -189,6 +208,19 @@ def _tenant_change(tenant_id: str, given: Mapping[str, Any], changes: Sequence[t
         method="PATCH",
         path=f"/v1/tenants/{tenant_id}",
         body={name: given.get(name) for name in sorted(names)},
+        changes=changes,
+    )
+
+
+def _key_change(
+    what: str, there: Mapping[str, Any], given: Mapping[str, Any], changes: Sequence[tuple[str, Any, Any]]
+) -> Step:
+    return Step(
+        kind=Kind.CHANGE,
+        what=what,
+        method="PATCH",
+        path=f"/v1/keys/{there['id']}",
+        body=_key_body(given, {each for each, _, _ in changes}),
         changes=changes,
     )
 

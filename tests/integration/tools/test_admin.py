@@ -3,8 +3,10 @@
 import csv
 import stat
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -40,7 +42,7 @@ class Deployment:
     def __init__(self) -> None:
         self.function = RestFunction((*ROUTES, *ME))
         self.function.tenant("acme")
-        self.api_key = self.function.key(role="admin")
+        self.api_key = self.function.key(role="admin", name="owner")
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         """Answer a request of the tool's."""
@@ -144,6 +146,48 @@ def test_what_is_not_in_the_file_goes_only_if_that_is_asked_for_and_confirmed(de
     assert [deployment.works(each["api_key"]) for each in (lab, bot)] == [True, False]
     assert deployment.works(deployment.api_key)
     assert deployment.run("plan", "tenants.toml", "--prune").endswith("Nothing to do.")
+
+
+def test_a_key_that_has_expired_is_known_by_its_name_and_stops_nothing(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployment.run("apply", edited(), "--yes", "--keys-file", "keys.csv")
+    after = datetime(2099, 8, 1, tzinfo=UTC).timestamp()
+    monkeypatch.setattr(admin, "time", SimpleNamespace(time=lambda: after))
+    monkeypatch.setattr(deployment.function.app.administration, "_now", lambda: after)
+    assert deployment.run("plan", "tenants.toml").endswith("Nothing to do.")
+    edited(lambda text: text.replace('keys."The bot"]', 'keys."The bot"]\nexpires_at = 2099-07-31T00:00:00Z'))
+    done = deployment.run("apply", "tenants.toml", "--yes")
+    assert "left as it is: key physics / The bot" in done
+    assert done.endswith("Nothing to do.")
+    edited(lambda text: text.replace("keys.Lab]", "keys.Other]"))
+    done = deployment.run("apply", "tenants.toml", "--yes", "--prune")
+    assert "not made, or left as it is: key physics / Other" in done
+    assert "Lab" not in done
+    # It is the same key once the file lets it hold for longer.
+    edited(lambda text: text.replace("2099-07-31", "2100-07-31"))
+    assert "0 to create, 1 to change" in deployment.run("apply", "tenants.toml", "--yes")
+    deployment.function.restart()
+    monkeypatch.setattr(deployment.function.app.verifier, "_now", lambda: after)
+    assert deployment.works(rows("keys.csv")[0]["api_key"])
+
+
+def test_the_key_that_asks_is_matched_changed_last_and_never_revoked(deployment: Deployment) -> None:
+    own = "\n[tenants.acme]\nname = 'acme'\n{}[tenants.zoology]\nname = 'Zoology'\n"
+    edited(lambda text: own.format("[tenants.acme.keys.owner]\nrole = 'admin'\n") + text)
+    planned = deployment.run("plan", "tenants.toml")
+    assert "key acme / owner" not in planned
+    edited(lambda text: own.format("[tenants.acme.keys.owner]\nrole = 'manager'\n"))
+    assert deployment.run("apply", "tenants.toml", "--yes").endswith("done: change key acme / owner")
+    assert deployment.works(deployment.api_key)
+
+
+def test_the_key_that_asks_is_not_pruned(deployment: Deployment) -> None:
+    deployment.function.key(name="other")
+    Path("tenants.toml").write_text("[tenants.acme]\nname = 'acme'\n", encoding="utf-8")
+    done = deployment.run("apply", "tenants.toml", "--yes", "--prune")
+    assert "delete key acme / other" in done
+    assert deployment.works(deployment.api_key)
 
 
 def test_a_class_gets_keys_in_a_file_and_the_same_again_makes_those_that_lack(deployment: Deployment) -> None:

@@ -31,6 +31,7 @@ def test_a_mistake_is_named_by_its_place(tmp_path: Path, text: str, said: str) -
 def test_keys_that_names_do_not_tell_apart_are_said(tmp_path: Path) -> None:
     path = tmp_path / "tenants.toml"
     path.write_text("[tenants.a]\nname = 'A'\n[tenants.a.keys.b]\n", encoding="utf-8")
-    there = Deployed({"a": {"id": "a", "name": "A"}}, {"a": [{"id": "k1", "name": "b"}, {"id": "k2", "name": "b"}]})
+    same = [{"id": each, "name": "b", "expires_at": None} for each in ("k1", "k2")]
+    there = Deployed({"a": {"id": "a", "name": "A"}}, {"a": same})
     with pytest.raises(TenantsFileError, match="k1, k2"):
         plan(read(path), there, prune=False)
