@@ -27,6 +27,7 @@ from tools.tenants_file import Deployed, Kind, Plan, Step, TenantsFileError, Wan
 
 _COLUMNS = ("tenant", "name", "id", "api_key")
 _SIGNS = {Kind.CREATE: "+", Kind.CHANGE: "~", Kind.DELETE: "-"}
+_AGAIN = "`keys` with --again and the CSV files that there are, and another --keys-file, gives them another secret"
 _PAGE = 100
 _LIMITS = ("budget_usd_per_month", "tokens_per_minute", "tokens_per_day", "requests_per_minute", "requests_per_day")
 
@@ -45,7 +46,8 @@ class Api:
         try:
             answer = self._client.request(method, url, headers=self._headers, params=query, json=body)
         except httpx.TransportError as error:
-            sys.exit(f"{httpx.URL(self._url).host} is not reached: {type(error).__name__}; the same command goes on")
+            said = f"{httpx.URL(self._url).host} is not reached: {type(error).__name__}; the same command goes on"
+            sys.exit(said + _lost(method, path))
         if answer.is_success:
             found: dict[str, Any] = answer.json()
             return found
@@ -53,7 +55,7 @@ class Api:
             reason = answer.json()["error"]["message"]
         except (ValueError, KeyError, TypeError):
             reason = "no reason is given"
-        sys.exit(f"{method} {path} is answered {answer.status_code}: {reason}")
+        sys.exit(f"{method} {path} is answered {answer.status_code}: {reason}" + _lost(method, path, answer))
 
     def all(self, path: str, **query: Any) -> Iterator[dict[str, Any]]:
         """All entries of a list."""
@@ -151,23 +153,72 @@ def _do(api: Api, step: Step, write: Callable[[Mapping[str, Any]], None], consol
 
 def _make_keys(api: Api, options: argparse.Namespace, console: Console) -> None:
     names = list(dict.fromkeys(filter(None, map(str.strip, options.names.read_text(encoding="utf-8").splitlines()))))
-    now = time.time()
-    there = {each["name"] for each in api.keys(options.tenant) if (each["expires_at"] or now + 1) > now}
+    there = _ids_by_name(api, options.tenant)
     left = [name for name in names if name not in there]
-    if len(left) < len(names):
-        console.say(f"{len(names) - len(left)} have a key already, and get none")
+    lost = {} if options.again is None else _lost_keys(names, there, options)
+    if none := [name for name in names if name in there and name not in lost]:
+        console.say(f"{len(none)} have a key already, and get none")
+    if none and options.again is None:
+        console.say(f"if they have no row in a file either, as an answer was lost: {_AGAIN}")
+    if lost:
+        console.say(f"{len(lost)} have a key and no row: its secret is exchanged, and the one before ends within 60 s:")
+        console.say("\n".join(f"  {name}" for name in lost))
+        if not options.yes and console.ask("Do it? [y/N] ").strip().lower() not in {"y", "yes"}:
+            sys.exit("nothing was done")
     limits = {name: value for name in _LIMITS if (value := getattr(options, name)) is not None}
     terms = {"tenant": options.tenant, "limits": limits}
     if options.expires_at is not None:
         terms["expires_at"] = options.expires_at.isoformat()
-    with _key_rows(options.keys_file) as write:
+    with _key_rows(options.keys_file, f"for names that have no row in it, {_AGAIN}") as write:
+        for key_id in lost.values():
+            write(api.send("POST", f"/v1/keys/{key_id}/rotate", {"old_secret_until": None}))
         for some in batched(left, MOST_KEYS_AT_ONCE, strict=False):
             answer = api.send("POST", "/v1/keys/batch", {**terms, "names": list(some)})
             for each in answer["data"]:
                 write(each)
             if answer["not_made"]:
                 sys.exit(f"{len(answer['not_made'])} keys were not made: the same command makes them")
-    console.say(f"{len(left)} keys made, in {options.keys_file}")
+    others = f", {len(lost)} with another secret" if lost else ""
+    console.say(f"{len(left)} keys made{others}, in {options.keys_file}")
+
+
+def _ids_by_name(api: Api, tenant: str) -> dict[str, list[str]]:
+    """A tenant's keys that are neither revoked nor expired."""
+    now, found = time.time(), dict[str, list[str]]()
+    for key in api.keys(tenant):
+        if key["expires_at"] is None or key["expires_at"] > now:
+            found.setdefault(key["name"], []).append(key["id"])
+    return found
+
+
+def _lost_keys(names: Iterable[str], there: Mapping[str, list[str]], options: argparse.Namespace) -> dict[str, str]:
+    """The ids of the keys of `names` that have no row in the files of --again: nobody saw their secrets."""
+    written = {key_id for path in options.again for key_id in _written(path)}
+    lost = {name: there[name] for name in names if name in there and written.isdisjoint(there[name])}
+    for name, ids in lost.items():
+        if len(ids) > 1:
+            sys.exit(f"{name}: there are several keys of that name ({', '.join(ids)}): revoke all but one")
+    return {name: ids[0] for name, ids in lost.items()}
+
+
+def _written(path: Path) -> list[str]:
+    """The ids of the keys in a CSV file, as this tool writes them."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return [row["id"] for row in csv.DictReader(file) if row["api_key"]]
+    except OSError as error:
+        sys.exit(f"{path}: {error.strerror}")
+    except (KeyError, ValueError, csv.Error):
+        sys.exit(f"{path}: is no CSV file with the columns {', '.join(_COLUMNS)}")
+
+
+def _lost(method: str, path: str, answer: httpx.Response | None = None) -> str:
+    """What to do about keys that a request may have made though their secrets were not answered."""
+    if method != "POST" or not path.startswith("/v1/keys") or (answer is not None and not answer.is_server_error):
+        return ""
+    if path.endswith("/rotate"):
+        return ", with another CSV file: the secret that it may have made counts for nothing then"
+    return f"; a key may have been made whose secret nobody saw: {_AGAIN}"
 
 
 def _rotate(api: Api, options: argparse.Namespace, console: Console) -> None:
@@ -179,15 +230,18 @@ def _rotate(api: Api, options: argparse.Namespace, console: Console) -> None:
 
 
 @contextmanager
-def _key_rows(path: Path | None) -> Iterator[Callable[[Mapping[str, Any]], None]]:
-    """Writes keys to a CSV file of its owner's alone, each as soon as it is made."""
+def _key_rows(path: Path | None, otherwise: str = "") -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """Writes keys to a CSV file of its owner's alone, each as soon as it is made.
+
+    `otherwise` is what else there is to do if the file is there already.
+    """
     if path is None:
         yield lambda _: None
         return
     try:
         opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
-        sys.exit(f"{path}: {error.strerror}; name a file that is not there yet")
+        sys.exit("; ".join(filter(None, [f"{path}: {error.strerror}; name a file that is not there yet", otherwise])))
     with os.fdopen(opened, "w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(_COLUMNS)
@@ -225,6 +279,10 @@ def _options(arguments: Iterable[str] | None) -> argparse.Namespace:
     keys.add_argument("--tenant", required=True)
     keys.add_argument("--names", required=True, type=Path, help="a file with a name in each line")
     keys.add_argument("--keys-file", required=True, type=Path)
+    keys.add_argument(
+        "--again", nargs="+", type=Path, metavar="CSV", help="exchange secrets of names with a key and no row in these"
+    )
+    keys.add_argument("--yes", action="store_true", help="do not ask")
     keys.add_argument("--expires-at", type=datetime.fromisoformat, help="2027-07-31T00:00:00+02:00")
     keys.add_argument("--budget-usd-per-month", type=float)
     for name in ("tokens-per-minute", "tokens-per-day", "requests-per-minute", "requests-per-day"):

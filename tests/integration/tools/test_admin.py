@@ -42,6 +42,7 @@ class Deployment:
     def __init__(self) -> None:
         self.function = RestFunction((*ROUTES, *ME))
         self.function.tenant("acme")
+        self.loses = ""
         self.api_key = self.function.key(role="admin", name="owner")
 
     def answer(self, request: httpx.Request) -> httpx.Response:
@@ -53,6 +54,8 @@ class Deployment:
         found = self.function.send(
             route, None if body is None else httpx.Response(200, text=body).json(), query=query, api_key=key
         )
+        if self.loses == route:
+            raise httpx.ReadTimeout("the answer is lost")
         return httpx.Response(found.status, text=found.raw)
 
     def run(self, *arguments: str, answers: tuple[str, ...] = ()) -> str:
@@ -203,6 +206,41 @@ def test_a_class_gets_keys_in_a_file_and_the_same_again_makes_those_that_lack(de
     assert [each["name"] for each in rows("more.csv")] == ["Emmy"]
     with pytest.raises(SystemExit, match="not there yet"):
         deployment.run(*arguments, "--keys-file", "class.csv")
+
+
+def test_people_whose_keys_were_lost_with_an_answer_get_another_secret(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("pupils.txt").write_text("Ada\nGrace\n", encoding="utf-8")
+    arguments = ("keys", "--tenant", "acme", "--names", "pupils.txt")
+    deployment.run(*arguments, "--keys-file", "class.csv")
+    Path("pupils.txt").write_text("Ada\nGrace\nEmmy\nLise\n", encoding="utf-8")
+    monkeypatch.setattr(admin, "MOST_KEYS_AT_ONCE", 1)
+    deployment.loses = "POST /v1/keys/batch"
+    with pytest.raises(SystemExit, match="--again"):
+        deployment.run(*arguments, "--keys-file", "more.csv")
+    deployment.loses = ""
+    assert rows("more.csv") == []
+    with pytest.raises(SystemExit, match=r"class.csv.*not there yet.*--again"):
+        deployment.run(*arguments, "--keys-file", "class.csv")
+    again = (*arguments, "--again", "class.csv", "more.csv", "--keys-file", "rest.csv")
+    with pytest.raises(SystemExit, match="nothing was done"):
+        deployment.run(*again, answers=("n",))
+    said = deployment.run(*again, answers=("y",))
+    assert "1 have a key and no row" in said
+    assert "  Emmy\n" in said
+    assert "1 keys made, 1 with another secret" in said
+    found = rows("class.csv") + rows("rest.csv")
+    assert [each["name"] for each in found] == ["Ada", "Grace", "Emmy", "Lise"]
+    deployment.function.restart()
+    assert all(deployment.works(each["api_key"]) for each in found)
+    said = deployment.run(*arguments, "--again", "class.csv", "rest.csv", "--keys-file", "none.csv")
+    assert "4 have a key already, and get none" in said
+    with pytest.raises(SystemExit, match="no CSV file with the columns"):
+        deployment.run(*arguments, "--again", "pupils.txt", "--keys-file", "none.csv")
+    deployment.function.key(name="Emmy")
+    with pytest.raises(SystemExit, match="several keys"):
+        deployment.run(*arguments, "--again", "class.csv", "--keys-file", "others.csv")
 
 
 def test_a_key_is_rotated_into_a_file(deployment: Deployment) -> None:
