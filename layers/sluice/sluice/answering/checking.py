@@ -12,13 +12,25 @@ from sluice.answering.passages import Passage, content_words
 
 _CITATION = re.compile(r"\[(\d{1,2})\]")
 _SENTENCE_END = re.compile(r"(?<=[.!?])(?:\s*\[\d{1,2}\])*\s+|\n+")
-_NUMBER = re.compile(r"\d[\d.,:/\u2009\u202f%-]*\d|\d")
+_SIGN = r"(?:(?<![\w)\]])[-\u2212\u2013]|\b(?:minus|negative)\s+)[$\u20ac\u00a3]?"
+_DIGITS = r"(?:(?<![\w.])\.)?\d(?:[\d.,:/\u2009\u202f-]*\d)?"
+_SCALE = r"(?:e[+-]?\d+|[kmbt]|mn|bn)\b|[\s-]?(?:hundred|thousand|million|billion|trillion)s?\b"
+_UNIT = r"\s?(?:%|percentage points?\b|per ?cent\b)"
+_NUMBER = re.compile(rf"({_SIGN})?({_DIGITS})({_SCALE})?({_UNIT})?", re.IGNORECASE)
+_THOUSANDS = re.compile(r"[1-9]\d{0,2}(?:([,\u2009\u202f])\d{3})(?:\1\d{3})*(?:\.\d+)?")
+_CARDINAL = (
+    r"(?:zero|nought|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|"
+    r"seventeen|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand|million|"
+    r"billion|trillion|quadrillion|lakh|crore|dozen)"
+)
 _NUMBER_WORD = re.compile(
-    r"\b(?:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|"
-    r"nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand|million|billion|dozen|half|twice|double|triple|"
-    r"unlimited|infinite)s?\b",
+    rf"\b(?:{_CARDINAL}+(?:s|th|ths|fold|-fold)?|first|second|thirds?|fifths?|eighths?|ninths?|twelfths?|"
+    r"(?:twent|thirt|fort|fift|sixt|sevent|eight|ninet)ieths?|quarters?|hal(?:f|ves|ved?|ving)|twice|thrice|"
+    r"(?:doubl|tripl|trebl|quadrupl|quintupl)(?:e|es|ed|ing|y)|manifold|unlimited|infinite|infinity)\b",
     re.IGNORECASE,
 )
+# Amounts too, which passages use in other senses.
+_AMOUNT = re.compile(r"\b(?:once|nothing|none|nil|single|couple|pair|both|neither)\b", re.IGNORECASE)
 _OTHER_DIGITS = re.compile(r"[^\W0-9_a-zA-Z]")
 _ADDRESS = re.compile(r"https?://\S+|www\.\S+|\S+@\S+\.\S+", re.IGNORECASE)
 _LEAST_SHARED = 0.6
@@ -39,26 +51,41 @@ def cited(text: str) -> list[int]:
 
 
 def numbers_in(text: str) -> set[str]:
-    """The numbers in a text, without what separates their digits, and number words."""
-    digits = {_bare(each) for each in _NUMBER.findall(text)}
+    """The numbers in a text with their signs and percent, without what separates thousands, and number words."""
+    digits = {_bare(each) for each in _NUMBER.finditer(text)}
     others = {each for each in _OTHER_DIGITS.findall(text) if each.isnumeric()}
     return digits | others | {each.casefold().removesuffix("s") for each in _NUMBER_WORD.findall(text)}
 
 
-def filled(text: str, values: Mapping[int, str], needed: Sequence[int]) -> str | None:
-    """A text with values in the place of {1}, {2} and so on; None if it has numbers of its own, or lacks one."""
-    names = [int(each) for each in _PLACEHOLDER.findall(text)]
-    if (
-        not text.strip()
-        or len(text) > _MOST_CHARACTERS
-        or not set(needed) <= set(names)
-        or not set(names) <= set(values)
-    ):
+def filled(text: str, values: Mapping[int, str], composed: str, question: str) -> str | None:
+    """A text with values in the place of {1}, {2} and so on, which says what the `composed` answer says.
+
+    None if it has numbers of its own or lacks a value, or most words of a sentence are in neither the composed answer
+    nor the question.
+    """
+    if not text.strip() or len(text) > _MOST_CHARACTERS:
+        return None
+    if {int(each) for each in _PLACEHOLDER.findall(text)} != set(values):
         return None
     rest = _PLACEHOLDER.sub(" ", text)
-    if numbers_in(rest) or _ADDRESS.search(rest) or "{" in rest or "}" in rest:
+    if numbers_in(rest) or _AMOUNT.search(rest) or _ADDRESS.search(rest) or "{" in rest or "}" in rest:
         return None
-    return _PLACEHOLDER.sub(lambda match: values[int(match.group(1))], text).strip()
+    known = content_words(" ".join([composed, question, *values.values()]))
+    sentences = [_with_values(each, values) for each in _sentences(text)]
+    # One word, as a greeting, claims nothing.
+    if any(len(content_words(each)) > 1 and not _shares(each, known) for each in sentences):
+        return None
+    return _with_values(text, values).strip()
+
+
+def _with_values(text: str, values: Mapping[int, str]) -> str:
+    return _PLACEHOLDER.sub(lambda match: values[int(match.group(1))], text)
+
+
+def _shares(text: str, known: frozenset[str]) -> bool:
+    """Whether enough of the words of a text are known."""
+    words = content_words(text)
+    return not words or len(words & known) / len(words) >= _LEAST_SHARED
 
 
 def _sentences(text: str) -> list[str]:
@@ -77,9 +104,14 @@ def _sentence_is_supported(sentence: str, question: str, passages: Sequence[Pass
         return False
     if any(address not in sources for address in _ADDRESS.findall(said)):
         return False
-    words = content_words(said)
-    return not words or len(words & (content_words(sources) | content_words(question))) / len(words) >= _LEAST_SHARED
+    return _shares(said, content_words(sources) | content_words(question))
 
 
-def _bare(number: str) -> str:
-    return re.sub(r"[,\u2009\u202f%]", "", number).strip(".:/-") or number
+def _bare(number: re.Match[str]) -> str:
+    """A number as it is compared: "-1,500 %" is "-1500%", and "1,5" is not "15"."""
+    sign, digits, scale, unit = number.groups(default="")
+    if _THOUSANDS.fullmatch(digits):
+        digits = re.sub(r"[,\u2009\u202f]", "", digits)
+    unit = unit.casefold().strip()
+    percent = "" if not unit else " points" if "point" in unit else "%"
+    return f"{'-' if sign else ''}{'0' * digits.startswith('.')}{digits}{scale.casefold().strip(' -')}{percent}"

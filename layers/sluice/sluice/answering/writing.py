@@ -66,7 +66,7 @@ You answer a question from numbered passages, and from nothing else.
 _REWORDED = """
 You word an answer anew. Its figures are hidden behind marks: {{1}}, {{2}} and so on, each a figure and what it is of.
 
-- Keep every mark that you use exactly as it is, and use {{1}} at least. Write no digit and no number word yourself.
+- Use every mark, exactly as it is. Write no digit and no number word yourself.
 - Say nothing that the answer does not say.
 - {length}
 {wishes}
@@ -113,7 +113,7 @@ class Writer:
         mark = boundary(TASK, {"question": question, "answer": listed})
         user = f"Figures:\n{spotlighted(listed, mark)}\n\nQuestion:\n{spotlighted(question, mark)}"
         written = self._asked(asked, self._told(_REWORDED, asked, mark), user)
-        text = None if written.text is None else filled(written.text, values, [1])
+        text = None if written.text is None else filled(written.text, values, answer, question)
         if text is None:
             return self._not_used(written)
         return replace(written, text=text)
