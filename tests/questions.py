@@ -176,6 +176,10 @@ class SeededDirectory:
         """A tenant."""
         return {"acme": TENANT, "globex": Tenant("globex", "Globex")}.get(tenant_id)
 
+    def was_deleted(self, tenant_id: str) -> bool:
+        """Whether there was one, once."""
+        return tenant_id == "initech"
+
     def tenants(self, *, after: str | None, limit: int) -> Any:
         """All of them."""
         return SimpleNamespace(entries=[TENANT, Tenant("globex", "Globex")], has_more=False)

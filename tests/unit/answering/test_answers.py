@@ -3,16 +3,19 @@
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from sluice.answering.passages import Chunk, Passage, passage_of
-from sluice.errors import NotFoundError, QuotaExceededError
+from sluice.errors import NoProviderError, NotFoundError, QuotaExceededError
+from sluice.gateway.request import RequestContext
+from sluice.knowledge.search import Hits, Query
 from sluice.tenants.principal import Principal
 from sluice.tenants.tenant import ApiKey, Role, Tenant
 from sluice.usage.sums import SumKey, UsageSum, Use
-from tests.questions import OPERATOR, TENANT, World, seeded_documents, usage
+from tests.questions import OPERATOR, TENANT, SeededStores, World, seeded_documents, usage
 
 CALLER = Principal(ApiKey("webshop1", "acme", Role.CALLER, "Web shop"), TENANT)
 MANAGER = Principal(ApiKey("boss0002", "acme", Role.MANAGER, "Managers"), TENANT)
@@ -74,6 +77,78 @@ def test_a_store_of_another_tenant_is_not_there(world: World) -> None:
     with pytest.raises(NotFoundError) as raised:
         world.ask("How long is parental leave?", stores=["vs_handbook", "vs_globex"])
     assert raised.value.param == "context.vector_store_ids[1]"
+
+
+@pytest.mark.parametrize("question", ["How much of our budget is left?", "What did we spend?", RETURNS])
+def test_a_tenant_that_never_was_is_not_found(question: str, world: World) -> None:
+    with pytest.raises(NotFoundError) as raised:
+        world.ask(question, ADMIN, tenant="nobody")
+    assert raised.value.param == "context.tenant"
+
+
+def test_of_a_deleted_tenant_there_is_usage_alone(world: World) -> None:
+    assert world.ask("What did we spend?", ADMIN, tenant="initech").basis == "computed"
+    assert world.ask(RETURNS, ADMIN, tenant="initech").basis == "none"
+    with pytest.raises(NotFoundError):
+        world.ask("How much of our budget is left?", ADMIN, tenant="initech")
+
+
+def test_stores_documents_and_limits_are_those_of_the_tenant_that_an_admin_names(world: World) -> None:
+    assert "Handbook" in world.ask("Which vector stores do we have?", ADMIN, tenant="acme").answer
+    assert "45 days" in world.ask(RETURNS, ADMIN, tenant="acme").answer
+    assert "45 days" in world.ask(RETURNS, ADMIN, tenant="acme", stores=["vs_handbook"]).answer
+    assert world.ask(RETURNS, ADMIN, tenant="globex").basis == "none"
+    assert world.ask("How many requests may I still send today?", ADMIN, tenant="acme").figures == []
+
+
+# ---- what can't be searched ----
+
+
+class HalfSearchable(SeededStores):
+    """Stores, some of which fail."""
+
+    fails: tuple[str, ...] = ()
+
+    def search(self, principal: Principal, store_id: str, query: Query, context: RequestContext) -> Hits:
+        if store_id in self.fails:
+            raise NoProviderError("nobody answers")
+        return super().search(principal, store_id, query, context)
+
+
+def half_searchable(*fails: str) -> World:
+    world = World()
+    stores: Any = HalfSearchable()
+    stores.fails = fails
+    tools = world.answerer._tools
+    tool = replace(tools.documents, stores=stores, searcher=stores, embedder=stores)
+    world.answerer._tools = replace(tools, documents=tool)
+    return world
+
+
+def test_a_store_that_cannot_be_searched_leaves_the_others(world: World) -> None:
+    half = half_searchable("vs_tickets")
+    assert half.ask(RETURNS).answer == world.ask(RETURNS).answer
+    assert half.ask("What is the capital of Mongolia?").answer.endswith("Not all documents could be searched.")
+    with pytest.raises(NoProviderError):
+        half.ask(RETURNS, stores=["vs_handbook", "vs_tickets"])
+
+
+def test_what_was_computed_is_told_also_where_no_document_can_be_searched() -> None:
+    none = half_searchable("vs_handbook", "vs_tickets")
+    with pytest.raises(NoProviderError):
+        none.ask(RETURNS)
+    both = f"What did we spend in February? {RETURNS}"
+    for stores in ((), ("vs_handbook",)):
+        found = none.ask(both, stores=stores)
+        assert found.basis == "computed"
+        assert "$1.94" in found.answer
+        assert found.answer.endswith("Documents could not be searched.")
+
+
+def test_much_usage_hides_no_documents(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sluice.answering.usage_tool.MOST_SUMS", 5)
+    assert "45 days" in World().ask("How many days do customers have to return goods after delivery?").answer
+    assert World().ask("What did we spend in February?").answer.startswith("There is too much usage")
 
 
 # ---- what is preferred ----

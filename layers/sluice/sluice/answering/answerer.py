@@ -10,14 +10,14 @@ docs/questions.md says it in full.
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
 from sluice.answering.answer import Basis, DataSource, QuestionAnswer
 from sluice.answering.checking import cited
 from sluice.answering.confidence import COMPUTED
-from sluice.answering.document_tool import DocumentTool, Judged
+from sluice.answering.document_tool import DocumentTool, Judged, Search
 from sluice.answering.figures import Figure, UsageOfPeriods
 from sluice.answering.follow_ups import follow_ups
 from sluice.answering.names import Names
@@ -37,7 +37,7 @@ from sluice.ingestion.coverage import CoverageReader
 from sluice.ingestion.source_store import SourceStore
 from sluice.knowledge.stores import PageQuery
 from sluice.operations.deployment_report import Healths, HealthStatus
-from sluice.tenants.directory import Directory
+from sluice.tenants.directory import Directory, no_tenant
 from sluice.tenants.tenant import Role, Tenant
 from sluice.usage.period import MOST_DAYS
 
@@ -46,6 +46,9 @@ _MOST_NEAREST = 3
 _MOST_SENTENCES = {"brief": 1, "detailed": 3}
 _ANSWERING_S = 5.0
 _NOT_FOUND = "I found no answer in usage, limits or documents."
+_NOT_SEARCHED = "Documents could not be searched."
+_NOT_ALL_SEARCHED = "Not all documents could be searched."
+_OWN_LIMITS = "Requests and tokens are limited by API key, and only your own key's limits are told."
 _REST_NOT_FOUND = "For the rest of the question I found no answer."
 _REFUSALS = {
     Refusal.FUTURE: "The period that is asked for has not begun: only what was used is known, not what will be.",
@@ -103,6 +106,7 @@ class Answerer:
 
     def answer(self, asked: Asked) -> QuestionAnswer:
         """Answer one question."""
+        asked = replace(asked, about=_tenant_of(asked, self._tools.directory))
         self._tools.documents.check(asked)
         usage = _Usage(asked, self._tools)
         whole = self._computed(asked, usage, asked.question)
@@ -158,7 +162,7 @@ class Answerer:
 
     def _budget(self, asked: Asked, plan: StandingPlan) -> _Part:
         allowances, principal = self._tools.allowances, asked.principal
-        tenant = _tenant_of(asked, self._tools.directory)
+        tenant = _about(asked)
         owners = [allowances.of_tenant(tenant)]
         if tenant.id == principal.tenant.id:
             owners.append(allowances.of_key(principal.key))
@@ -166,6 +170,8 @@ class Answerer:
         return _Part(composed, (_source("budget", "Budgets", "/v1/budget"),), plan)
 
     def _limits(self, asked: Asked, plan: StandingPlan) -> _Part:
+        if _about(asked).id != asked.principal.tenant.id:
+            return _Part(Composed(answer=_OWN_LIMITS, figures=()), ())
         allowances = self._tools.allowances
         [own] = allowances.left([allowances.of_key(asked.principal.key)])
         return _Part(limits_answer(own, plan.window), (_source("limits", "Limits", "/v1/budget"),), plan)
@@ -182,13 +188,13 @@ class Answerer:
     def _coverage(self, asked: Asked, plan: StandingPlan) -> _Part:
         if not asked.principal.role.includes(Role.OPERATOR):
             return _Part(Composed(answer=_FOR_OPERATORS, figures=()), ())
-        sources = self._tools.sources.all(_tenant_of(asked, self._tools.directory).id)
+        sources = self._tools.sources.all(_about(asked).id)
         until_s = time.monotonic() + max(0.0, asked.context.deadline.remaining_s - _ANSWERING_S)
         composed = coverage_answer(self._tools.coverage.read(sources, until_s), plan.name, only_missing=plan.only_bad)
         return _Part(composed, (_source("coverage", "Ingestion", "/v1/ingest/coverage"),), plan)
 
     def _stores(self, asked: Asked, plan: StandingPlan) -> _Part:
-        page = self._tools.documents.stores.page(asked.principal.tenant.id, PageQuery(limit=_MOST_STORES))
+        page = self._tools.documents.stores.page(_about(asked).id, PageQuery(limit=_MOST_STORES))
         composed = stores_answer(page.stores, has_more=page.has_more)
         return _Part(composed, (_source("stores", "Vector stores", "/v1/vector_stores"),), plan)
 
@@ -201,7 +207,10 @@ class Answerer:
         if answered and threshold > COMPUTED:
             return QuestionAnswer(answer=_NOT_FOUND, basis="none", confidence=COMPUTED)
         why_not = [each.composed.answer for each in parts if not each.is_answer]
-        judged = self._tools.documents.find(asked, left) if left else []
+        search = self._tools.documents.find(asked, left) if left else Search()
+        if search.errors and not answered and (asked.stores or not search.searched):
+            raise search.errors[0]
+        judged = search.judged
         best = judged[0].confidence if judged else 0.0
         is_found = bool(judged) and best >= threshold
         texts, sources, figures, provenance = list[str](), list[DataSource](), list[Figure](), None
@@ -218,6 +227,8 @@ class Answerer:
         texts += why_not
         if left and not is_found:
             texts.append(_REST_NOT_FOUND if parts else _NOT_FOUND)
+        if search.errors and not is_found:
+            texts.append(_NOT_ALL_SEARCHED if search.searched else _NOT_SEARCHED)
         if not answered and not is_found:
             sources += [_document_source(each) for each in judged[:_MOST_NEAREST]]
         return QuestionAnswer(
@@ -273,32 +284,54 @@ class _Usage:
         self.tool = UsageTool(asked, tools.usage, tools.directory, tools.task_names)
         self.names = Names()
         self._is_begun = False
+        self._is_too_much = False
 
     def recognise(self, text: str) -> Plan | Refusal | None:
-        """What a text asks for, with names as usage has them; None if that is not known. Raises TooMuchUsageError."""
+        """What a text asks for, with names as usage has them; None if that is not known."""
         today = self._asked.today
         known = partial(recognise, text, today)
         if not self._is_begun:
             self.names = self.tool.known_names()
             self._is_begun = True
         found = known(self.names)
-        if found is not None or not is_about_usage(text):
+        if found is not None or self._is_too_much or not is_about_usage(text):
             return found
         for periods in (periods_of(text, today), (Period(today.replace(day=1), today),)):
             if refused(periods, today) is None:
-                self.tool.add_names(self.names, self.tool.read(periods))
+                try:
+                    self.tool.add_names(self.names, self.tool.read(periods))
+                except TooMuchUsageError:
+                    # Nobody knows yet that the question is about usage: documents may answer it.
+                    self._is_too_much = True
+                    return None
                 found = known(self.names)
                 if found is not None:
                     return found
         return None
 
 
-def _tenant_of(asked: Asked, directory: Directory) -> Tenant:
-    """The tenant that is asked about: who asks has been let see it."""
+def _tenant_of(asked: Asked, directory: Directory) -> Tenant | None:
+    """The tenant that is asked about, None for a deleted one. Raises NotFoundError for what never was, or is not seen.
+
+    The first admin key's own tenant is in no directory.
+    """
     own = asked.principal.tenant
-    if asked.tenant in {None, own.id}:
+    if asked.tenant is None or asked.tenant == own.id:
         return own
-    return directory.tenant(str(asked.tenant)) or own
+    if asked.principal.role is Role.ADMIN:
+        found = directory.tenant(asked.tenant)
+        if found is not None or directory.was_deleted(asked.tenant):
+            return found
+    error = no_tenant(asked.tenant)
+    error.param = "context.tenant"
+    raise error
+
+
+def _about(asked: Asked) -> Tenant:
+    """The tenant that is asked about. Raises NotFoundError for a deleted one: it has no budget and no stores."""
+    if asked.about is None:
+        raise no_tenant(asked.tenant)
+    return asked.about
 
 
 def _basis(is_computed: bool, is_in_documents: bool) -> Basis:

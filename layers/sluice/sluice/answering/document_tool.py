@@ -1,7 +1,8 @@
 """The tool that searches a tenant's vector stores, and judges what it finds."""
 
+import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Protocol
 
@@ -17,9 +18,13 @@ from sluice.knowledge.embedder import Embedder, NoVectorsError
 from sluice.knowledge.search import Hit, Hits, Query, refused
 from sluice.knowledge.stores import PageQuery, Stores
 from sluice.knowledge.vector_store import Generation, VectorStore
+from sluice.telemetry import emit_metric
 from sluice.tenants.choices import check_enabled, is_enabled
+from sluice.tenants.directory import no_tenant
 from sluice.tenants.principal import Principal
 from sluice.vectors import Vector
+
+logger = logging.getLogger(__name__)
 
 MOST_STORES = 10
 """How many stores one question searches: those made last, where none is named."""
@@ -44,6 +49,21 @@ class Judged:
     confidence: float
 
 
+@dataclass(slots=True)
+class Search:
+    """What a search found, the likeliest first, and what it failed of in stores that could not be searched."""
+
+    judged: list[Judged] = field(default_factory=list)
+    errors: list[SluiceError] = field(default_factory=list)
+    searched: int = 0
+
+    def note(self, error: SluiceError) -> None:
+        """Go on without a store, or without all of one model."""
+        logger.warning("a vector store could not be searched", extra={"reason": type(error).__name__})
+        emit_metric("StoresNotSearched", reason=type(error).__name__)
+        self.errors.append(error)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DocumentTool:
     """Searches stores. Threads may share it. Raises SluiceError."""
@@ -55,47 +75,68 @@ class DocumentTool:
 
     def check(self, asked: Asked) -> None:
         """Refuse stores that are named and can't be searched: other tenants' are not found."""
-        if asked.stores:
-            check_enabled("vector_stores", asked.principal.tenant)
+        if not asked.stores:
+            return
+        tenant = asked.about
+        if tenant is None:
+            raise no_tenant(asked.tenant)
+        check_enabled("vector_stores", tenant)
         for place, store in enumerate(asked.stores):
             try:
-                self.stores.usable(asked.principal.tenant.id, store)
+                self.stores.usable(tenant.id, store)
             except SluiceError as error:
                 error.param = f"context.vector_store_ids[{place}]"
                 raise
 
-    def find(self, asked: Asked, question: str) -> list[Judged]:
-        """The passages that may answer a question, the likeliest first; none where there is nothing to search."""
-        if not is_enabled("vector_stores", asked.principal.tenant):
-            return []
-        stores = self._searched(asked)
-        by_model: dict[tuple[str, int], list[VectorStore]] = {}
-        for store in stores:
-            by_model.setdefault((store.active.model, store.active.dimensions), []).append(store)
-        judged = [
-            each
-            for (model, _), own in by_model.items()
-            for each in self._in_stores(asked, question, own, _weights(model))
-        ]
-        return sorted(judged, key=lambda each: -each.confidence)
+    def find(self, asked: Asked, question: str) -> Search:
+        """The passages that may answer a question; none where there is nothing to search.
 
-    def _searched(self, asked: Asked) -> list[VectorStore]:
-        tenant = asked.principal.tenant.id
+        What can't be searched is noted, and the rest is searched all the same.
+        """
+        search = Search()
+        if asked.about is None or not is_enabled("vector_stores", asked.about):
+            return search
+        by_model: dict[tuple[str, int], list[VectorStore]] = {}
+        try:
+            for store in self._searched(asked, asked.about.id):
+                by_model.setdefault((store.active.model, store.active.dimensions), []).append(store)
+        except SluiceError as error:
+            search.note(error)
+        for (model, _), own in by_model.items():
+            search.judged += self._in_stores(asked, question, own, _weights(model), search)
+        search.judged.sort(key=lambda each: -each.confidence)
+        return search
+
+    def _searched(self, asked: Asked, tenant: str) -> list[VectorStore]:
         if asked.stores:
             return [self.stores.usable(tenant, each) for each in dict.fromkeys(asked.stores)]
         now_s = asked.now.timestamp()
         page = self.stores.page(tenant, PageQuery(limit=MOST_STORES))
         return [each for each in page.stores if not each.is_expired(now_s)]
 
-    def _in_stores(self, asked: Asked, question: str, stores: Sequence[VectorStore], weights: Weights) -> list[Judged]:
+    def _in_stores(
+        self, asked: Asked, question: str, stores: Sequence[VectorStore], weights: Weights, search: Search
+    ) -> list[Judged]:
         """The passages of stores whose vectors are of one model: their cosines can be compared."""
         context = replace(asked.context, operation="embedding")
-        vector = self._vector(asked, question, stores[0].active, context)
-        if vector is None:
+        try:
+            vector = self._vector(asked, question, stores[0].active, context)
+        except SluiceError as error:
+            search.note(error)
             return []
+        if vector is None:
+            search.searched += len(stores)
+            return []
+        # The stores are those of the tenant that is asked about; who asks pays for the vector.
+        reader = asked.principal if asked.about is None else replace(asked.principal, tenant=asked.about)
         found: list[Chunk] = []
         for store in stores:
-            hits = self.searcher.search(asked.principal, store.id, Query(vector=vector, most=_MOST_HITS), context)
+            try:
+                hits = self.searcher.search(reader, store.id, Query(vector=vector, most=_MOST_HITS), context)
+            except SluiceError as error:
+                search.note(error)
+                continue
+            search.searched += 1
             found += [_chunk(store, hit) for hit in hits.hits]
         found.sort(key=lambda each: -each.score)
         passages = [passage_of(each, self.is_suspect) for each in found[:_JUDGED]]

@@ -72,6 +72,9 @@ class UsageTool:
             self._read[each.tenant, each.day] = each.sums
             self._sums += len(each.sums)
             if self._sums > MOST_SUMS or self._asked.context.deadline.remaining_s < _LEAST_S:
+                # A shorter period may be read after it.
+                self._read.clear()
+                self._sums = 0
                 raise TooMuchUsageError
         return [found for each in wanted for found in self._read[each]]
 
