@@ -169,7 +169,9 @@ def _create_table(client: DynamoDB, name: str, definition: Mapping[str, Any]) ->
     """Create a table; in moto, which has no vector indexes, without them and the attributes that they alone use."""
     try:
         client.call("CreateTable", {"TableName": name, **definition})
-    except ServiceError:
+    except ServiceError as error:
+        if error.aws_code == "ResourceInUseException":
+            return  # it was sent twice, as the first answer was late: nobody else has the name
         if "VectorIndexes" not in definition:
             raise
         keys = {each["AttributeName"] for each in definition["KeySchema"]}

@@ -52,7 +52,8 @@ def test_a_rotated_secret_is_taken_beside_the_new_one_for_a_day(
 ) -> None:
     made = ingestion.create()
     path = f"POST /v1/ingest/sources/{made['id']}/rotate_secret"
-    rotated = ingestion.operator.send(path, {"keep_old_secret_active_for_24_hours": True}).body
+    for _ in range(2):  # again, as who has not had the answer does
+        rotated = ingestion.operator.send(path, {"keep_old_secret_active_for_24_hours": True}).body
     assert rotated["previous_secret_until"] is not None
     payload = github_payload("issues.opened")
     assert ingestion.send(made, payload, EVENT, secret=rotated["secret"]).status == 202

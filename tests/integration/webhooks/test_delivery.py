@@ -188,7 +188,8 @@ def test_a_replaced_secret_signs_for_a_day_if_that_is_wanted(
 ) -> None:
     made = webhooks.create(receiver.url)
     rotate = f"POST /v1/webhook_endpoints/{made['id']}/rotate_secret"
-    rotated = webhooks.keys.send(rotate, {"keep_old_secret_active_for_24_hours": True}).body
+    for _ in range(2):  # again, as who has not had the answer does
+        rotated = webhooks.keys.send(rotate, {"keep_old_secret_active_for_24_hours": True}).body
     webhooks.end_a_batch()
     message = webhooks.peek()
     webhooks.hand(message)

@@ -139,7 +139,8 @@ class SourceStore:
     def rotate(self, source_id: str, secret: str, actor: Actor, *, keeps_old: bool) -> Source:
         """Give a source of the actor's tenant another secret. Raises NotFoundError.
 
-        `keeps_old`: for a day, what is signed with the former one is taken as well.
+        `keeps_old`: for a day, what is signed with the former one is taken as well. If there is a former one already,
+        it stays that: who rotates again has not seen the answer, and the sender knows no other.
         """
         before, now = self.get(actor.tenant, source_id), int(self._clock())
         after = replace(
@@ -147,7 +148,7 @@ class SourceStore:
             sealed_secret=sealed(self._root(), source_id, secret),
             hint=hint_of(secret),
             updated_at=now,
-            previous_sealed=before.sealed_secret if keeps_old else None,
+            previous_sealed=before.sealed_secrets(now)[-1] if keeps_old else None,
             previous_until=now + OVERLAP_S if keeps_old else 0,
         )
         update = Update()

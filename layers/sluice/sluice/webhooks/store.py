@@ -120,7 +120,8 @@ class EndpointStore:
     def rotate(self, endpoint_id: str, actor: Actor, *, keeps_old: bool) -> tuple[WebhookEndpoint, str]:
         """Give an endpoint of the actor's tenant another secret. Raises NotFoundError.
 
-        `keeps_old`: for a day, what is sent is signed with the former one as well.
+        `keeps_old`: for a day, what is sent is signed with the former one as well. If there is a former one already, it
+        stays that: who rotates again has not seen the answer, and the receiver knows no other.
         """
         before, now = self.get(actor.tenant, endpoint_id), int(self._clock())
         salt = new_salt()
@@ -130,7 +131,7 @@ class EndpointStore:
             salt=salt,
             hint=hint_of(secret),
             updated_at=now,
-            previous_salt=before.salt if keeps_old else None,
+            previous_salt=before.salts(now)[-1] if keeps_old else None,
             previous_until=now + OVERLAP_S if keeps_old else 0,
         )
         update = Update()
