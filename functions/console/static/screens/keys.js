@@ -1,6 +1,6 @@
 // Who may spend how much? Make tenants and keys, change limits and budgets, take a key back.
 import { html, useState } from '../vendor/htm-preact.js';
-import { ROOT, api, exact, fineUsd, forgetTenants, link, moment, now, num, plural, saveCsv, setQuery, shortDate, useApi, useTenants } from '../lib.js';
+import { ROOT, api, exact, fineUsd, forgetTenants, link, moment, now, num, plural, saveCsv, setQuery, shortDate, storeKey, storedKey, useApi, useTenants } from '../lib.js';
 import { Choice, Copy, Dialog, Empty, Ends, Field, Loaded, Page, Progress, Quota, Section, Select, Skeleton, State, Table, Trouble, Verdict, When, say, useSend, useTick } from '../ui.js';
 import { Left } from './overview.js';
 
@@ -104,7 +104,8 @@ function EditKey({ k, spent, session, onClose, onDone }) {
   const left = useApi(stateOf(k) === 'active' ? `v1/budget?key=${k.id}&limit=1` : null);
   const [sure, setSure] = useState(false), [made, setMade] = useState(null), [hours, setHours] = useState('24');
   const [send, busy, problem] = useSend(() => { onDone(); onClose(); });
-  const [rotate, rotating, why] = useSend((fresh) => { setMade(fresh); onDone(); });
+  // Who rotates the key that is signed in with goes on with its new secret: keys are not looked after with an old one.
+  const [rotate, rotating, why] = useSend((fresh) => { if (storedKey()?.startsWith(`sl-${k.id}-`)) storeKey(fresh.api_key); setMade(fresh); onDone(); });
   const submit = (e) => { e.preventDefault(); const f = Object.fromEntries(new FormData(e.target)); send(async () => { await api(`v1/keys/${k.id}`, { method: 'PATCH', body: changes(k, { name: f.name.trim(), ...terms(f) }) }); say(`${f.name} is changed. It holds everywhere within 60 s.`); }); };
   const again = () => rotate(() => api(`v1/keys/${k.id}/rotate`, { method: 'POST', body: { old_secret_until: Number(hours) ? Math.floor(now() / 1000) + Number(hours) * 3600 : null } }));
   const active = stateOf(k) !== 'revoked';
