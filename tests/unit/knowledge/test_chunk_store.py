@@ -2,10 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from sluice.embedding import EmbeddingRequest
+from sluice.errors import InvalidRequestError, QuotaExceededError, SluiceError
+from sluice.gateway.embeddings import EmbeddingGateway
 from sluice.knowledge.chunk_store import ChunkStore, Lacking
 from sluice.knowledge.chunking import Chunk
 from sluice.knowledge.document import Document
@@ -56,9 +60,13 @@ def revision(text: str, *, chunks: int = 1, tokens: int = 10, vectors: Sequence[
     )
 
 
-def embed(model: Model, revisions: Sequence[Revision]) -> dict[str, str]:
+def limited(gateway: Any) -> Embedder:
+    return Embedder(cast(EmbeddingGateway, gateway), timeout_s=10)
+
+
+def embed(model: Model, revisions: Sequence[Revision], embedder: Embedder | None = None) -> dict[str, str]:
     """Embed revisions; returns why some have no vectors."""
-    chunks = ChunkStore(cast(DocumentStore, None), cast(VectorIndex, model), cast(Embedder, model))
+    chunks = ChunkStore(cast(DocumentStore, None), cast(VectorIndex, model), embedder or cast(Embedder, model))
     errors = chunks.embed(STORE, [Lacking(each, [GENERATION]) for each in revisions], PRINCIPAL)
     return {each.document.id: errors[each.id].reason for each in revisions if each.id in errors}
 
@@ -97,6 +105,52 @@ def test_where_no_text_is_to_blame_none_is_asked_alone(may_pass: bool) -> None:
     model = Model(refused={"7": NoVectorsError("no model", may_pass=may_pass)})
     assert len(embed(model, [revision(str(number)) for number in range(32)])) == 32
     assert len(model.asked) == 1
+
+
+@dataclass
+class SmallLimit:
+    """A gateway whose limit, which is over or never has room, is of so many texts in a request and in all."""
+
+    error: SluiceError
+    most: int = 3
+    left: int = 100
+    asked: list[int] = field(default_factory=list)
+
+    def embed(self, request: EmbeddingRequest, *_: Any) -> Any:
+        self.asked.append(len(request.input))
+        if len(request.input) > self.most:
+            raise self.error
+        if len(request.input) > self.left:
+            raise QuotaExceededError("out of tokens", retry_after_s=60)
+        self.left -= len(request.input)
+        return SimpleNamespace(vectors=[[1.0]] * len(request.input))
+
+
+TOO_SMALL = QuotaExceededError("too small a limit of tokens", retry_after_s=None)
+
+
+@pytest.mark.parametrize(
+    "error", [TOO_SMALL, InvalidRequestError("too much", param="max_tokens", code="request_exceeds_limit")]
+)
+def test_what_never_fits_a_limit_is_asked_in_parts_that_do(error: SluiceError) -> None:
+    model, gateway = Model(), SmallLimit(error)
+    assert not embed(model, [revision(str(number)) for number in range(10)], limited(gateway))
+    assert len(model.written) == 10
+    assert max(each for each in gateway.asked if each <= gateway.most) > 1
+
+
+def test_parts_that_fit_a_limit_are_kept_once_it_is_used_up() -> None:
+    model, gateway = Model(), SmallLimit(TOO_SMALL, left=5)
+    errors = embed(model, [revision(str(number)) for number in range(10)], limited(gateway))
+    assert set(errors.values()) == {"out of tokens"}
+    assert len(model.written) + len(errors) == 10
+    assert model.written
+
+
+def test_a_limit_that_is_used_up_is_not_asked_in_parts() -> None:
+    gateway = SmallLimit(TOO_SMALL, most=100, left=0)
+    assert len(embed(Model(), [revision(str(number)) for number in range(10)], limited(gateway))) == 10
+    assert gateway.asked == [10]
 
 
 def test_vectors_that_came_with_a_text_are_written_and_not_asked_for() -> None:

@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Sequence
 
 from sluice.embedding import EmbeddingRequest
-from sluice.errors import LedgerUnavailableError, SluiceError, StorageUnavailableError
+from sluice.errors import LedgerUnavailableError, QuotaExceededError, SluiceError, StorageUnavailableError
 from sluice.gateway.embeddings import EmbeddingGateway
 from sluice.gateway.request import RequestContext
 from sluice.knowledge.vector_store import Generation
@@ -67,7 +67,7 @@ class Embedder:
                 error.message,
                 may_pass=not is_refused,
                 retry_after_s=wait,
-                is_about_texts=is_refused and error.param == "input",
+                is_about_texts=_is_too_much(error) or (is_refused and error.param == "input"),
             ) from error
         wrong = next((len(each) for each in found.vectors if len(each) != generation.dimensions), None)
         if wrong is not None:
@@ -77,6 +77,12 @@ class Embedder:
                 may_pass=False,
             )
         return found.vectors
+
+
+def _is_too_much(error: SluiceError) -> bool:
+    """Whether a request needs more than a limit ever has, so that a smaller one may fit."""
+    is_beyond_quota = isinstance(error, QuotaExceededError) and error.retry_after_s is None
+    return is_beyond_quota or error.code == "request_exceeds_limit"
 
 
 def _request(generation: Generation, texts: Sequence[str]) -> EmbeddingRequest:
