@@ -4,6 +4,7 @@ import io
 import json
 import threading
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -238,6 +239,27 @@ def test_vectors_that_exist_elsewhere_come_in_as_lines(served: Served, store: st
     )
     served.stores.files.delete(read.id, vector_store_id=store)
     assert not served.knowledge.items("VECTORS_TABLE")
+
+
+def own_line() -> str:
+    """A line whose vector is not the one that the model makes."""
+    return json.dumps({"id": "doc-1", "text": "A text.", "vector": [1.0] + [0.0] * (DIMENSIONS - 1)})
+
+
+def test_vectors_for_a_model_that_the_store_left_meanwhile_are_not_taken_for_the_next(
+    served: Served, store: str, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, stores = processing.lines_of, served.knowledge.app.stores
+
+    def switched_meanwhile(*args: Any) -> Any:
+        there = stores.find("acme", store)
+        stores.change(there, {"active": replace(there.active, number=2), "epoch": there.epoch + 1})
+        return read(*args)
+
+    monkeypatch.setattr(processing, "lines_of", switched_meanwhile)
+    assert served.add(store, own_line(), "vectors.jsonl").status == "completed"
+    assert [each["body"]["input"] for each in fake.requests()] == [["A text."]]
+    assert served.texts(store, "A text.", max_num_results=1) == ["A text."]
 
 
 def test_lines_without_vectors_are_embedded_together(served: Served, store: str, fake: FakeProvider) -> None:

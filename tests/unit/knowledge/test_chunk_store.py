@@ -1,7 +1,7 @@
 """Texts of many documents are embedded together, and one that is refused costs the others nothing."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -48,7 +48,9 @@ class Model:
             self.written[key.document] = vector
 
 
-def revision(text: str, *, chunks: int = 1, tokens: int = 10, vectors: Sequence[Vector] = ()) -> Revision:
+def revision(
+    text: str, *, chunks: int = 1, tokens: int = 10, vectors: Sequence[Vector] = (), vectors_of: Generation = GENERATION
+) -> Revision:
     return Revision(
         store=STORE,
         document=Document(id=text, kind="imported", text=text, version="1"),
@@ -57,6 +59,7 @@ def revision(text: str, *, chunks: int = 1, tokens: int = 10, vectors: Sequence[
         chunks=[Chunk(text, tokens)] * chunks,
         content_hash="",
         vectors=vectors,
+        vectors_of=vectors_of,
     )
 
 
@@ -151,6 +154,13 @@ def test_a_limit_that_is_used_up_is_not_asked_in_parts() -> None:
     gateway = SmallLimit(TOO_SMALL, most=100, left=0)
     assert len(embed(Model(), [revision(str(number)) for number in range(10)], limited(gateway))) == 10
     assert gateway.asked == [10]
+
+
+@pytest.mark.parametrize("other", [replace(GENERATION, number=2), replace(GENERATION, model="other")])
+def test_vectors_that_came_for_another_generation_are_not_written(other: Generation) -> None:
+    model = Model()
+    assert not embed(model, [revision("own", vectors=[[7.0]], vectors_of=other)])
+    assert model.written == {"own": [3.0]}
 
 
 def test_vectors_that_came_with_a_text_are_written_and_not_asked_for() -> None:

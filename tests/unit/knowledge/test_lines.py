@@ -9,7 +9,7 @@ from sluice.knowledge.attached_files import AttachedFile
 from sluice.knowledge.extraction import Fault
 from sluice.knowledge.lines import lines_of
 from sluice.knowledge.vector_store import Generation
-from sluice.knowledge.writer import NewDocument
+from sluice.knowledge.writer import NewDocument, OwnVector
 
 GENERATION = Generation(number=1, model="embed", dimensions=2)
 
@@ -84,12 +84,12 @@ def test_half_of_a_surrogate_pair_in_an_attribute_is_refused_with_its_line(attri
 
 def test_whole_numbers_are_numbers_of_a_vector() -> None:
     [new] = read(line("[1, -0.5]"))
-    assert new.vector == [1.0, -0.5]
+    assert new.vector == OwnVector([1.0, -0.5], GENERATION)
 
 
 def test_of_lines_with_the_same_id_the_last_counts() -> None:
     found = read(line("[1, 2]"), line(id="doc-2"), line("[3, 4]"), line("[5, 6]", text="The last."))
     assert [(each.document.id, each.document.text, each.vector) for each in found] == [
-        ("doc-1", "The last.", [5.0, 6.0]),
-        ("doc-2", "A text.", [1.0, 2.0]),
+        ("doc-1", "The last.", OwnVector([5.0, 6.0], GENERATION)),
+        ("doc-2", "A text.", OwnVector([1.0, 2.0], GENERATION)),
     ]

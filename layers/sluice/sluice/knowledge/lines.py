@@ -10,7 +10,7 @@ from sluice.knowledge.attached_files import AttachedFile
 from sluice.knowledge.document import Document
 from sluice.knowledge.extraction import Fault
 from sluice.knowledge.vector_store import Generation
-from sluice.knowledge.writer import NewDocument
+from sluice.knowledge.writer import NewDocument, OwnVector
 from sluice.vectors import is_finite
 
 MOST_LINES = 5_000
@@ -74,7 +74,7 @@ def _document(file: AttachedFile, number: int, line: dict[str, Any], generation:
         document.check()
     except InvalidRequestError as error:
         raise Fault("invalid_file", f"Line {number}: {error.message}") from None
-    return NewDocument(document, None if vector is None else _vector(vector, number, generation))
+    return NewDocument(document, None if vector is None else OwnVector(_vector(vector, number, generation), generation))
 
 
 def _vector(vector: Any, number: int, generation: Generation) -> list[float]:

@@ -15,7 +15,7 @@ _BYTES_PER_CHUNK = 250
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revision:
-    """A revision in the making. `vectors` are those that came with it, and hold for the store's active model."""
+    """A revision in the making. `vectors` are those that came with it, for the generation `vectors_of`."""
 
     store: VectorStore
     document: Document
@@ -24,6 +24,7 @@ class Revision:
     chunks: Sequence[Chunk]
     content_hash: str
     vectors: Sequence[Vector] = ()
+    vectors_of: Generation | None = None
 
     @classmethod
     def of(cls, store: VectorStore, found: DocumentRecord, revision: str, chunks: Sequence[Chunk]) -> "Revision":
@@ -54,7 +55,7 @@ class Revision:
 
     def has_own(self, generation: Generation) -> bool:
         """Whether its vectors in a generation came with it."""
-        return bool(self.vectors) and generation.number == self.store.active.number
+        return bool(self.vectors) and generation == self.vectors_of
 
     def bytes(self, generations: int) -> int:
         """What it takes, about."""

@@ -36,7 +36,7 @@ from sluice.knowledge.messages import Repair
 from sluice.knowledge.open_work import DUE_S, OpenEntry, OpenWork
 from sluice.knowledge.revision import Revision
 from sluice.knowledge.stores import Stores
-from sluice.knowledge.vector_store import VectorStore
+from sluice.knowledge.vector_store import Generation, VectorStore
 from sluice.tenants.principal import Principal
 from sluice.vectors import Vector
 
@@ -56,11 +56,22 @@ class WriterParts:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnVector:
+    """A vector that came with a text, and the generation that it was made for."""
+
+    numbers: Vector
+    generation: Generation
+
+
+@dataclass(frozen=True, slots=True)
 class NewDocument:
-    """A document that is to be written. With `vector`, the text is one chunk and is not embedded."""
+    """A document that is to be written. With a vector, the text is one chunk and is not embedded.
+
+    A vector for a generation that the store does not have any more is left out, and the text is embedded.
+    """
 
     document: Document
-    vector: Vector | None = None
+    vector: OwnVector | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +211,8 @@ class DocumentWriter:
         store, key = asked.store, key_of(given.document.id)
         # What is no Unicode can be stored nowhere.
         document = replace(given.document, text=given.document.text.encode("utf-8", "replace").decode())
-        own = "" if given.vector is None else repr([list(given.vector)])
+        vector = given.vector if given.vector and given.vector.generation in store.generations else None
+        own = "" if vector is None else repr([list(vector.numbers)])
         content_hash = hash_of(document.text, chunking.name, own)
         found = self._documents.find(store, key)
         if found is not None and found.version > document.version:
@@ -215,9 +227,10 @@ class DocumentWriter:
             document=document,
             key=key,
             id=new_revision(int(started_s * 1000)),
-            chunks=chunks(document.text, chunking) if given.vector is None else [Chunk(document.text, 0)],
+            chunks=chunks(document.text, chunking) if vector is None else [Chunk(document.text, 0)],
             content_hash=content_hash,
-            vectors=() if given.vector is None else (given.vector,),
+            vectors=() if vector is None else (vector.numbers,),
+            vectors_of=None if vector is None else vector.generation,
         )
         entry = self._work.begin(_repair(store, key, asked.principal))
         self._chunks.put_texts(revision)
