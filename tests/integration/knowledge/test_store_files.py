@@ -13,6 +13,7 @@ import pytest
 from docx import Document as DocxDocument
 
 from sluice.knowledge import extracting, processing
+from sluice.knowledge.embedder import NoVectorsError
 from sluice.knowledge.vector_store import FileStatus
 from tests.conftest import Aws
 from tests.fakes.client import FakeProvider
@@ -260,6 +261,30 @@ def test_vectors_for_a_model_that_the_store_left_meanwhile_are_not_taken_for_the
     assert served.add(store, own_line(), "vectors.jsonl").status == "completed"
     assert [each["body"]["input"] for each in fake.requests()] == [["A text."]]
     assert served.texts(store, "A text.", max_num_results=1) == ["A text."]
+
+
+def test_vectors_that_came_with_a_text_stay_while_another_generation_waits(
+    served: Served, store: str, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = served.knowledge.app
+    there = app.stores.find("acme", store)
+    app.stores.change(there, {"next": replace(there.active, number=2), "epoch": there.epoch + 1})
+
+    def refuse(*_: Any) -> Any:
+        raise NoVectorsError("no provider", may_pass=True)
+
+    file_id = served.upload(own_line(), "vectors.jsonl")
+    served.stores.files.create(store, file_id=file_id)
+    body = served.knowledge.peek()
+    with monkeypatch.context() as patch:
+        patch.setattr(app.store_embedder, "embed", refuse)
+        served.knowledge.hand(body)
+    served.knowledge.hand(body)
+    assert served.stores.files.retrieve(file_id, vector_store_id=store).status == "completed"
+    # For the generation that is being made, and not once more for the one that has its own.
+    assert [each["body"]["input"] for each in fake.requests()] == [["A text."]]
+    [(_, vector)] = app.vector_index.vectors(there, there.active)
+    assert list(vector)[:2] == [127, 0]
 
 
 def test_lines_without_vectors_are_embedded_together(served: Served, store: str, fake: FakeProvider) -> None:

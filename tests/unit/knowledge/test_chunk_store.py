@@ -156,6 +156,12 @@ def test_a_limit_that_is_used_up_is_not_asked_in_parts() -> None:
     assert gateway.asked == [10]
 
 
+def test_vectors_that_came_with_texts_are_there_whatever_becomes_of_other_texts() -> None:
+    model = Model(refused={"none": NoVectorsError("no provider", may_pass=True)})
+    assert embed(model, [revision("none"), revision("own", vectors=[[7.0]])]) == {"none": "no provider"}
+    assert model.written == {"own": [7.0]}
+
+
 @pytest.mark.parametrize("other", [replace(GENERATION, number=2), replace(GENERATION, model="other")])
 def test_vectors_that_came_for_another_generation_are_not_written(other: Generation) -> None:
     model = Model()

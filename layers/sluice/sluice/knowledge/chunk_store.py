@@ -50,10 +50,21 @@ class ChunkStore:
         """Write the vectors that revisions of a store lack. Returns why there are none, by the id of the revision."""
         errors: dict[str, NoVectorsError] = {}
         for generation in store.generations:
+            # First what came with texts, so that it is there whatever becomes of the others.
             wanted = [each.revision for each in lacking if generation in each.generations]
-            for some in _together([each for each in wanted if each.id not in errors]):
+            errors |= self._put_own([each for each in wanted if each.has_own(generation)], generation)
+        for generation in store.generations:
+            wanted = [each.revision for each in lacking if generation in each.generations]
+            others = [each for each in wanted if each.id not in errors and not each.has_own(generation)]
+            for some in _together(others):
                 errors |= self._embed(some, generation, principal)
         return errors
+
+    def has_vectors(self, revision: Revision, generation: Generation) -> bool:
+        """Whether all of a revision's vectors in a generation are there already."""
+        prefix = f"{revision.key}#{revision.id}#"
+        there = {key for key, _ in self._index.vectors(revision.store, generation, prefix)}
+        return there.issuperset(revision.keys)
 
     def delete_revisions(self, store: VectorStore, key: str, revisions: Iterable[str]) -> None:
         """Delete vectors, then texts, so that where there is a vector there is a text."""
@@ -84,13 +95,20 @@ class ChunkStore:
             return {key: each for half in halves for key, each in self._embed(half, generation, principal).items()}
         return {}
 
+    def _put_own(self, revisions: Sequence[Revision], generation: Generation) -> dict[str, NoVectorsError]:
+        """Write the vectors that came with revisions. Returns why not, by the id of the revision."""
+        vectors = [(each, pair) for each in revisions for pair in zip(each.keys, each.vectors, strict=True)]
+        try:
+            self._put(generation, vectors)
+        except NoVectorsError as error:
+            if len(revisions) == 1:
+                return {revisions[0].id: error}
+            return {key: each for one in revisions for key, each in self._put_own([one], generation).items()}
+        return {}
+
     def _embed_together(self, revisions: Sequence[Revision], generation: Generation, principal: Principal) -> None:
         """Write the vectors of revisions in a generation. Raises NoVectorsError."""
-        own = [each for each in revisions if each.has_own(generation)]
-        vectors = [(each, pair) for each in own for pair in zip(each.keys, each.vectors, strict=True)]
-        self._put(generation, vectors)
-        others = [each for each in revisions if not each.has_own(generation)]
-        chunks = [(each, pair) for each in others for pair in zip(each.keys, each.chunks, strict=True)]
+        chunks = [(each, pair) for each in revisions for pair in zip(each.keys, each.chunks, strict=True)]
         for some in batched(chunks, _TEXTS_AT_ONCE, strict=False):
             made = self._embedder.embed(generation, [chunk.text for _, (_, chunk) in some], principal)
             self._put(generation, [(each, (key, vector)) for (each, (key, _)), vector in zip(some, made, strict=True)])

@@ -113,7 +113,11 @@ class Completer:
             return None
         newest = found.waiting or found.current
         texts = self._documents.texts(store, found.key, newest)
-        return _Making(found, Lacking(Revision.of(store, found, newest, texts), wanted))
+        revision = Revision.of(store, found, newest, texts)
+        if len(wanted) > 1:
+            # Some may be there: those that came with the text, which no model's replace, and those that are paid for.
+            wanted = [each for each in wanted if not self._chunks.has_vectors(revision, each)]
+        return _Making(found, Lacking(revision, wanted))
 
     def _failed(self, asked: Completion, making: _Making, error: NoVectorsError) -> Written:
         revision, key = making.revision, making.found.key
