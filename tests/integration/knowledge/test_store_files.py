@@ -14,6 +14,7 @@ from docx import Document as DocxDocument
 
 from sluice.knowledge import extracting, processing
 from sluice.knowledge.embedder import NoVectorsError
+from sluice.knowledge.lines import lines_of
 from sluice.knowledge.vector_store import FileStatus
 from tests.conftest import Aws
 from tests.fakes.client import FakeProvider
@@ -250,7 +251,7 @@ def own_line() -> str:
 def test_vectors_for_a_model_that_the_store_left_meanwhile_are_not_taken_for_the_next(
     served: Served, store: str, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read, stores = processing.lines_of, served.knowledge.app.stores
+    read, stores = lines_of, served.knowledge.app.stores
 
     def switched_meanwhile(*args: Any) -> Any:
         there = stores.find("acme", store)
