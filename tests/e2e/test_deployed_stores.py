@@ -18,7 +18,15 @@ WITHIN_S = 120
 
 @pytest.fixture
 def caller(stack: RunningStack) -> openai.OpenAI:
-    return openai.OpenAI(base_url=stack.stack.base_url, api_key=stack.stack.api_key, max_retries=0, timeout=60)
+    """With a key of its own: it asks again and again, and others share the stack's."""
+    made = httpx.post(
+        f"{stack.stack.base_url}/keys",
+        headers={"authorization": f"Bearer {stack.stack.admin_key}"},
+        json={"tenant": "local", "name": "stores", "limits": {"requests_per_minute": 10_000}},
+        timeout=60,
+    )
+    key = made.raise_for_status().json()["api_key"]
+    return openai.OpenAI(base_url=stack.stack.base_url, api_key=key, max_retries=0, timeout=60)
 
 
 @pytest.fixture
