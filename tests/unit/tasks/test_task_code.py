@@ -136,6 +136,7 @@ _OTHERWISE_JUDGED = {
     "statement_analysis",
     "hint_generation",
     "grade_insights",
+    "insight_narrative",
 }
 
 
