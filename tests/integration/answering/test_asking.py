@@ -89,6 +89,9 @@ def test_usage_is_told_within_what_the_key_may_see(asking: RestFunction) -> None
     assert (
         ask(asking, "What did we spend yesterday?", api_key=admin, tenant="globex").body["figures"][0]["value"] == 1.5
     )
+    both = ask(asking, "How much did we spend yesterday, and how many requests were made yesterday?").body
+    assert len(both["figures"]) >= 2
+    assert both["answer"].count("Days are those of") == 1
     # What nothing has asked of a model is in no usage.
     assert ask(asking, "How many requests were made today?").body["figures"][0]["value"] == 0
 

@@ -248,7 +248,9 @@ class Answerer:
         composed = [each.composed for each in parts]
         figures = [figure for each in composed for figure in (*each.figures, *each.further_figures)]
         style = asked.wishes.responseStyle
-        notes = " ".join(each.notes for each in composed if each.notes) if style == "detailed" else ""
+        # Each once, also where several parts have it.
+        told = dict.fromkeys(note for each in composed for note in each.notes)
+        notes = " ".join(told) if style == "detailed" else ""
         text = " ".join(" ".join(filter(None, [each.answer, each.further])) for each in composed)
         provenance = None
         if asked.wishes.customPrompts and figures:

@@ -46,7 +46,7 @@ def budget_answer(allowances: Iterable[Allowance], today: date) -> Composed:
     return Composed(
         answer=f"{'. '.join(sentences)}.{anew}",
         figures=tuple(figures),
-        notes="What is used includes what is reserved for requests under way.",
+        notes=("What is used includes what is reserved for requests under way.",),
     )
 
 
@@ -63,7 +63,7 @@ def limits_answer(allowance: Allowance, window: str) -> Composed:
         parts.append(f"{own[2].text} of {own[0].text} {words} are left")
     which = f"a {window}" if window else "requests, tokens or dollars"
     text = f"Of your API key's limits, {'; '.join(parts)}." if parts else f"Your API key has no limits of {which}."
-    notes = "A day and a minute are the 24 hours and 60 seconds up to now; what is under way counts."
+    notes = ("A day and a minute are the 24 hours and 60 seconds up to now; what is under way counts.",)
     return Composed(answer=text, figures=tuple(figures), notes=notes)
 
 

@@ -40,14 +40,14 @@ class Scope:
 class Composed:
     """A composed answer: its sentences, of which the first answers, and all figures that they have.
 
-    `further` is analysis, `notes` say what is counted.
+    `further` is analysis, `notes` are sentences that say what is counted.
     """
 
     answer: str
     figures: tuple[Figure, ...]
     further: str = ""
     further_figures: tuple[Figure, ...] = ()
-    notes: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,13 +265,13 @@ class Composer:
             raise ValueError(f"a {plan.form} is of a dimension")
         return plan.dimension
 
-    def _notes(self, plan: UsagePlan) -> str:
+    def _notes(self, plan: UsagePlan) -> tuple[str, ...]:
         said = [_DEFINITIONS[each] for each in dict.fromkeys(plan.measures) if each in _DEFINITIONS]
         if plan.periods[0].is_default:
             said.insert(0, "No period was named: this is the month so far.")
         if any(each.last == self.scope.today for each in plan.periods):
             said.append(f"{self.scope.today} is not over.")
-        return " ".join([*said, f"Days are those of the time zone {self.scope.zone}."])
+        return (*said, f"Days are those of the time zone {self.scope.zone}.")
 
 
 def _of(figure: Figure) -> str:
