@@ -6,7 +6,7 @@ tenants' series. What is printed last are the rates that shared/insights.toml sa
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from statistics import fmean, stdev
 
@@ -138,6 +138,10 @@ def _growing(growth: float) -> Callable[[int], float]:
     return lambda place: (1 + growth) ** (place / 7)
 
 
+def _by_place(factors: Mapping[int, float]) -> Callable[[int], float]:
+    return lambda place: factors.get(place, 1.0)
+
+
 def _precision(interval: Interval, rng: random.Random, count: int) -> dict[str, tuple[int, int]]:
     """By how far from usual: how many buckets were found, and how many of them were made to be unusual."""
     pace, found = PACES[interval], Counter[tuple[str, bool]]()
@@ -145,7 +149,7 @@ def _precision(interval: Interval, rng: random.Random, count: int) -> dict[str, 
     for _ in range(count):
         length = pace.window + judged
         unusual = {place: rng.choice(_FACTORS) for place in range(length) if not rng.randrange(_UNUSUAL[interval])}
-        made = series(_mixed(interval, rng), length, rng, lambda place, by=unusual: by.get(place, 1.0))  # type: ignore[misc]
+        made = series(_mixed(interval, rng), length, rng, _by_place(unusual))
         baseline = Baseline(made)
         for place in range(pace.window, length):
             each = judgement(made, baseline, place)

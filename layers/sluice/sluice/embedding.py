@@ -15,12 +15,13 @@ _PLAIN_FIELDS = frozenset({"model", "input", "encoding_format", "user", "metadat
 
 def _checked(value: Any) -> Any:
     """What `input` is, if it can be read at all: pydantic would complain once for each form that it may have."""
-    if isinstance(value, str):
-        texts: list[Any] = [value]
-    elif isinstance(value, list):
-        texts = value
-    else:
-        raise ValueError("must be a text or a list of texts")  # noqa: TRY004 -- what pydantic takes for a mistake
+    match value:
+        case str():
+            texts: list[Any] = [value]
+        case list():
+            texts = value
+        case _:
+            raise ValueError("must be a text or a list of texts")
     if any(isinstance(each, int | float | list) for each in texts):
         raise ValueError("arrays of tokens are not taken, as each model has a tokenizer of its own: send texts")
     if not texts:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
-from sluice.answering.answer import Basis, DataSource, QuestionAnswer
+from sluice.answering.answer import Basis, DataSource, QuestionAnswer, SourceType
 from sluice.answering.checking import cited
 from sluice.answering.confidence import COMPUTED
 from sluice.answering.document_tool import DocumentTool, Judged, Search
@@ -347,8 +347,8 @@ def _usage_source(period: Period) -> DataSource:
     return _source("usage", f"Usage from {period.first} to {period.last}", link)
 
 
-def _source(kind: str, name: str, link: str) -> DataSource:
-    return DataSource(type=kind, name=name, link=link)  # type: ignore[arg-type]  # of this module's own
+def _source(kind: SourceType, name: str, link: str) -> DataSource:
+    return DataSource(type=kind, name=name, link=link)
 
 
 def _document_source(judged: Judged) -> DataSource:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, get_args
 
 from sluice.answering.periods import Period
 
@@ -44,6 +44,8 @@ _SUMS = frozenset(
 type Dimension = Literal[
     "tenant", "key", "user", "operation", "task", "provider", "credential", "model", "hour", "day", "week", "month"
 ]
+DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension.__value__)
+
 type Form = Literal["total", "ranking", "breakdown", "two_periods", "names_beside", "share", "distinct", "per_day"]
 type Topic = Literal["budget", "limits", "health", "coverage", "stores"]
 

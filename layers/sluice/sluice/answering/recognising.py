@@ -12,7 +12,7 @@ from enum import StrEnum
 from sluice.answering.lexicon import lexicon
 from sluice.answering.names import Named, Names, names_in
 from sluice.answering.periods import MARK, NUMBER_WORDS, Period, read_periods, this_month
-from sluice.answering.plan import Dimension, Filter, Form, Measure, Plan, StandingPlan, UsagePlan
+from sluice.answering.plan import DIMENSIONS, Dimension, Filter, Form, Measure, Plan, StandingPlan, UsagePlan
 from sluice.answering.words import plain
 from sluice.usage.period import MOST_DAYS
 
@@ -67,7 +67,7 @@ class _Read:
     periods: tuple[Period, ...]
     now: Period | None = None
     filters: list[Filter] = field(default_factory=list)
-    dimensions: list[tuple[str, bool]] = field(default_factory=list)
+    dimensions: list[tuple[Dimension, bool]] = field(default_factory=list)
     number: int | None = None
 
     def has(self, *tags: str) -> bool:
@@ -172,9 +172,9 @@ def _meant(item: _Item, items: Sequence[_Item]) -> Filter:
     return (marked or item.name.meanings)[0]
 
 
-def _dimension(item: _Item, read: _Read) -> list[tuple[str, bool]]:
+def _dimension(item: _Item, read: _Read) -> list[tuple[Dimension, bool]]:
     """The dimension that a phrase is, and whether it speaks of several; none where it only says what a name is."""
-    found = [tag.removeprefix("d:") for tag in item.tags if tag.startswith("d:")]
+    found = [each for each in DIMENSIONS if f"d:{each}" in item.tags]
     if not found:
         return []
     for other in read.items:
@@ -280,7 +280,7 @@ def _usage(read: _Read, today: date) -> UsagePlan | Refusal | None:
         form=form,
         measures=measures,
         periods=periods,
-        dimension=_as_dimension(dimensions[0]) if form in {"ranking", "breakdown", "distinct"} else None,
+        dimension=dimensions[0] if form in {"ranking", "breakdown", "distinct"} else None,
         filters=filters,
         beside=tuple(beside),
         most=_wanted(read),
@@ -399,10 +399,6 @@ def _wanted(read: _Read) -> int:
     if read.number is not None:
         return max(1, min(MOST_RANKED, read.number))
     return _FEW if any(is_plural for _, is_plural in read.dimensions) else 1
-
-
-def _as_dimension(name: str) -> Dimension:
-    return name  # type: ignore[return-value]  # by the lexicon
 
 
 def refused(periods: Sequence[Period], today: date) -> Refusal | None:
