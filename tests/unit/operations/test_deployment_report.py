@@ -6,7 +6,7 @@ from sluice.catalog import FREE, Model, ProviderRow, Tier
 from sluice.chat import JsonObject
 from sluice.operations.deployment_report import health_report, provider_report, quota_report
 from sluice.providers.base import ProviderConfig
-from sluice.providers.registry import Deployment, DeploymentLimit
+from sluice.providers.deployment import Deployment, DeploymentLimit
 from sluice.quota.item import QuotaItem, slot_name
 from sluice.quota.status import QuotaSnapshot
 from sluice.quota.windows import ROLLING_MINUTE

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[3]
 PROGRAM = """
 import sys
 import functions.chat.app
-from sluice.providers.registry import load_adapters
+from sluice.providers.adapters import load_adapters
 load_adapters()
 print(*sorted(name for name in sys.modules if name.partition(".")[0] in {"boto3", "botocore", "s3transfer", "urllib3"}))
 """

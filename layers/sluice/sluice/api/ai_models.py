@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sluice.api.ai_configuration import NamedTenantQuery
 from sluice.api.route import Call, Routes
 from sluice.operations.available_models import AvailableModel, Capability, available_models
-from sluice.providers.registry import Deployment
+from sluice.providers.deployment import Deployment
 from sluice.routing.deployment_quota import scope_of
 from sluice.tenants.directory import no_tenant
 from sluice.tenants.tenant import Role, Tenant

@@ -224,7 +224,7 @@ class GatewayParts(TenantParts):
         from sluice.catalog import catalog
         from sluice.guards.rules import Direction
         from sluice.guards.scanner import scanner
-        from sluice.providers.registry import load_adapters
+        from sluice.providers.adapters import load_adapters
 
         _ = self.gateway, self.verifier
         if self.settings.jwt:

@@ -11,7 +11,7 @@ from sluice.gateway.counting import CountedRequest
 from sluice.gateway.request import RequestContext
 from sluice.guards.rules import Finding
 from sluice.providers.base import ProviderVectors
-from sluice.providers.registry import Deployment
+from sluice.providers.deployment import Deployment
 from sluice.quota.request_size import RequestSize
 from sluice.routing.deployment_quota import Answered
 from sluice.routing.embedding_plan import EmbeddingPlan

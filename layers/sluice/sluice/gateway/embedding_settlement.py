@@ -17,7 +17,7 @@ from sluice.gateway.recording import record_of_call
 from sluice.gateway.settlement import known_nanousd, price_nanousd
 from sluice.gateway.tracing import Reserved
 from sluice.money import to_usd
-from sluice.providers.registry import Deployment
+from sluice.providers.deployment import Deployment
 from sluice.request_log.record import RequestOutcome
 from sluice.request_log.trace import Settled
 from sluice.routing.deployment_quota import DeploymentQuota

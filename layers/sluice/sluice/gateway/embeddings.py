@@ -33,7 +33,8 @@ from sluice.gateway.text_batches import BatchBounds, batches
 from sluice.guards.prompt import check_texts, raise_if_blocked
 from sluice.guards.rules import Finding
 from sluice.providers.base import Provider, ProviderVectors
-from sluice.providers.registry import Deployment, Registry
+from sluice.providers.deployment import Deployment
+from sluice.providers.registry import Registry
 from sluice.quota.estimate import TokenEstimate
 from sluice.quota.ledger import Ledger
 from sluice.quota.request_size import RequestSize, TextSize

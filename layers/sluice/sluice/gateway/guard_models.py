@@ -32,7 +32,8 @@ from sluice.guards.rules import (
 from sluice.guards.spoken import spoken
 from sluice.guards.verdicts import UnreadableVerdictError, Verdict, read_verdict
 from sluice.providers.base import ProviderResponse
-from sluice.providers.registry import Deployment, Registry
+from sluice.providers.deployment import Deployment
+from sluice.providers.registry import Registry
 from sluice.quota.estimate import TokenEstimate
 from sluice.quota.ledger import Ledger
 from sluice.quota.leftover import kept_free_percent

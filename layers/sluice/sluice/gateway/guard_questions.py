@@ -7,7 +7,7 @@ from typing import Literal
 from sluice.chat import ChatRequest, Message
 from sluice.errors import SluiceError
 from sluice.guards.windows import windows
-from sluice.providers.registry import Deployment
+from sluice.providers.deployment import Deployment
 from sluice.quota.tokens import tokens
 from sluice.routing.deployment_quota import limits_of
 

@@ -31,7 +31,8 @@ from sluice.guards.answer import judge_answer
 from sluice.guards.rules import Finding
 from sluice.guards.structured_output import InvalidJsonAnswerError
 from sluice.providers.base import Provider, ProviderResponse, ProviderStream
-from sluice.providers.registry import Deployment, Registry
+from sluice.providers.deployment import Deployment
+from sluice.providers.registry import Registry
 from sluice.quota.request_size import ModelBounds, RequestSize
 from sluice.routing.deadline import Deadline
 from sluice.routing.deployment_quota import Answered

@@ -7,7 +7,7 @@ from sluice.cache.store import CachedAnswer
 from sluice.chat import Usage
 from sluice.gateway.request import AdmittedRequest, Incoming, RequestContext, user_of
 from sluice.gateway.tracing import WITHOUT_MODEL
-from sluice.providers.registry import Deployment
+from sluice.providers.deployment import Deployment
 from sluice.tenants.principal import Principal
 from sluice.usage.records import UsageRecord
 

@@ -26,8 +26,8 @@ from sluice.gateway.tracing import Reserved, note_settled
 from sluice.guards.rules import GUARD_MODEL_RULES, Finding
 from sluice.money import to_nanousd
 from sluice.providers.base import RateLimitHeaders
+from sluice.providers.deployment import Deployment
 from sluice.providers.message_fields import marks_cache
-from sluice.providers.registry import Deployment
 from sluice.providers.verdict import may_be_cached
 from sluice.quota.estimate import TokenEstimate
 from sluice.quota.ledger import Ledger

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sluice.providers.registry import Deployment
+from sluice.providers.deployment import Deployment
 from sluice.quota.request_size import TextSize
 
 

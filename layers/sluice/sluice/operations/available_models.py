@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypedDict
 from pydantic import Field
 
 from sluice.catalog import Price, Tier
-from sluice.providers.registry import Deployment
+from sluice.providers.deployment import Deployment
 from sluice.quota.circuit import CircuitState
 from sluice.quota.status import NEVER_USED, QuotaSnapshot
 from sluice.routing.deployment_quota import scope_of

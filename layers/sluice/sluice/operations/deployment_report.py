@@ -8,7 +8,7 @@ from pydantic import Field
 from sluice.catalog import Tier
 from sluice.operations.pace import rolling_runs_out_at_s
 from sluice.providers.credentials import BrokenCredential
-from sluice.providers.registry import Deployment as DeploymentRecord
+from sluice.providers.deployment import Deployment as DeploymentRecord
 from sluice.providers.urls import shown_url
 from sluice.quota.circuit import CircuitState
 from sluice.quota.item import BlockReason

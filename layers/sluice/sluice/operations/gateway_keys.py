@@ -8,7 +8,8 @@ from pydantic import Field
 
 from sluice.errors import NotFoundError, ProviderAuthenticationError, ProviderError, ProviderProtocolError
 from sluice.providers.custom_gateway import CustomGatewayProvider
-from sluice.providers.registry import Deployment, Registry
+from sluice.providers.deployment import Deployment
+from sluice.providers.registry import Registry
 from sluice.providers.urls import shown_url
 
 _NOT_FOUND = 404

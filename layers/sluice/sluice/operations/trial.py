@@ -11,7 +11,8 @@ from sluice.errors import InvalidRequestError, NotFoundError, ProviderError
 from sluice.gateway.settlement import price_nanousd
 from sluice.money import to_usd
 from sluice.providers.base import ProviderResponse
-from sluice.providers.registry import Deployment, Registry
+from sluice.providers.deployment import Deployment
+from sluice.providers.registry import Registry
 from sluice.quota.request_size import RequestSize
 from sluice.request_log.record import Attempted
 from sluice.request_log.trace import failure_name

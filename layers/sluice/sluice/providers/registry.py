@@ -1,63 +1,19 @@
-"""Which deployments there are: the catalogue's models on the secret's credentials, and who answers to which name."""
+"""Which deployments there are, and who answers to which name."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
-from typing import Literal, NamedTuple
 
-from sluice.catalog import FREE, UNKNOWN_PRICE, Catalog, Model, Price, ProviderRow, Tier, TokenPrice, Vectors
+from sluice.catalog import Catalog, Tier
 from sluice.chat import AUTO
 from sluice.errors import NotFoundError
+from sluice.providers.adapters import adapter_for
 from sluice.providers.base import Provider, ProviderConfig
-from sluice.providers.credentials import (
-    BrokenCredential,
-    Credential,
-    CredentialModel,
-    CredentialPrice,
-    Credentials,
-    CredentialsError,
-    CredentialVectors,
-)
+from sluice.providers.credentials import BrokenCredential, Credential, Credentials, CredentialsError
+from sluice.providers.deploying import EntryError, deployments_of
+from sluice.providers.deployment import Deployment
 
-# What is assumed of a model that nobody describes: large enough to leave refusing to the provider.
-_UNKNOWN_CONTEXT_WINDOW = 131_072
 _MOST_REASONS = 5
-# SDKs insist on a key where the server does not.
-_NO_API_KEY = "none"
-# In a snapshot of a process that has not read its credentials yet.
-_LOADED_BEFORE = ("groq", "huggingface", "openai_compatible")
-# Adapters that speak to whoever has such a server.
-_NEED_A_URL = frozenset({"openai_compatible", "azure_openai", "custom_gateway"})
-# Adapters of providers that ask how much they may complete at most.
-_TOLD_THE_MOST = frozenset({"anthropic"})
-# Adapters of providers that make no embeddings.
-_ONLY_CHAT = frozenset({"anthropic"})
-
-
-class DeploymentLimit(NamedTuple):
-    """A capacity, by limit name. `is_fixed`: the credential says so itself, rather than the catalogue."""
-
-    name: str
-    capacity: int
-    is_fixed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Deployment:
-    """One model on one credential. `priority` is its rank among all deployments, 1 first."""
-
-    provider: ProviderRow
-    alias: str
-    model: Model
-    config: ProviderConfig
-    limits: tuple[DeploymentLimit, ...]
-    priority: int
-    enabled: bool = True
-
-    @property
-    def id(self) -> str:
-        """`<alias>#<model id>`."""
-        return f"{self.alias}#{self.model.id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +99,8 @@ class Registry:
             # What was used of a key is counted under its alias: that of a broken entry is no later one's either.
             taken.update(each.alias for each in credentials.broken if each.position < position)
             try:
-                found.extend(_deployments(known, credential, taken))
-            except _EntryError as error:
+                found.extend(deployments_of(known, credential, taken))
+            except EntryError as error:
                 reason = f"credentials[{position}].{error}"
                 broken.append(BrokenCredential(position, credential.alias, reason))
             taken.add(credential.alias)
@@ -156,7 +112,7 @@ class Registry:
         named = {credential.provider for credential in credentials.entries.values()}
         for credential in own:
             if credential.provider not in named and credential.alias not in taken:
-                found.extend(_deployments(known, credential, taken))
+                found.extend(deployments_of(known, credential, taken))
         # A stable sort: within a provider's priority the order of the secret decides, then that of the models.
         found.sort(key=lambda deployment: deployment.provider.priority)
         ranked = [replace(deployment, priority=rank) for rank, deployment in enumerate(found, start=1)]
@@ -172,8 +128,8 @@ class Registry:
         broken = list(self.broken)
         for position, credential in enumerate(credentials):
             try:
-                made = _deployments(known, credential, taken)
-            except _EntryError as error:
+                made = deployments_of(known, credential, taken)
+            except EntryError as error:
                 broken.append(BrokenCredential(position, credential.alias, str(error)))
                 continue
             own += [replace(each, config=replace(each.config, networks=networks)) for each in made]
@@ -265,7 +221,7 @@ class Registry:
         with self._lock:
             made = self._providers.get(deployment.config)
             if made is None:
-                made = _adapter(deployment.provider.adapter, deployment.config)
+                made = adapter_for(deployment.provider.adapter, deployment.config)
                 self._providers[deployment.config] = made
             return made
 
@@ -278,229 +234,5 @@ class Registry:
             self._providers.update(kept)
 
 
-class _EntryError(ValueError):
-    """An entry can't be used."""
-
-    def __init__(self, field: str, what: str) -> None:
-        super().__init__(f"{field}: {what}")
-
-
-def _deployments(known: Catalog, credential: Credential, taken: Collection[str | None]) -> list[Deployment]:
-    if credential.alias in taken:
-        raise _EntryError("alias", f"{credential.alias!r} is taken by an entry before it")
-    row = known.providers.get(credential.provider)
-    if row is None:
-        names = ", ".join(known.providers)
-        raise _EntryError("provider", f"{credential.provider!r} is none of {names}")
-    if credential.api_key is None and row.needs_api_key:
-        raise _EntryError("api_key", f"missing, and {row.name} asks for one")
-    base_url = credential.base_url or row.base_url
-    if base_url is None and row.adapter in _NEED_A_URL:
-        raise _EntryError("base_url", f"missing, and the catalogue has none for {row.name}")
-    if credential.api_version is not None and row.adapter != "azure_openai":
-        raise _EntryError("api_version", f"{row.name} has none: it is Azure's")
-    if row.adapter == "bedrock" and credential.api_key is not None:
-        raise _EntryError("api_key", f"{row.name} is asked by the role of the functions, and takes none")
-    if row.adapter != "bedrock" and credential.region is not None:
-        raise _EntryError("region", f"{row.name} has none: it is Amazon Bedrock's")
-    models = {model.id: model for model in known.models_of(row.name)}
-    if row.adapter == "builtin":
-        _check_builtin(credential, models)
-    said = credential.models or {name: CredentialModel() for name in models}
-    if not said:
-        raise _EntryError("models", f"missing, and the catalogue has none for {row.name}")
-    config = ProviderConfig(
-        provider=row.name,
-        adapter=row.adapter,
-        alias=credential.alias,
-        api_key=_NO_API_KEY if credential.api_key is None else credential.api_key.get_secret_value(),
-        base_url=base_url,
-        unsupported_fields=row.unsupported_fields,
-        # At another URL than the catalogue's is another server, whose headers may speak of other limits.
-        rate_limit_headers=row.rate_limit_headers if row.base_url in (None, base_url) else frozenset(),
-        allowed_fields=row.allowed_fields.union(credential.allowed_fields),
-        standard_service_tiers=row.standard_service_tiers,
-        completion_limit_field=credential.completion_limit_field or row.completion_limit_field,
-        completion_limit_fields=_limit_fields(credential, models),
-        completion_limits=_completion_limits(row, said, models),
-        api_version=credential.api_version,
-        region=credential.region,
-        unpriced_models=_unpriced(row, said, models),
-    )
-    row = replace(
-        row,
-        base_url=base_url,
-        timeout_s=credential.timeout_s or row.timeout_s,
-        priority=credential.priority or row.priority,
-    )
-    return [
-        Deployment(
-            provider=row,
-            alias=credential.alias,
-            model=(model := _model(name, row, models.get(_plain(name, row)), entry)),
-            config=config,
-            limits=tuple(
-                DeploymentLimit(limit, capacity, limit in entry.limits) for limit, capacity in model.limits.items()
-            ),
-            priority=0,
-            enabled=credential.enabled and entry.enabled,
-        )
-        for name, entry in said.items()
-    ]
-
-
-def _plain(name: str, row: ProviderRow) -> str:
-    """A model's name as the catalogue has it: Gemini lists its models as `models/...`, and takes both."""
-    return name.removeprefix("models/") if row.adapter == "gemini" else name
-
-
-def _unpriced(row: ProviderRow, said: Mapping[str, CredentialModel], known: Mapping[str, Model]) -> frozenset[str]:
-    """The models of a gateway that says what its answers cost of which nobody else says it."""
-    if row.adapter != "custom_gateway":
-        return frozenset()
-    priced = {name for name, model in known.items() if model.price.is_known}
-    return frozenset(name for name, entry in said.items() if entry.price is None and name not in priced)
-
-
-def _check_builtin(credential: Credential, known: Collection[str]) -> None:
-    """Refuse what Sluice's own models can't be told: where they are, and to be others. Raises _EntryError."""
-    for field in ("api_key", "base_url"):
-        if getattr(credential, field) is not None:
-            raise _EntryError(field, f"{credential.provider} is Sluice itself, and takes none")
-    for name, entry in (credential.models or {}).items():
-        if name not in known:
-            raise _EntryError(f"models.{name}", f"{credential.provider} has {', '.join(known)}")
-        if entry.vectors is not None:
-            raise _EntryError(f"models.{name}.vectors", "they are as the catalogue says")
-
-
-def _limit_fields(credential: Credential, known: Mapping[str, Model]) -> frozenset[tuple[str, str]]:
-    """Which models call the most completion tokens otherwise than their provider; the credential's word counts more."""
-    found = {
-        name: model.completion_limit_field
-        for name, model in known.items()
-        if model.completion_limit_field is not None and credential.completion_limit_field is None
-    }
-    for name, entry in (credential.models or {}).items():
-        if entry.completion_limit_field is not None:
-            found[name] = entry.completion_limit_field
-    return frozenset(found.items())
-
-
-def _completion_limits(
-    row: ProviderRow, said: Mapping[str, CredentialModel], known: Mapping[str, Model]
-) -> frozenset[tuple[str, int]]:
-    """The most that each model completes, where its provider has to be told and somebody has said it."""
-    if row.adapter not in _TOLD_THE_MOST:
-        return frozenset()
-    limits = (
-        (name, entry.max_completion_tokens or (known[name].max_completion_tokens if name in known else None))
-        for name, entry in said.items()
-    )
-    return frozenset((name, most) for name, most in limits if most is not None)
-
-
-def _price(price: CredentialPrice | Literal["free"]) -> Price:
-    if isinstance(price, str):
-        return FREE
-    tiers = {name: TokenPrice(**dict(tier)) for name, tier in price.service_tiers.items()}
-    return Price(**{**dict(price), "service_tiers": tiers})
-
-
-def _model(name: str, row: ProviderRow, known: Model | None, entry: CredentialModel) -> Model:
-    """The catalogue's model with what the credential says of it."""
-    said = None if entry.vectors is None else _vectors(entry.vectors)
-    if known is None:
-        if entry.tier is None and said is None:
-            raise _EntryError(
-                f"models.{name}.tier", f"missing, and the catalogue does not know this model of {row.name}"
-            )
-        window = entry.context_window or _UNKNOWN_CONTEXT_WINDOW
-        known = Model(name, row.name, entry.tier or Tier.FAST, window, window, UNKNOWN_PRICE, {})
-    vectors = said or known.vectors
-    if vectors is not None and row.adapter in _ONLY_CHAT:
-        raise _EntryError(f"models.{name}.vectors", f"{row.name} makes no embeddings")
-    if entry.verdict is not None and known.verdict is None and vectors is None:
-        known = replace(known, serves=(), answers_callers=False)
-    window = entry.context_window or known.context_window
-    completion = entry.max_completion_tokens or min(known.max_completion_tokens, window)
-    if completion > window:
-        raise _EntryError(
-            f"models.{name}.max_completion_tokens", f"{completion} is over the context window of {window}"
-        )
-    limits: dict[str, int | None] = dict(known.limits)
-    limits.update((limit, capacity) for limit, capacity in entry.limits.items())
-    return replace(
-        known,
-        tier=entry.tier or known.tier,
-        context_window=window,
-        max_completion_tokens=completion,
-        price=known.price if entry.price is None else _price(entry.price),
-        limits={limit: capacity for limit, capacity in limits.items() if capacity is not None},
-        aliases=known.aliases if entry.aliases is None else entry.aliases,
-        fallbacks=known.fallbacks if entry.fallbacks is None else entry.fallbacks,
-        serves=() if vectors else known.serves if entry.serves is None else entry.serves,
-        text_only=known.text_only if entry.text_only is None else entry.text_only,
-        tokenizer=known.tokenizer if entry.tokenizer is None else entry.tokenizer,
-        image_tokens=known.image_tokens if entry.image_tokens is None else entry.image_tokens,
-        verdict=None if vectors else entry.verdict or known.verdict,
-        vectors=vectors,
-        unsupported_fields=known.unsupported_fields
-        if entry.unsupported_fields is None
-        else frozenset(entry.unsupported_fields),
-        answers_callers=known.answers_callers if entry.answers_callers is None else entry.answers_callers,
-    )
-
-
-def _vectors(said: CredentialVectors) -> Vectors:
-    return Vectors(said.dimensions, said.shortens, said.leaves_length, said.most_inputs, said.most_tokens)
-
-
 def _enabled(deployments: Iterable[Deployment]) -> tuple[Deployment, ...]:
     return tuple(deployment for deployment in deployments if deployment.enabled)
-
-
-def _adapter(name: str, config: ProviderConfig) -> Provider:
-    # Imported late: an SDK is paid for by the first request that needs it.
-    if name == "groq":
-        from sluice.providers.groq import GroqProvider
-
-        return GroqProvider(config)
-    if name == "huggingface":
-        from sluice.providers.huggingface import HuggingFaceProvider
-
-        return HuggingFaceProvider(config)
-    if name == "azure_openai":
-        from sluice.providers.azure_openai import AzureOpenAIProvider
-
-        return AzureOpenAIProvider(config)
-    if name == "gemini":
-        from sluice.providers.gemini import GeminiProvider
-
-        return GeminiProvider(config)
-    if name == "bedrock":
-        from sluice.providers.bedrock import BedrockProvider
-
-        return BedrockProvider(config)
-    if name == "anthropic":
-        from sluice.providers.anthropic import AnthropicProvider
-
-        return AnthropicProvider(config)
-    if name == "custom_gateway":
-        from sluice.providers.custom_gateway import CustomGatewayProvider
-
-        return CustomGatewayProvider(config)
-    if name == "builtin":
-        from sluice.providers.builtin import BuiltinProvider
-
-        return BuiltinProvider(config)
-    from sluice.providers.openai_compatible import OpenAICompatibleProvider
-
-    return OpenAICompatibleProvider(config)
-
-
-def load_adapters() -> None:
-    """Import what the adapters need that most credentials name. No provider is asked."""
-    nobody = ProviderConfig(provider="", alias="", api_key=_NO_API_KEY, base_url="http://127.0.0.1")
-    for name in _LOADED_BEFORE:
-        _adapter(name, nobody).warm_up()

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from sluice.gateway.allowances import Allowances, Owner
-from sluice.providers.registry import Deployment
+from sluice.providers.deployment import Deployment
 from sluice.quota.ledger import Ledger
 from sluice.quota.limits import Limit
 from sluice.quota.status import NEVER_USED

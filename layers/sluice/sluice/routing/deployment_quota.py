@@ -14,7 +14,7 @@ from sluice.errors import (
     ProviderUnavailableError,
 )
 from sluice.providers.base import ProviderHealth, RateLimitHeaders
-from sluice.providers.registry import Deployment, DeploymentLimit
+from sluice.providers.deployment import Deployment, DeploymentLimit
 from sluice.quota.circuit import Verdict
 from sluice.quota.estimate import TokenEstimate, TokenHabits, estimate, upper_bound
 from sluice.quota.item import BlockReason

@@ -16,7 +16,8 @@ from sluice.errors import (
     PermissionDeniedError,
 )
 from sluice.providers.allowed_fields import refused_beside
-from sluice.providers.registry import Deployment, Registry
+from sluice.providers.deployment import Deployment
+from sluice.providers.registry import Registry
 from sluice.quota.estimate import text_weight
 from sluice.routing.plan import RoutingPolicy, without_price, wrong_kind
 

@@ -13,7 +13,8 @@ from sluice.errors import (
     PermissionDeniedError,
 )
 from sluice.providers.allowed_fields import refused_field
-from sluice.providers.registry import Deployment, Registry, Resolved
+from sluice.providers.deployment import Deployment
+from sluice.providers.registry import Registry, Resolved
 from sluice.quota.estimate import least_tokens
 from sluice.routing.intent import Complexity, classify
 

@@ -27,8 +27,8 @@ from sluice.errors import (
     QuotaExceededError,
     SluiceError,
 )
+from sluice.providers.deployment import Deployment
 from sluice.providers.failures import rejection
-from sluice.providers.registry import Deployment
 from sluice.quota.estimate import TokenEstimate
 from sluice.quota.item import BlockReason
 from sluice.quota.ledger import QuotaDeniedError
