@@ -2,8 +2,6 @@
 
 import json
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jwt
@@ -15,19 +13,15 @@ from jwt.algorithms import RSAAlgorithm
 from jwt.warnings import InsecureKeyLengthWarning
 
 from functions.keys.app import ROUTES as KEYS_ROUTES
-from sluice.api.usage import ROUTES as USAGE_ROUTES
 from sluice.composition import App
 from sluice.errors import InvalidTokenError
-from sluice.tenants.login.claims import login_id
-from sluice.tenants.login.signing_keys import FIRST_PAUSE_S, FRESH_S, PAUSE_S, SigningKeys
-from sluice.tenants.login.verification import LEEWAY_S, MOST_CHARACTERS, LoginVerifier
+from sluice.tenants.login.verification import LEEWAY_S, MOST_CHARACTERS
 from sluice.tenants.tenant import Tenant
 from sluice.tenants.verification import HELD_S, UNKNOWN_HELD_S
-from tests.chat_server import logged
 from tests.conftest import Aws
-from tests.rest_function import RestAnswer, RestFunction
+from tests.logins import ADA, Clock, ask, let_in, own, refusal, token_with
+from tests.rest_function import RestFunction
 from tests.token_issuer import (
-    AUDIENCE,
     DISCOVERY,
     KEYS,
     TokenIssuer,
@@ -37,95 +31,6 @@ from tests.token_issuer import (
     public_pem,
     signed,
 )
-
-ADA = "GET /api/v1/llm/usage/ada-1"
-
-
-@pytest.fixture
-def issuer() -> Iterator[TokenIssuer]:
-    with TokenIssuer() as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def variables(aws: Aws, issuer: TokenIssuer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the stack is told of the issuer."""
-    said = {
-        "ISSUER": issuer.url,
-        "AUDIENCE": f"{AUDIENCE},other",
-        "TENANT_CLAIM": "org",
-        "ROLE_CLAIM": "realm_access.roles",
-        "ROLES": "teachers=operator,platform=admin",
-    }
-    for name, value in said.items():
-        monkeypatch.setenv(f"JWT_{name}", value)
-
-
-@pytest.fixture
-def usage(aws: Aws) -> RestFunction:
-    """A function that any caller may ask, and that reads nothing else of who asks."""
-    function = RestFunction(USAGE_ROUTES)
-    function.tenant("school")
-    return function
-
-
-class Clock:
-    """A clock that goes on when a test says so."""
-
-    def __init__(self) -> None:
-        # A whole number: what is added to it is there exactly.
-        self.now_s = float(round(time.monotonic()))
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
-@pytest.fixture
-def clock(usage: RestFunction, issuer: TokenIssuer) -> Clock:
-    """The clock by which keys and tenants grow old, in the function `usage`."""
-    found, app = Clock(), usage.app
-    verifier = app.login_verifier
-    settings = app.settings.jwt
-    assert settings is not None
-    keys = SigningKeys(verifier._keys._fetch, found)
-    app.__dict__["login_verifier"] = LoginVerifier(settings, keys, app.directory, found)
-    return found
-
-
-def own(issuer: TokenIssuer, subject: str = "ada-1") -> str:
-    """The id that a login has in place of an API key's."""
-    return login_id(issuer.url, subject)
-
-
-def ask(function: RestFunction, token: str) -> RestAnswer:
-    return function.send(ADA, api_key=token)
-
-
-def token_with(issuer: TokenIssuer, claim: str, value: Any) -> str:
-    """A token of the tenant `school`, with a claim as it should not be."""
-    claims: dict[str, Any] = {"org": "school", claim: value}
-    return issuer.token(**claims)
-
-
-def let_in(function: RestFunction, token: str) -> bool:
-    answer = ask(function, token)
-    # Who is let in has used nothing yet.
-    assert answer.status in {401, 404}, answer.raw
-    return answer.status == 404
-
-
-def refusal(function: RestFunction, token: str) -> str:
-    """Why a token is refused, in OpenAI's envelope and without a word of the token's."""
-    with logged() as lines:
-        answer = ask(function, token)
-    assert answer.status == 401, answer.raw
-    assert answer.headers["www-authenticate"] == ['Bearer error="invalid_token"']
-    assert answer.error.keys() == {"message", "type", "param", "code"}
-    assert (answer.error["type"], answer.error["code"]) == ("authentication_error", "invalid_token")
-    shown = answer.raw + json.dumps(lines())
-    assert not [part for part in token.split(".") if len(part) > 8 and part in shown]
-    message: str = answer.error["message"]
-    return message
 
 
 def test_a_login_of_a_tenant_is_let_in(usage: RestFunction, issuer: TokenIssuer) -> None:
@@ -348,111 +253,6 @@ def test_whatever_is_sent_is_taken_or_refused(usage: RestFunction, issuer: Token
     token = issuer.token(org="school")
     for text in (".".join(map(encoded, parts)), token[:cut] + token[cut + 1 :], token[:cut] + "A" + token[cut + 1 :]):
         assert text not in said_of(text)
-
-
-def test_keys_are_changed_without_anybody_noticing(usage: RestFunction, issuer: TokenIssuer, clock: Clock) -> None:
-    assert let_in(usage, issuer.token(org="school"))
-    issuer.keys = [public_jwk("RS256", "key-1"), public_jwk("ES256", "key-2")]
-    new = issuer.token("ES256", "key-2", org="school")
-    assert "does not publish" in refusal(usage, new)
-    clock.now_s += PAUSE_S
-    assert let_in(usage, new)
-    assert issuer.asked.count(KEYS) == 2
-    issuer.keys = [public_jwk("ES256", "key-2")]
-    clock.now_s += FRESH_S
-    assert "does not publish" in refusal(usage, issuer.token(org="school"))
-    assert let_in(usage, new)
-
-
-def test_a_flood_of_unknown_keys_does_not_reach_the_issuer(usage: RestFunction, issuer: TokenIssuer) -> None:
-    assert let_in(usage, issuer.token(org="school"))
-    for number in range(30):
-        forged = signed(issuer.claims(), private_key("RS256", "other"), "RS256", {"kid": f"no-{number}"})
-        assert "does not publish" in refusal(usage, forged)
-    assert issuer.asked.count(KEYS) == 1
-    assert let_in(usage, issuer.token(org="school"))
-
-
-def test_threads_that_name_an_unknown_key_wait_for_one_fetch(
-    usage: RestFunction, issuer: TokenIssuer, clock: Clock
-) -> None:
-    assert let_in(usage, issuer.token(org="school"))
-    issuer.keys = [public_jwk("ES256", "key-2")]
-    new = issuer.token("ES256", "key-2", org="school")
-    clock.now_s += PAUSE_S
-    with ThreadPoolExecutor(4) as threads:
-        assert list(threads.map(lambda _: let_in(usage, new), range(4))) == [True] * 4
-    assert issuer.asked.count(KEYS) == 2
-
-
-def test_while_the_issuer_is_down_who_is_known_gets_in(usage: RestFunction, issuer: TokenIssuer, clock: Clock) -> None:
-    token = issuer.token(org="school")
-    assert let_in(usage, token)
-    issuer.status = 503
-    clock.now_s += FRESH_S
-    with logged() as lines:
-        assert let_in(usage, token)
-    [warned] = [line for line in lines() if line.get("message") == "signing keys not refreshed"]
-    assert warned["reason"] == "The issuer of logins answered 503 when it was asked for its keys."
-    assert [line for line in lines() if "SigningKeysNotRefreshed" in line]
-
-
-def test_an_issuer_that_is_down_from_the_beginning_is_a_503(
-    usage: RestFunction, issuer: TokenIssuer, clock: Clock
-) -> None:
-    issuer.status, token = 500, issuer.token(org="school")
-    for _ in range(3):
-        answer = ask(usage, token)
-        assert (answer.status, answer.error["code"]) == (503, "issuer_unavailable")
-        assert "answered 500" in answer.error["message"]
-    assert len(issuer.asked) == 1, "it is left alone for a while"
-    assert let_in(usage, usage.key("school")), "keys need no issuer"
-    issuer.status = 200
-    clock.now_s += FIRST_PAUSE_S
-    assert let_in(usage, token)
-
-
-def test_an_issuer_that_nobody_hears_from_is_waited_for_within_the_request_s_time(
-    usage: RestFunction, issuer: TokenIssuer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("REQUEST_TIMEOUT_SECONDS", "0.3")
-    usage.restart()
-    issuer.may_answer.clear()
-    answer = ask(usage, issuer.token(org="school"))
-    assert (answer.status, answer.error["code"]) == (503, "issuer_unavailable")
-    assert "no answer in time" in answer.error["message"]
-
-
-def test_redirects_and_other_issuers_documents_are_not_followed(usage: RestFunction, issuer: TokenIssuer) -> None:
-    issuer.status = 302
-    assert ask(usage, issuer.token(org="school")).status == 503
-    issuer.status, issuer.issuer = 200, "https://else.example.com"
-    usage.restart()
-    answer = ask(usage, issuer.token(org="school"))
-    assert (answer.status, answer.error["message"]) == (
-        503,
-        "The issuer's discovery document is of another issuer.",
-    )
-    assert KEYS not in issuer.asked
-
-
-@pytest.mark.parametrize("url", ["http://192.0.2.1/keys", "file:///keys", 7, None, "https://a b"])
-def test_keys_are_fetched_by_https_alone(
-    usage: RestFunction, issuer: TokenIssuer, monkeypatch: pytest.MonkeyPatch, url: Any
-) -> None:
-    monkeypatch.setattr(issuer, "document", lambda _: {"issuer": issuer.url, "jwks_uri": url})
-    answer = ask(usage, issuer.token(org="school"))
-    assert answer.status == 503
-    assert "no jwks_uri of https" in answer.error["message"]
-
-
-def test_a_set_url_of_the_keys_is_asked_in_place_of_the_discovery_document(
-    usage: RestFunction, issuer: TokenIssuer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("JWT_JWKS_URL", f"{issuer.url}/other-keys?app=llm")
-    usage.restart()
-    assert let_in(usage, issuer.token(org="school"))
-    assert issuer.asked == ["/other-keys?app=llm"]
 
 
 @pytest.mark.parametrize(
