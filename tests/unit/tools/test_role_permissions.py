@@ -43,6 +43,8 @@ def test_an_action_a_resource_or_a_pattern_that_no_call_needs_is_told() -> None:
 
 WRITERS = {"VectorStores", "StoreWorker", "IngestWorker"}
 """What writes documents into stores."""
+ASKING = WRITERS | {"Answering", "Chat", "Embeddings", "Tasks", "BatchWorker"}
+"""What asks models, and so counts what that takes."""
 
 
 def writers(table: str, key: str) -> set[str]:
@@ -67,59 +69,10 @@ def writers(table: str, key: str) -> set[str]:
         ("DirectoryTable", "audit", {"AiConfiguration", "Keys", "Tasks", "Operations", "Conversations"}),
         ("DirectoryTable", "audit#acme", {"AiConfiguration", "Keys", "Tasks", "Operations", "Conversations"}),
         ("DirectoryTable", "anything else", set()),
-        (
-            "QuotaTable",
-            "deployment#groq-1#llama",
-            {
-                "Answering",
-                "Chat",
-                "Embeddings",
-                "Tasks",
-                "Operations",
-                "BatchWorker",
-                "StoreWorker",
-                "VectorStores",
-                "IngestWorker",
-            },
-        ),
-        (
-            "QuotaTable",
-            "tenant#acme",
-            {
-                "Answering",
-                "Chat",
-                "Embeddings",
-                "Tasks",
-                "Operations",
-                "BatchWorker",
-                "StoreWorker",
-                "VectorStores",
-                "IngestWorker",
-            },
-        ),
-        (
-            "QuotaTable",
-            "spend#acme#k1",
-            {"Answering", "Chat", "Embeddings", "Tasks", "BatchWorker", "StoreWorker", "VectorStores", "IngestWorker"},
-        ),
-        (
-            "QuotaTable",
-            "caller#acme#k1",
-            {
-                "AiConfiguration",
-                "Answering",
-                "Chat",
-                "Embeddings",
-                "Tasks",
-                "Usage",
-                "Conversations",
-                "Files",
-                "BatchWorker",
-                "StoreWorker",
-                "VectorStores",
-                "IngestWorker",
-            },
-        ),
+        ("QuotaTable", "deployment#groq-1#llama", ASKING | {"Operations"}),
+        ("QuotaTable", "tenant#acme", ASKING | {"Operations"}),
+        ("QuotaTable", "spend#acme#k1", ASKING),
+        ("QuotaTable", "caller#acme#k1", ASKING | {"AiConfiguration", "Usage", "Conversations", "Files"}),
         ("ResponseCacheTable", "generation#acme", {"Operations"}),
         ("ResponseCacheTable", "0" * 64, {"Answering", "Chat", "Tasks", "BatchWorker"}),
         (
@@ -127,21 +80,7 @@ def writers(table: str, key: str) -> set[str]:
             "idempotency#acme#0",
             {"Answering", "Chat", "Embeddings", "Tasks", "Conversations", "Files", "VectorStores"},
         ),
-        (
-            "UsageTable",
-            "acme#2026-11-26",
-            {
-                "Answering",
-                "Chat",
-                "Embeddings",
-                "Tasks",
-                "Conversations",
-                "BatchWorker",
-                "StoreWorker",
-                "VectorStores",
-                "IngestWorker",
-            },
-        ),
+        ("UsageTable", "acme#2026-11-26", ASKING | {"Conversations"}),
         ("UsageTable", "acme#cached", {"Answering", "Chat", "Tasks", "BatchWorker"}),
         ("UsageTable", "task-results#acme#explanation", {"Tasks", "Conversations", "BatchWorker"}),
         ("UsageTable", "task-request#acme#req_1", {"Tasks", "Conversations", "BatchWorker"}),
