@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from benchmarks import answer_confidence as confidence
 from benchmarks.markdown import table
 from benchmarks.section import main
-from sluice.answering.checking import numbers_in
 from sluice.answering.confidence import LOCAL, OTHERS
+from sluice.guards.numerals import numerals_in
 from tests.questions import Question, World, questions, supported_numbers
 
 _KINDS = ("computed", "documents", "unanswerable", "hostile")
@@ -51,7 +51,7 @@ def _row(world: World, title: str, asked: Sequence[Question]) -> list[str]:
         found = world.ask(each.text)
         times.append(1000 * (time.perf_counter() - start))
         right[each.kind] += each.is_answered_by(found)
-        unsupported += len(numbers_in(found.answer) - supported_numbers(found))
+        unsupported += len(numerals_in(found.answer) - supported_numbers(found))
     cells = [f"{right[kind]} of {sum(each.kind == kind for each in asked)}" for kind in _KINDS]
     return [title, *cells, str(unsupported), f"{statistics.median(times):.1f}"]
 

@@ -14,7 +14,6 @@ from zoneinfo import ZoneInfo
 
 from sluice.answering.answer import QuestionAnswer
 from sluice.answering.answerer import Answerer, Tools
-from sluice.answering.checking import numbers_in
 from sluice.answering.document_tool import DocumentTool, speaks_to_a_model
 from sluice.answering.request import Asked
 from sluice.answering.writing import Writer
@@ -25,6 +24,7 @@ from sluice.errors import NO_KNOWN_WORDS, InvalidRequestError, NotFoundError
 from sluice.gateway.pipeline import Answer
 from sluice.gateway.provenance import Provenance
 from sluice.gateway.request import RequestContext
+from sluice.guards.numerals import Numeral, numerals_in
 from sluice.ingestion.coverage import Coverage, KindCoverage, SourceCoverage
 from sluice.ingestion.journal import Counts
 from sluice.ingestion.source import Source, SourceType
@@ -180,9 +180,9 @@ class SeededDirectory:
         """Whether there was one, once."""
         return tenant_id == "initech"
 
-    def tenants(self, *, after: str | None, limit: int) -> Any:
+    def all_tenants(self) -> Iterable[Tenant]:
         """All of them."""
-        return SimpleNamespace(entries=[TENANT, Tenant("globex", "Globex")], has_more=False)
+        return [TENANT, Tenant("globex", "Globex")]
 
 
 class SeededAllowances:
@@ -360,7 +360,7 @@ class ScriptedModel:
         return Answer(body, Provenance(request_id=context.request_id, model="scripted"))
 
 
-def supported_numbers(found: QuestionAnswer) -> set[str]:
+def supported_numbers(found: QuestionAnswer) -> set[Numeral]:
     """The numbers that an answer may have: those of its figures, what these are of, and of the documents it names."""
     texts = [f"{each.text} {each.name} {' '.join(each.of.values())}" for each in found.figures]
     periods = [each.period for each in found.figures if each.period]
@@ -371,7 +371,7 @@ def supported_numbers(found: QuestionAnswer) -> set[str]:
     texts += [f"[{place}]" for place in range(1, len(named) + 1)]
     # What answers say of themselves.
     texts += [str(NOW.date()), "hundred", "24 60", "2026-04-01", "92", "half"]
-    return {number for text in texts for number in numbers_in(text)}
+    return {number for text in texts for number in numerals_in(text)}
 
 
 class World:

@@ -107,6 +107,16 @@ def test_pages_hold_every_entry_once_in_order(directory: Directory, limit: int) 
     assert [tenant.id for tenant in directory.tenants(after="acme", limit=10).entries] == ["acme-2", "zoo"]
 
 
+def test_all_tenants_and_keys_are_read_over_pages(directory: Directory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sluice.tenants.directory._PAGE", 2)
+    ids = ["a", "acme", "acme-2", "b", "zoo"]
+    for tenant_id in ids:
+        directory.create_tenant(Tenant(tenant_id, tenant_id))
+        directory.create_key(ApiKey(f"k-{tenant_id}", "acme" if tenant_id != "a" else "a", Role.CALLER, "n", "hash"))
+    assert [tenant.id for tenant in directory.all_tenants()] == ids
+    assert [key.id for key in directory.all_keys("acme")] == [f"k-{each}" for each in ids[1:]]
+
+
 def test_a_tenant_without_keys_has_an_empty_list_and_no_tenant_has_none(directory: Directory) -> None:
     directory.create_tenant(Tenant("acme", "ACME"))
     assert directory.keys("acme", after=None, limit=5).entries == ()

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from sluice.answering.answer import QuestionAnswer
-from sluice.answering.checking import numbers_in
+from sluice.guards.numerals import numerals_in
 from tests.questions import Question, World, questions, supported_numbers
 
 EVERY = questions()
@@ -69,7 +69,7 @@ def test_instructions_in_questions_and_documents_change_nothing(
 def test_no_number_is_in_an_answer_but_of_figures_and_documents_that_it_names(
     answers: Mapping[str, QuestionAnswer],
 ) -> None:
-    unsupported = {name: numbers_in(found.answer) - supported_numbers(found) for name, found in answers.items()}
+    unsupported = {name: numerals_in(found.answer) - supported_numbers(found) for name, found in answers.items()}
     assert {name: numbers for name, numbers in unsupported.items() if numbers} == {}
 
 

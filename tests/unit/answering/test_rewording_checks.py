@@ -2,8 +2,9 @@
 
 import pytest
 
-from sluice.answering.checking import filled, is_supported, numbers_in
+from sluice.answering.checking import filled, is_supported
 from sluice.answering.passages import Chunk, Passage
+from sluice.guards.numerals import numerals_in
 
 VALUES = {1: "cost $1.94", 2: "requests 12"}
 COMPOSED = "From 2026-02-01 to 2026-02-28, for tenant acme: cost $1.94, requests 12."
@@ -88,4 +89,4 @@ def test_a_number_may_be_written_another_way(said: str, source: str) -> None:
 
 
 def test_numbers_of_dates_and_names_have_no_sign() -> None:
-    assert numbers_in("gpt-4o on 2026-02-20") == {"4", "2026-02-20"}
+    assert numerals_in("gpt-4o on 2026-02-20") == {("number", "4"), ("date", "2026-02-20")}

@@ -51,9 +51,7 @@ class Looking:
     def run(self, now: datetime) -> list[str]:
         """Run once; the answer is what has been finished until now."""
         stores = ProactiveStores(
-            directory=cast(
-                "Any", SimpleNamespace(tenants=lambda **_: SimpleNamespace(entries=self._tenants, has_more=False))
-            ),
+            directory=cast("Any", SimpleNamespace(all_tenants=lambda: self._tenants)),
             preferences=cast("Any", SimpleNamespace(get=lambda *_: SimpleNamespace(values={}))),
             figures=FigureReader(cast("Any", self), lambda _: [], cast("Any", None)),
             findings=cast("Any", SimpleNamespace(record=lambda *_: {})),

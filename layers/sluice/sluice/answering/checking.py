@@ -9,29 +9,12 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from sluice.answering.passages import Passage, content_words
+from sluice.guards.numerals import numerals_in
 
 _CITATION = re.compile(r"\[(\d{1,2})\]")
 _SENTENCE_END = re.compile(r"(?<=[.!?])(?:\s*\[\d{1,2}\])*\s+|\n+")
-_SIGN = r"(?:(?<![\w)\]])[-\u2212\u2013]|\b(?:minus|negative)\s+)[$\u20ac\u00a3]?"
-_DIGITS = r"(?:(?<![\w.])\.)?\d(?:[\d.,:/\u2009\u202f-]*\d)?"
-_SCALE = r"(?:e[+-]?\d+|[kmbt]|mn|bn)\b|[\s-]?(?:hundred|thousand|million|billion|trillion)s?\b"
-_UNIT = r"\s?(?:%|percentage points?\b|per ?cent\b)"
-_NUMBER = re.compile(rf"({_SIGN})?({_DIGITS})({_SCALE})?({_UNIT})?", re.IGNORECASE)
-_THOUSANDS = re.compile(r"[1-9]\d{0,2}(?:([,\u2009\u202f])\d{3})(?:\1\d{3})*(?:\.\d+)?")
-_CARDINAL = (
-    r"(?:zero|nought|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|"
-    r"seventeen|eighteen|nineteen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand|million|"
-    r"billion|trillion|quadrillion|lakh|crore|dozen)"
-)
-_NUMBER_WORD = re.compile(
-    rf"\b(?:{_CARDINAL}+(?:s|th|ths|fold|-fold)?|first|second|thirds?|fifths?|eighths?|ninths?|twelfths?|"
-    r"(?:twent|thirt|fort|fift|sixt|sevent|eight|ninet)ieths?|quarters?|hal(?:f|ves|ved?|ving)|twice|thrice|"
-    r"(?:doubl|tripl|trebl|quadrupl|quintupl)(?:e|es|ed|ing|y)|manifold|unlimited|infinite|infinity)\b",
-    re.IGNORECASE,
-)
 # Amounts too, which passages use in other senses.
 _AMOUNT = re.compile(r"\b(?:once|nothing|none|nil|single|couple|pair|both|neither)\b", re.IGNORECASE)
-_OTHER_DIGITS = re.compile(r"[^\W0-9_a-zA-Z]")
 _ADDRESS = re.compile(r"https?://\S+|www\.\S+|\S+@\S+\.\S+", re.IGNORECASE)
 _LEAST_SHARED = 0.6
 _MOST_CHARACTERS = 3_000
@@ -50,13 +33,6 @@ def cited(text: str) -> list[int]:
     return list(dict.fromkeys(int(each) for each in _CITATION.findall(text)))
 
 
-def numbers_in(text: str) -> set[str]:
-    """The numbers in a text with their signs and percent, without what separates thousands, and number words."""
-    digits = {_bare(each) for each in _NUMBER.finditer(text)}
-    others = {each for each in _OTHER_DIGITS.findall(text) if each.isnumeric()}
-    return digits | others | {each.casefold().removesuffix("s") for each in _NUMBER_WORD.findall(text)}
-
-
 def filled(text: str, values: Mapping[int, str], composed: str, question: str) -> str | None:
     """A text with values in the place of {1}, {2} and so on, which says what the `composed` answer says.
 
@@ -68,7 +44,7 @@ def filled(text: str, values: Mapping[int, str], composed: str, question: str) -
     if {int(each) for each in _PLACEHOLDER.findall(text)} != set(values):
         return None
     rest = _PLACEHOLDER.sub(" ", text)
-    if numbers_in(rest) or _AMOUNT.search(rest) or _ADDRESS.search(rest) or "{" in rest or "}" in rest:
+    if numerals_in(rest) or _AMOUNT.search(rest) or _ADDRESS.search(rest) or "{" in rest or "}" in rest:
         return None
     known = content_words(" ".join([composed, question, *values.values()]))
     sentences = [_with_values(each, values) for each in _sentences(text)]
@@ -100,18 +76,8 @@ def _sentence_is_supported(sentence: str, question: str, passages: Sequence[Pass
         return False
     said = _CITATION.sub(" ", sentence)
     sources = " \n ".join(f"{passages[each - 1].chunk.title} {passages[each - 1].text}" for each in named)
-    if not numbers_in(said) <= numbers_in(sources):
+    if not numerals_in(said) <= numerals_in(sources):
         return False
     if any(address not in sources for address in _ADDRESS.findall(said)):
         return False
     return _shares(said, content_words(sources) | content_words(question))
-
-
-def _bare(number: re.Match[str]) -> str:
-    """A number as it is compared: "-1,500 %" is "-1500%", and "1,5" is not "15"."""
-    sign, digits, scale, unit = number.groups(default="")
-    if _THOUSANDS.fullmatch(digits):
-        digits = re.sub(r"[,\u2009\u202f]", "", digits)
-    unit = unit.casefold().strip()
-    percent = "" if not unit else " points" if "point" in unit else "%"
-    return f"{'-' if sign else ''}{'0' * digits.startswith('.')}{digits}{scale.casefold().strip(' -')}{percent}"

@@ -13,9 +13,9 @@ from pydantic import JsonValue
 from sluice.errors import SluiceError
 from sluice.gateway.provenance import Provenance
 from sluice.gateway.request import RequestContext
+from sluice.guards.numerals import numerals_in
 from sluice.insights.agent import Agent
 from sluice.insights.finding import Finding
-from sluice.insights.spoken_numbers import numbers_in, unknown_numbers
 from sluice.tasks.running import Runner, TaskRequest
 from sluice.telemetry import emit_metric
 from sluice.tenants.principal import Principal
@@ -68,7 +68,9 @@ def facts_of(findings: Sequence[Finding]) -> list[str]:
 
 def checked(text: str, facts: Sequence[str], provenance: Provenance | None = None) -> Narrative:
     """A text as it may be shown: not with a number that is in none of the facts."""
-    unknown = unknown_numbers(text, numbers_in("\n".join(facts)))
+    # "One thing to look at" and "first of all" are no figures.
+    said = {each for each in numerals_in(text) if each[0] != "loose"}
+    unknown = said - numerals_in("\n".join(facts))
     if unknown:
         emit_metric("NarrativeDropped")
         shown = ", ".join(sorted(f"{value}" for _, value in unknown)[:_SHOWN_NUMBERS])

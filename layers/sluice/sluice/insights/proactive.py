@@ -7,7 +7,7 @@ begun and not ended is done again in a later hour: see reports/claims.py.
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -27,7 +27,7 @@ from sluice.reports.claims import DONE, Claims, Thing
 from sluice.storage.errors import ServiceError
 from sluice.storage.event_bus import EventBus
 from sluice.telemetry import emit_metric
-from sluice.tenants.choices import check_enabled, narrowed
+from sluice.tenants.choices import check_enabled
 from sluice.tenants.directory import Directory
 from sluice.tenants.preferences import Preferences
 from sluice.tenants.tenant import Tenant
@@ -37,7 +37,6 @@ from sluice.webhooks.endpoint import Event, EventType
 
 logger = Logger(child=True)
 
-_PAGE = 100
 _RUN_S = 900
 _TOLD_FOR = timedelta(days=3)
 """How old the bucket of an alert may be: then nobody is told any more."""
@@ -75,7 +74,7 @@ class ProactiveInsights:
         Raises InsightsFailedError if some of it failed, which keeps nothing else from being done.
         """
         failures = 0
-        for tenant in self._tenants():
+        for tenant in self._stores.directory.all_tenants():
             try:
                 is_done = has_time() and self._of_tenant(tenant, has_time)
             except Exception as error:  # noqa: BLE001  whatever is wrong with one tenant, the others get theirs
@@ -157,14 +156,6 @@ class ProactiveInsights:
         event = Event(id=f"evt_{name}", type=EventType.INSIGHT_FOUND, created_at=int(now.timestamp()), subject=name)
         self._stores.announcer.announce(tenant, event)
         findings.finish_notice(tenant, name)
-
-    def _tenants(self) -> Iterator[Tenant]:
-        after, has_more = None, True
-        while has_more:
-            page = self._stores.directory.tenants(after=after, limit=_PAGE)
-            yield from map(narrowed, page.entries)
-            has_more = page.has_more
-            after = page.entries[-1].id if page.entries else None
 
 
 def kept_finding(finding: Finding, agent: Agent, now: datetime, *, is_own: bool) -> NewFinding:

@@ -26,7 +26,6 @@ from sluice.reports.report import EVERYBODY
 from sluice.storage.event_bus import EventBus
 from sluice.storage.objects import ObjectStore
 from sluice.telemetry import emit_metric
-from sluice.tenants.choices import narrowed
 from sluice.tenants.directory import Directory
 from sluice.tenants.tenant import ApiKey, Tenant
 from sluice.tenants.time_zone import time_zone
@@ -39,7 +38,6 @@ _DAYS_BACK = 3
 """How many days a report may be late: then nobody makes it any more."""
 _REPORT_S, _ALERT_S = 900, 300
 _MOST_USERS = 100
-_PAGE = 100
 
 
 class ReportsFailedError(Exception):
@@ -75,7 +73,7 @@ class Reporter:
         """
         self._failures = 0
         self._survive("deployments", self._alert_of_deployments)
-        tenants = list(self._tenants())
+        tenants = list(self._stores.directory.all_tenants())
         names = {tenant.id: tenant.name for tenant in tenants}
         # Alerts of all come first: reports take longer, and may be late.
         due: list[tuple[str, Callable[[], None]]] = [
@@ -137,7 +135,7 @@ class Reporter:
     def _of_day_of_all(self, names: Mapping[str, str], day: LocalDay) -> Material:
         stores = self._stores
         counted = stores.standings.of_deployments(stores.registry().deployments)
-        for tenant in self._tenants():
+        for tenant in self._stores.directory.all_tenants():
             counted += stores.standings.of_tenant(tenant, ())
         return Material(
             tenant=EVERYBODY,
@@ -202,14 +200,6 @@ class Reporter:
         wanted = ((tenant, day) for tenant in tenants for day in days)
         for found in self._stores.usage.by_day(wanted):
             yield from found.sums
-
-    def _tenants(self) -> Iterator[Tenant]:
-        after, has_more = None, True
-        while has_more:
-            page_of = self._stores.directory.tenants(after=after, limit=_PAGE)
-            yield from map(narrowed, page_of.entries)
-            has_more = page_of.has_more
-            after = page_of.entries[-1].id if page_of.entries else None
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock(), UTC)

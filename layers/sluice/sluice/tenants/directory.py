@@ -100,6 +100,11 @@ class Directory:
         items, has_more = self._query(_TENANT_LIST, prefix=_tenant_owner(""), after=after, limit=limit)
         return Page(tuple(_to_tenant(item) for item in items), has_more)
 
+    def all_tenants(self) -> Iterator[Tenant]:
+        """All tenants as their requests are answered: what admins made them, with what they chose."""
+        for item in self._all(_TENANT_LIST, prefix=_tenant_owner("")):
+            yield narrowed(_to_tenant(item))
+
     def create_key(self, key: ApiKey, also: Writes = ()) -> None:
         """Store a new key; NotFoundError if its tenant does not exist, ConflictError if its id is taken."""
         item = _without_none(_fields(key))
@@ -125,11 +130,7 @@ class Directory:
 
     def all_keys(self, tenant_id: str) -> Iterator[ApiKey]:
         """All keys of a tenant, also of one that was deleted, as they are taken."""
-        after, has_more = None, True
-        while has_more:
-            items, has_more = self._query(_tenant_owner(tenant_id), prefix=_key_owner(""), after=after, limit=_PAGE)
-            yield from map(_to_key, items)
-            after = items[-1]["id"] if items else None
+        return map(_to_key, self._all(_tenant_owner(tenant_id), prefix=_key_owner("")))
 
     def change_key(self, before: ApiKey, after: ApiKey, also: Writes = ()) -> bool:
         """Make `before`, as it was read, `after`; False if it was changed or revoked, or its tenant deleted, since."""
@@ -164,6 +165,14 @@ class Directory:
         request = {"TableName": self._table, "Key": DIRECTORY.key(owner, entry), "ConsistentRead": True}
         answer = self._client.call("GetItem", request)
         return from_item(answer["Item"]) if "Item" in answer else None
+
+    def _all(self, owner: str, *, prefix: str) -> Iterator[Item]:
+        """All items of `owner` under `prefix`, in order, read as they are taken."""
+        after, has_more = None, True
+        while has_more:
+            items, has_more = self._query(owner, prefix=prefix, after=after, limit=_PAGE)
+            yield from items
+            after = items[-1]["id"] if items else None
 
     def _query(self, owner: str, *, prefix: str, after: str | None, limit: int) -> tuple[list[Item], bool]:
         """At most `limit` items of `owner` under `prefix`, in order, and whether there are more."""

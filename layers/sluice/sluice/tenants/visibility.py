@@ -10,7 +10,6 @@ from sluice.tenants.login.claims import is_login_id
 from sluice.tenants.principal import Principal
 from sluice.tenants.tenant import Role
 
-_PAGE = 100
 _KEY_ID = re.compile(KEY_ID_PATTERN, re.ASCII)
 
 
@@ -67,7 +66,7 @@ def tenants(principal: Principal, tenant: str | None, directory: Directory) -> I
     if tenant in {None, own}:
         yield own
         if principal.role is Role.ADMIN and tenant is None:
-            yield from _others(directory, own)
+            yield from (each.id for each in directory.all_tenants() if each.id != own)
     elif principal.role is Role.ADMIN and directory.tenant(str(tenant)) is not None:
         yield str(tenant)
     else:
@@ -91,13 +90,3 @@ def usage_reach(
     if principal.role is not Role.ADMIN or tenant is not None:
         return iter((tenant or own,)), key
     return tenants(principal, None, directory), key
-
-
-def _others(directory: Directory, own: str) -> Iterator[str]:
-    after = None
-    while True:
-        page = directory.tenants(after=after, limit=_PAGE)
-        yield from (each.id for each in page.entries if each.id != own)
-        if not page.has_more:
-            return
-        after = page.entries[-1].id
