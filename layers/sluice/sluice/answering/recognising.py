@@ -1,18 +1,17 @@
-"""Recognises questions that tools answer: every word of one is understood, or it is none of these. Pure.
+"""Recognises questions that tools answer: makes a plan of the phrases that one was read as. Pure.
 
-A question is a row of words. Periods are read first, then names, then phrases of the lexicon, the longest first. What
-is left over has to be silent: a question with a word that nobody knows may mean something else than what is known.
+A question with a word that nobody knows may mean something else than what is known, and is none of these.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import date, timedelta
 from enum import StrEnum
 
 from sluice.answering.lexicon import lexicon
-from sluice.answering.names import Named, Names, names_in
-from sluice.answering.periods import MARK, NUMBER_WORDS, Period, read_periods, this_month
-from sluice.answering.plan import DIMENSIONS, Dimension, Filter, Form, Measure, Plan, StandingPlan, UsagePlan
+from sluice.answering.names import Names
+from sluice.answering.periods import Period, read_periods, this_month
+from sluice.answering.phrases import Reading, is_dimension, read_question
+from sluice.answering.plan import Filter, Form, Measure, Plan, StandingPlan, UsagePlan
 from sluice.answering.words import plain
 from sluice.usage.period import MOST_DAYS
 
@@ -48,38 +47,6 @@ class Refusal(StrEnum):
     NOT_KEPT = "not_kept"
 
 
-@dataclass(frozen=True, slots=True)
-class _Item:
-    """A phrase that means something, and where it is."""
-
-    start: int
-    end: int
-    tags: frozenset[str]
-    words: str
-    name: Named | None = None
-
-
-@dataclass(slots=True)
-class _Read:
-    """A question as it was read."""
-
-    items: list[_Item]
-    periods: tuple[Period, ...]
-    now: Period | None = None
-    filters: list[Filter] = field(default_factory=list)
-    dimensions: list[tuple[Dimension, bool]] = field(default_factory=list)
-    number: int | None = None
-
-    def has(self, *tags: str) -> bool:
-        """Whether any phrase has one of these tags."""
-        return any(tag in item.tags for item in self.items for tag in tags)
-
-    def of_kind(self, kind: str) -> list[str]:
-        """The values of a kind of tag, in their order, each once."""
-        found = (tag.removeprefix(kind) for item in self.items for tag in sorted(item.tags) if tag.startswith(kind))
-        return list(dict.fromkeys(found))
-
-
 def is_about_usage(text: str) -> bool:
     """Whether a question has a word of what is measured, or of what has an order: names of usage may be in it."""
     words = plain(text).split()
@@ -99,122 +66,17 @@ def periods_of(text: str, today: date) -> tuple[Period, ...]:
 
 def recognise(text: str, today: date, names: Names) -> Plan | Refusal | None:
     """What a question asks for; None if it, or a word of it, is not understood."""
-    read = _read(text, today, names)
+    read = read_question(text, today, names)
     if read is None:
         return None
     standing = _standing(read, today)
     return standing or _usage(read, today)
 
 
-def _read(text: str, today: date, names: Names) -> _Read | None:
-    """The phrases of a question; None if a word of it is not understood."""
-    dated = read_periods(plain(text), today)
-    words = dated.text.split()
-    named = names_in(words, names)
-    read = _Read([], dated.found, dated.now)
-    numbers: list[int] = []
-    start = 0
-    while start < len(words):
-        item = _name_at(words, start, named) or _phrase_at(words, start)
-        if item is not None:
-            read.items.append(item)
-            start = item.end
-            continue
-        word = words[start]
-        if _number(word) is not None:
-            numbers.append(start)
-        elif word != MARK and word not in lexicon().silent:
-            return None
-        start += 1
-    for item in read.items:
-        if item.name is not None:
-            read.filters.append(_meant(item, read.items))
-    read.dimensions = [each for item in read.items for each in _dimension(item, read)]
-    if not _takes_numbers(read, words, numbers):
-        return None
-    return read
-
-
-def _name_at(words: Sequence[str], start: int, named: dict[int, Named]) -> _Item | None:
-    """The name at a place, unless it is a word that means something else and nothing says that a name is meant."""
-    name = named.get(start)
-    if name is None:
-        return None
-    own = tuple(words[start : name.end])
-    if own in lexicon().tags or (len(own) == 1 and (own[0] in lexicon().silent or _number(own[0]) is not None)):
-        around = [words[place] for place in (start - 1, name.end) if 0 <= place < len(words)]
-        marks = {tag.removeprefix("d:") for word in around for tag in lexicon().tags.get((word,), ())}
-        if not any(meaning.dimension in marks for meaning in name.meanings):
-            return None
-    return _Item(start, name.end, frozenset(), " ".join(own), name)
-
-
-def _phrase_at(words: Sequence[str], start: int) -> _Item | None:
-    for length in range(min(lexicon().longest, len(words) - start), 0, -1):
-        phrase = tuple(words[start : start + length])
-        if phrase in lexicon().tags:
-            return _Item(start, start + length, lexicon().tags[phrase], " ".join(phrase))
-    return None
-
-
-def _meant(item: _Item, items: Sequence[_Item]) -> Filter:
-    """Which of all that a name may name is meant: what a word beside it says, or what is likely."""
-    if item.name is None:
-        raise ValueError("no name")
-    marks = {
-        tag.removeprefix("d:")
-        for other in items
-        if other.end == item.start or other.start == item.end
-        for tag in other.tags
-        if tag.startswith("d:")
-    }
-    marked = [each for each in item.name.meanings if each.dimension in marks]
-    return (marked or item.name.meanings)[0]
-
-
-def _dimension(item: _Item, read: _Read) -> list[tuple[Dimension, bool]]:
-    """The dimension that a phrase is, and whether it speaks of several; none where it only says what a name is."""
-    found = [each for each in DIMENSIONS if f"d:{each}" in item.tags]
-    if not found:
-        return []
-    for other in read.items:
-        is_beside = other.name is not None and (other.end == item.start or other.start == item.end)
-        if is_beside and _meant(other, read.items).dimension == found[0] and item.words not in {"who", "whom", "when"}:
-            return []
-    return [(found[0], item.words.endswith("s"))]
-
-
-def _takes_numbers(read: _Read, words: Sequence[str], numbers: Sequence[int]) -> bool:
-    """Whether every number says how many are wanted: the top 3, the three cheapest, the 3 models with most errors."""
-    if not numbers:
-        return True
-    beside = {item.start for item in read.items if _is_order(item) or _is_dimension(item)}
-    after = {item.end for item in read.items if _is_order(item)}
-    is_one = len(numbers) == 1 and (numbers[0] in after or numbers[0] + 1 in beside)
-    if not is_one or not read.of_kind("o:"):
-        return False
-    read.number = _number(words[numbers[0]])
-    return bool(read.number)
-
-
-def _is_order(item: _Item) -> bool:
-    return any(tag.startswith("o:") for tag in item.tags)
-
-
-def _is_dimension(item: _Item) -> bool:
-    return any(tag.startswith("d:") for tag in item.tags)
-
-
-def _number(word: str) -> int | None:
-    if word.isascii() and word.isdigit() and len(word) <= 4:
-        return int(word)
-    return NUMBER_WORDS.get(word)
-
-
 # ---- what holds now ----
 
 
-def _standing(read: _Read, today: date) -> StandingPlan | None:
+def _standing(read: Reading, today: date) -> StandingPlan | None:
     topics, measures = set(read.of_kind("t:")), set(read.of_kind("m:"))
     is_now = all(each.first <= today <= each.last for each in read.periods)
     if not is_now:
@@ -241,7 +103,7 @@ def _standing(read: _Read, today: date) -> StandingPlan | None:
     return None
 
 
-def _coverage(read: _Read, topics: set[str], measures: set[str]) -> StandingPlan | None:
+def _coverage(read: Reading, topics: set[str], measures: set[str]) -> StandingPlan | None:
     kinds = [name for name in ("jira", "github") if read.has(f"x:{name}")]
     if topics - {"documents", "ingested", "vectors", "health"} or measures or read.periods or len(kinds) > 1:
         return None
@@ -253,7 +115,7 @@ def _coverage(read: _Read, topics: set[str], measures: set[str]) -> StandingPlan
 # ---- usage ----
 
 
-def _usage(read: _Read, today: date) -> UsagePlan | Refusal | None:
+def _usage(read: Reading, today: date) -> UsagePlan | Refusal | None:
     if not _has_usage_alone(read):
         return None
     for kind in ("embedding", "chat"):
@@ -288,7 +150,7 @@ def _usage(read: _Read, today: date) -> UsagePlan | Refusal | None:
     )
 
 
-def _has_usage_alone(read: _Read) -> bool:
+def _has_usage_alone(read: Reading) -> bool:
     """Whether nothing is asked that usage does not tell."""
     if read.has("u:unknown"):
         return False
@@ -299,7 +161,7 @@ def _has_usage_alone(read: _Read) -> bool:
     return True
 
 
-def _shape(read: _Read, dimensions: Sequence[str]) -> tuple[Form, tuple[Measure, ...], list[Filter]] | None:
+def _shape(read: Reading, dimensions: Sequence[str]) -> tuple[Form, tuple[Measure, ...], list[Filter]] | None:
     """The form of a question, what is measured, and the names that are set beside each other."""
     measures = _measures(read)
     beside = _beside(read)
@@ -336,7 +198,7 @@ def _shape(read: _Read, dimensions: Sequence[str]) -> tuple[Form, tuple[Measure,
     return None if has_order else ("total", own, [])
 
 
-def _measures(read: _Read) -> tuple[Measure, ...] | None:
+def _measures(read: Reading) -> tuple[Measure, ...] | None:
     """What is measured, by the words for it; None for a mean of what has no mean here."""
     found = [each for each in read.of_kind("m:") if each != "usage"]
     part = next((each for each in ("errors", "hits") if each in found), None)
@@ -362,18 +224,18 @@ def _measures(read: _Read) -> tuple[Measure, ...] | None:
     return tuple(measures)
 
 
-def _are_joined(read: _Read, part: str) -> bool:
+def _are_joined(read: Reading, part: str) -> bool:
     """Whether requests are asked for beside the errors among them."""
     places = {tag: place for place, item in enumerate(read.items) for tag in item.tags}
     first, last = sorted((places[f"m:{part}"], places["m:requests"]))
     return any("f:and" in item.tags for item in read.items[first:last])
 
 
-def _implied(read: _Read) -> tuple[Measure, ...]:
+def _implied(read: Reading) -> tuple[Measure, ...]:
     return tuple(_MEASURES[each] for each in read.of_kind("i:"))[:1]
 
 
-def _beside(read: _Read) -> list[Filter]:
+def _beside(read: Reading) -> list[Filter]:
     """The names of one dimension that are set beside each other."""
     for each in read.filters:
         same = [other for other in dict.fromkeys(read.filters) if other.dimension == each.dimension]
@@ -382,20 +244,20 @@ def _beside(read: _Read) -> list[Filter]:
     return []
 
 
-def _counts_names(read: _Read, dimensions: Sequence[str]) -> bool:
+def _counts_names(read: Reading, dimensions: Sequence[str]) -> bool:
     """Whether it is asked how many models, users and so on there were."""
     if not dimensions or dimensions[0] not in _COUNTED or read.of_kind("o:"):
         return False
     if read.has("f:distinct"):
         return True
     return any(
-        "q:many" in item.tags and _is_dimension(following)
+        "q:many" in item.tags and is_dimension(following)
         for item, following in zip(read.items, read.items[1:], strict=False)
         if following.start == item.end
     )
 
 
-def _wanted(read: _Read) -> int:
+def _wanted(read: Reading) -> int:
     if read.number is not None:
         return max(1, min(MOST_RANKED, read.number))
     return _FEW if any(is_plural for _, is_plural in read.dimensions) else 1
