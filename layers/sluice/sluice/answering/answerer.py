@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
-from sluice.answering.answer import Basis, DataSource, QuestionAnswer, SourceType
+from sluice.answering.answer import Basis, DataSource, QuestionAnswer
 from sluice.answering.checking import cited
 from sluice.answering.confidence import COMPUTED
 from sluice.answering.document_tool import DocumentTool, Judged, Search
@@ -167,17 +167,19 @@ class Answerer:
         if tenant.id == principal.tenant.id:
             owners.append(allowances.of_key(principal.key))
         composed = budget_answer(allowances.left(owners), asked.now.date())
-        return _Part(composed, (_source("budget", "Budgets", "/v1/budget"),), plan)
+        return _Part(composed, (DataSource(type="budget", name="Budgets", link="/v1/budget"),), plan)
 
     def _limits(self, asked: Asked, plan: StandingPlan) -> _Part:
         if _about(asked).id != asked.principal.tenant.id:
             return _Part(Composed(answer=_OWN_LIMITS, figures=()), ())
         allowances = self._tools.allowances
         [own] = allowances.left([allowances.of_key(asked.principal.key)])
-        return _Part(limits_answer(own, plan.window), (_source("limits", "Limits", "/v1/budget"),), plan)
+        return _Part(
+            limits_answer(own, plan.window), (DataSource(type="limits", name="Limits", link="/v1/budget"),), plan
+        )
 
     def _health(self, asked: Asked, plan: StandingPlan) -> _Part:
-        source = (_source("health", "Providers' health", "/api/groq/health"),)
+        source = (DataSource(type="health", name="Providers' health", link="/api/groq/health"),)
         if asked.principal.role.includes(Role.OPERATOR):
             rows = self._tools.deployments.health().get("data", [])
             return _Part(health_answer(rows, plan.name, only_bad=plan.only_bad), source, plan)
@@ -191,12 +193,12 @@ class Answerer:
         sources = self._tools.sources.all(_about(asked).id)
         until_s = time.monotonic() + max(0.0, asked.context.deadline.remaining_s - _ANSWERING_S)
         composed = coverage_answer(self._tools.coverage.read(sources, until_s), plan.name, only_missing=plan.only_bad)
-        return _Part(composed, (_source("coverage", "Ingestion", "/v1/ingest/coverage"),), plan)
+        return _Part(composed, (DataSource(type="coverage", name="Ingestion", link="/v1/ingest/coverage"),), plan)
 
     def _stores(self, asked: Asked, plan: StandingPlan) -> _Part:
         page = self._tools.documents.stores.page(_about(asked).id, PageQuery(limit=_MOST_STORES))
         composed = stores_answer(page.stores, has_more=page.has_more)
-        return _Part(composed, (_source("stores", "Vector stores", "/v1/vector_stores"),), plan)
+        return _Part(composed, (DataSource(type="stores", name="Vector stores", link="/v1/vector_stores"),), plan)
 
     # ---- the whole answer ----
 
@@ -344,11 +346,7 @@ def _basis(is_computed: bool, is_in_documents: bool) -> Basis:
 
 def _usage_source(period: Period) -> DataSource:
     link = f"/v1/usage?from={period.first}&to={period.last}&group_by=day,model"
-    return _source("usage", f"Usage from {period.first} to {period.last}", link)
-
-
-def _source(kind: SourceType, name: str, link: str) -> DataSource:
-    return DataSource(type=kind, name=name, link=link)
+    return DataSource(type="usage", name=f"Usage from {period.first} to {period.last}", link=link)
 
 
 def _document_source(judged: Judged) -> DataSource:
