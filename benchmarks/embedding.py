@@ -12,7 +12,7 @@ from benchmarks.embedding_texts import Measured, pairs, per_second, quality, tex
 from benchmarks.markdown import table
 from benchmarks.section import main
 from benchmarks.stage import staged
-from sluice.embedding_model.files import PACKAGE, read_model_in
+from sluice.embeddings.files import PACKAGE, read_model_in
 from tools.processes import ROOT
 
 MODEL = "potion-base-8M"

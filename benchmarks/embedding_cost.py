@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from benchmarks.markdown import table
 from benchmarks.section import main
-from sluice.catalog import Model, catalog
+from sluice.catalog.catalog import catalog
+from sluice.catalog.model import Model
 
 # Of English text in tokenizers of today; estimates of the gateway are closer, and say much the same.
 _TOKENS_PER_WORD = 4 / 3

@@ -11,7 +11,7 @@ from benchmarks.markdown import table
 from benchmarks.meter import Meter
 from benchmarks.section import main
 from benchmarks.stage import MODELS, staged
-from sluice.infrastructure import InfrastructureCost, cost_of, prices_for
+from sluice.request_log.infrastructure import InfrastructureCost, cost_of, prices_for
 
 _ASKED_BEFORE = "What does a million of these cost?"
 _PROVIDER_S = 1.0

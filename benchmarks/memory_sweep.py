@@ -18,7 +18,7 @@ from benchmarks.markdown import table
 from benchmarks.section import main
 from benchmarks.server import Server, chat_server
 from benchmarks.stage import MODELS, staged
-from sluice.infrastructure import prices_for
+from sluice.request_log.infrastructure import prices_for
 
 _CONTROL = Path("/sys/fs/cgroup/cpu")
 _MEMORIES_MB = (256, 512, 768, 1024, 1769)

@@ -15,8 +15,8 @@ from benchmarks.embedding_texts import texts
 from benchmarks.markdown import table
 from benchmarks.section import main
 from benchmarks.word_ranking import WordIndex, fused
-from sluice.embedding_model.files import PACKAGE, read_model_in
-from sluice.embedding_model.model import EmbeddingModel
+from sluice.embeddings.files import PACKAGE, read_model_in
+from sluice.embeddings.model import EmbeddingModel
 from sluice.knowledge.chunking import Chunking, chunks
 from sluice.knowledge.quantization import cosine, quantized
 from tools.processes import ROOT

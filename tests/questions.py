@@ -18,8 +18,8 @@ from sluice.answering.document_tool import DocumentTool, speaks_to_a_model
 from sluice.answering.request import Asked
 from sluice.answering.writing import Writer
 from sluice.chat import ChatRequest
-from sluice.embedding_model.files import PACKAGE, read_model_in
-from sluice.embedding_model.model import EmbeddingModel, NoDirectionError
+from sluice.embeddings.files import PACKAGE, read_model_in
+from sluice.embeddings.model import EmbeddingModel, NoDirectionError
 from sluice.errors import NO_KNOWN_WORDS, InvalidRequestError, NotFoundError
 from sluice.gateway.pipeline import Answer
 from sluice.gateway.provenance import Provenance

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sluice.catalog import catalog
+from sluice.catalog.catalog import catalog
 from sluice.providers.credentials import parse_credentials
 from sluice.providers.registry import Registry
 from tests.credentials import secret

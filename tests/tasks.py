@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from functions.tasks.app import ROUTES
-from sluice.catalog import SHARED
+from sluice.catalog.reader import SHARED
 from sluice.tasks.task import read_task
 from tests.conftest import Aws
 from tests.fakes.client import FakeProvider

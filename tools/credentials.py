@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sluice.catalog import catalog
+from sluice.catalog.catalog import catalog
 from sluice.providers.credentials import CredentialsError, parse_credentials
 from sluice.providers.registry import Registry
 from tools import model

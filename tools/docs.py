@@ -11,7 +11,9 @@ from typing import Any
 
 from sluice.api.absent import ABSENT
 from sluice.api.openapi.document import document
-from sluice.catalog import SHARED, Model, catalog
+from sluice.catalog.catalog import catalog
+from sluice.catalog.model import Model
+from sluice.catalog.reader import SHARED
 from sluice.guards.rules import (
     GUARD_MODEL_ANSWER,
     GUARD_MODEL_PROMPT,

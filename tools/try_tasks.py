@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import httpx
 
-from sluice.catalog import SHARED
+from sluice.catalog.reader import SHARED
 from sluice.tasks.quality import coverage
 from sluice.tasks.task import Task, read_task
 from tools import deployment

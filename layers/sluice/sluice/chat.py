@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, JsonValue
 
-from sluice.text import IN_ANY_CASE
+from sluice.validation.text import IN_ANY_CASE
 
 type JsonObject = dict[str, Any]
 """A decoded JSON object whose keys belong to somebody else's API."""

@@ -9,7 +9,7 @@ import pytest
 
 from sluice.chat import MAX_MESSAGES, MAX_PARTS
 from sluice.tenants.directory import Directory
-from sluice.validation import MAX_BODY_BYTES
+from sluice.validation.body import MAX_BODY_BYTES
 from tests.chat_server import ChatServer
 from tests.fakes.client import FakeProvider
 

@@ -10,7 +10,7 @@ import httpx
 import openai
 import pytest
 
-from sluice.embedding_model import files
+from sluice.embeddings import files
 from tests.chat_server import ChatServer, eventually, serving
 from tests.conftest import Aws
 from tests.fakes.client import FakeProvider

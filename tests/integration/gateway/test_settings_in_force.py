@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from functions.keys.app import ROUTES as KEYS
-from sluice.catalog import catalog
+from sluice.catalog.catalog import catalog
 from tests.chat_server import ChatServer, serving
 from tests.conftest import Aws
 from tests.credentials import gateway, model

@@ -8,6 +8,7 @@ import pytest
 
 from sluice.chat import ChatRequest, Usage
 from sluice.chat_stream import assemble
+from sluice.embeddings.vectors import TextBatch
 from sluice.errors import (
     ProviderAuthenticationError,
     ProviderContextError,
@@ -22,7 +23,6 @@ from sluice.errors import (
 )
 from sluice.providers.base import ProviderConfig
 from sluice.providers.bedrock import BedrockProvider
-from sluice.vectors import TextBatch
 from tests.chat_server import serving
 from tests.conftest import Aws
 from tests.fakes import FakeProvider

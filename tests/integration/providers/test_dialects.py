@@ -7,11 +7,11 @@ import pytest
 
 from sluice.chat import ChatRequest, Usage
 from sluice.chat_stream import assemble
+from sluice.embeddings.vectors import TextBatch
 from sluice.errors import ProviderAuthenticationError, ProviderError, ProviderUnsuitedError
 from sluice.providers.azure_openai import AzureOpenAIProvider
 from sluice.providers.base import Provider, ProviderConfig
 from sluice.providers.gemini import GeminiProvider
-from sluice.vectors import TextBatch
 from tests.fakes import FakeProvider
 
 type Json = dict[str, Any]

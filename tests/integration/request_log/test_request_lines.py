@@ -7,9 +7,9 @@ import pytest
 
 from functions.operations.app import ROUTES as FUNCTION_ROUTES
 from sluice.api.usage import ROUTES as USAGE_ROUTES
-from sluice.infrastructure import ConsumedUnits
 from sluice.storage.errors import ConditionFailedError, ServiceError
 from sluice.storage.json_service import JsonService
+from sluice.storage.metering import ConsumedUnits
 from sluice.storage.metering import counting as counting_units
 from tests.chat_server import ChatServer, logged, serving
 from tests.conftest import Aws

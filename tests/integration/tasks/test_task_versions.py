@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sluice.catalog import SHARED
+from sluice.catalog.reader import SHARED
 from sluice.composition import App
 from sluice.errors import ConflictError
 from sluice.tasks.task import TaskFile, read_task

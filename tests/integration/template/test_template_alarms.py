@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from sluice import telemetry
+import sluice
 from sluice.request_log.line import fields_of, metrics_of
 from sluice.request_log.record import Attempted, GuardModelUse, Judgement, RequestOutcome, RequestRecord
+from sluice.telemetry.metrics import emit_metric
 from tests.transformed import FUNCTIONS, of_type, resources, variables
 from tools import template
 from tools.processes import ROOT
@@ -76,14 +77,14 @@ def test_what_sluice_counts_alarms_as_it_is_counted(
         "SigningKeysNotRefreshed",
         "OwnTime",
     }
-    package = Path(telemetry.__file__).parent
+    package = Path(sluice.__file__).parent
     source = "".join(path.read_text() for path in package.rglob("*.py"))
     for alarm in alarms:
         name = alarm["MetricName"]
         assert f'emit_metric("{name}"' in source or f'Metric("{name}"' in source
         assert alarm["Dimensions"] == [{"Name": "service", "Value": {"Ref": "AWS::StackName"}}]
         monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "a-stack")
-        telemetry.emit_metric(alarm["MetricName"], of="one")
+        emit_metric(alarm["MetricName"], of="one")
         line = json.loads(capsys.readouterr().out)
         [directive] = line["_aws"]["CloudWatchMetrics"]
         assert directive["Namespace"] == alarm["Namespace"]

@@ -17,7 +17,7 @@ from functions.keys.app import ROUTES
 from sluice.api.rest import lambda_handler
 from sluice.composition import App
 from sluice.tenants.tenant import Tenant
-from sluice.validation import MAX_BODY_BYTES
+from sluice.validation.body import MAX_BODY_BYTES
 from tests.rest_function import rest_event
 from tests.tenants import ADMIN
 

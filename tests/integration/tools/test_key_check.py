@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from sluice.catalog import catalog
+from sluice.catalog.catalog import catalog
 from tests.fakes import FakeProcess
 from tools.key_check import Outcome, check_keys
 from tools.processes import free_port

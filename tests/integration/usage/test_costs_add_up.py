@@ -18,7 +18,7 @@ import openai
 import pytest
 
 from functions.usage.app import ROUTES
-from sluice.catalog import TokenPrice
+from sluice.catalog.model import TokenPrice
 from sluice.chat import Usage
 from sluice.usage.grouping import DIMENSIONS
 from sluice.usage.price import cost_nanousd

@@ -159,7 +159,7 @@ def test_what_is_left_of_a_caller_s_requests_is_never_less_than_nothing() -> Non
 
 
 def test_a_chat_request_s_error_reaches_the_caller_with_its_place() -> None:
-    from sluice.validation import parse_body
+    from sluice.validation.body import parse_body
 
     with pytest.raises(errors.InvalidRequestError) as caught:
         parse_body(b'{"model": "a", "messages": [{"role": "user", "content": 1}]}', ChatRequest)

@@ -41,8 +41,8 @@ NEVER = DESCRIPTION | TRANSLATORS | HEAVY
 @pytest.mark.parametrize(
     ("function", "others"),
     [
-        ("chat", NEVER | TASKS | OPERATIONS | {"sluice.embedding_model", "sluice.gateway.embeddings"}),
-        ("embeddings", NEVER | TASKS | OPERATIONS | {"sluice.embedding_model", "sluice.gateway.pipeline"}),
+        ("chat", NEVER | TASKS | OPERATIONS | {"sluice.embeddings.model", "sluice.gateway.embeddings"}),
+        ("embeddings", NEVER | TASKS | OPERATIONS | {"sluice.embeddings.model", "sluice.gateway.pipeline"}),
         ("tasks", NEVER | OPERATIONS | {"jinja2", "starlette"}),
         ("operations", NEVER | TASKS | {"sluice.gateway.pipeline", "starlette"}),
         ("keys", NEVER | TASKS | OPERATIONS | GATEWAY | {"boto3", "starlette"}),

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from sluice.api.openapi.document import document
-from sluice.catalog import SHARED, catalog
+from sluice.catalog.catalog import catalog
+from sluice.catalog.reader import SHARED
 from sluice.guards.rules import rule_ids
 from sluice.providers.credentials import Credential, CredentialModel
 from sluice.settings import Settings

@@ -13,7 +13,7 @@ import pytest
 
 import sluice
 from sluice.api.openapi.document import document
-from sluice.catalog import catalog
+from sluice.catalog.catalog import catalog
 from sluice.providers.credentials import Credential, CredentialModel, parse_credentials
 from sluice.providers.registry import Registry
 from tests.snippets import PROGRAMS, snippets

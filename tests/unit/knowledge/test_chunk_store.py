@@ -7,7 +7,8 @@ from typing import Any, cast
 
 import pytest
 
-from sluice.embedding import EmbeddingRequest
+from sluice.embeddings.request import EmbeddingRequest
+from sluice.embeddings.vectors import Vector
 from sluice.errors import InvalidRequestError, QuotaExceededError, SluiceError
 from sluice.gateway.embeddings import EmbeddingGateway
 from sluice.knowledge.chunk_store import ChunkStore, Lacking
@@ -19,7 +20,6 @@ from sluice.knowledge.index import ChunkKey, VectorIndex
 from sluice.knowledge.revision import Revision
 from sluice.knowledge.vector_store import Generation, VectorStore
 from sluice.tenants.principal import Principal
-from sluice.vectors import Vector
 
 GENERATION = Generation(number=1, model="embed", dimensions=1)
 STORE = VectorStore(id="vs_1", tenant="acme", name="", created_at=0, active=GENERATION)

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from sluice.catalog import FREE, Model, ProviderRow, Tier
+from sluice.catalog.model import FREE, Model, ProviderRow, Tier
 from sluice.chat import JsonObject
 from sluice.operations.deployment_report import health_report, provider_report, quota_report
 from sluice.providers.base import ProviderConfig

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sluice.catalog import FREE, Price, TokenPrice
+from sluice.catalog.model import FREE, Price, TokenPrice
 from sluice.chat import ChatRequest
 from sluice.providers.allowed_fields import refused_field
 from sluice.providers.base import ProviderConfig

@@ -5,11 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from sluice.chat import ChatRequest
-from sluice.embedding_model import files
+from sluice.embeddings import files
+from sluice.embeddings.vectors import TextBatch
 from sluice.errors import ProviderRejectedError, ProviderTimeoutError, ProviderUnavailableError
 from sluice.providers.base import ProviderConfig
 from sluice.providers.builtin import BuiltinProvider
-from sluice.vectors import TextBatch
 
 MODEL = "potion-base-8M"
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.catalog import Price, Tier, TokenPrice, catalog
+from sluice.catalog.catalog import catalog
+from sluice.catalog.model import Price, Tier, TokenPrice
 from sluice.providers.base import COMPLETION_TOKENS
 from sluice.providers.credentials import CredentialsError, parse_credentials
 from tests.credentials import GATEWAY, GROQ, HUGGING_FACE, KEY, secret

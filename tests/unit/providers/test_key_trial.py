@@ -2,7 +2,7 @@
 
 import pytest
 
-from sluice.catalog import catalog
+from sluice.catalog.catalog import catalog
 from sluice.providers.key_trial import key_trial
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from sluice.catalog import Tier, catalog
+from sluice.catalog.catalog import catalog
+from sluice.catalog.model import Tier
 from sluice.errors import NotFoundError
 from sluice.providers.credentials import Credential, CredentialsError, parse_credentials
 from sluice.providers.registry import Registry

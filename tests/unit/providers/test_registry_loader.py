@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from sluice.catalog import catalog
+from sluice.catalog.catalog import catalog
 from sluice.errors import StorageUnavailableError
 from sluice.providers.credentials import CredentialsError
 from sluice.providers.loader import RegistryLoader

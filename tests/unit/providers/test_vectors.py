@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sluice.embeddings.vectors import TextBatch, from_base64, is_finite, of_length_one, to_base64
 from sluice.errors import ProviderError
 from sluice.providers.decoding import json_in
 from sluice.providers.vectors import tokens_in, vectors_in
-from sluice.vectors import TextBatch, from_base64, is_finite, of_length_one, to_base64
 
 FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False)
 VECTORS = st.integers(1, 12).flatmap(

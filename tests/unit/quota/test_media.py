@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.catalog import IMAGE_RULES as NAMED
+from sluice.catalog.model import IMAGE_RULES as NAMED
 from sluice.quota.media import IMAGE_RULES, file_tokens, image_tokens, most_image_tokens, sound_tokens
 
 

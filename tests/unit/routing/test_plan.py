@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from sluice.catalog import Tier, catalog
+from sluice.catalog.catalog import catalog
+from sluice.catalog.model import Tier
 from sluice.chat import ChatRequest
 from sluice.errors import (
     ContextOverflowError,

@@ -2,8 +2,8 @@ import base64
 
 import pytest
 
-from sluice.infrastructure import ConsumedUnits
 from sluice.storage import metering
+from sluice.storage.metering import ConsumedUnits
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
-from sluice.catalog import SHARED
+from sluice.catalog.reader import SHARED
 from sluice.routing.intent import Complexity
 from sluice.tasks.code import question_generation, test_case_generation
 from sluice.tasks.code.grade_feedback import bounded, rule_based_score

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sluice.catalog import SHARED
+from sluice.catalog.reader import SHARED
 from sluice.tasks.spotlighting import boundary
 from sluice.tasks.task import Task, read_task
 from tests.examples import examples

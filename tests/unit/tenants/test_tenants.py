@@ -15,7 +15,7 @@ from sluice.errors import InvalidRequestError
 from sluice.storage.ttl_cache import TtlCache
 from sluice.tenants.api_key_token import ApiKeyToken
 from sluice.tenants.tenant import ApiKey, Role, Tenant
-from sluice.validation import parse_body
+from sluice.validation.body import parse_body
 
 
 def test_a_generated_key_is_read_back_and_only_its_own_secret_matches() -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sluice.catalog import Tier, catalog
+from sluice.catalog.catalog import catalog
+from sluice.catalog.model import Tier
 from sluice.providers.credentials import parse_credentials
 from sluice.providers.registry import Registry
 from tools import credentials

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sluice.embedding_model.files import PACKAGE, read_model_in
+from sluice.embeddings.files import PACKAGE, read_model_in
 from tools import embedding_model
 
 

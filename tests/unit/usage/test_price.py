@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.catalog import Price, TokenPrice, catalog
+from sluice.catalog.catalog import catalog
+from sluice.catalog.model import Price, TokenPrice
+from sluice.catalog.money import to_usd
 from sluice.chat import Usage
-from sluice.money import to_usd
 from sluice.usage.price import cost_nanousd
 
 tokens = st.integers(0, 10_000_000)

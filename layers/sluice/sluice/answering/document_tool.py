@@ -10,6 +10,7 @@ from sluice.answering.confidence import LOCAL, OTHERS, Weights, probability
 from sluice.answering.passages import Chunk, IsSuspect, Passage, fits, passage_of
 from sluice.answering.request import Asked
 from sluice.chat import Message
+from sluice.embeddings.vectors import Vector
 from sluice.errors import NO_KNOWN_WORDS, InvalidRequestError, SluiceError
 from sluice.gateway.request import RequestContext
 from sluice.guards.prompt import check_prompt
@@ -18,11 +19,10 @@ from sluice.knowledge.embedder import Embedder, NoVectorsError
 from sluice.knowledge.search import Hit, Hits, Query, refused
 from sluice.knowledge.stores import PageQuery, Stores
 from sluice.knowledge.vector_store import Generation, VectorStore
-from sluice.telemetry import emit_metric
+from sluice.telemetry.metrics import emit_metric
 from sluice.tenants.choices import check_enabled, is_enabled
 from sluice.tenants.directory import no_tenant
 from sluice.tenants.principal import Principal
-from sluice.vectors import Vector
 
 logger = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from sluice.catalog import SHARED
+from sluice.catalog.reader import SHARED
 
 _FILE = SHARED / "questions" / "lexicon.toml"
 

@@ -9,7 +9,7 @@ from sluice.answering.names import Names
 from sluice.answering.periods import Period
 from sluice.answering.plan import Dimension
 from sluice.answering.request import Asked
-from sluice.catalog import catalog
+from sluice.catalog.catalog import catalog
 from sluice.errors import NotFoundError
 from sluice.tenants.directory import Directory
 from sluice.tenants.tenant import Role

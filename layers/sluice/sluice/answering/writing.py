@@ -30,7 +30,7 @@ from sluice.gateway.pipeline import Answer
 from sluice.gateway.provenance import Provenance
 from sluice.gateway.request import RequestContext
 from sluice.tasks.spotlighting import boundary, note, spotlighted, without_tags
-from sluice.telemetry import emit_metric
+from sluice.telemetry.metrics import emit_metric
 from sluice.tenants.principal import Principal
 
 logger = logging.getLogger(__name__)

@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from sluice.api.route import Call, Reply, Routes
 from sluice.api.spend_limits import GivenSpendLimits
 from sluice.api.tenants import ChosenGuardModels, ModelName, RuleId, TenantId, check_policies
+from sluice.catalog.money import to_nanousd, to_usd
 from sluice.errors import InvalidRequestError
 from sluice.gateway.tenant_settings import TenantSettings, smart_share
-from sluice.money import to_nanousd, to_usd
 from sluice.settings import (
     MOST_CACHE_S,
     MOST_CONVERSATION_MESSAGES,
@@ -26,7 +26,7 @@ from sluice.tenants.shown import shown_spend_limits
 from sluice.tenants.tenant import CachePolicyName, GuardMode, Role, Tenant
 from sluice.tenants.versions import entity_tag
 from sluice.tenants.visibility import reached
-from sluice.text import IN_ANY_CASE
+from sluice.validation.text import IN_ANY_CASE
 
 ROUTES = Routes("AI configuration")
 

@@ -23,7 +23,7 @@ from sluice.api.dispatch import Api, Request, StreamedResponse
 from sluice.api.route import Route
 from sluice.api.streaming import iterate_in_thread
 from sluice.storage.metering import counting
-from sluice.telemetry import RequestIds, logging_request
+from sluice.telemetry.request_ids import RequestIds, logging_request
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

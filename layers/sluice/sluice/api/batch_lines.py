@@ -17,7 +17,7 @@ from sluice.batches.worker import LineWorker
 from sluice.chat import Usage, reasoning_tokens_in
 from sluice.quota.leftover import leaving_free
 from sluice.storage.metering import counting
-from sluice.telemetry import logging_request
+from sluice.telemetry.request_ids import logging_request
 from sluice.tenants.principal import Principal
 
 if TYPE_CHECKING:

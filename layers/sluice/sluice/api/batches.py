@@ -10,7 +10,7 @@ from sluice.api.route import Call, PathParameter, Routes
 from sluice.batches.batch import Batch as BatchRecord
 from sluice.batches.batch import Priority, Status
 from sluice.batches.intake import NewBatch
-from sluice.money import to_usd
+from sluice.catalog.money import to_usd
 from sluice.tenants.tenant import Role
 
 ROUTES = Routes("Batches")

@@ -19,13 +19,13 @@ from sluice.api.sse import StreamFormat
 from sluice.api.tracing import TracedRequest
 from sluice.errors import InvalidRequestError
 from sluice.gateway.provenance import request_id_headers
-from sluice.infrastructure import ConsumedUnits
 from sluice.request_log.request_id import new_request_id
 from sluice.request_log.trace import RequestTrace
 from sluice.routing.deadline import Deadline
+from sluice.storage.metering import ConsumedUnits
 from sluice.storage.time_limit import within
 from sluice.tenants.principal import Principal, require_role
-from sluice.validation import invalid_request, parse_body
+from sluice.validation.body import invalid_request, parse_body
 
 if TYPE_CHECKING:
     from sluice.composition import App

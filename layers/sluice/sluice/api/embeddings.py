@@ -4,9 +4,9 @@ from dataclasses import replace
 from typing import Literal, TypedDict
 
 from sluice.api.route import Call, Reply, Routes
-from sluice.embedding import EmbeddingRequest
+from sluice.embeddings.request import EmbeddingRequest
+from sluice.embeddings.vectors import Vector, to_base64
 from sluice.tenants.tenant import Role
-from sluice.vectors import Vector, to_base64
 
 ROUTES = Routes("Embeddings")
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from sluice.errors import InvalidRequestError, SluiceError
 from sluice.gateway.provenance import request_id_headers
-from sluice.validation import invalid_request
+from sluice.validation.body import invalid_request
 
 _OURS = 500
 """From this status on it is our fault."""

@@ -8,7 +8,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from sluice.errors import InvalidRequestError
-from sluice.validation import invalid_request
+from sluice.validation.body import invalid_request
 
 _MOST_PARTS = 32
 _MOST_FIELD_BYTES = 4_096

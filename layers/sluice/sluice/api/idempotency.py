@@ -25,7 +25,7 @@ from sluice.request_log.record import RequestOutcome
 from sluice.request_log.trace import RequestTrace, Settled
 from sluice.routing.deadline import Deadline
 from sluice.storage.time_limit import within
-from sluice.telemetry import best_effort
+from sluice.telemetry.best_effort import best_effort
 
 REPLAYED = "idempotent-replayed"
 """As Stripe's API names it."""

@@ -15,7 +15,7 @@ from sluice.ingestion.source import SourceOptions as OptionsRecord
 from sluice.ingestion.source_store import NewSource, SourceChange
 from sluice.tenants.tenant import Role
 from sluice.tenants.verification import ADMIN_ID
-from sluice.text import IN_ANY_CASE
+from sluice.validation.text import IN_ANY_CASE
 
 ROUTES = Routes("Ingestion")
 

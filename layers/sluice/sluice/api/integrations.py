@@ -256,7 +256,7 @@ def delete_integration(call: Call[None, NamedTenantQuery]) -> DeletedAiIntegrati
 @ROUTES.post("/api/v1/ai/integrations/{id}/test", role=Role.OPERATOR, parameters=_ID)
 def test_integration(call: Call[None, NamedTenantQuery]) -> IntegrationTest:
     """Ask an integration for what costs nothing, and say whether its credentials are taken and what is there."""
-    from sluice.catalog import catalog
+    from sluice.catalog.catalog import catalog
     from sluice.integrations.probe import probe
 
     integration = _found(call)
@@ -335,7 +335,7 @@ def _check(call: Call[Any, Any], integration: Integration, credentials: Mapping[
             raise InvalidRequestError(f"{param}: is an operator's of the stack to say.", param=param)
     if integration.type != "ai_model":
         return
-    from sluice.catalog import catalog
+    from sluice.catalog.catalog import catalog
     from sluice.integrations.credentials import IntegrationError, to_credential
     from sluice.providers.registry import Registry
 

@@ -11,7 +11,8 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from sluice.errors import SluiceError, StorageUnavailableError
-from sluice.telemetry import RequestIds, emit_metric
+from sluice.telemetry.metrics import emit_metric
+from sluice.telemetry.request_ids import RequestIds
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

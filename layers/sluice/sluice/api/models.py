@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypedDict
 from pydantic import Field
 
 from sluice.api.route import Call, PathParameter, Routes
-from sluice.catalog import Tier
+from sluice.catalog.model import Tier
 from sluice.chat import AUTO
 from sluice.errors import NotFoundError
 from sluice.providers.registry import ListedModel

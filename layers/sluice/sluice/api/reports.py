@@ -7,8 +7,8 @@ from typing import Annotated, Literal, TypedDict, cast
 from pydantic import BaseModel, ConfigDict, Field
 
 from sluice.api.route import Call, Html, PathParameter, Routes
+from sluice.catalog.money import to_usd
 from sluice.errors import NotFoundError
-from sluice.money import to_usd
 from sluice.reports.claims import day_of
 from sluice.reports.place import report_key
 from sluice.reports.report import EVERYBODY, Report

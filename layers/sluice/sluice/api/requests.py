@@ -7,8 +7,8 @@ from typing import Annotated, Literal, TypedDict
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from sluice.api.route import Call, PathParameter, Routes
+from sluice.catalog.money import to_usd
 from sluice.errors import InvalidRequestError, NotFoundError
-from sluice.money import to_usd
 from sluice.request_log.reader import Wanted
 from sluice.request_log.record import Attempted, GuardModelUse, Judgement, RequestOutcome, RequestRecord
 from sluice.request_log.request_id import began_ms, is_request_id

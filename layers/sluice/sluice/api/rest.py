@@ -13,7 +13,7 @@ from sluice.api.answer_size import MOST_SHOWN_BYTES
 from sluice.api.dispatch import Api, Request, StreamedResponse
 from sluice.api.route import Route
 from sluice.storage.metering import counting
-from sluice.telemetry import RequestIds, logging_request
+from sluice.telemetry.request_ids import RequestIds, logging_request
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

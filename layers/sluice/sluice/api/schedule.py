@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 
-from sluice.telemetry import RequestIds
+from sluice.telemetry.request_ids import RequestIds
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,7 +6,7 @@ from typing import Annotated, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sluice.money import to_nanousd, to_usd
+from sluice.catalog.money import to_nanousd, to_usd
 from sluice.tenants.tenant import SpendLimits
 
 type _Dollars = Annotated[Decimal, Field(ge=0, le=10**9, decimal_places=9)]

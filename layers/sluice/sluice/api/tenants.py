@@ -9,9 +9,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from sluice.api.route import Call, PathParameter, Routes
 from sluice.api.spend_limits import GivenSpendLimits, ShownSpendLimits, shown_of_users
+from sluice.catalog.money import to_nanousd
 from sluice.errors import InvalidRequestError
 from sluice.ingestion.messages import Forget
-from sluice.money import to_nanousd
 from sluice.settings import (
     MOST_CACHE_S,
     MOST_CONVERSATION_MESSAGES,
@@ -25,7 +25,7 @@ from sluice.tenants.tenant import GuardModel as GuardModelRecord
 from sluice.tenants.tenant import GuardModels as GuardModelsRecord
 from sluice.tenants.tenant import Tenant as TenantRecord
 from sluice.tenants.time_zone import time_zone
-from sluice.text import IN_ANY_CASE
+from sluice.validation.text import IN_ANY_CASE
 
 ROUTES = Routes("Tenants and keys")
 
@@ -314,7 +314,7 @@ def check_policies(policies: Any) -> None:
 
 def _check_guard_model(name: str, param: str) -> None:
     """Refuse a model that the catalogue knows, and as no guard model. A credential may have others."""
-    from sluice.catalog import catalog
+    from sluice.catalog.catalog import catalog
 
     known = [each for each in catalog().models if each.is_among((name,))]
     if known and all(each.verdict is None for each in known):

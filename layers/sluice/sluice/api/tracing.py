@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from sluice.api.envelope import status_of
 from sluice.api.route import EventStream, Route
+from sluice.catalog.money import to_usd
 from sluice.errors import GuardBlockedError, GuardUnavailableError, SluiceError
-from sluice.money import to_usd
 from sluice.request_log.line import fields_of, metrics_of
 from sluice.request_log.reasons import code_of, reason_of
 from sluice.request_log.trace import RequestTrace
 from sluice.routing.deadline import Deadline
 from sluice.storage.time_limit import within
-from sluice.telemetry import write_line
+from sluice.telemetry.metrics import write_line
 from sluice.tenants.principal import Principal
 
 INFRA_COST_HEADER = "x-sluice-infra-cost-usd"

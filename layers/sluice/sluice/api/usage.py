@@ -7,8 +7,8 @@ from typing import Annotated, Literal, TypedDict
 from pydantic import Field
 
 from sluice.api.route import Call, PathParameter, Routes
+from sluice.catalog.money import to_usd
 from sluice.errors import NotFoundError
-from sluice.money import to_usd
 from sluice.tenants.tenant import Role
 from sluice.tenants.visibility import subject
 from sluice.usage.period import UsageQuery

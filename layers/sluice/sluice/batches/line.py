@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from sluice.errors import InvalidRequestError
-from sluice.validation import parse_body
+from sluice.validation.body import parse_body
 
 MOST_LINE_BYTES = 1024 * 1024
 """How long a line may be. It is kept in memory, with nine others."""

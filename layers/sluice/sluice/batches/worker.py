@@ -30,7 +30,7 @@ from sluice.errors import AuthenticationError, InvalidRequestError, NotFoundErro
 from sluice.files.store import FileStore
 from sluice.storage.objects import ObjectMissingError
 from sluice.storage.queues import LONGEST_DELAY_S, Queue
-from sluice.telemetry import emit_metric
+from sluice.telemetry.metrics import emit_metric
 from sluice.tenants.principal import Principal
 
 # Kept from asking, to write down what was answered.

@@ -19,7 +19,7 @@ from sluice.storage.client import DynamoDB, dynamodb
 from sluice.storage.item_types import Item, TypedItem, from_item, to_item
 from sluice.storage.tables import RESPONSE_CACHE
 from sluice.storage.update import Update
-from sluice.telemetry import emit_metric
+from sluice.telemetry.metrics import emit_metric
 
 logger = Logger(child=True)
 

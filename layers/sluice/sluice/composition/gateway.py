@@ -221,7 +221,7 @@ class GatewayParts(TenantParts):
 
         Copies of the process may share it: nothing is drawn at random or due at some time, and nothing has connected.
         """
-        from sluice.catalog import catalog
+        from sluice.catalog.catalog import catalog
         from sluice.guards.rules import Direction
         from sluice.guards.scanner import scanner
         from sluice.providers.adapters import load_adapters

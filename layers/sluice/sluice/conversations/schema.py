@@ -19,7 +19,7 @@ from sluice.storage.client import DynamoDB
 from sluice.storage.errors import ConditionFailedError
 from sluice.storage.item_types import Item, TypedItem, from_item, to_item, to_typed
 from sluice.storage.tables import CONVERSATIONS
-from sluice.telemetry import emit_metric
+from sluice.telemetry.metrics import emit_metric
 
 HEAD = 0
 """The sequence of a head."""

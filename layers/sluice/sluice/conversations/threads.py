@@ -31,7 +31,7 @@ from sluice.storage.errors import CONDITION_FAILED, ConditionFailedError
 from sluice.storage.item_types import Item, from_item, to_item
 from sluice.storage.tables import CONVERSATIONS
 from sluice.storage.transaction import write_or_say_why
-from sluice.telemetry import emit_metric
+from sluice.telemetry.metrics import emit_metric
 
 MOST_BYTES = 390 * 1024
 """The most that a response and what it was asked with may have, compressed: DynamoDB takes 400 KB an item."""

@@ -13,7 +13,8 @@ from sluice.conversations.store import ConversationStore
 from sluice.conversations.thread import is_thread
 from sluice.conversations.window import Window, remembered, split_system
 from sluice.errors import InvalidRequestError
-from sluice.telemetry import best_effort, emit_metric
+from sluice.telemetry.best_effort import best_effort
+from sluice.telemetry.metrics import emit_metric
 
 # Compressed. DynamoDB takes 400 KB an item: what is left is the answer's.
 _MOST_QUESTION_BYTES = 200 * 1024

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from sluice.cache.key import cache_key
 from sluice.cache.store import CachedAnswer, CacheLookup
-from sluice.catalog import Tier
+from sluice.catalog.model import Tier
 from sluice.chat import AUTO
 from sluice.conversations.conversation import Owner, TaskCall
 from sluice.conversations.turns import Conversations, OpenTurn, abandoned_on_failure

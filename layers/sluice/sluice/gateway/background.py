@@ -8,7 +8,7 @@ from typing import Any
 
 from sluice.routing.deadline import Deadline
 from sluice.storage.time_limit import within
-from sluice.telemetry import best_effort
+from sluice.telemetry.best_effort import best_effort
 
 type Task = Callable[[], object]
 

@@ -5,11 +5,11 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 from functools import partial
 
+from sluice.catalog.money import to_usd
 from sluice.errors import QuotaExceededError
 from sluice.gateway.background import Task
 from sluice.gateway.counting import denied
 from sluice.gateway.spending import SpendScope
-from sluice.money import to_usd
 from sluice.quota.estimate import TokenEstimate, fitted, needs_upper_bound
 from sluice.quota.ledger import Ledger, QuotaDeniedError
 from sluice.quota.limits import BUDGET, SPEND_WINDOWS, Limit, LimitStatus
@@ -17,7 +17,7 @@ from sluice.quota.reservation import Reservation
 from sluice.quota.scopes import tenant_scope
 from sluice.quota.status import NEVER_USED, QuotaSnapshot
 from sluice.quota.wait_words import in_words
-from sluice.telemetry import best_effort
+from sluice.telemetry.best_effort import best_effort
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

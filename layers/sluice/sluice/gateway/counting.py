@@ -13,7 +13,7 @@ from sluice.quota.reservation import Reservation
 from sluice.quota.scopes import key_scope, user_scope
 from sluice.quota.wait_words import in_words
 from sluice.settings import Settings
-from sluice.telemetry import best_effort
+from sluice.telemetry.best_effort import best_effort
 from sluice.tenants.principal import Principal
 
 _OURS = 500

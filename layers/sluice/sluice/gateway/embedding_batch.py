@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sluice.chat import Usage
-from sluice.embedding import EmbeddingRequest
+from sluice.embeddings.request import EmbeddingRequest
+from sluice.embeddings.vectors import TextBatch, Vector
 from sluice.gateway.budget import BudgetReservation
 from sluice.gateway.counting import CountedRequest
 from sluice.gateway.request import RequestContext
@@ -16,7 +17,6 @@ from sluice.quota.request_size import RequestSize
 from sluice.routing.deployment_quota import Answered
 from sluice.routing.embedding_plan import EmbeddingPlan
 from sluice.tenants.principal import Principal
-from sluice.vectors import TextBatch, Vector
 
 
 @dataclass(frozen=True, slots=True)

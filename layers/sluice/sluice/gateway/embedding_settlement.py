@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 
+from sluice.catalog.money import to_usd
 from sluice.chat import Usage
 from sluice.gateway.background import Task, settle_all
 from sluice.gateway.budget import Spent
@@ -16,12 +17,11 @@ from sluice.gateway.provenance import Provenance
 from sluice.gateway.recording import record_of_call
 from sluice.gateway.settlement import known_nanousd, price_nanousd
 from sluice.gateway.tracing import Reserved
-from sluice.money import to_usd
 from sluice.providers.deployment import Deployment
 from sluice.request_log.record import RequestOutcome
 from sluice.request_log.trace import Settled
 from sluice.routing.deployment_quota import DeploymentQuota
-from sluice.telemetry import best_effort
+from sluice.telemetry.best_effort import best_effort
 from sluice.usage.records import UsageRecord, UsageRecords
 
 _NO_USAGE = Usage(0, 0)

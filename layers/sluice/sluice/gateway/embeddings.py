@@ -18,7 +18,8 @@ from functools import partial
 from threading import Event
 
 from sluice.chat import Usage
-from sluice.embedding import EmbeddingRequest
+from sluice.embeddings.request import EmbeddingRequest
+from sluice.embeddings.vectors import Vector, of_length_one
 from sluice.errors import NO_KNOWN_WORDS, InvalidRequestError, ProviderProtocolError, SluiceError
 from sluice.gateway.budget import BudgetReservation, CallCost, SpendDemand, Spent
 from sluice.gateway.counting import CallerCounter
@@ -44,7 +45,6 @@ from sluice.routing.router import AttemptState, Router, Search
 from sluice.settings import Settings
 from sluice.tenants.principal import Principal
 from sluice.tenants.tenant import Tenant
-from sluice.vectors import Vector, of_length_one
 
 
 @dataclass(frozen=True, slots=True)

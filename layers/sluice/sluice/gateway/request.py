@@ -6,13 +6,13 @@ from decimal import Decimal
 from functools import cached_property
 
 from sluice.cache.store import CachedAnswer
+from sluice.catalog.money import to_usd
 from sluice.chat import ChatRequest, Message, ResponseFormat
 from sluice.conversations.turns import Continued, OpenTurn
 from sluice.gateway.counting import CountedRequest
 from sluice.gateway.provenance import Provenance
 from sluice.gateway.tenant_settings import TenantSettings
 from sluice.guards.rules import Finding, Mode
-from sluice.money import to_usd
 from sluice.quota.request_size import RequestSize
 from sluice.request_log.trace import RequestTrace
 from sluice.routing.deadline import Deadline

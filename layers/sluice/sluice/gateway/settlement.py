@@ -12,6 +12,7 @@ from functools import partial
 from aws_lambda_powertools import Logger
 
 from sluice.cache.store import CachedAnswer
+from sluice.catalog.money import to_nanousd
 from sluice.chat import ChatRequest, JsonObject, Usage
 from sluice.errors import ProviderError
 from sluice.gateway.background import Task, settle_all
@@ -24,7 +25,6 @@ from sluice.gateway.shared_answers import SharedAnswers
 from sluice.gateway.spending import spend_scopes
 from sluice.gateway.tracing import Reserved, note_settled
 from sluice.guards.rules import GUARD_MODEL_RULES, Finding
-from sluice.money import to_nanousd
 from sluice.providers.base import RateLimitHeaders
 from sluice.providers.deployment import Deployment
 from sluice.providers.message_fields import marks_cache
@@ -35,7 +35,7 @@ from sluice.quota.request_size import RequestSize
 from sluice.quota.tokens import tokens
 from sluice.request_log.record import RequestOutcome
 from sluice.routing.deployment_quota import Answered, DeploymentQuota
-from sluice.telemetry import best_effort
+from sluice.telemetry.best_effort import best_effort
 from sluice.usage.price import cost_nanousd
 from sluice.usage.records import UsageRecord, UsageRecords
 

@@ -7,7 +7,7 @@ from threading import Lock
 from sluice.cache.store import CachedAnswer, CacheLookup, ResponseCache
 from sluice.cache.sums import CacheSums
 from sluice.gateway.request import AdmittedRequest
-from sluice.telemetry import best_effort
+from sluice.telemetry.best_effort import best_effort
 
 # How long a request waits for the answer of an identical one before it asks for itself.
 _LONGEST_WAIT_S = 30.0

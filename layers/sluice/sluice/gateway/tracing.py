@@ -4,10 +4,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from sluice.catalog.money import to_nanousd
 from sluice.chat import ChatRequest, Usage
 from sluice.gateway.provenance import Provenance
 from sluice.gateway.request import AdmittedRequest, user_of
-from sluice.money import to_nanousd
 from sluice.quota.reservation import Reservation
 from sluice.quota.status import free_share
 from sluice.request_log.record import RequestOutcome

@@ -23,7 +23,7 @@ from sluice.storage.client import DynamoDB, dynamodb
 from sluice.storage.errors import ConditionFailedError
 from sluice.storage.item_types import Item, from_item, to_item
 from sluice.storage.tables import RESPONSE_CACHE
-from sluice.telemetry import emit_metric
+from sluice.telemetry.metrics import emit_metric
 
 KEPT_S = 86_400
 """How long an answer is kept."""

@@ -11,7 +11,7 @@ from html import unescape
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
-from sluice.text import whole_characters
+from sluice.validation.text import whole_characters
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt

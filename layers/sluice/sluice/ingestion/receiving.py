@@ -21,7 +21,8 @@ from sluice.ingestion.signature import is_signed
 from sluice.ingestion.source import Source, SourceType
 from sluice.ingestion.source_store import SourceStore
 from sluice.storage.queues import Queue
-from sluice.telemetry import best_effort, emit_metric
+from sluice.telemetry.best_effort import best_effort
+from sluice.telemetry.metrics import emit_metric
 
 if TYPE_CHECKING:
     from sluice.storage.objects import ObjectStore

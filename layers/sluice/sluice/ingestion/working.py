@@ -23,7 +23,7 @@ from sluice.knowledge.document import Document
 from sluice.knowledge.writer import DocumentWriter, NewDocument
 from sluice.quota.leftover import leaving_free
 from sluice.storage.queues import Queue
-from sluice.telemetry import best_effort
+from sluice.telemetry.best_effort import best_effort
 from sluice.tenants.principal import Principal
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal, get_args
 from zoneinfo import ZoneInfo
 
+from sluice.catalog.money import to_usd
 from sluice.ingestion.journal import Journal
 from sluice.ingestion.source import Source
 from sluice.insights.reading import Skipped
 from sluice.insights.series import Direction, Measured, Series, later
-from sluice.money import to_usd
 from sluice.reports.local_day import HOUR, LocalDay, last_ended
 from sluice.usage.report import UsageReader
 from sluice.usage.sums import UsageSum, Use

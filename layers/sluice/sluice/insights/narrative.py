@@ -17,7 +17,7 @@ from sluice.guards.numerals import numerals_in
 from sluice.insights.agent import Agent
 from sluice.insights.finding import Finding
 from sluice.tasks.running import Runner, TaskRequest
-from sluice.telemetry import emit_metric
+from sluice.telemetry.metrics import emit_metric
 from sluice.tenants.principal import Principal
 
 TASK = "insight_narrative"

@@ -26,7 +26,7 @@ from sluice.insights.topic import Topic
 from sluice.reports.claims import DONE, Claims, Thing
 from sluice.storage.errors import ServiceError
 from sluice.storage.event_bus import EventBus
-from sluice.telemetry import emit_metric
+from sluice.telemetry.metrics import emit_metric
 from sluice.tenants.choices import check_enabled
 from sluice.tenants.directory import Directory
 from sluice.tenants.preferences import Preferences

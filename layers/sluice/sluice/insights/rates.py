@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sluice.catalog import SHARED
+from sluice.catalog.reader import SHARED
 
 _FILE = SHARED / "insights.toml"
 _ANY = "any"

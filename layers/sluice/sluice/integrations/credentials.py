@@ -6,7 +6,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from sluice.catalog import Catalog, Tier
+from sluice.catalog.catalog import Catalog
+from sluice.catalog.model import Tier
 from sluice.integrations.integration import PROVIDERS, Integration
 from sluice.providers.credentials import Credential
 

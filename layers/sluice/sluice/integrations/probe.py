@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from sluice.catalog import Catalog
+from sluice.catalog.catalog import Catalog
 from sluice.errors import ProviderError
 from sluice.integrations.integration import PROVIDERS, Integration
 from sluice.providers.guard import guarding

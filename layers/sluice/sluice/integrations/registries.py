@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from threading import Lock
 
-from sluice.catalog import Catalog, catalog
+from sluice.catalog.catalog import Catalog, catalog
 from sluice.errors import StorageUnavailableError
 from sluice.integrations.credentials import IntegrationError, models_of, to_credential
 from sluice.integrations.integration import PROVIDERS, Integration
@@ -19,7 +19,7 @@ from sluice.integrations.store import IntegrationStore
 from sluice.providers.credentials import Credential
 from sluice.providers.registry import Registry
 from sluice.storage.ttl_cache import TtlCache
-from sluice.telemetry import emit_metric
+from sluice.telemetry.metrics import emit_metric
 from sluice.tenants.tenant import Tenant
 
 _MOST_TENANTS = 500

@@ -33,7 +33,7 @@ from sluice.storage.parameters import MOST_TEXT_BYTES, ParameterStore
 from sluice.storage.tables import DIRECTORY
 from sluice.storage.transaction import change, creation
 from sluice.storage.update import Update
-from sluice.telemetry import best_effort
+from sluice.telemetry.best_effort import best_effort
 from sluice.tenants.audit import Act, Action, Actor, differences
 from sluice.tenants.audit_log import AuditLog
 from sluice.tenants.directory import Directory, no_tenant

@@ -15,7 +15,7 @@ from sluice.knowledge.open_work import OpenEntry, OpenWork
 from sluice.knowledge.quality import StoreQuality, look_at
 from sluice.knowledge.stores import Stores
 from sluice.knowledge.vector_store import DAY_S, VectorStore
-from sluice.telemetry import Metric, write_line
+from sluice.telemetry.metrics import Metric, write_line
 
 LEAST_COVERAGE = 0.95
 """With a smaller share of documents that have their vectors, a line of the log says so."""

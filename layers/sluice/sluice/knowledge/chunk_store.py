@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import batched, groupby
 
+from sluice.embeddings.vectors import Vector
 from sluice.knowledge.documents import DocumentStore
 from sluice.knowledge.embedder import Embedder, NoVectorsError
 from sluice.knowledge.index import ChunkKey, VectorIndex
 from sluice.knowledge.revision import Revision
 from sluice.knowledge.vector_store import Generation, VectorStore
 from sluice.tenants.principal import Principal
-from sluice.vectors import Vector
 
 _TEXTS_AT_ONCE = 512
 # Of documents that are embedded together: few enough that a key's limit for a minute has room for them.

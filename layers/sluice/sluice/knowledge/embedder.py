@@ -3,14 +3,14 @@
 import secrets
 from collections.abc import Sequence
 
-from sluice.embedding import EmbeddingRequest
+from sluice.embeddings.request import EmbeddingRequest
+from sluice.embeddings.vectors import Vector
 from sluice.errors import LedgerUnavailableError, QuotaExceededError, SluiceError, StorageUnavailableError
 from sluice.gateway.embeddings import EmbeddingGateway
 from sluice.gateway.request import RequestContext
 from sluice.knowledge.vector_store import Generation
 from sluice.routing.deadline import Deadline
 from sluice.tenants.principal import Principal
-from sluice.vectors import Vector
 
 _REFUSED = 400
 # What a request of 2,048 texts comes to with the longest vectors.

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from sluice.embeddings.vectors import Vector
 from sluice.errors import InvalidRequestError
 from sluice.knowledge.quantization import quantized
 from sluice.knowledge.table import write_all
@@ -20,7 +21,6 @@ from sluice.knowledge.vector_store import Generation, VectorStore
 from sluice.storage.client import DynamoDB
 from sluice.storage.item_types import from_item, to_item, to_typed
 from sluice.storage.tables import VECTORS
-from sluice.vectors import Vector
 
 SIZES = (256, 768, 1_024, 1_536, 3_072)
 """The dimensions that there are indexes for."""

@@ -5,13 +5,13 @@ from array import array
 from collections.abc import Iterator
 from typing import Any
 
+from sluice.embeddings.vectors import is_finite
 from sluice.errors import InvalidRequestError
 from sluice.knowledge.attached_files import AttachedFile
 from sluice.knowledge.document import Document
 from sluice.knowledge.extraction import Fault
 from sluice.knowledge.vector_store import Generation
 from sluice.knowledge.writer import NewDocument, OwnVector
-from sluice.vectors import is_finite
 
 MOST_LINES = 5_000
 """How many lines a file may have."""

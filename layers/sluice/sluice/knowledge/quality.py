@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from sluice.embeddings.vectors import Vector
 from sluice.knowledge.documents import DocumentStore
 from sluice.knowledge.index import VectorIndex, size_for
 from sluice.knowledge.vector_store import VectorStore
-from sluice.vectors import Vector
 
 MOST_DOCUMENTS = 10_000
 MOST_VECTORS = 5_000

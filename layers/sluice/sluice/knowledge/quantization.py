@@ -6,7 +6,7 @@ A cosine is of directions, so each vector has a scale of its own, and it need no
 import math
 from collections.abc import Sequence
 
-from sluice.vectors import Vector
+from sluice.embeddings.vectors import Vector
 
 _LARGEST = 127
 

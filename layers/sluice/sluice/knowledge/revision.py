@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sluice.embeddings.vectors import Vector
 from sluice.knowledge.chunking import Chunk
 from sluice.knowledge.document import Document, DocumentRecord
 from sluice.knowledge.index import ChunkKey
 from sluice.knowledge.vector_store import Generation, VectorStore
-from sluice.vectors import Vector
 
 # An estimate of what a chunk takes beside its text and vector: keys and names, in two tables.
 _BYTES_PER_CHUNK = 250

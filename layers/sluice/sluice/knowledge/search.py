@@ -9,6 +9,7 @@ import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from sluice.embeddings.vectors import Vector
 from sluice.errors import InvalidRequestError, NoProviderError, NotFoundError, QuotaExceededError, SluiceError
 from sluice.gateway.request import RequestContext
 from sluice.knowledge.document import DocumentRecord, key_of
@@ -20,7 +21,6 @@ from sluice.knowledge.quantization import cosine
 from sluice.knowledge.stores import Stores
 from sluice.knowledge.vector_store import VectorStore
 from sluice.tenants.principal import Principal
-from sluice.vectors import Vector
 
 # What one request compares one by one: about a second's work.
 _MOST_COMPARED = 5_000

@@ -12,7 +12,7 @@ from sluice.knowledge.vector_store import DAY_S, FileStatus, Generation, VectorS
 from sluice.storage.item_types import Item
 from sluice.storage.tables import STORES
 from sluice.storage.update import Update
-from sluice.telemetry import best_effort
+from sluice.telemetry.best_effort import best_effort
 
 _NAMES = frozenset(each.name for each in fields(VectorStore)) - {"id", "tenant", "counts"}
 _COUNT = "count_"

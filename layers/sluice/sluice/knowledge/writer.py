@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from sluice.embeddings.vectors import Vector
 from sluice.errors import DeadlineExceededError
 from sluice.knowledge.at_once import at_once
 from sluice.knowledge.chunk_store import ChunkStore, Lacking
@@ -38,7 +39,6 @@ from sluice.knowledge.revision import Revision
 from sluice.knowledge.stores import Stores
 from sluice.knowledge.vector_store import Generation, VectorStore
 from sluice.tenants.principal import Principal
-from sluice.vectors import Vector
 
 # What is written later than this after it was begun may be cleaned up meanwhile.
 _MOST_WRITING_S = DUE_S / 2

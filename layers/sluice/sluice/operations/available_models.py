@@ -5,7 +5,7 @@ from typing import Annotated, Literal, TypedDict
 
 from pydantic import Field
 
-from sluice.catalog import Price, Tier
+from sluice.catalog.model import Price, Tier
 from sluice.providers.deployment import Deployment
 from sluice.quota.circuit import CircuitState
 from sluice.quota.status import NEVER_USED, QuotaSnapshot

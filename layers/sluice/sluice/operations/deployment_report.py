@@ -5,7 +5,7 @@ from typing import Annotated, Literal, NotRequired, TypedDict
 
 from pydantic import Field
 
-from sluice.catalog import Tier
+from sluice.catalog.model import Tier
 from sluice.operations.pace import rolling_runs_out_at_s
 from sluice.providers.credentials import BrokenCredential
 from sluice.providers.deployment import Deployment as DeploymentRecord

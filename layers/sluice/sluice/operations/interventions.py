@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal, TypedDict
 
 from pydantic import Field
 
+from sluice.catalog.money import to_nanousd, to_usd
 from sluice.errors import ConflictError, NotFoundError
-from sluice.money import to_nanousd, to_usd
 from sluice.providers.registry import Registry
 from sluice.quota.circuit import CircuitState
 from sluice.quota.ledger import Ledger

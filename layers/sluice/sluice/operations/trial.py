@@ -6,10 +6,10 @@ from typing import Annotated, Literal, TypedDict
 
 from pydantic import Field
 
+from sluice.catalog.money import to_usd
 from sluice.chat import ChatRequest, Message, Usage
 from sluice.errors import InvalidRequestError, NotFoundError, ProviderError
 from sluice.gateway.settlement import price_nanousd
-from sluice.money import to_usd
 from sluice.providers.base import ProviderResponse
 from sluice.providers.deployment import Deployment
 from sluice.providers.registry import Registry

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 
 from sluice.chat import ChatRequest
+from sluice.embeddings.vectors import TextBatch
 from sluice.errors import ProviderError
 from sluice.providers.base import (
     Provider,
@@ -28,7 +29,6 @@ from sluice.providers.exchange import (
 from sluice.providers.failures import MOST_SECRET_CHARACTERS
 from sluice.providers.guard import guarding
 from sluice.providers.vectors import openai_body
-from sluice.vectors import TextBatch
 
 
 class Adapter(Provider):

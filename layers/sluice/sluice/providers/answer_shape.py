@@ -12,7 +12,7 @@ from sluice.chat import JsonObject
 from sluice.providers.decoding import UnreadableError
 from sluice.providers.tool_calls import CallTracker, NewId, arguments_text, new_id, whole_calls, whole_number
 from sluice.providers.verdict import ending
-from sluice.text import CharacterJoiner, whole_characters
+from sluice.validation.text import CharacterJoiner, whole_characters
 
 # Where a message's own texts are; one that is no text could not be guarded.
 _TEXTS = ("content", "reasoning", "reasoning_content", "refusal")

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from sluice.chat import ChatRequest
+from sluice.embeddings.vectors import TextBatch
 from sluice.errors import ProviderRejectedError
 from sluice.providers.adapter import Adapter
 from sluice.providers.base import ProviderConfig, RateLimitHeaders
@@ -17,7 +18,6 @@ from sluice.providers.headers import anthropic_rate_limits
 from sluice.providers.key_trial import ANTHROPIC_VERSION
 from sluice.providers.messages_answer import MessagesDialect
 from sluice.providers.messages_request import messages_body
-from sluice.vectors import TextBatch
 
 if TYPE_CHECKING:
     import httpx

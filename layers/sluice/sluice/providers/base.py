@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from sluice.chat import ChatChunk, ChatRequest, ChatResponse, JsonObject
-from sluice.vectors import TextBatch, Vector
+from sluice.embeddings.vectors import TextBatch, Vector
 
 UNHEALTHY_AFTER_FAILURES = 5
 # Weight of the newest call in the moving averages: the last ten or so calls decide.

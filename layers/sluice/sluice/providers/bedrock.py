@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from sluice.chat import ChatRequest, JsonObject
+from sluice.embeddings.vectors import TextBatch
 from sluice.errors import (
     ProviderAuthenticationError,
     ProviderProtocolError,
@@ -28,7 +29,6 @@ from sluice.providers.converse_answer import ConverseDialect
 from sluice.providers.converse_request import converse_params
 from sluice.providers.exchange import Call, HttpResponse, base_url, check_request
 from sluice.providers.tool_calls import new_id
-from sluice.vectors import TextBatch
 
 if TYPE_CHECKING:
     from botocore.awsrequest import AWSPreparedRequest, AWSResponse

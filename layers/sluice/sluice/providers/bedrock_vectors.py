@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from sluice.chat import JsonObject
+from sluice.embeddings.vectors import TextBatch
 from sluice.errors import ProviderRejectedError
 from sluice.providers.decoding import Decoded, UnreadableError
 from sluice.providers.exchange import Dialect
-from sluice.vectors import TextBatch
 
 
 def vectors_call(batch: TextBatch, model: str) -> tuple[JsonObject, Dialect]:

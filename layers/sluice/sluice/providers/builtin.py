@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from aws_lambda_powertools import Logger
 
 from sluice.chat import ChatRequest
+from sluice.embeddings.vectors import TextBatch, Vector
 from sluice.errors import NO_KNOWN_WORDS, ProviderRejectedError, ProviderTimeoutError, ProviderUnavailableError
 from sluice.providers.base import (
     Provider,
@@ -17,10 +18,9 @@ from sluice.providers.base import (
     ProviderVectors,
     RateLimitHeaders,
 )
-from sluice.vectors import TextBatch, Vector
 
 if TYPE_CHECKING:
-    from sluice.embedding_model.model import EmbeddingModel
+    from sluice.embeddings.model import EmbeddingModel
 
 logger = Logger(child=True)
 
@@ -41,7 +41,7 @@ class BuiltinProvider(Provider):
 
     def warm_up_to_embed(self) -> None:
         """Import what a call needs. Files that can't be read are the call's failure, as other providers' are."""
-        import sluice.embedding_model.files  # noqa: F401
+        import sluice.embeddings.files  # noqa: F401
 
     def complete(self, request: ChatRequest, model: str, timeout_s: float) -> ProviderResponse:
         """Refuse: raises ProviderRejectedError."""
@@ -57,7 +57,7 @@ class BuiltinProvider(Provider):
         Raises ProviderRejectedError if a text has nothing that the model knows: any vector would be as near to all as
         to none. ProviderTimeoutError between two texts, ProviderUnavailableError if the model can't be read.
         """
-        from sluice.embedding_model.model import NoDirectionError
+        from sluice.embeddings.model import NoDirectionError
 
         deadline_s = time.monotonic() + timeout_s
         embed = self._read().embed
@@ -79,7 +79,7 @@ class BuiltinProvider(Provider):
         return ProviderVectors(tuple(vectors), tokens, RateLimitHeaders())
 
     def _read(self) -> "EmbeddingModel":
-        from sluice.embedding_model.files import ModelFilesError, read_model
+        from sluice.embeddings.files import ModelFilesError, read_model
 
         with self._reading:
             if self._model is None:

@@ -29,7 +29,7 @@ from pydantic import (
     field_validator,
 )
 
-from sluice.catalog import IMAGE_RULES, MOST_INPUT_TOKENS, MOST_INPUTS, TOKENIZERS, VERDICTS, Tier
+from sluice.catalog.model import IMAGE_RULES, MOST_INPUT_TOKENS, MOST_INPUTS, TOKENIZERS, VERDICTS, Tier
 from sluice.errors import SluiceError
 from sluice.providers.urls import base_url
 

@@ -16,13 +16,13 @@ from urllib.parse import urlsplit, urlunsplit
 from aws_lambda_powertools import Logger
 
 from sluice.chat import ChatChunk, ChatRequest, JsonObject
+from sluice.embeddings.vectors import TextBatch
 from sluice.errors import ProviderError, ProviderProtocolError
 from sluice.providers.base import ProviderConfig, ProviderResponse, ProviderStream, ProviderVectors
 from sluice.providers.decoding import UnreadableError, json_in
 from sluice.providers.exchange import Call, base_url, check_key, check_status, post, read_bytes
 from sluice.providers.guard import guarding
 from sluice.providers.openai_compatible import OpenAICompatibleProvider
-from sluice.vectors import TextBatch
 
 # An answer waits for its cost, which is worth no more than this.
 _COST_TIMEOUT_S = 2.0

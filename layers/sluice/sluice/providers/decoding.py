@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from sluice.chat import JsonObject
 from sluice.providers.sse import BYTE_ORDER_MARK, events
-from sluice.text import whole_characters
+from sluice.validation.text import whole_characters
 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 # More than a whole answer may have, because each chunk of a stream repeats its frame.

@@ -4,7 +4,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Literal
 
-from sluice.catalog import FREE, UNKNOWN_PRICE, Catalog, Model, Price, ProviderRow, Tier, TokenPrice, Vectors
+from sluice.catalog.catalog import Catalog
+from sluice.catalog.model import FREE, UNKNOWN_PRICE, Model, Price, ProviderRow, Tier, TokenPrice, Vectors
 from sluice.providers.base import ProviderConfig
 from sluice.providers.credentials import Credential, CredentialModel, CredentialPrice, CredentialVectors
 from sluice.providers.deployment import Deployment, DeploymentLimit

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sluice.catalog import Model, ProviderRow
+from sluice.catalog.model import Model, ProviderRow
 from sluice.providers.base import ProviderConfig
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from sluice.chat import ChatChunk, ChatRequest, ChatResponse, JsonObject
 from sluice.chat_stream import assemble
+from sluice.embeddings.vectors import TextBatch
 from sluice.errors import ProviderAuthenticationError, ProviderError, ProviderProtocolError, ProviderRejectedError
 from sluice.providers.allowed_fields import refused_field
 from sluice.providers.base import (
@@ -33,7 +34,6 @@ from sluice.providers.message_fields import without_unknown
 from sluice.providers.reading import StreamReader, read_answer
 from sluice.providers.urls import base_url as checked_url
 from sluice.providers.vectors import MAX_VECTORS_BYTES, tokens_in, vectors_in
-from sluice.vectors import TextBatch
 
 if TYPE_CHECKING:
     import httpx

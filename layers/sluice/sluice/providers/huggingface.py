@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from sluice.embeddings.vectors import TextBatch
 from sluice.providers.adapter import Adapter
 from sluice.providers.base import ProviderConfig, RateLimitHeaders
 from sluice.providers.exchange import CHAT_PATH, Call, HttpResponse, base_url, post
 from sluice.providers.vectors import openai_body
-from sluice.vectors import TextBatch
 
 if TYPE_CHECKING:
     import httpx

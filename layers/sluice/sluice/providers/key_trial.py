@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
-from sluice.catalog import ProviderRow
+from sluice.catalog.model import ProviderRow
 
 ANTHROPIC_VERSION = "2023-06-01"
 """The version of Anthropic's API that is spoken, https://platform.claude.com/docs/en/api/versioning."""

@@ -6,11 +6,11 @@ from threading import Lock
 
 from aws_lambda_powertools import Logger
 
-from sluice.catalog import Catalog, catalog
+from sluice.catalog.catalog import Catalog, catalog
 from sluice.errors import StorageUnavailableError
 from sluice.providers.credentials import BrokenCredential, Credential, CredentialsError, parse_credentials
 from sluice.providers.registry import Registry
-from sluice.telemetry import emit_metric
+from sluice.telemetry.metrics import emit_metric
 
 logger = Logger(child=True)
 

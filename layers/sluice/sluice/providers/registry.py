@@ -4,7 +4,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from threading import Lock
 
-from sluice.catalog import Catalog, Tier
+from sluice.catalog.catalog import Catalog
+from sluice.catalog.model import Tier
 from sluice.chat import AUTO
 from sluice.errors import NotFoundError
 from sluice.providers.adapters import adapter_for

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from sluice.chat import JsonObject, whole_number
+from sluice.embeddings.vectors import TextBatch, Vector, from_base64, is_finite
 from sluice.errors import ProviderProtocolError
 from sluice.providers.failures import failure_in_answer
-from sluice.vectors import TextBatch, Vector, from_base64, is_finite
 
 # Of 2,048 vectors with 1,536 numbers written out; the same in base64 are a quarter of it.
 MAX_VECTORS_BYTES = 64 * 1024 * 1024

@@ -32,7 +32,8 @@ from sluice.quota.taking import Demand
 from sluice.quota.viewing import prefetch, view
 from sluice.storage.client import dynamodb
 from sluice.storage.update import Update
-from sluice.telemetry import best_effort, emit_metric
+from sluice.telemetry.best_effort import best_effort
+from sluice.telemetry.metrics import emit_metric
 
 logger = Logger(child=True)
 

@@ -8,7 +8,7 @@ import hashlib
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal, TypedDict
 
-from sluice.money import to_usd
+from sluice.catalog.money import to_usd
 from sluice.quota.limits import BUDGET
 from sluice.quota.status import alert_period, reached_percentage
 from sluice.reports.material import Counted, moment

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, timedelta
 
-from sluice.money import to_usd
+from sluice.catalog.money import to_usd
 from sluice.reports.forecast import forecast, past_error_percent
 from sluice.reports.local_day import LocalDay
 from sluice.reports.material import MEASURES, Histories, Material, Measure, hour_of, moment

@@ -25,7 +25,7 @@ from sluice.reports.place import HTML, JSON, report_key
 from sluice.reports.report import EVERYBODY
 from sluice.storage.event_bus import EventBus
 from sluice.storage.objects import ObjectStore
-from sluice.telemetry import emit_metric
+from sluice.telemetry.metrics import emit_metric
 from sluice.tenants.directory import Directory
 from sluice.tenants.tenant import ApiKey, Tenant
 from sluice.tenants.time_zone import time_zone

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, time, timedelta
 
-from sluice.money import to_usd
+from sluice.catalog.money import to_usd
 from sluice.quota.limits import BUDGET, Limit, LimitStatus
 from sluice.quota.status import reached_percentage
 from sluice.quota.windows import CalendarWindow

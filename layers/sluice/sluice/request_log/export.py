@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 
 from sluice.request_log.record import RequestRecord
 from sluice.request_log.spans import spans_of, trace_parent
-from sluice.telemetry import emit_metric, logger
+from sluice.telemetry.best_effort import logger
+from sluice.telemetry.metrics import emit_metric
 
 # A caller waits for it, since a function that has answered is frozen.
 _TIMEOUT_S = 0.5

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from sluice.request_log.record import Attempted, GuardModelUse, RequestOutcome, RequestRecord
-from sluice.telemetry import Metric
+from sluice.telemetry.metrics import Metric
 
 OPEN_CIRCUIT = "circuit open"
 GUARD = "guard"

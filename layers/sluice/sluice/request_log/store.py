@@ -6,7 +6,7 @@ from threading import Lock
 from sluice.request_log.record import RequestRecord
 from sluice.request_log.schema import to_record_item
 from sluice.storage.client import DynamoDB
-from sluice.telemetry import best_effort
+from sluice.telemetry.best_effort import best_effort
 
 _TOO_MANY_REQUESTS = 429
 # A caller waits for the write, and a record is worth no more than this.

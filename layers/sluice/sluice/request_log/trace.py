@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from threading import Lock
 
 from sluice.errors import ProviderError
-from sluice.infrastructure import ConsumedUnits, cost_of, own_prices
+from sluice.request_log.infrastructure import cost_of, own_prices
 from sluice.request_log.record import Attempted, GuardModelUse, RequestOutcome, RequestRecord
+from sluice.storage.metering import ConsumedUnits
 
 ANSWERED = "answered"
 

@@ -26,7 +26,7 @@ from sluice.quota.request_size import ModelBounds, RequestSize
 from sluice.quota.reservation import Reservation
 from sluice.quota.scopes import deployment_scope
 from sluice.quota.status import NEVER_USED, QuotaSnapshot, free_share
-from sluice.telemetry import best_effort
+from sluice.telemetry.best_effort import best_effort
 
 # What a 429 without a retry-after stands for.
 _DEFAULT_BLOCK_S = 5.0

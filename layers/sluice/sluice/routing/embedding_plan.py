@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sluice.chat import AUTO
-from sluice.embedding import EmbeddingRequest
+from sluice.embeddings.request import EmbeddingRequest
 from sluice.errors import (
     ContextOverflowError,
     InvalidRequestError,

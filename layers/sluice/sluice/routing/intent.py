@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from sluice.catalog import Tier
+from sluice.catalog.model import Tier
 from sluice.chat import ChatRequest
 
 # The source of both: prompts of up to 1,000 characters are answered well by small models.

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sluice.catalog import Tier
+from sluice.catalog.model import Tier
 from sluice.chat import AUTO, ChatRequest
 from sluice.errors import (
     ContextOverflowError,

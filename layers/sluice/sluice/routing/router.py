@@ -39,7 +39,7 @@ from sluice.quota.wait_words import in_words
 from sluice.routing.deadline import Deadline
 from sluice.routing.deployment_quota import Answered, DeploymentQuota, block_ms
 from sluice.routing.scoring import Weights, rank, score
-from sluice.telemetry import emit_metric
+from sluice.telemetry.metrics import emit_metric
 
 logger = Logger(child=True)
 

@@ -4,14 +4,30 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from threading import Lock
 from typing import Any
-
-from sluice.infrastructure import ConsumedUnits
 
 _WRITES = frozenset({"PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems"})
 # Bytes travel so.
 _BYTES_PER_BASE64 = 3 / 4
 _READS = frozenset({"GetItem", "BatchGetItem", "Query"})
+
+
+class ConsumedUnits:
+    """Units of DynamoDB's that one request has consumed. Threads may share it."""
+
+    def __init__(self) -> None:
+        self.read = 0.0
+        self.write = 0.0
+        self._lock = Lock()
+
+    def add(self, *, read: float = 0.0, write: float = 0.0) -> None:
+        """Count more of them."""
+        with self._lock:
+            self.read += read
+            self.write += write
+
+
 _counted: ContextVar[ConsumedUnits | None] = ContextVar("counted_units", default=None)
 
 

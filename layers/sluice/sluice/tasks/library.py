@@ -4,7 +4,7 @@ import re
 from functools import cache
 from pathlib import Path
 
-from sluice.catalog import SHARED
+from sluice.catalog.reader import SHARED
 from sluice.errors import InvalidRequestError, NotFoundError
 from sluice.tasks.code import code_of
 from sluice.tasks.task import SHARED_VERSION, Task, TaskFile, read_task

@@ -31,7 +31,7 @@ from sluice.tasks.quality import assess
 from sluice.tasks.results import Results, TaskRecord, TaskRun
 from sluice.tasks.spotlighting import without_tags
 from sluice.tasks.task import Rendered, Task
-from sluice.telemetry import best_effort
+from sluice.telemetry.best_effort import best_effort
 from sluice.tenants.principal import Principal
 
 _THREADS = 8

@@ -28,7 +28,7 @@ from sluice.tasks.fields import (
     check_optional,
 )
 from sluice.tasks.quality import Alternatives, Expectation
-from sluice.validation import invalid_request
+from sluice.validation.body import invalid_request
 
 if TYPE_CHECKING:
     from sluice.tasks.template import Render

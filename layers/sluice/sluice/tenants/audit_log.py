@@ -21,7 +21,7 @@ from sluice.storage.item_types import Item, from_item, to_item
 from sluice.storage.tables import DIRECTORY
 from sluice.storage.transaction import change, creation, write_together
 from sluice.storage.update import Update
-from sluice.telemetry import best_effort
+from sluice.telemetry.best_effort import best_effort
 from sluice.tenants.audit import Act, Action, Actor, AuditRecord, Change, Outcome, record_of
 from sluice.tenants.tenant import Role
 

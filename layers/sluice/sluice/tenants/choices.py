@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
 from typing import Any, Literal
 
+from sluice.catalog.money import to_nanousd
 from sluice.errors import FeatureDisabledError
-from sluice.money import to_nanousd
 from sluice.tenants.tenant import GuardModel, GuardModels, Tenant
 
 type Category = Literal["models", "policies", "cost_limits", "features"]

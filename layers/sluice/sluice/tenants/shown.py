@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from sluice.money import to_usd
+from sluice.catalog.money import to_usd
 from sluice.tenants.tenant import ApiKey, Tenant
 
 

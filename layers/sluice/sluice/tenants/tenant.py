@@ -6,7 +6,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Literal
 
-from sluice.money import to_usd
+from sluice.catalog.money import to_usd
 
 TENANT_ID_PATTERN = "[a-z0-9][a-z0-9_-]{0,62}"
 """What a tenant's id is, from its beginning to its end."""

@@ -3,7 +3,7 @@
 import math
 from decimal import Decimal
 
-from sluice.catalog import TokenPrice
+from sluice.catalog.model import TokenPrice
 from sluice.chat import Usage
 
 # A price is per million tokens: one dollar per million is a thousand billionths per token.

@@ -17,7 +17,8 @@ from aws_lambda_powertools import Logger
 from sluice.storage.addresses import Addresses, AddressRefusedError
 from sluice.storage.connections import ConnectionPool, Endpoint, ExchangeError, Timeouts
 from sluice.storage.queues import LONGEST_DELAY_S, Queue
-from sluice.telemetry import best_effort, emit_metric
+from sluice.telemetry.best_effort import best_effort
+from sluice.telemetry.metrics import emit_metric
 from sluice.tenants.directory import Directory
 from sluice.webhooks.endpoint import LastDelivery, Outcome, WebhookEndpoint
 from sluice.webhooks.messages import Delivery

@@ -10,7 +10,7 @@ from sluice.api.anthropic.chat_request import chat_request
 from sluice.api.anthropic.request_models import MessageRequest
 from sluice.api.envelope import to_json
 from sluice.errors import InvalidRequestError
-from sluice.validation import parse_body
+from sluice.validation.body import parse_body
 from tests.anthropic_messages import messages_body
 
 type Json = dict[str, Any]

@@ -11,7 +11,7 @@ from sluice.api.completions.translation import chat_request, text_chunks, text_c
 from sluice.api.envelope import to_json
 from sluice.chat_stream import chunks_from_body
 from sluice.errors import InvalidRequestError
-from sluice.validation import parse_body
+from sluice.validation.body import parse_body
 
 type Json = dict[str, Any]
 

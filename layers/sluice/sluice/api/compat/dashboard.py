@@ -7,8 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sluice.api.route import Call, Routes
 from sluice.api.usage_groups import collect
+from sluice.catalog.money import to_usd
 from sluice.errors import InvalidRequestError
-from sluice.money import to_usd
 from sluice.tenants.tenant import Role
 from sluice.usage.period import LastDays, Span
 from sluice.usage.sums import Use

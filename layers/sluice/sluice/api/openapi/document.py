@@ -9,7 +9,7 @@ from sluice.api.openapi.problems import PROBLEMS
 from sluice.api.openapi.schemas import query_parameters, schemas
 from sluice.api.route import Route
 from sluice.api.routes import ROUTES
-from sluice.catalog import SHARED
+from sluice.catalog.reader import SHARED
 from sluice.chat import JsonObject
 from sluice.errors import SluiceError
 from sluice.idempotency.key import MOST_CHARACTERS

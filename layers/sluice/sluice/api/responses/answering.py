@@ -22,7 +22,7 @@ from sluice.chat_stream import chunks_from_body
 from sluice.conversations.thread import NONE, ThreadPlace, ThreadTurn
 from sluice.gateway.pipeline import StreamedAnswer
 from sluice.storage.time_limit import within
-from sluice.telemetry import best_effort
+from sluice.telemetry.best_effort import best_effort
 from sluice.tenants.choices import check_enabled, disabled_features
 
 

@@ -14,7 +14,7 @@ from sluice.chat import AUTO, MAX_MESSAGES, ChatRequest
 from sluice.conversations.conversation import Owner
 from sluice.conversations.thread import Ancestry, ReadLimits, ThreadPlace, ThreadTurn
 from sluice.gateway.request import RequestContext
-from sluice.validation import MAX_BODY_BYTES
+from sluice.validation.body import MAX_BODY_BYTES
 
 # As much as a request may bring itself.
 _READ_LIMITS = ReadLimits(messages=MAX_MESSAGES, size=MAX_BODY_BYTES)

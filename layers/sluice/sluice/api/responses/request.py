@@ -20,7 +20,7 @@ from sluice.api.responses.reasoning import of_this_turn
 from sluice.api.responses.refusal import invalid, of_type, only, refused
 from sluice.chat import DOCUMENTED_FIELDS, ChatRequest, JsonObject, Metadata
 from sluice.errors import SluiceError
-from sluice.validation import invalid_request
+from sluice.validation.body import invalid_request
 
 LOGPROBS = "message.output_text.logprobs"
 """What `include` names the probabilities of an answer's tokens."""

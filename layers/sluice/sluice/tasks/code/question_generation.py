@@ -19,7 +19,7 @@ from sluice.tasks.fields import Inputs, canonical
 from sluice.tasks.question_bank.bank import ANY_CATEGORY, QuestionBank, Shelf
 from sluice.tasks.question_bank.question import MOST_CHARACTERS, PATTERN, Question, label, read_questions
 from sluice.tasks.question_bank.selection import Selection
-from sluice.telemetry import best_effort
+from sluice.telemetry.best_effort import best_effort
 
 _MOST_ASKS = 4
 # The input `avoid` takes so many.

@@ -10,7 +10,8 @@ import jwt
 from sluice.chat import JsonObject
 from sluice.errors import IssuerUnavailableError
 from sluice.storage import time_limit
-from sluice.telemetry import emit_metric, logger
+from sluice.telemetry.best_effort import logger
+from sluice.telemetry.metrics import emit_metric
 
 ALGORITHMS: Mapping[str, str] = {"RS256": "RSA", "PS256": "RSA", "ES256": "EC", "EdDSA": "OKP"}
 """What a token may be signed with, and the type of key for it. None of them knows a shared secret."""

@@ -17,7 +17,7 @@ from sluice.errors import InvalidRequestError
 from sluice.gateway.background import RequestThreads
 from sluice.tasks.running import TaskRequest, TaskResult
 from sluice.tenants.tenant import Role
-from sluice.validation import invalid_request
+from sluice.validation.body import invalid_request
 
 ROUTES = Routes("Operations assistant")
 

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.catalog import SHARED
-from sluice.infrastructure import ConsumedUnits, cost_of, prices_for
+from sluice.catalog.reader import SHARED
+from sluice.request_log.infrastructure import cost_of, prices_for
 from sluice.request_log.trace import RequestTrace
+from sluice.storage.metering import ConsumedUnits
 
 PRICES = prices_for(1024, is_arm=True)
 

@@ -1,28 +1,18 @@
-"""What is counted and logged when something is survived."""
+"""Metrics of CloudWatch, written as lines of the log."""
 
 import json
-import logging
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from traceback import extract_tb
-from types import MappingProxyType
 from typing import Literal
 
-from aws_lambda_powertools import Logger
-
-from sluice.errors import StorageUnavailableError
-
-logger = Logger(child=True)
+from sluice.telemetry.request_ids import request_ids
 
 _NAMESPACE = "Sluice"
 
-_request_ids: ContextVar[Mapping[str, str]] = ContextVar("request_ids", default=MappingProxyType({}))
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -55,7 +45,7 @@ def write_line(fields: Mapping[str, object], metrics: Iterable[Metric]) -> None:
     found = tuple(metrics)
     said = {
         **({"service": service} if service else {}),
-        **_request_ids.get(),
+        **request_ids(),
         **fields,
         **{metric.name: metric.value for metric in found},
     }
@@ -79,43 +69,3 @@ def _directives(shapes: tuple[tuple[str, str, tuple[tuple[str, ...], ...]], ...]
             for by, named in grouped.items()
         ]
     )
-
-
-class RequestIds(logging.Filter):
-    """Puts the ids of the request that is answered into each line of the log: Sluice's own, and API Gateway's."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Let every line through."""
-        for name, value in _request_ids.get().items():
-            if name not in record.__dict__:
-                setattr(record, name, value)
-        return True
-
-
-@contextmanager
-def logging_request(request_id: str, api_request_id: str) -> Iterator[None]:
-    """Name a request in all that is logged in this context, and in those of threads that work for it."""
-    ids = {"request_id": request_id, "api_request_id": api_request_id}
-    before = _request_ids.set({name: value for name, value in ids.items() if value})
-    try:
-        yield
-    finally:
-        _request_ids.reset(before)
-
-
-@contextmanager
-def best_effort(action: str) -> Iterator[None]:
-    """Let an answer stand though `action`, a piece of bookkeeping, failed, whatever it raised: log it and count it."""
-    try:
-        yield
-    except StorageUnavailableError as error:
-        logger.warning("bookkeeping failed", extra={"action": action, "reason": error.message})
-        emit_metric("BookkeepingFailed", action=action)
-    except Exception as error:  # noqa: BLE001 -- a fault of Sluice's own, which costs no answer that was paid for
-        # Without its message, which may say what was asked or answered.
-        where = [
-            f"{frame.name} in {frame.filename.rpartition('/')[2]}:{frame.lineno}"
-            for frame in extract_tb(error.__traceback__)
-        ]
-        logger.error("bookkeeping failed", extra={"action": action, "reason": type(error).__name__, "trace": where})  # noqa: TRY400
-        emit_metric("BookkeepingFailed", action=action)

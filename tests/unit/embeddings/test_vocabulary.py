@@ -2,7 +2,7 @@
 
 import pytest
 
-from sluice.embedding_model.vocabulary import Vocabulary
+from sluice.embeddings.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary(["[UNK]", "un", "##aff", "##able", "##a", "a", "una", "##b"])
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from sluice.api.compat.llm import MessagesRequest
 from sluice.chat import MAX_MESSAGES, MAX_PARTS, ChatRequest
 from sluice.errors import InvalidRequestError, PayloadTooLargeError
-from sluice.validation import MAX_BODY_BYTES, parse_body
+from sluice.validation.body import MAX_BODY_BYTES, parse_body
 
 SECRET = "my-very-private-prompt"
 USER = {"role": "user", "content": SECRET}

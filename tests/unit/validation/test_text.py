@@ -3,7 +3,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.text import CharacterJoiner, whole_characters, whole_characters_of_json
+from sluice.validation.text import CharacterJoiner, whole_characters, whole_characters_of_json
 
 halves = st.text(st.characters(include_characters="\ud83d\ude00\udfff\ud800", exclude_categories=[]), max_size=8)
 

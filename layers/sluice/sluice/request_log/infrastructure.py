@@ -6,12 +6,11 @@ import platform
 import tomllib
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
-from threading import Lock
 
-from sluice.money import NANOUSD_PER_USD
+from sluice.catalog.money import NANOUSD_PER_USD
+from sluice.catalog.reader import SHARED
 
-_PRICES = Path(__file__).parent / "shared" / "aws_prices.toml"
+_PRICES = SHARED / "aws_prices.toml"
 _MILLION = 1_000_000
 _MB_PER_GB = 1024
 _BYTES_PER_GB = 10**9
@@ -30,21 +29,6 @@ class InfrastructurePrices:
     read_unit: float
     logged_byte: float
     bytes_beside_a_line: int
-
-
-class ConsumedUnits:
-    """Units of DynamoDB's that one request has consumed. Threads may share it."""
-
-    def __init__(self) -> None:
-        self.read = 0.0
-        self.write = 0.0
-        self._lock = Lock()
-
-    def add(self, *, read: float = 0.0, write: float = 0.0) -> None:
-        """Count more of them."""
-        with self._lock:
-            self.read += read
-            self.write += write
 
 
 @dataclass(frozen=True, slots=True)

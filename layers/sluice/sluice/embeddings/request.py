@@ -4,9 +4,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, FailFast, Field
 
-from sluice.catalog import MOST_INPUTS
+from sluice.catalog.model import MOST_INPUTS
 from sluice.chat import Count, JsonObject, Labels, Metadata, PassThrough
-from sluice.text import IN_ANY_CASE
+from sluice.validation.text import IN_ANY_CASE
 
 type EncodingFormat = Literal["float", "base64"]
 

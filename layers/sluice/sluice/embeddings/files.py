@@ -4,8 +4,8 @@ import struct
 from importlib.util import find_spec
 from pathlib import Path
 
-from sluice.embedding_model.model import EmbeddingModel, Rows
-from sluice.embedding_model.vocabulary import Vocabulary
+from sluice.embeddings.model import EmbeddingModel, Rows
+from sluice.embeddings.vocabulary import Vocabulary
 
 PACKAGE = "potion_base_8m"
 """The folder of the layer's `python/`, which holds no module."""

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from itertools import batched
 from operator import add
 
-from sluice.embedding_model.vocabulary import MOST_TOKENS, Vocabulary
-from sluice.embedding_model.words import words_in
+from sluice.embeddings.vocabulary import MOST_TOKENS, Vocabulary
+from sluice.embeddings.words import words_in
 
 MOST_SHIFT = 8
 _LANE_BYTES = 4

@@ -2,7 +2,7 @@ from decimal import Decimal
 
 import pytest
 
-from sluice.catalog import Catalog
+from sluice.catalog.catalog import Catalog
 from tools.refresh_catalog import CATALOG, Quote, refresh
 
 TEXT = """# Prices: a snapshot of 2026-01-02 by genai-prices 0.1.0. tools/refresh_catalog.py takes a new one.

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.embedding_model.words import form_of, words_in
+from sluice.embeddings.words import form_of, words_in
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from pydantic import BaseModel, ValidationError
 
 from sluice.errors import InvalidRequestError, PayloadTooLargeError
-from sluice.text import whole_characters_of_json
+from sluice.validation.text import whole_characters_of_json
 
 # A function is invoked with at most 6 MiB (AWS Lambda, quotas: invocation payload, synchronous). The event has more in
 # it than the body: the headers, twice (at most 10,240 bytes each time; Amazon API Gateway, quotas), and the context.

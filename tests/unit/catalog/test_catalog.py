@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from sluice.catalog import LIMIT_NAMES, SHARED, UNKNOWN_PRICE, Catalog, Price, Tier, TokenPrice, catalog
+from sluice.catalog.catalog import Catalog, catalog
+from sluice.catalog.model import LIMIT_NAMES, UNKNOWN_PRICE, Price, Tier, TokenPrice
+from sluice.catalog.reader import SHARED
 from sluice.quota.limits import DEPLOYMENT_WINDOWS
 
 PROVIDERS = """

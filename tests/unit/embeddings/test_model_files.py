@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sluice.embedding_model import files
-from sluice.embedding_model.files import (
+from sluice.embeddings import files
+from sluice.embeddings.files import (
     PACKAGE,
     ROWS_FILE,
     VOCABULARY_FILE,
@@ -16,7 +16,7 @@ from sluice.embedding_model.files import (
     read_model_in,
     rows_in,
 )
-from sluice.embedding_model.model import MOST_SHIFT, Rows
+from sluice.embeddings.model import MOST_SHIFT, Rows
 from tools.processes import ROOT
 
 ROWS = Rows(dimensions=2, shifts=bytes([0, 3]), numbers=bytes([1, 2, 3, 255]))

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluice.embedding_model.files import read_model
-from sluice.embedding_model.model import MOST_SHIFT, EmbeddingModel, NoDirectionError, Rows
-from sluice.embedding_model.vocabulary import MOST_TOKENS, Vocabulary
+from sluice.embeddings.files import read_model
+from sluice.embeddings.model import MOST_SHIFT, EmbeddingModel, NoDirectionError, Rows
+from sluice.embeddings.vocabulary import MOST_TOKENS, Vocabulary
 
 REFERENCE = Path(__file__).parents[2] / "data" / "potion_base_8m"
 DIMENSIONS = 256
@@ -140,7 +140,7 @@ def test_a_megabyte_of_one_kind_takes_time_in_proportion(text: str, known: bool)
 
 
 def test_the_words_that_are_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sluice.embedding_model.model._MOST_KEPT_WORDS", 100)
+    monkeypatch.setattr("sluice.embeddings.model._MOST_KEPT_WORDS", 100)
     made = read_model()
     words = [f"{first}{second}" for first in "abcdefghijklmnopqrst" for second in "abcdefghijklmnopqrst"]
     expected = model().embed(" ".join(words))
@@ -149,7 +149,7 @@ def test_the_words_that_are_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_threads_share_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sluice.embedding_model.model._MOST_KEPT_WORDS", 50)
+    monkeypatch.setattr("sluice.embeddings.model._MOST_KEPT_WORDS", 50)
     made, texts = read_model(), [text for text, tokens, _ in reference() if tokens][:300]
     expected = [model().embed(text) for text in texts]
     with ThreadPoolExecutor(4) as pool:
