@@ -71,7 +71,7 @@ def run(*, quick: bool) -> str:
         keys = _Keys(stage.key(), stage.key("bench-budget"), limited, stage.key(requests_per_minute=1))
         meter = Meter()
         # Late, as they bring the app, whose loggers write to what is standard output then.
-        from tests.chat_server import ChatProcess
+        from tests.chat_process import ChatProcess
 
         process = ChatProcess()
         caller = Caller(process)

@@ -111,7 +111,7 @@ def _requests(*, quick: bool) -> str:
     sys.path.append(str(_LAYER))
     rows = []
     with staged() as stage:
-        from tests.chat_server import ChatProcess
+        from tests.chat_process import ChatProcess
 
         caller, key = Caller(ChatProcess()), stage.key()
         for words, count in ((20, _OF_A_REQUEST), (200, _OF_A_REQUEST), (20, 1)):

@@ -46,7 +46,7 @@ def run(*, quick: bool) -> str:
         keys = stage.key(), stage.key("bench-budget"), stage.key(requests_per_minute=1)
         meter = Meter()
         # Late, as it brings the app, whose loggers write to what is standard output then.
-        from tests.chat_server import ChatProcess
+        from tests.chat_process import ChatProcess
 
         caller = Caller(ChatProcess())
         kinds = _kinds(caller, *keys)

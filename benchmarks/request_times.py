@@ -38,7 +38,7 @@ def run(*, quick: bool) -> str:
     """Measure all variants in turn, so that what else the machine does falls on all of them alike."""
     warm_up, rounds = (5, 10) if quick else (60, 300)
     with staged() as stage:
-        from tests.chat_server import ChatProcess
+        from tests.chat_process import ChatProcess
 
         app = ChatProcess()
         caller = Caller(app)

@@ -15,13 +15,11 @@ import groq
 import httpx
 import openai
 import uvicorn
-from starlette.types import Receive, Scope, Send
 
-import functions.chat.app
-import functions.embeddings.app
-from sluice.api.asgi import AsgiApp, logger
+from sluice.api.asgi import logger
 from sluice.composition import App
 from sluice.quota.item import QuotaItem
+from tests.chat_process import ChatProcess
 from tests.conftest import Aws
 from tests.counted import Counted, counted
 from tests.tenants import make_key, make_tenant
@@ -33,25 +31,6 @@ def eventually(holds: Callable[[], bool], within_s: float = 5.0) -> None:
     while not holds():
         assert time.monotonic() < due_s
         time.sleep(0.02)
-
-
-ROUTES = (*functions.chat.app.ROUTES, *functions.embeddings.app.ROUTES)
-
-
-class ChatProcess:
-    """The processes of the functions that stream, in one: an ASGI app that can start afresh."""
-
-    def __init__(self) -> None:
-        self.restart()
-
-    def restart(self) -> None:
-        """Answer from now on as a fresh process does, with what the environment says now."""
-        self.parts = App.from_environment()
-        self._app = AsgiApp(ROUTES, self.parts)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
-        await self._app(scope, receive, send)
 
 
 @dataclass(frozen=True, slots=True)
