@@ -35,27 +35,23 @@ class TenantSettings:
     @classmethod
     def of(cls, tenant: Tenant, settings: Settings) -> Self:
         """What holds for `tenant` in a stack with these settings."""
-
-        def own[Value](said: Value | None, usual: Value) -> Value:
-            return usual if said is None else said
-
         chosen = tenant.guard_models
-        modes = _guard_modes(tenant, Mode(own(tenant.guard_mode, settings.guard_mode)))
+        modes = _guard_modes(tenant, Mode(_own(tenant.guard_mode, settings.guard_mode)))
         return cls(
             guard_modes=modes,
             guard_models=GuardModels(
                 prompt=None if modes.get(GUARD_MODEL_PROMPT) is Mode.OFF else chosen.prompt,
                 answer=None if modes.get(GUARD_MODEL_ANSWER) is Mode.OFF else chosen.answer,
             ),
-            cache_policy=CachePolicy(own(tenant.cache_policy, settings.cache_policy)),
-            cache_ttl_s=own(tenant.cache_ttl_s, settings.cache_ttl_s),
-            default_max_tokens=own(tenant.default_max_tokens, settings.default_max_tokens),
-            default_temperature=own(tenant.default_temperature, settings.default_temperature),
+            cache_policy=CachePolicy(_own(tenant.cache_policy, settings.cache_policy)),
+            cache_ttl_s=_own(tenant.cache_ttl_s, settings.cache_ttl_s),
+            default_max_tokens=_own(tenant.default_max_tokens, settings.default_max_tokens),
+            default_temperature=_own(tenant.default_temperature, settings.default_temperature),
             conversation=WindowLimits(
-                messages=own(tenant.conversation_messages, settings.conversation_messages),
-                tokens=own(tenant.conversation_tokens, settings.conversation_tokens),
+                messages=_own(tenant.conversation_messages, settings.conversation_messages),
+                tokens=_own(tenant.conversation_tokens, settings.conversation_tokens),
             ),
-            is_routing_enabled=own(tenant.is_routing_enabled, settings.is_routing_enabled),
+            is_routing_enabled=_own(tenant.is_routing_enabled, settings.is_routing_enabled),
         )
 
     @property
@@ -80,6 +76,10 @@ class TenantSettings:
         if self.default_temperature is None or request.temperature is not None:
             return request
         return request.model_copy(update={"temperature": self.default_temperature})
+
+
+def _own[Value](said: Value | None, usual: Value) -> Value:
+    return usual if said is None else said
 
 
 def smart_share(tenant: Tenant, settings: Settings) -> tuple[float, bool]:
