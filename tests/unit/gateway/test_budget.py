@@ -1,7 +1,6 @@
 """Reservations of several scopes at once, by processes that die at any moment, in memory."""
 
-from collections.abc import Callable, Iterable
-from concurrent.futures import Executor, Future
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -20,6 +19,7 @@ from sluice.quota.scopes import key_spend_scope, user_spend_scope
 from sluice.tenants.principal import Principal
 from sluice.tenants.tenant import ApiKey, Role, SpendLimits, Tenant
 from tests.examples import examples
+from tests.executors import Inline
 from tests.fakes.dynamodb import MemoryDynamoDB
 
 NOW_S = 1_790_000_000.0
@@ -28,19 +28,6 @@ SCOPES = {
     "The API key": SpendLimits(6_000, tokens_per_day=9_000),
     "The user": SpendLimits(3_000, tokens_per_minute=4_000),
 }
-
-
-class Inline(Executor):
-    """Does at once what it is given: the memory is for one thread."""
-
-    def submit[**P, R](self, work: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
-        """See Executor.submit."""
-        future: Future[R] = Future()
-        try:
-            future.set_result(work(*args, **kwargs))
-        except BaseException as error:  # noqa: BLE001 -- as an executor does
-            future.set_exception(error)
-        return future
 
 
 def cost(estimated: int, most: int, tokens: int, *, is_guess: bool = False) -> CallCost:
