@@ -32,10 +32,9 @@ from sluice.tenants.tenant import GuardModels, Tenant
 
 @dataclass(frozen=True, slots=True)
 class _LookedUp:
-    """What the cache has for a request. `is_covered`: its answer may be kept; `shares_answers`: one there may serve."""
+    """What the cache has for a request. `shares_answers`: an answer there may serve; without `found` none is kept."""
 
     key: str
-    is_covered: bool
     shares_answers: bool
     found: CacheLookup | None
 
@@ -82,9 +81,10 @@ class Admission:
             own_turn = self._own_turn(incoming, chosen)
             with abandoned_on_failure(own_turn):
                 if turn := own_turn or turn:
-                    incoming = replace(incoming, request=turn.continued(incoming.request))
-                    if has_images(incoming.request):
+                    continued = turn.continued(incoming.request)
+                    if has_images(continued):
                         chosen = self._plan(incoming, takes_images=True)
+                    incoming = replace(incoming, request=continued)
                 looked_up = looked_up or self._look_up(incoming, chosen)
                 admitted = AdmittedRequest(
                     request=incoming.request,
@@ -98,7 +98,7 @@ class Admission:
                     cached=None,
                     cached_provider=None,
                     cache_generation=looked_up.found.generation if looked_up.found else None,
-                    cache_ttl_s=self._lifetime_s(incoming) if looked_up.is_covered else 0,
+                    cache_ttl_s=self._lifetime_s(incoming),
                     counted=counted,
                     said=said,
                     started_s=started_s,
@@ -230,7 +230,7 @@ class Admission:
         shares_answers = is_covered and not context.skip_cache
         # Who neither is served from the cache nor adds to it does not ask it.
         found = self._answers.look_up(tenant.id, key if shares_answers else None) if is_covered else None
-        return _LookedUp(key, is_covered, shares_answers, found)
+        return _LookedUp(key, shares_answers, found)
 
     def _with_cached(self, admitted: AdmittedRequest, answer: CachedAnswer | None) -> AdmittedRequest:
         """The request with a cached answer, if the tenant's rules of today let it through, and what they flag in it."""
