@@ -144,6 +144,12 @@ def test_without_a_count_what_can_be_seen_counts_where_it_is_more() -> None:
     assert gateway.records.added[0].usage.completion_tokens > 390
 
 
+def test_what_can_be_seen_is_counted_as_it_is_written_and_not_as_json_escapes_it() -> None:
+    gateway = MemoryGateway()
+    answered(gateway, Reply(body=body("日本語" * 100, usage=None)), max_tokens=1)
+    assert 100 < gateway.records.added[0].usage.completion_tokens < 900
+
+
 @pytest.mark.parametrize(
     ("prompt", "completion", "choices", "is_believed"),
     [
@@ -180,13 +186,15 @@ def test_the_characters_of_an_answer_are_settled_where_they_are_limited() -> Non
 
 def test_what_no_answer_can_be_read_of_is_settled_as_it_was_reserved() -> None:
     """A stream may have come to something that nobody expects: it is paid for all the same."""
-    gateway = MemoryGateway(**BUDGETED)
+    limits = {"requests_per_minute": 10, "characters_per_month": 10**6}
+    gateway = MemoryGateway(entry("one", small=model(limits=limits)), **BUDGETED)
     number = {"choices": [{"index": 0, "message": {"role": "assistant", "content": 7}}]}
     gateway.script.replies["one"] = [Reply(body=number)]
-    gateway.complete(max_tokens=100)
+    gateway.complete(**said("12345"), max_tokens=100)
     [record] = gateway.records.added
     assert record.usage.completion_tokens == 100
     assert gateway.spent() == record.cost_nanousd
+    assert gateway.used(deployment_scope("one#small"))["characters_per_month"] == 5
 
 
 def test_what_a_deployment_s_headers_say_is_learned() -> None:
@@ -277,6 +285,15 @@ def test_each_call_that_may_be_billed_is_recorded_once_however_the_request_ends(
         failed = next(record for record in gateway.records.added if record.credential == "one")
         assert failed.usage.prompt_tokens > 0
         assert failed.usage.completion_tokens > 0
+
+
+def test_a_failed_call_is_not_recorded_again_where_an_answer_is_asked_for_once_more() -> None:
+    gateway = MemoryGateway(entry("one"), entry("two"))
+    gateway.script.replies["one"] = [ProviderTimeoutError("slow"), Reply(body=body("{}"))]
+    gateway.script.replies["two"] = [Reply(body=body("no JSON")), Reply(body=body("{}"))]
+    gateway.complete(response_format={"type": "json_object"})
+    assert [record.is_error for record in gateway.records.added].count(True) == 2
+    assert len(gateway.records.added) == 3
 
 
 def test_the_tokens_of_failed_calls_count_against_limits_of_tokens() -> None:
@@ -457,7 +474,9 @@ def test_a_request_s_record_has_what_it_came_to() -> None:
     assert quota is not None
     assert budget is not None
     gateway.complete()
-    assert (gateway.logged().cache, gateway.logged().outcome) == ("hit", RequestOutcome.ANSWERED)
+    logged = gateway.logged()
+    assert (logged.cache, logged.outcome) == ("hit", RequestOutcome.ANSWERED)
+    assert (logged.prompt_tokens, logged.completion_tokens, logged.cost_nanousd) == (0, 0, 0)
     gateway.script.replies["one"] = [ProviderUnavailableError("x")]
     with pytest.raises(NoProviderError):
         gateway.complete(**said("Another"))

@@ -9,8 +9,6 @@ from decimal import Decimal
 from enum import StrEnum
 from functools import partial
 
-from aws_lambda_powertools import Logger
-
 from sluice.cache.store import CachedAnswer
 from sluice.catalog.money import to_nanousd
 from sluice.chat import ChatRequest, JsonObject, Usage
@@ -40,8 +38,6 @@ from sluice.usage.price import cost_nanousd
 from sluice.usage.records import UsageRecord, UsageRecords
 
 _NO_USAGE = Usage(0, 0)
-
-logger = Logger(child=True)
 
 
 class Result(StrEnum):
@@ -219,17 +215,13 @@ class Settlement:
         """What the dearest deployment may cost."""
         size, tier = admitted.size, _service_tier(admitted.request)
         is_marked = marks_cache(admitted.request)
-        estimated = most = 0
-        tokens = TokenEstimate(0, 0)
-        for each in admitted.plan.deployments:
-            expected = self._deployments.estimate(each, size)
-            estimated = max(estimated, price_nanousd(each, expected, tier))
-            most = max(most, price_nanousd(each, _dearest(self._deployments.upper_bound(each, size), is_marked), tier))
-            tokens = max(tokens, expected, key=_total_tokens)
+        deployments = admitted.plan.deployments
+        expected = [(each, self._deployments.estimate(each, size)) for each in deployments]
+        most = [(each, _dearest(self._deployments.upper_bound(each, size), is_marked)) for each in deployments]
         return CallCost(
-            estimated_nanousd=estimated,
-            most_nanousd=most,
-            tokens=tokens,
+            estimated_nanousd=max(price_nanousd(each, tokens, tier) for each, tokens in expected),
+            most_nanousd=max(price_nanousd(each, usage, tier) for each, usage in most),
+            tokens=max((tokens for _, tokens in expected), key=_total_tokens),
             is_guess=size.completion_limit is None,
         )
 
