@@ -326,8 +326,8 @@ class MemoryGateway:
         turns = Conversations(self.conversations)
         self.admission = Admission(lambda _: registry, callers, self.shared, turns, self.settings, self.executor)
         self.settlement = Settlement(self.ledger, callers, quota, self.shared, self.records, self.executor)
-        guards = GuardModels(lambda _: registry, router, self.ledger, self.records, self.executor, self.executor)
-        self.gateway = Gateway(lambda _: registry, self.admission, router, self.settlement, guards)
+        guards = GuardModels(router, self.ledger, self.records, self.executor, self.executor)
+        self.gateway = Gateway(self.admission, router, self.settlement, guards)
 
     def process(self) -> Ledger:
         """A ledger that has seen nothing."""

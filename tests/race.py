@@ -14,7 +14,6 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TextIO, cast
 
@@ -215,12 +214,13 @@ def _asked(router: Router, registry: Registry, request: ChatRequest, *, streamed
         # Nobody stands in.
         groups=[[each for each in registry.deployments if each.model.id == request.model]],
         deadline=Deadline.after(10),
-        prepare=lambda deployment: registry.provider(deployment).warm_up(),
+        registry=registry,
     )
     for attempt in router.attempts(search):
-        provider, model = registry.provider(attempt.deployment), attempt.deployment.model.id
+        ask = _streamed if streamed else _whole
         with attempt:
-            return attempt.answered(attempt.call(partial(_streamed if streamed else _whole, provider, request, model)))
+            attempt.begin_call()
+            return attempt.answered(ask(attempt.provider, request, attempt.deployment.model.id))
         if attempt.state is AttemptState.FAILED:
             return None
     raise search.verdict()

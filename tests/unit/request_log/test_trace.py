@@ -25,7 +25,8 @@ def test_calls_and_deployments_passed_over_are_in_the_order_in_which_they_came()
     with pytest.raises(ProviderRateLimitedError), each.calling("b"):
         raise ProviderRateLimitedError("no", status=429)
     each.skipped([("a", "out of requests_per_minute"), ("b", "RateLimited")])
-    assert each.noting("c", lambda: 7)() == 7
+    with each.calling("c"):
+        pass
     attempts = each.record().attempts
     assert [(one.deployment, one.result, one.status) for one in attempts] == [
         ("a", "out of requests_per_minute", 0),
@@ -78,7 +79,8 @@ def test_threads_may_note_at_once() -> None:
     one = RequestTrace()
 
     def note(number: int) -> None:
-        one.noting(str(number), lambda: None)()
+        with one.calling(str(number)):
+            pass
         one.settle(settled(prompt_tokens=1))
 
     with ThreadPoolExecutor(8) as pool:

@@ -148,11 +148,10 @@ class GatewayParts(TenantParts):
         # Of their own: questions wait for one another there, and for nothing else.
         windows = RequestThreads(_WINDOW_THREADS, thread_name_prefix="windows")
         return Gateway(
-            self.registry_of,
             Admission(self.registry_of, callers, answers, turns, settings, executor),
             router,
             Settlement(self.ledger, callers, quota, answers, self.usage_records, executor),
-            GuardModels(self.registry_of, router, self.ledger, self.usage_records, executor, windows),
+            GuardModels(router, self.ledger, self.usage_records, executor, windows),
         )
 
     @part

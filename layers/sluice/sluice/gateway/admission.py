@@ -39,6 +39,16 @@ class _LookedUp:
     found: CacheLookup | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """What is known of a request before anything is claimed for it; `looked_up` is None if that has to wait."""
+
+    findings: tuple[Finding, ...]
+    registry: Registry
+    plan: Plan
+    looked_up: _LookedUp | None
+
+
 class Admission:
     """Admits requests. Safe to share between threads."""
 
@@ -77,22 +87,24 @@ class Admission:
         judging = self._executor.submit(self._judge_and_look_up, incoming, looks_up=not continues)
         counted = self._callers.count(principal, user)
         with self._callers.kept(counted):
-            findings, chosen, looked_up = judging.result()
+            judged = judging.result()
+            registry, chosen = judged.registry, judged.plan
             own_turn = self._own_turn(incoming, chosen)
             with abandoned_on_failure(own_turn):
                 if turn := own_turn or turn:
                     continued = turn.continued(incoming.request)
                     if has_images(continued):
-                        chosen = self._plan(incoming, takes_images=True)
+                        chosen = self._plan(incoming, registry, takes_images=True)
                     incoming = replace(incoming, request=continued)
-                looked_up = looked_up or self._look_up(incoming, chosen)
+                looked_up = judged.looked_up or self._look_up(incoming, chosen)
                 admitted = AdmittedRequest(
                     request=incoming.request,
                     principal=principal,
                     context=incoming.context,
                     settings=settings,
+                    registry=registry,
                     plan=chosen,
-                    findings=findings,
+                    findings=judged.findings,
                     cache_key=looked_up.key,
                     shares_answers=looked_up.shares_answers,
                     cached=None,
@@ -112,7 +124,7 @@ class Admission:
         counted = self._callers.count(incoming.principal, user_of(incoming.request, incoming.principal))
         with self._callers.kept(counted):
             self._judge(incoming)
-            self._plan(incoming)
+            self.plan(incoming)
         return counted
 
     def check(self, incoming: Incoming) -> tuple[Incoming, Plan]:
@@ -122,11 +134,11 @@ class Admission:
         """
         incoming = self._bounded(incoming)
         self._judge(incoming)
-        return incoming, self._plan(incoming)
+        return incoming, self.plan(incoming)
 
     def plan(self, incoming: Incoming) -> Plan:
         """Find who may answer a request. Raises as `admit` where nobody may."""
-        return self._plan(incoming)
+        return self._plan(incoming, self._registry(incoming.principal.tenant))
 
     def note_answer(self, admitted: AdmittedRequest, model: str) -> None:
         """Note which model has answered, for the shares of those that `auto` chooses from."""
@@ -142,7 +154,7 @@ class Admission:
 
         `chosen` is who may answer, found here if it is not known.
         """
-        principal, chosen = incoming.principal, chosen or self._plan(incoming)
+        principal, chosen = incoming.principal, chosen or self.plan(incoming)
         check_enabled("conversations", principal.tenant)
         return self._conversations.begin(
             incoming.request,
@@ -173,7 +185,7 @@ class Admission:
     def _settings_for(self, incoming: Incoming) -> TenantSettings:
         return TenantSettings.of(incoming.principal.tenant, self._settings)
 
-    def _plan(self, incoming: Incoming, *, takes_images: bool = False) -> Plan:
+    def _plan(self, incoming: Incoming, registry: Registry, *, takes_images: bool = False) -> Plan:
         tenant, settings = incoming.principal.tenant, self._settings
         policy = RoutingPolicy(
             allowed_models=tenant.allowed_models,
@@ -184,7 +196,7 @@ class Admission:
             by_priority=not self._settings_for(incoming).is_routing_enabled,
         )
         complexity = incoming.context.complexity
-        return plan(incoming.request, self._registry(tenant), policy, complexity, takes_images=takes_images)
+        return plan(incoming.request, registry, policy, complexity, takes_images=takes_images)
 
     def _over_share(self, tenant: Tenant) -> tuple[str, ...]:
         """The models that have answered more than their share: of the tenant's requests, where it has a share set."""
@@ -197,13 +209,12 @@ class Admission:
             return None
         return self.claim_turn(conversation_id, incoming, chosen=chosen)
 
-    def _judge_and_look_up(
-        self, incoming: Incoming, *, looks_up: bool
-    ) -> tuple[tuple[Finding, ...], Plan, _LookedUp | None]:
+    def _judge_and_look_up(self, incoming: Incoming, *, looks_up: bool) -> _Judged:
         """What the guards find, who may answer, and with `looks_up` what the cache has."""
         findings = self._judge(incoming)
-        chosen = self._plan(incoming)
-        return findings, chosen, self._look_up(incoming, chosen) if looks_up else None
+        registry = self._registry(incoming.principal.tenant)
+        chosen = self._plan(incoming, registry)
+        return _Judged(findings, registry, chosen, self._look_up(incoming, chosen) if looks_up else None)
 
     def _judge(self, incoming: Incoming) -> tuple[Finding, ...]:
         request, modes = incoming.request, self._settings_for(incoming).guard_modes
@@ -240,7 +251,7 @@ class Admission:
             _, findings = judge_answer(answer.body, None, admitted.guard_modes)
         except GuardBlockedError:
             return admitted
-        provider = self._provider_of(answer, admitted.principal.tenant)
+        provider = _provider_of(answer, admitted.registry)
         return replace(admitted, cached=answer, cached_provider=provider, findings=(*admitted.findings, *findings))
 
     def _coalesced(self, admitted: AdmittedRequest) -> AdmittedRequest:
@@ -255,9 +266,9 @@ class Admission:
             return 0
         return self._settings_for(incoming).answer_lifetime_s(incoming.context.cache_ttl_s)
 
-    def _provider_of(self, cached: CachedAnswer, tenant: Tenant) -> str | None:
-        deployments = self._registry(tenant).deployments
-        return next((each.provider.name for each in deployments if each.id == cached.deployment), None)
+
+def _provider_of(cached: CachedAnswer, registry: Registry) -> str | None:
+    return next((each.provider.name for each in registry.deployments if each.id == cached.deployment), None)
 
 
 def _judged_by(guards: GuardModels) -> tuple[str, ...]:

@@ -14,7 +14,6 @@ docs/decisions/0053-embeddings-are-asked-in-batches.md says why there is no cach
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, wait
 from dataclasses import dataclass, replace
-from functools import partial
 from threading import Event
 
 from sluice.chat import Usage
@@ -206,14 +205,15 @@ class EmbeddingGateway:
 
     def _ask(self, admitted: AdmittedEmbedding, batch: EmbeddingBatch) -> None:
         """Ask one batch until a provider has answered. Raises SluiceError if nobody does."""
-        registry, context = self.registry(admitted.principal.tenant), admitted.context
+        context = admitted.context
         search = Search(
             request=admitted.request,
             size=batch.size,
             tenant=admitted.principal.tenant.id,
             groups=(admitted.plan.deployments,),
             deadline=context.deadline,
-            prepare=lambda deployment: registry.provider(deployment).warm_up_to_embed(),
+            registry=self.registry(admitted.principal.tenant),
+            embeds=True,
         )
         try:
             for attempt in self.router.attempts(search):
@@ -221,8 +221,9 @@ class EmbeddingGateway:
                 deployment = attempt.deployment
                 with attempt:
                     batch.budget.wait()
-                    ask = partial(_call, registry.provider(deployment), deployment, admitted, batch)
-                    reply = attempt.call(context.trace.noting(deployment.id, ask))
+                    attempt.begin_call()
+                    with context.trace.calling(deployment.id):
+                        reply = _call(attempt.provider, deployment, admitted, batch)
                     batch.answered = attempt.answered(reply)
                 if attempt.state is AttemptState.ANSWERED:
                     return

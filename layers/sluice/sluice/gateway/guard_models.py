@@ -33,7 +33,6 @@ from sluice.guards.spoken import spoken
 from sluice.guards.verdicts import UnreadableVerdictError, Verdict, read_verdict
 from sluice.providers.base import ProviderResponse
 from sluice.providers.deployment import Deployment
-from sluice.providers.registry import Registry
 from sluice.quota.estimate import TokenEstimate
 from sluice.quota.ledger import Ledger
 from sluice.quota.leftover import kept_free_percent
@@ -43,7 +42,7 @@ from sluice.request_log.record import GuardModelUse, Judgement
 from sluice.routing.deadline import Deadline
 from sluice.routing.deployment_quota import Answered, DeploymentQuota
 from sluice.routing.router import AttemptState, Router, Search
-from sluice.tenants.tenant import GuardModel, Tenant
+from sluice.tenants.tenant import GuardModel
 from sluice.usage.records import UsageRecord, UsageRecords
 
 # A guard model that hangs costs no request more than this, nor more than half of the time that is left to answer.
@@ -87,14 +86,12 @@ class GuardModels:
 
     def __init__(
         self,
-        registry: Callable[[Tenant], Registry],
         router: Router,
         ledger: Ledger,
         usage: UsageRecords,
         executor: Executor,
         window_executor: Executor,
     ) -> None:
-        self._registry = registry
         self._router = router
         self._quota: DeploymentQuota = router.quota
         self._ledger = ledger
@@ -175,7 +172,7 @@ class GuardModels:
 
     def _deployments(self, judging: _Judging) -> tuple[Deployment, ...]:
         """Who may be asked; with a budget, only who has a price."""
-        found = self._registry(judging.admitted.principal.tenant).guards(judging.guard.model)
+        found = judging.admitted.registry.guards(judging.guard.model)
         if has_budget(judging.admitted.principal, judging.admitted.user):
             found = tuple(each for each in found if each.model.price.is_known)
         if not found:
@@ -186,23 +183,21 @@ class GuardModels:
         self, judging: _Judging, deployments: tuple[Deployment, ...], request: ChatRequest
     ) -> Verdict | NotJudgedError:
         """Ask about one window. A call that may have cost something though it failed is not repeated."""
-        tenant = judging.admitted.principal.tenant
-        registry = self._registry(tenant)
         search = Search(
             request=request,
             size=RequestSize.of(request),
-            tenant=tenant.id,
+            tenant=judging.admitted.principal.tenant.id,
             groups=(deployments,),
             deadline=judging.deadline,
-            prepare=lambda deployment: registry.provider(deployment).warm_up(),
+            registry=judging.admitted.registry,
         )
         try:
             for attempt in self._router.attempts(search):
                 deployment = attempt.deployment
                 with attempt:
-                    ask = partial(registry.provider(deployment).complete, request, deployment.model.id)
+                    attempt.begin_call()
                     timeout_s = min(deployment.provider.timeout_s, judging.deadline.remaining_s)
-                    answered = attempt.answered(attempt.call(partial(ask, timeout_s)))
+                    answered = attempt.answered(attempt.provider.complete(request, deployment.model.id, timeout_s))
                 if attempt.state is AttemptState.ANSWERED:
                     judging.answered.append(answered)
                     return read_verdict(deployment.model.verdict or "", answered.answer.chat.texts[0])

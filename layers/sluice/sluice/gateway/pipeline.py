@@ -12,7 +12,6 @@ admitted, routed and settled alike, the latter by GuardedStream, when the stream
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
-from functools import partial
 
 from sluice.chat import ChatChunk, ChatRequest, JsonObject
 from sluice.chat_stream import chunks_from_body
@@ -32,13 +31,11 @@ from sluice.guards.rules import Finding
 from sluice.guards.structured_output import InvalidJsonAnswerError
 from sluice.providers.base import Provider, ProviderResponse, ProviderStream
 from sluice.providers.deployment import Deployment
-from sluice.providers.registry import Registry
 from sluice.quota.request_size import ModelBounds, RequestSize
 from sluice.routing.deadline import Deadline
 from sluice.routing.deployment_quota import Answered
 from sluice.routing.router import Router, Search
 from sluice.tenants.principal import Principal
-from sluice.tenants.tenant import Tenant
 
 type _CallProvider[Reply] = Callable[[Provider, ChatRequest, Deployment, Deadline], Reply]
 """A way to call a provider: for the whole answer, or for a stream."""
@@ -65,13 +62,11 @@ class Gateway:
 
     def __init__(
         self,
-        registry: Callable[[Tenant], Registry],
         admission: Admission,
         router: Router,
         settlement: Settlement,
         guard_models: GuardModels,
     ) -> None:
-        self._registry = registry
         self._admission = admission
         self._router = router
         self._settlement = settlement
@@ -203,7 +198,7 @@ class Gateway:
             tenant=admitted.principal.tenant.id,
             groups=admitted.plan.groups,
             deadline=admitted.context.deadline,
-            prepare=lambda deployment: self._registry(admitted.principal.tenant).provider(deployment).warm_up(),
+            registry=admitted.registry,
         )
         try:
             budget = self._settlement.reserve_budget(admitted)
@@ -219,17 +214,19 @@ class Gateway:
     def _first_answer[Reply](
         self, admitted: AdmittedRequest, search: Search, budget: BudgetReservation, call: _CallProvider[Reply]
     ) -> Answered[Reply]:
-        registry, deadline = self._registry(admitted.principal.tenant), admitted.context.deadline
+        deadline, trace = admitted.context.deadline, admitted.context.trace
         for attempt in self._router.attempts(search):
-            admitted.context.trace.skipped(search.reasons)
+            trace.skipped(search.reasons)
             deployment = attempt.deployment
             request = _fitted(admitted, deployment)
             with attempt:
                 budget.wait()
-                ask = partial(call, registry.provider(deployment), request, deployment, deadline)
-                reply = attempt.call(admitted.context.trace.noting(deployment.id, ask))
+                attempt.begin_call()
+                with trace.calling(deployment.id):
+                    reply = call(attempt.provider, request, deployment, deadline)
+                answered = attempt.answered(reply)
                 self._admission.note_answer(admitted, deployment.model.id)
-                return attempt.answered(reply)
+                return answered
             if attempt.may_have_cost:
                 # The next call is reserved anew.
                 self._settlement.charge_failed(admitted, deployment, budget)

@@ -13,6 +13,7 @@ from sluice.gateway.counting import CountedRequest
 from sluice.gateway.provenance import Provenance
 from sluice.gateway.tenant_settings import TenantSettings
 from sluice.guards.rules import Finding, Mode
+from sluice.providers.registry import Registry
 from sluice.quota.request_size import RequestSize
 from sluice.request_log.trace import RequestTrace
 from sluice.routing.deadline import Deadline
@@ -66,17 +67,18 @@ class Incoming:
 class AdmittedRequest:
     """A request that was admitted: judged, planned, counted for its caller, and looked up in the cache.
 
-    `said` is what is new in it, without what a conversation adds. `settings` are those that hold for its tenant, `turn`
-    is the one that this request claimed and has to end. `shares_answers`: it may be served from the cache.
-    `cached_provider` is None if the cached answer's credential is gone, `cache_generation` if the cache could not be
-    asked: then the answer is not cached either. `is_leader`: identical requests wait for its answer. `failed_calls` are
-    those that may be billed and are not recorded yet.
+    `said` is what is new in it, without what a conversation adds. `settings` are those that hold for its tenant,
+    `registry` has the deployments of its plan, and `turn` is the one that this request claimed and has to end.
+    `shares_answers`: it may be served from the cache. `cached_provider` is None if the cached answer's credential is
+    gone, `cache_generation` if the cache could not be asked: then the answer is not cached either. `is_leader`:
+    identical requests wait for its answer. `failed_calls` are those that may be billed and are not recorded yet.
     """
 
     request: ChatRequest
     principal: Principal
     context: RequestContext
     settings: TenantSettings
+    registry: Registry
     plan: Plan
     findings: tuple[Finding, ...]
     cache_key: str

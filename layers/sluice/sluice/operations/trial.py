@@ -10,7 +10,6 @@ from sluice.catalog.money import to_usd
 from sluice.chat import ChatRequest, Message, Usage
 from sluice.errors import InvalidRequestError, NotFoundError, ProviderError
 from sluice.gateway.settlement import price_nanousd
-from sluice.providers.base import ProviderResponse
 from sluice.providers.deployment import Deployment
 from sluice.providers.registry import Registry
 from sluice.quota.request_size import RequestSize
@@ -54,30 +53,28 @@ class Trials:
             messages=[Message(role="user", content=_QUESTION)],
             max_tokens=_MOST_TOKENS,
         )
-        registry, deadline = self._registry(), Deadline.after(_LONGEST_S)
+        deadline = Deadline.after(_LONGEST_S)
         search = Search(
             request=request,
             size=RequestSize.of(request),
             tenant=tenant,
             groups=((deployment,),),
             deadline=deadline,
-            prepare=lambda each: registry.provider(each).warm_up(),
+            registry=self._registry(),
         )
         failed: list[Attempted] = []
-
-        def ask() -> ProviderResponse:
-            started_s = time.monotonic()
-            timeout_s = min(deployment.provider.timeout_s, deadline.remaining_s)
-            try:
-                return registry.provider(deployment).complete(request, deployment.model.id, timeout_s)
-            except ProviderError as error:
-                took_ms = max(1, round((time.monotonic() - started_s) * 1000))
-                failed.append(Attempted(deployment.id, failure_name(error), took_ms, error.status or 0))
-                raise
-
         for attempt in self._router.attempts(search):
             with attempt:
-                answered = attempt.answered(attempt.call(ask))
+                attempt.begin_call()
+                started_s = time.monotonic()
+                timeout_s = min(deployment.provider.timeout_s, deadline.remaining_s)
+                try:
+                    reply = attempt.provider.complete(request, deployment.model.id, timeout_s)
+                except ProviderError as error:
+                    took_ms = max(1, round((time.monotonic() - started_s) * 1000))
+                    failed.append(Attempted(deployment.id, failure_name(error), took_ms, error.status or 0))
+                    raise
+                answered = attempt.answered(reply)
             if attempt.state is AttemptState.ANSWERED:
                 chat = answered.answer.chat
                 usage = chat.usage or Usage(answered.estimate.prompt_tokens, answered.estimate.completion_tokens)

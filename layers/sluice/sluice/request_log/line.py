@@ -96,8 +96,12 @@ def fields_of(record: RequestRecord, now_s: float) -> dict[str, object]:
     return said
 
 
-def metrics_of(record: RequestRecord, quota_used: float | None, budget_used: float | None) -> Iterator[Metric]:
+def metrics_of(record: RequestRecord, quota_used: float | None, budget_used: float | None) -> list[Metric]:
     """The metrics of a request. `quota_used` of its deployment and `budget_used` of its tenant are shares in 0..1."""
+    return list(_metrics_of(record, quota_used, budget_used))
+
+
+def _metrics_of(record: RequestRecord, quota_used: float | None, budget_used: float | None) -> Iterator[Metric]:
     outcome = record.outcome
     yield Metric("Requests", 1, by=(("tenant",),))
     yield Metric("InfrastructureDollars", record.infra_nanousd / _NANO, "None")

@@ -97,15 +97,6 @@ class RequestTrace:
                 began_ms = round((started_s - self._started_s) * 1000)
                 self._attempts.append(Attempted(deployment, result, max(1, round(took_s * 1000)), status, began_ms))
 
-    def noting[Reply](self, deployment: str, ask: Callable[[], Reply]) -> Callable[[], Reply]:
-        """`ask`, a call of a deployment's provider, noting what comes of it."""
-
-        def call() -> Reply:
-            with self.calling(deployment):
-                return ask()
-
-        return call
-
     def skipped(self, reasons: Iterable[tuple[str, str]]) -> None:
         """Note deployments that were passed over, and why; those that were called have their own reason."""
         with self._lock:

@@ -63,12 +63,12 @@ class DeploymentQuota:
     def prefetch(self, deployments: Iterable[Deployment]) -> None:
         """See how those stand that this process has not seen lately: what was learned of them, blocks and failures."""
         with best_effort("reading the quota"):
-            self._ledger.prefetch(map(scope_of, deployments))
+            self._ledger.prefetch([scope_of(each) for each in deployments])
 
     def are_left_alone(self, deployments: Sequence[Deployment]) -> bool:
         """Whether all of `deployments` have failed too often lately, as of some seconds ago."""
         with best_effort("reading the quota"):
-            self._ledger.prefetch(map(scope_of, deployments), _SECONDS_AGO_MS)
+            self._ledger.prefetch([scope_of(each) for each in deployments], _SECONDS_AGO_MS)
         now_ms = self._ledger.now_ms()
         return all(self._seen(deployment).circuit.wait_ms(now_ms) for deployment in deployments)
 

@@ -3,7 +3,7 @@
 import math
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from types import TracebackType
@@ -27,9 +27,10 @@ from sluice.errors import (
     QuotaExceededError,
     SluiceError,
 )
+from sluice.providers.base import Provider
 from sluice.providers.deployment import Deployment
 from sluice.providers.failures import rejection
-from sluice.quota.estimate import TokenEstimate
+from sluice.providers.registry import Registry
 from sluice.quota.item import BlockReason
 from sluice.quota.ledger import QuotaDeniedError
 from sluice.quota.limits import CIRCUIT_OPEN, Denial
@@ -90,7 +91,7 @@ class Search:
     """The search for a deployment that answers a request, and what happened to those that were tried.
 
     `groups` are deployments in order of preference: all of a group are tried, best first, before any of the next.
-    `prepare` does at a deployment all that takes time and needs no reservation. `tenant` is who asks.
+    `registry` is theirs, and `tenant` is who asks. `embeds`: vectors are wanted, and no chat.
     """
 
     request: Asked
@@ -98,7 +99,8 @@ class Search:
     tenant: str
     groups: Sequence[Sequence[Deployment]]
     deadline: Deadline
-    prepare: Callable[[Deployment], None]
+    registry: Registry
+    embeds: bool = False
     attempts: int = 0
     was_asked: bool = False
     """Whether a provider may have seen the request."""
@@ -214,22 +216,24 @@ class _LateError(Exception):
 
 
 class Attempt:
-    """An attempt at one deployment, on a reservation of its own. Enter it, `call` the provider, say it has `answered`.
+    """An attempt at one deployment, on a reservation of its own.
 
+    Enter it, `begin_call`, call the `provider`, and say what it has `answered`.
     What fails inside its block closes the reservation. A provider's failure is noted in the search and goes no
     further, so that the next attempt can follow; all else is raised.
     """
 
-    def __init__(self, router: "Router", search: Search, deployment: Deployment, tokens: TokenEstimate) -> None:
+    def __init__(self, router: "Router", search: Search, deployment: Deployment, provider: Provider) -> None:
         """Reserve what the request may cost. Raises QuotaDeniedError, LedgerUnavailableError."""
         self.deployment = deployment
+        self.provider = provider
         self.may_have_cost = False
         self.is_repeated = False
         self.state = AttemptState.OPEN
         self._router = router
         self._search = search
-        self._tokens = tokens
-        self._reservation: Reservation = router.quota.reserve(deployment, search.size, tokens)
+        self._tokens = router.quota.estimate(deployment, search.size)
+        self._reservation: Reservation = router.quota.reserve(deployment, search.size, self._tokens)
         self._started_s = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -246,6 +250,7 @@ class Attempt:
         quota, deployment = self._router.quota, self.deployment
         if isinstance(error, ProviderError):
             self.may_have_cost = error.may_be_billed
+            self._search.was_asked = self._search.was_asked or error.was_sent
             quota.settle_failure(self._reservation, error)
             self._router.report(deployment, error, self._search)
             self.is_repeated = error.ask_again and self._search.may_ask_again(deployment)
@@ -263,23 +268,17 @@ class Attempt:
             quota.keep(self._reservation)
         return False
 
-    def call[Reply](self, ask: Callable[[], Reply]) -> Reply:
-        """Call the provider, if the reservation is fresh. Raises ProviderError."""
+    def begin_call(self) -> None:
+        """Count the call of the provider that follows, if the reservation is fresh; else the attempt ends here."""
         if self._router.quota.is_late(self._reservation):
             raise _LateError
         self._search.attempts += 1
-        try:
-            reply = ask()
-        except ProviderError as error:
-            self._search.was_asked = self._search.was_asked or error.was_sent
-            raise
-        self._search.was_asked = True
-        self._router.quota.report_success(self._reservation)
-        return reply
 
     def answered[Reply](self, reply: Reply) -> Answered[Reply]:
         """The deployment's answer, with the reservation that is still to be settled."""
         self.state = AttemptState.ANSWERED
+        self._search.was_asked = True
+        self._router.quota.report_success(self._reservation)
         return Answered(
             deployment=self.deployment,
             reservation=self._reservation,
@@ -305,7 +304,7 @@ class Router:
         When all failed and time is left, waits and tries them again, as often as the limits let, and each as often as
         its retry budget does. In the end the search's verdict says why nobody answered.
         """
-        self.quota.prefetch(deployment for group in search.groups for deployment in group)
+        self.quota.prefetch([deployment for group in search.groups for deployment in group])
         for retry in range(self._limits.retries + 1):
             search.begin_round()
             for group in search.groups:
@@ -350,11 +349,15 @@ class Router:
         if reason := self._reason_to_skip(deployment, search):
             search.skip(deployment, reason)
             return
-        search.prepare(deployment)
-        tokens = self.quota.estimate(deployment, search.size)
+        provider = search.registry.provider(deployment)
+        # What takes time and needs no reservation comes before it.
+        if search.embeds:
+            provider.warm_up_to_embed()
+        else:
+            provider.warm_up()
         try:
             for _ in range(_MAX_LATE_RESERVATIONS):
-                attempt = Attempt(self, search, deployment, tokens)
+                attempt = Attempt(self, search, deployment, provider)
                 yield attempt
                 if attempt.state is not AttemptState.LATE and not attempt.is_repeated:
                     return
