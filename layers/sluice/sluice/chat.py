@@ -3,11 +3,11 @@
 What Sluice does not interpret is carried along untouched, in both directions.
 """
 
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, JsonValue
 
+from sluice.dataclass import dataclass
 from sluice.validation.text import IN_ANY_CASE
 
 type JsonObject = dict[str, Any]

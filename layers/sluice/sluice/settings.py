@@ -7,7 +7,8 @@ import math
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from sluice.dataclass import dataclass
 
 MOST_CACHE_S = 366 * 86_400
 """The longest that an answer is cached."""

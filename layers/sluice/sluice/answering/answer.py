@@ -1,10 +1,11 @@
 """What a question comes to, before the API shows it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from sluice.answering.figures import Figure
+from sluice.dataclass import dataclass
 from sluice.gateway.provenance import Provenance
 
 type Basis = Literal["computed", "documents", "both", "none"]

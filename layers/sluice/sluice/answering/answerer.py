@@ -10,7 +10,7 @@ docs/questions.md says it in full.
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
@@ -31,6 +31,7 @@ from sluice.answering.usage_tool import ReadsUsage, TooMuchUsageError, UsageTool
 from sluice.answering.wording import Composed, Composer, Scope
 from sluice.answering.words import clauses
 from sluice.answering.writing import Writer
+from sluice.dataclass import dataclass
 from sluice.gateway.allowances import Allowances
 from sluice.gateway.provenance import Provenance
 from sluice.ingestion.coverage import CoverageReader

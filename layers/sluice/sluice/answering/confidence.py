@@ -7,9 +7,9 @@ benchmarks/judged_passages.json: each question with its passage there, and with 
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from sluice.answering.passages import Fit
+from sluice.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

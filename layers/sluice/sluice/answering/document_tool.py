@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cache
 from typing import Protocol
 
@@ -10,6 +10,7 @@ from sluice.answering.confidence import LOCAL, OTHERS, Weights, probability
 from sluice.answering.passages import Chunk, IsSuspect, Passage, fits, passage_of
 from sluice.answering.request import Asked
 from sluice.chat import Message
+from sluice.dataclass import dataclass
 from sluice.embeddings.vectors import Vector
 from sluice.errors import NO_KNOWN_WORDS, InvalidRequestError, SluiceError
 from sluice.gateway.request import RequestContext

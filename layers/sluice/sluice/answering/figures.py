@@ -5,7 +5,7 @@ means, and has its exact value beside the text that shows it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Literal
@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from sluice.answering.periods import Period
 from sluice.answering.plan import Dimension, Filter, Measure
 from sluice.catalog.money import to_usd
+from sluice.dataclass import dataclass
 from sluice.reports.local_day import LocalDay
 from sluice.usage.sums import UsageSum, Use
 

@@ -2,10 +2,10 @@
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 
 from sluice.catalog.reader import SHARED
+from sluice.dataclass import dataclass
 
 _FILE = SHARED / "questions" / "lexicon.toml"
 

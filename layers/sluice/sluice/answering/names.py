@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from sluice.answering.plan import Dimension, Filter
+from sluice.dataclass import dataclass
 
 _MOST_WORDS = 5
 _APART = re.compile(r"[\W_]+")

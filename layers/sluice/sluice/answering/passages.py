@@ -7,10 +7,10 @@ instructions", is no part of a passage: it is not quoted, not sent to a model, a
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 from sluice.answering.words import plain
+from sluice.dataclass import dataclass
 
 type IsSuspect = Callable[[str], bool]
 

@@ -7,8 +7,9 @@ a year is the latest that has begun.
 import re
 from calendar import monthrange
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
+
+from sluice.dataclass import dataclass
 
 _MONTHS = (
     "january|jan",

@@ -4,7 +4,7 @@ Periods are read first, then names, then phrases of the lexicon, the longest fir
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date
 
 from sluice.answering.lexicon import lexicon
@@ -12,6 +12,7 @@ from sluice.answering.names import Named, Names, names_in
 from sluice.answering.periods import MARK, NUMBER_WORDS, Period, read_periods
 from sluice.answering.plan import DIMENSIONS, Dimension, Filter
 from sluice.answering.words import plain
+from sluice.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

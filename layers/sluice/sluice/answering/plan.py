@@ -1,10 +1,10 @@
 """What a question asks for, as the tools take it: measures, dimensions, periods, and no text of the question. Pure."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, get_args
 
 from sluice.answering.periods import Period
+from sluice.dataclass import dataclass
 
 
 class Measure(StrEnum):

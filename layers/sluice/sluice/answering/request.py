@@ -1,10 +1,11 @@
 """A question on its way: who asks, of what, and how answers are wanted."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
+from sluice.dataclass import dataclass
 from sluice.gateway.request import RequestContext
 from sluice.tenants.preference_types import QuestionAnswering
 from sluice.tenants.principal import Principal

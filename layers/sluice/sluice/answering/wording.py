@@ -1,7 +1,7 @@
 """Answers about usage, in words that code has written: figures, and what they are of. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
@@ -9,6 +9,7 @@ from sluice.answering.figures import UNITS, Figure, UsageOfPeriods, measured
 from sluice.answering.names import Names
 from sluice.answering.periods import Period
 from sluice.answering.plan import Dimension, Measure, UsagePlan
+from sluice.dataclass import dataclass
 from sluice.usage.sums import Use
 
 _MOST_ROWS = 20

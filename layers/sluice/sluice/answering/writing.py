@@ -7,7 +7,7 @@ and code fills them in again. What it writes is checked, and what does not hold 
 import logging
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 from sluice.answering.checking import filled, is_supported
@@ -15,6 +15,7 @@ from sluice.answering.figures import Figure
 from sluice.answering.passages import Passage
 from sluice.answering.request import Asked
 from sluice.chat import AUTO, ChatRequest
+from sluice.dataclass import dataclass
 from sluice.errors import (
     DeadlineExceededError,
     GuardBlockedError,

@@ -4,7 +4,8 @@ A list of their SDKs' resources holds it (tests/unit/api/test_absent.py): whatev
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+
+from sluice.dataclass import dataclass
 
 _ANY = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 

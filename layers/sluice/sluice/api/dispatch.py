@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
@@ -17,6 +17,7 @@ from sluice.api.matching import route_of, routes_of_path
 from sluice.api.route import Call, Content, Csv, EventStream, Html, RawRequest, Redirect, Reply, Route
 from sluice.api.sse import StreamFormat
 from sluice.api.tracing import TracedRequest
+from sluice.dataclass import dataclass
 from sluice.errors import InvalidRequestError
 from sluice.gateway.provenance import request_id_headers
 from sluice.request_log.request_id import new_request_id

@@ -3,13 +3,13 @@
 import json
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
 
 from aws_lambda_powertools import Logger
 from pydantic import BaseModel, ValidationError
 
+from sluice.dataclass import dataclass
 from sluice.errors import InvalidRequestError, SluiceError
 from sluice.gateway.provenance import request_id_headers
 from sluice.validation.body import invalid_request

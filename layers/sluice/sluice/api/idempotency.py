@@ -7,7 +7,7 @@ so that the same request may be sent again.
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -16,6 +16,7 @@ from sluice.api import sse
 from sluice.api.dispatch import IDEMPOTENCY_KEY, Request, StreamedResponse
 from sluice.api.envelope import Response, to_json
 from sluice.api.route import Call, EventStream, Route
+from sluice.dataclass import dataclass
 from sluice.errors import InvalidAnswerError, ReplayedError, SluiceError
 from sluice.gateway.provenance import Provenance, request_id_headers
 from sluice.idempotency.answer import AnswerHead, AnswerPacker, KeptError

@@ -13,7 +13,7 @@ description says.
 import inspect
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from http import HTTPStatus
 from importlib import import_module
@@ -23,6 +23,7 @@ from urllib.parse import unquote
 
 from sluice.api.sse import StreamFormat
 from sluice.chat import Labels
+from sluice.dataclass import dataclass
 from sluice.request_log.trace import RequestTrace
 from sluice.tenants.audit import Actor
 from sluice.tenants.principal import Principal

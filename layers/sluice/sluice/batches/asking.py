@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 from sluice.batches.batch import Batch
 from sluice.batches.line import BatchLine
 from sluice.chat import JsonObject
+from sluice.dataclass import dataclass
 from sluice.tenants.principal import Principal
 
 

@@ -1,7 +1,9 @@
 """Batches and how far they are. Pure."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import IntEnum, StrEnum
+
+from sluice.dataclass import dataclass
 
 WINDOW_S = 86_400
 """How long a batch may take."""

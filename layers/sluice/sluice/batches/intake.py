@@ -3,11 +3,12 @@
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from sluice.batches.batch import WINDOW_S, Batch, Priority, Status
 from sluice.batches.messages import Close, Split, Watch
 from sluice.batches.store import BatchStore
+from sluice.dataclass import dataclass
 from sluice.errors import ConflictError, InvalidRequestError, QuotaExceededError
 from sluice.files.file import Purpose, new_id, owner_of
 from sluice.files.store import FileStore

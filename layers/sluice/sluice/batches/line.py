@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from sluice.dataclass import dataclass
 from sluice.errors import InvalidRequestError
 from sluice.validation.body import parse_body
 

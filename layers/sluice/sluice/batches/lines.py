@@ -10,13 +10,14 @@ import secrets
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from sluice.batches.asking import LineAnswer
 from sluice.batches.batch import Batch, Progress
 from sluice.batches.schema import PROGRESS_SHARDS, chunk_key, finished_key, line_entry, line_key, lines, progress_key
 from sluice.chat import JsonObject
+from sluice.dataclass import dataclass
 from sluice.files.file import part_key
 from sluice.storage.client import DynamoDB
 from sluice.storage.errors import ConditionFailedError

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import islice, takewhile
 from typing import Any
 
@@ -16,6 +16,7 @@ from sluice.batches.schema import (
     progress_key,
     to_batch_item,
 )
+from sluice.dataclass import dataclass
 from sluice.errors import NotFoundError
 from sluice.files.file import is_id
 from sluice.storage.client import DynamoDB

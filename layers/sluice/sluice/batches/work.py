@@ -6,11 +6,12 @@ take turns as well: one with 50,000 lines has as many messages waiting as one wi
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from sluice.batches.batch import Batch
 from sluice.batches.messages import Lines
 from sluice.batches.schema import finished_key, work
+from sluice.dataclass import dataclass
 from sluice.storage.client import DynamoDB
 from sluice.storage.errors import ConditionFailedError
 from sluice.storage.item_types import from_item, to_item

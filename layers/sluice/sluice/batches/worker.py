@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from threading import Lock
 
 from aws_lambda_powertools import Logger
@@ -26,6 +26,7 @@ from sluice.batches.messages import Close, Lines
 from sluice.batches.splitting import input_of
 from sluice.batches.store import BatchStore
 from sluice.batches.work import WorkStore
+from sluice.dataclass import dataclass
 from sluice.errors import AuthenticationError, InvalidRequestError, NotFoundError, SluiceError
 from sluice.files.store import FileStore
 from sluice.storage.objects import ObjectMissingError

@@ -9,11 +9,11 @@ import json
 import time
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from aws_lambda_powertools import Logger
 
 from sluice.chat import JsonObject, Usage
+from sluice.dataclass import dataclass
 from sluice.errors import StorageUnavailableError
 from sluice.storage.client import DynamoDB, dynamodb
 from sluice.storage.item_types import Item, TypedItem, from_item, to_item

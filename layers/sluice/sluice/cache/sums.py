@@ -11,10 +11,10 @@ last second before it was stopped may be missing, until those answers expire.
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from threading import Lock
 
 from sluice.cache.store import CacheChange
+from sluice.dataclass import dataclass
 from sluice.storage.client import DynamoDB, dynamodb
 from sluice.storage.item_types import from_item, to_typed
 from sluice.storage.tables import USAGE

@@ -1,12 +1,12 @@
 """Catalogue of models and providers: the files of shared/, read once."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from sluice.catalog.model import Model, ProviderRow
 from sluice.catalog.reader import SHARED, read_models, read_providers
+from sluice.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

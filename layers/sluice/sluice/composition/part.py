@@ -1,11 +1,12 @@
 """Parts of an App: each is built when it is first asked for."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from threading import RLock
 from typing import Self
 
+from sluice.dataclass import dataclass
 from sluice.settings import Settings
 
 

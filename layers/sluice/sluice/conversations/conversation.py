@@ -4,12 +4,12 @@ import json
 import re
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from pydantic import TypeAdapter
 
 from sluice.chat import JsonObject, Message
+from sluice.dataclass import dataclass
 from sluice.errors import InvalidRequestError, NotFoundError
 
 ID_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}"

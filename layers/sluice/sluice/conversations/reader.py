@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 from sluice.conversations.conversation import Owner, Summary, Transcript, no_conversation, parse_page
 from sluice.conversations.schema import (
@@ -16,6 +15,7 @@ from sluice.conversations.schema import (
     to_summary,
     to_system,
 )
+from sluice.dataclass import dataclass
 from sluice.storage.client import DynamoDB, dynamodb
 from sluice.storage.errors import ConditionFailedError
 from sluice.storage.item_types import Item, from_item, to_item

@@ -6,10 +6,10 @@ to see just what was sent, in the client's order and as it edited it, and what f
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from sluice.chat import Message
 from sluice.conversations.conversation import Turn
+from sluice.dataclass import dataclass
 
 type _Key = tuple[str, str, tuple[str, ...]]
 

@@ -6,10 +6,10 @@ Several may go on from the same one, so the turns of a thread are a tree. The id
 import re
 import secrets
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from sluice.chat import JsonObject, Message
 from sluice.conversations.conversation import Owner
+from sluice.dataclass import dataclass
 from sluice.errors import NotFoundError
 
 _THREAD = r"resp_[0-9a-f]{32}"

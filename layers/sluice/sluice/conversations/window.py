@@ -6,10 +6,11 @@ newest is too long, its longest texts are cut.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import takewhile
 
 from sluice.chat import ContentPart, Message
+from sluice.dataclass import dataclass
 from sluice.quota.estimate import message_tokens, text_weight
 
 _SYSTEM_ROLES = frozenset({"system", "developer"})

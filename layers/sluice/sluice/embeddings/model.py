@@ -8,10 +8,10 @@ counts. docs/decisions/0061-vectors-are-added-as-whole-numbers.md has the measur
 import math
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import batched
 from operator import add
 
+from sluice.dataclass import dataclass
 from sluice.embeddings.vocabulary import MOST_TOKENS, Vocabulary
 from sluice.embeddings.words import words_in
 

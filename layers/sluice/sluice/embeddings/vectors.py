@@ -4,9 +4,10 @@ import math
 from array import array
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from sluice.chat import JsonObject
+from sluice.dataclass import dataclass
 
 _BYTES_PER_NUMBER = 4
 

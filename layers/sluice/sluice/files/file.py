@@ -6,8 +6,9 @@ id          file-0193..., upload_0193...: the moment of their making first, so t
 
 import re
 import secrets
-from dataclasses import dataclass
 from enum import StrEnum
+
+from sluice.dataclass import dataclass
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 KEPT_S = 30 * 86_400

@@ -7,9 +7,10 @@ is deleted by the bucket's rules.
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from sluice.dataclass import dataclass
 from sluice.errors import NotFoundError, QuotaExceededError
 from sluice.files.file import KEPT_S, Purpose, StoredFile, is_id, new_id
 from sluice.files.records import PENDING, Records, files_of, is_over, record_of, shown, uploads_of

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from sluice.cache.key import cache_key
 from sluice.cache.store import CachedAnswer, CacheLookup
@@ -12,6 +12,7 @@ from sluice.chat import AUTO
 from sluice.conversations.conversation import Owner, TaskCall
 from sluice.conversations.turns import Conversations, OpenTurn, abandoned_on_failure
 from sluice.conversations.window import Window
+from sluice.dataclass import dataclass
 from sluice.errors import GuardBlockedError
 from sluice.gateway.counting import CallerCounter, CountedRequest
 from sluice.gateway.request import AdmittedRequest, Incoming, user_of

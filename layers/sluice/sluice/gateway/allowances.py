@@ -4,13 +4,13 @@ What is shown is what the ledger counts, with what is reserved for requests unde
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal, TypedDict
 
 from pydantic import Field
 
 from sluice.catalog.money import to_usd
+from sluice.dataclass import dataclass
 from sluice.gateway.spending import spend_limits
 from sluice.quota.ledger import Ledger
 from sluice.quota.limits import BUDGET, Limit, caller_limits

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from sluice.catalog.money import to_usd
+from sluice.dataclass import dataclass
 from sluice.errors import QuotaExceededError
 from sluice.gateway.background import Task
 from sluice.gateway.counting import denied

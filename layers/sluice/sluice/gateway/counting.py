@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
-from dataclasses import dataclass
 
+from sluice.dataclass import dataclass
 from sluice.errors import QuotaExceededError, SluiceError
 from sluice.gateway.provenance import RequestLimit
 from sluice.quota.ledger import Ledger, QuotaDeniedError

@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from sluice.chat import Usage
+from sluice.dataclass import dataclass
 from sluice.embeddings.request import EmbeddingRequest
 from sluice.embeddings.vectors import TextBatch, Vector
 from sluice.gateway.budget import BudgetReservation

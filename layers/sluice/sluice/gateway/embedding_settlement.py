@@ -3,12 +3,13 @@
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
 from sluice.catalog.money import to_usd
 from sluice.chat import Usage
+from sluice.dataclass import dataclass
 from sluice.gateway.background import Task, settle_all
 from sluice.gateway.budget import Spent
 from sluice.gateway.counting import CallerCounter

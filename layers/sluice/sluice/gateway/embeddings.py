@@ -13,10 +13,11 @@ docs/decisions/0053-embeddings-are-asked-in-batches.md says why there is no cach
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, wait
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from threading import Event
 
 from sluice.chat import Usage
+from sluice.dataclass import dataclass
 from sluice.embeddings.request import EmbeddingRequest
 from sluice.embeddings.vectors import Vector, of_length_one
 from sluice.errors import NO_KNOWN_WORDS, InvalidRequestError, ProviderProtocolError, SluiceError

@@ -9,11 +9,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from functools import partial
 
 from sluice.chat import ChatRequest, JsonObject, Usage
+from sluice.dataclass import dataclass
 from sluice.errors import GuardUnavailableError, QuotaExceededError, SluiceError
 from sluice.gateway.background import Task, settle_all
 from sluice.gateway.budget import BudgetReservation, CallCost, SpendDemand, Spent

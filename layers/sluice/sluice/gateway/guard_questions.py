@@ -1,10 +1,10 @@
 """Questions to guard models: as many as it takes for a text to be read whole, and no more than are allowed. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from sluice.chat import ChatRequest, Message
+from sluice.dataclass import dataclass
 from sluice.errors import SluiceError
 from sluice.guards.windows import windows
 from sluice.providers.deployment import Deployment

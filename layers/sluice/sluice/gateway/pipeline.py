@@ -11,12 +11,13 @@ admitted, routed and settled alike, the latter by GuardedStream, when the stream
 """
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from sluice.chat import ChatChunk, ChatRequest, JsonObject
 from sluice.chat_stream import chunks_from_body
 from sluice.conversations.conversation import TaskCall
 from sluice.conversations.turns import OpenTurn
+from sluice.dataclass import dataclass
 from sluice.errors import ContextOverflowError, InvalidAnswerError
 from sluice.gateway.admission import Admission
 from sluice.gateway.budget import BudgetReservation

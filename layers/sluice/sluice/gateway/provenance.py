@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from decimal import Decimal
+
+from sluice.dataclass import dataclass
 
 _NOT_PRINTABLE = re.compile(r"[^\x20-\x7e]")
 

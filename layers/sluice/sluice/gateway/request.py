@@ -1,7 +1,7 @@
 """Requests on their way through the pipeline: what came in, and what was admitted."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from decimal import Decimal
 from functools import cached_property
 
@@ -9,6 +9,7 @@ from sluice.cache.store import CachedAnswer
 from sluice.catalog.money import to_usd
 from sluice.chat import ChatRequest, Message, ResponseFormat
 from sluice.conversations.turns import Continued, OpenTurn
+from sluice.dataclass import dataclass
 from sluice.gateway.counting import CountedRequest
 from sluice.gateway.provenance import Provenance
 from sluice.gateway.tenant_settings import TenantSettings

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -12,6 +11,7 @@ from functools import partial
 from sluice.cache.store import CachedAnswer
 from sluice.catalog.money import to_nanousd
 from sluice.chat import ChatRequest, JsonObject, Usage
+from sluice.dataclass import dataclass
 from sluice.errors import ProviderError
 from sluice.gateway.background import Task, settle_all
 from sluice.gateway.budget import BudgetReservation, CallCost, SpendDemand, Spent

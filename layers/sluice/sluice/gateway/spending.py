@@ -1,8 +1,8 @@
 """Whose limits of dollars and tokens a request takes from: its tenant's, its API key's, its user's. Pure."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from sluice.dataclass import dataclass
 from sluice.quota.limits import BUDGET, SPEND_WINDOWS, Limit, budget_limit, token_limit
 from sluice.quota.scopes import key_spend_scope, tenant_scope, user_spend_scope
 from sluice.tenants.principal import Principal

@@ -1,12 +1,12 @@
 """Settings as they hold for a tenant: what the tenant says, else what the stack does. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Self
 
 from sluice.cache.policy import CachePolicy
 from sluice.chat import ChatRequest
 from sluice.conversations.window import WindowLimits
+from sluice.dataclass import dataclass
 from sluice.guards.rules import GUARD_MODEL_ANSWER, GUARD_MODEL_PROMPT, STRICTNESS, Mode, modes_up_to, own_modes
 from sluice.settings import Settings
 from sluice.tenants.choices import chosen as chosen_by

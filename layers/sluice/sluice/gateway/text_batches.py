@@ -1,8 +1,8 @@
 """Batches of texts: as many as one call of any deployment takes, in order. Pure."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from sluice.dataclass import dataclass
 from sluice.providers.deployment import Deployment
 from sluice.quota.request_size import TextSize
 

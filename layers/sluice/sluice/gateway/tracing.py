@@ -2,10 +2,10 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from sluice.catalog.money import to_nanousd
 from sluice.chat import ChatRequest, Usage
+from sluice.dataclass import dataclass
 from sluice.gateway.provenance import Provenance
 from sluice.gateway.request import AdmittedRequest, user_of
 from sluice.quota.reservation import Reservation

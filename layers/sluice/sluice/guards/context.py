@@ -6,12 +6,12 @@ words; what tells them apart is who is to do it, and to what. Contexts are data,
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import re2
 
+from sluice.dataclass import dataclass
 from sluice.guards.automata import silent_options
 from sluice.guards.normalization import encode, is_mark, marked_words
 

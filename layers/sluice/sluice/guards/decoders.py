@@ -6,13 +6,13 @@ only so much.
 
 import base64
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 from urllib.parse import unquote
 
 import re2
 
+from sluice.dataclass import dataclass
 from sluice.guards.automata import silent_options
 from sluice.guards.normalization import encode, fold
 

@@ -1,9 +1,9 @@
 """The prompt guard: what is wrong with a request, before anything is spent on it."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from sluice.chat import ChatRequest, JsonObject, Message
+from sluice.dataclass import dataclass
 from sluice.errors import ContextOverflowError, GuardBlockedError
 from sluice.guards.rules import PROMPT_EMPTY, PROMPT_OVERSIZED, Direction, Finding, Mode
 from sluice.guards.scanner import scanner

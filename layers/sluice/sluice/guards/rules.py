@@ -8,12 +8,13 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from sluice.dataclass import dataclass
 from sluice.errors import InvalidRequestError
 from sluice.guards.context import Context
 from sluice.guards.normalization import fold

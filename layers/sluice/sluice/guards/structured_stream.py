@@ -1,10 +1,10 @@
 """Makes messages and streams of answers that are to be JSON what was asked for; both come out alike."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from sluice.chat import ChatChunk, JsonObject, ResponseFormat
+from sluice.dataclass import dataclass
 from sluice.guards.json_reader import JsonReader, Parted, read_json, read_unfinished
 from sluice.guards.structured_output import InvalidJsonAnswerError, asks_for_json
 

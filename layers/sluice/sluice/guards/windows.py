@@ -1,7 +1,8 @@
 """Windows over a text that is longer than a model can read; each overlaps the one before. Pure."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from sluice.dataclass import dataclass
 
 _OVERLAP = 8  # a part of a window
 

@@ -3,8 +3,10 @@
 import json
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, field, fields
 from typing import Any, Self
+
+from sluice.dataclass import dataclass
 
 MOST_BYTES = 350 * 1024
 """The largest answer that is kept, compressed. DynamoDB takes items of 400 KB."""

@@ -6,8 +6,8 @@ Source: "The Idempotency-Key HTTP Header Field" (IETF, draft-ietf-httpapi-idempo
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from sluice.dataclass import dataclass
 from sluice.errors import InvalidRequestError
 
 HEADER = "idempotency-key"

@@ -12,10 +12,10 @@ still. A process that dies leaves a claim that runs out.
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from aws_lambda_powertools import Logger
 
+from sluice.dataclass import dataclass
 from sluice.errors import KeptAnswerTooLargeError, KeyReusedError, RequestUnderWayError
 from sluice.idempotency.answer import AnswerHead, unpacked
 from sluice.idempotency.key import HEADER, retry_after_s

@@ -6,8 +6,10 @@ what one of them says, and `content` puts them together.
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
+
+from sluice.dataclass import dataclass
 
 MOST_FIELD_CHARACTERS = 20_000
 """How much is kept of a description."""

@@ -5,9 +5,10 @@ behind, so that what was written before, and comes later, does not bring it back
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
+from sluice.dataclass import dataclass
 from sluice.ingestion.change import Base, Change, Comment
 
 SHOWN = {"Comment": 3, "Review": 2}

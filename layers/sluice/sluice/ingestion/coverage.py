@@ -3,8 +3,9 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from sluice.dataclass import dataclass
 from sluice.errors import NotFoundError
 from sluice.ingestion.journal import Counts, Journal, Problem
 from sluice.ingestion.source import Source

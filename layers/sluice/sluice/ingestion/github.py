@@ -5,10 +5,10 @@ A pull request and an issue share their numbers, so either is <owner>/<name>#<nu
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from sluice.dataclass import dataclass
 from sluice.ingestion.change import (
     MOST_COMMENT_CHARACTERS,
     MOST_FIELD_CHARACTERS,

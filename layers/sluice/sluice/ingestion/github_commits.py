@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from sluice.dataclass import dataclass
 from sluice.ingestion.change import MOST_COMMENT_CHARACTERS, Base, Change, Found, NotUnderstoodError, moment
 from sluice.ingestion.github_event import GitHubEvent, attributes_of, url_of
 from sluice.ingestion.markup import one_line

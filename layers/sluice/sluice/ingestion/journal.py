@@ -12,11 +12,11 @@ Counts are of what was done: what the queue hands out twice is counted twice.
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from itertools import islice
 
+from sluice.dataclass import dataclass
 from sluice.ingestion.source import Source
 from sluice.storage.client import DynamoDB
 from sluice.storage.item_types import Item, from_item, to_item

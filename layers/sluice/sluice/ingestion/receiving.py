@@ -7,11 +7,11 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
+from sluice.dataclass import dataclass
 from sluice.errors import AuthenticationError, PayloadTooLargeError
 from sluice.ingestion import github_events, jira_events
 from sluice.ingestion.journal import Journal, Problem, ProblemKind

@@ -2,9 +2,10 @@
 
 import re
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
+from sluice.dataclass import dataclass
 from sluice.tenants.tenant import TENANT_ID_PATTERN
 
 MOST_SOURCES = 20

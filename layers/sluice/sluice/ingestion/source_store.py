@@ -6,9 +6,10 @@ ingest#<tenant>    src_...       a source, and its secret, sealed
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields, replace
 from typing import Any
 
+from sluice.dataclass import dataclass
 from sluice.errors import ConflictError, NotFoundError
 from sluice.ingestion.secret import sealed, unsealed
 from sluice.ingestion.source import (

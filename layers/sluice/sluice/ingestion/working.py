@@ -7,9 +7,10 @@ so that whoever has an older one writes nothing.
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from sluice.dataclass import dataclass
 from sluice.errors import InvalidRequestError, NotFoundError, SluiceError
 from sluice.ingestion import github, github_commits, jira
 from sluice.ingestion.change import Change, IgnoredError, NotUnderstoodError, Reading

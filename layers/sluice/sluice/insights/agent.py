@@ -1,9 +1,9 @@
 """What a tenant wants of insights: its preferences of the agent and of dashboards, resolved. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from sluice.dataclass import dataclass
 from sluice.tenants.preference_types import AnalysisDepth, ResponseStyle, dashboard, question_answering, resolved
 
 

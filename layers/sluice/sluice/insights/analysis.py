@@ -1,8 +1,9 @@
 """Analysis: what is found in series, as the agent of their tenant looks for it. Pure."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from sluice.dataclass import dataclass
 from sluice.insights.agent import Agent
 from sluice.insights.anomalies import anomalies
 from sluice.insights.baseline import Baseline

@@ -6,8 +6,8 @@ measured: see docs/insights.md.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from sluice.dataclass import dataclass
 from sluice.insights.baseline import Baseline
 from sluice.insights.finding import DataPoint, Finding, InsightType, Priority
 from sluice.insights.robust import MOST_PERCENT, change_percent, deviations

@@ -8,8 +8,8 @@ shifted by how the most recent ones differed from theirs.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
+from sluice.dataclass import dataclass
 from sluice.insights.robust import median, median_deviation, median_of_others, residuals
 from sluice.insights.series import Series
 

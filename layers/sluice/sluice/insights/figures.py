@@ -2,12 +2,12 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal, get_args
 from zoneinfo import ZoneInfo
 
 from sluice.catalog.money import to_usd
+from sluice.dataclass import dataclass
 from sluice.ingestion.journal import Journal
 from sluice.ingestion.source import Source
 from sluice.insights.reading import Skipped

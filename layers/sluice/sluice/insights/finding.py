@@ -1,10 +1,11 @@
 """What is found in a series: a finding, and the numbers that it rests on. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Literal
 
+from sluice.dataclass import dataclass
 from sluice.insights.series import Direction, Interval
 
 type InsightType = Literal["anomaly", "trend", "recommendation", "alert"]

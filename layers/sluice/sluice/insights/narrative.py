@@ -5,11 +5,11 @@ is in none of them is not shown.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import JsonValue
 
+from sluice.dataclass import dataclass
 from sluice.errors import SluiceError
 from sluice.gateway.provenance import Provenance
 from sluice.gateway.request import RequestContext

@@ -8,11 +8,12 @@ begun and not ended is done again in a later hour: see reports/claims.py.
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from aws_lambda_powertools import Logger
 
+from sluice.dataclass import dataclass
 from sluice.errors import FeatureDisabledError, SluiceError
 from sluice.insights.agent import Agent, agent_of
 from sluice.insights.analysis import analyse, is_confident

@@ -2,11 +2,11 @@
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from sluice.catalog.reader import SHARED
+from sluice.dataclass import dataclass
 
 _FILE = SHARED / "insights.toml"
 _ANY = "any"

@@ -5,12 +5,13 @@ What can't be judged is left out, for a reason in words; what is too much is ref
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from itertools import pairwise
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
+from sluice.dataclass import dataclass
 from sluice.errors import InvalidRequestError
 from sluice.insights.ratios import LEAST_VALUES
 from sluice.insights.series import PACES, Direction, Measured, Series

@@ -9,7 +9,8 @@ import math
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from sluice.dataclass import dataclass
 
 _MAD_TO_DEVIATION = 1.4826
 """What the median absolute deviation of normal values is multiplied by to be their standard deviation."""

@@ -1,9 +1,10 @@
 """Series: what was measured hour by hour, day by day or step by step. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
+
+from sluice.dataclass import dataclass
 
 type Interval = Literal["hour", "day", "week", "step"]
 type Measured = Literal["count", "amount"]

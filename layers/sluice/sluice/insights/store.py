@@ -14,10 +14,10 @@ No tenant's id has a dot, so that these are nobody's usage.
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
 
+from sluice.dataclass import dataclass
 from sluice.errors import ConflictError, NotFoundError
 from sluice.insights.identity import is_finding_id, is_of_own_figures
 from sluice.insights.topic import Topic

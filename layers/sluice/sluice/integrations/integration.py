@@ -1,8 +1,10 @@
 """An integration as it is stored, and which providers there are for it. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
+
+from sluice.dataclass import dataclass
 
 type IntegrationType = Literal["ai_model", "jira", "github"]
 type Subtype = Literal["embedding", "llm", "gateway", "data_source"]

@@ -7,11 +7,11 @@ import base64
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from sluice.catalog.catalog import Catalog
+from sluice.dataclass import dataclass
 from sluice.errors import ProviderError
 from sluice.integrations.integration import PROVIDERS, Integration
 from sluice.providers.guard import guarding

@@ -8,10 +8,10 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from threading import Lock
 
 from sluice.catalog.catalog import Catalog, catalog
+from sluice.dataclass import dataclass
 from sluice.errors import StorageUnavailableError
 from sluice.integrations.credentials import IntegrationError, models_of, to_credential
 from sluice.integrations.integration import PROVIDERS, Integration

@@ -6,11 +6,12 @@ dies when. `attempt` tells one attaching from a later one: what is left of an ea
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, field, fields, replace
 from itertools import batched
 from typing import Any
 
 from sluice.chat import JsonObject
+from sluice.dataclass import dataclass
 from sluice.errors import ConflictError, NotFoundError
 from sluice.files.file import is_id
 from sluice.files.file import new_id as new_file_id

@@ -5,8 +5,9 @@ The check of a store is open work, which is due again a day later when it is don
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
+from sluice.dataclass import dataclass
 from sluice.knowledge.cleaning import StoreCleaner
 from sluice.knowledge.documents import DocumentStore
 from sluice.knowledge.index import VectorIndex

@@ -5,9 +5,9 @@ so that one text that no model takes costs the others nothing.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import batched, groupby
 
+from sluice.dataclass import dataclass
 from sluice.embeddings.vectors import Vector
 from sluice.knowledge.documents import DocumentStore
 from sluice.knowledge.embedder import Embedder, NoVectorsError

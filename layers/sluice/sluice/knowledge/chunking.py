@@ -9,8 +9,8 @@ import math
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from sluice.dataclass import dataclass
 from sluice.errors import InvalidRequestError
 
 LEAST_TOKENS, MOST_TOKENS = 100, 4_096

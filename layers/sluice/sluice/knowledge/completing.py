@@ -1,9 +1,10 @@
 """Makes the vectors that documents lack: those of texts that were kept without, or of a new generation."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
+from sluice.dataclass import dataclass
 from sluice.knowledge.at_once import at_once
 from sluice.knowledge.chunk_store import ChunkStore, Lacking
 from sluice.knowledge.document import DocumentRecord, Outcome, Written

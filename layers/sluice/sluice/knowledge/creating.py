@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from sluice.dataclass import dataclass
 from sluice.errors import InvalidRequestError
 from sluice.knowledge.index import size_for
 from sluice.knowledge.messages import Check

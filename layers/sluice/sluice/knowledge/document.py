@@ -9,9 +9,10 @@ import json
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
+from sluice.dataclass import dataclass
 from sluice.errors import InvalidRequestError
 
 type Attribute = str | float | bool

@@ -6,9 +6,9 @@ and numbers with numbers.
 
 import operator
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from sluice.dataclass import dataclass
 from sluice.errors import InvalidRequestError
 from sluice.knowledge.document import Attribute, Attributes
 

@@ -10,9 +10,9 @@ another length is filled up with zeros to the next, which changes no cosine.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
+from sluice.dataclass import dataclass
 from sluice.embeddings.vectors import Vector
 from sluice.errors import InvalidRequestError
 from sluice.knowledge.quantization import quantized
@@ -29,8 +29,7 @@ MOST_FOUND = 100
 _NUMBER_DIGITS = 5
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class ChunkKey:
+class ChunkKey(NamedTuple):
     """A chunk of a document's revision."""
 
     document: str

@@ -8,10 +8,10 @@ done already, half done, or not begun.
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import batched
 
 from sluice.chat import JsonObject
+from sluice.dataclass import dataclass
 from sluice.knowledge.table import WRITE_BATCH, StoresTable
 from sluice.storage.queues import Queue
 from sluice.storage.tables import STORES

@@ -1,9 +1,10 @@
 """Takes files into stores: read, cut, embedded, and told how it went."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import batched, compress
 
+from sluice.dataclass import dataclass
 from sluice.errors import InvalidRequestError, NotFoundError
 from sluice.files.store import FileStore
 from sluice.knowledge.attached_files import AttachedFile, AttachedFiles

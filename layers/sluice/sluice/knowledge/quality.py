@@ -8,8 +8,9 @@ import math
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from sluice.dataclass import dataclass
 from sluice.embeddings.vectors import Vector
 from sluice.knowledge.documents import DocumentStore
 from sluice.knowledge.index import VectorIndex, size_for

@@ -6,9 +6,10 @@ one conditional write switches; what is written meanwhile goes to both generatio
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 
+from sluice.dataclass import dataclass
 from sluice.errors import ConflictError
 from sluice.knowledge.creating import StoreMaker
 from sluice.knowledge.document import DocumentRecord, Outcome

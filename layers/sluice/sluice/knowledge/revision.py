@@ -1,8 +1,8 @@
 """Revisions: a document's text as it was cut at one time, in the making. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from sluice.dataclass import dataclass
 from sluice.embeddings.vectors import Vector
 from sluice.knowledge.chunking import Chunk
 from sluice.knowledge.document import Document, DocumentRecord

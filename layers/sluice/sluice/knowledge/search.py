@@ -7,8 +7,8 @@ and their vectors compared one by one: exact, and bounded.
 
 import heapq
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from sluice.dataclass import dataclass
 from sluice.embeddings.vectors import Vector
 from sluice.errors import InvalidRequestError, NoProviderError, NotFoundError, QuotaExceededError, SluiceError
 from sluice.gateway.request import RequestContext

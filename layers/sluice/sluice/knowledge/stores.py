@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from typing import Any
 
+from sluice.dataclass import dataclass
 from sluice.errors import InvalidRequestError, NotFoundError
 from sluice.files.file import is_id
 from sluice.knowledge.table import StoresTable, stores_of

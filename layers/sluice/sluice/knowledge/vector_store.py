@@ -1,9 +1,10 @@
 """Vector stores, and the generations of their vectors. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import StrEnum
 
+from sluice.dataclass import dataclass
 from sluice.files.file import new_id as new_file_id
 
 DAY_S = 86_400

@@ -1,9 +1,9 @@
 """Does what messages of stores ask for. Each may come twice, to two at once, and after whoever had it has died."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import assert_never
 
+from sluice.dataclass import dataclass
 from sluice.errors import AuthenticationError, NotFoundError
 from sluice.knowledge.checking import StoreChecker
 from sluice.knowledge.cleaning import StoreCleaner

@@ -12,9 +12,10 @@ Whoever dies between two of these leaves what nobody finds, and a piece of open 
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
+from sluice.dataclass import dataclass
 from sluice.embeddings.vectors import Vector
 from sluice.errors import DeadlineExceededError
 from sluice.knowledge.at_once import at_once

@@ -5,7 +5,6 @@ usage, and the latest requests of an hour.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, TypedDict
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, TypedDict
 from pydantic import Field
 
 from sluice.catalog.money import to_nanousd, to_usd
+from sluice.dataclass import dataclass
 from sluice.gateway.allowances import Allowances
 from sluice.operations.deployment_report import DeploymentHealth, DeploymentQuota
 from sluice.operations.interventions import Budget

@@ -6,13 +6,14 @@ user's requests add meanwhile is not found by it.
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import batched
 
 from sluice.conversations.conversation import Owner
 from sluice.conversations.oversight import Oversight
 from sluice.conversations.reader import ConversationReader
+from sluice.dataclass import dataclass
 from sluice.errors import NotFoundError
 from sluice.request_log.erasure import RequestLogErasure
 from sluice.request_log.schema import KEPT_S

@@ -8,10 +8,10 @@ other models, its `plugins` search for a price of their own. So it is with tools
 """
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
 
 from sluice.catalog.model import Price
 from sluice.chat import DOCUMENTED_FIELDS, ChatRequest
+from sluice.dataclass import dataclass
 from sluice.providers.base import ProviderConfig
 from sluice.providers.message_fields import is_left_out, refused_parts
 

@@ -3,10 +3,11 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from decimal import Decimal
 
 from sluice.chat import ChatChunk, ChatRequest, ChatResponse, JsonObject
+from sluice.dataclass import dataclass
 from sluice.embeddings.vectors import TextBatch, Vector
 
 UNHEALTHY_AFTER_FAILURES = 5

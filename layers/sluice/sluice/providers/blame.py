@@ -8,8 +8,9 @@ out of it: no caller can put them there.
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
+
+from sluice.dataclass import dataclass
 
 
 class Blame(StrEnum):

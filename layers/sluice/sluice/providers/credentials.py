@@ -14,7 +14,6 @@ and no others. What an entry says of a model replaces what the catalogue says, l
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -30,6 +29,7 @@ from pydantic import (
 )
 
 from sluice.catalog.model import IMAGE_RULES, MOST_INPUT_TOKENS, MOST_INPUTS, TOKENIZERS, VERDICTS, Tier
+from sluice.dataclass import dataclass
 from sluice.errors import SluiceError
 from sluice.providers.urls import base_url
 

@@ -7,7 +7,7 @@ and not with what was said. https://docs.litellm.ai/docs/proxy/cost_tracking, PO
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -16,6 +16,7 @@ from urllib.parse import urlsplit, urlunsplit
 from aws_lambda_powertools import Logger
 
 from sluice.chat import ChatChunk, ChatRequest, JsonObject
+from sluice.dataclass import dataclass
 from sluice.embeddings.vectors import TextBatch
 from sluice.errors import ProviderError, ProviderProtocolError
 from sluice.providers.base import ProviderConfig, ProviderResponse, ProviderStream, ProviderVectors

@@ -1,9 +1,9 @@
 """A deployment: one model on one credential, with its limits."""
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from sluice.catalog.model import Model, ProviderRow
+from sluice.dataclass import dataclass
 from sluice.providers.base import ProviderConfig
 
 

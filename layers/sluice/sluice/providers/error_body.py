@@ -8,8 +8,10 @@ answer as text in `error.metadata.raw`. So the whole of it is walked, and what i
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
+
+from sluice.dataclass import dataclass
 
 MAX_TEXT_CHARACTERS = 4_000
 """How much of what a provider says is looked at."""

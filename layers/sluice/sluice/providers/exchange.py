@@ -4,11 +4,11 @@ import json
 import time
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sluice.chat import ChatChunk, ChatRequest, ChatResponse, JsonObject
 from sluice.chat_stream import assemble
+from sluice.dataclass import dataclass
 from sluice.embeddings.vectors import TextBatch
 from sluice.errors import ProviderAuthenticationError, ProviderError, ProviderProtocolError, ProviderRejectedError
 from sluice.providers.allowed_fields import refused_field

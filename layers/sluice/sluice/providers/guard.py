@@ -6,9 +6,9 @@ It is set around a call, as the SDKs between an adapter and its connections hand
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from functools import cache
 
+from sluice.dataclass import dataclass
 from sluice.storage.addresses import Addresses, networks
 from sluice.storage.connections import SocketAddress
 

@@ -1,10 +1,11 @@
 """Where a provider's key can be tried: a GET that costs nothing, and is refused if the key is not valid. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from sluice.catalog.model import ProviderRow
+from sluice.dataclass import dataclass
 
 ANTHROPIC_VERSION = "2023-06-01"
 """The version of Anthropic's API that is spoken, https://platform.claude.com/docs/en/api/versioning."""

@@ -1,12 +1,13 @@
 """Which deployments there are, and who answers to which name."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from threading import Lock
 
 from sluice.catalog.catalog import Catalog
 from sluice.catalog.model import Tier
 from sluice.chat import AUTO
+from sluice.dataclass import dataclass
 from sluice.errors import NotFoundError
 from sluice.providers.adapters import adapter_for
 from sluice.providers.base import Provider, ProviderConfig

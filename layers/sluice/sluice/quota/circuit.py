@@ -5,8 +5,9 @@ the circuit for as long again, its success closes it, once there were as many in
 without a verdict the next probe may go at once.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from sluice.dataclass import dataclass
 
 # A probe that has not ended by then is taken for dead.
 PROBE_S = 60

@@ -5,8 +5,9 @@ that is provably wrong is corrected, one that could not be checked begins no sli
 uncertain, each use takes the end of it that is safe.
 """
 
-from dataclasses import dataclass
 from typing import Protocol
+
+from sluice.dataclass import dataclass
 
 # How far a clock may be off before an operator should hear of it.
 REPORTED_MS = 2_000

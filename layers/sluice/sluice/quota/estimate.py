@@ -10,9 +10,9 @@ import math
 import re
 import string
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from sluice.chat import ChatRequest, Message, Usage
+from sluice.dataclass import dataclass
 from sluice.quota.request_size import ModelBounds, RequestSize
 
 # Shorter prompts are mostly template: what their provider adds to them is learned as such.

@@ -1,8 +1,9 @@
 """How the ledger learns from what providers answer. Pure: see `steps`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from sluice.dataclass import dataclass
 from sluice.quota.item import QuotaItem
 from sluice.quota.marks import is_confirmed_by, learning, suspicion, taking_unexplained
 from sluice.quota.memory import Memory

@@ -1,8 +1,8 @@
 """What a scope is limited in, and what is said of a limit. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from sluice.dataclass import dataclass
 from sluice.quota.windows import CALENDAR_DAY, CALENDAR_MONTH, ROLLING_DAY, ROLLING_MINUTE, Window
 
 BUDGET = "nanousd_per_month"

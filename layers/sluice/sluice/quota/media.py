@@ -9,9 +9,9 @@ import re
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
+from sluice.dataclass import dataclass
 from sluice.quota.tokens import most_tokens, tokens
 
 type Size = tuple[int, int]

@@ -2,9 +2,10 @@
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from threading import Lock
 
+from sluice.dataclass import dataclass
 from sluice.quota.item import QuotaItem
 from sluice.quota.limits import Denial
 from sluice.quota.shards import Layout, Shard

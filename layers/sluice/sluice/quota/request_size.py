@@ -3,10 +3,11 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from sluice.chat import DOCUMENTED_FIELDS, ChatRequest, ContentPart, JsonObject, Message
+from sluice.dataclass import dataclass
 from sluice.quota.media import file_tokens, image_tokens, sound_tokens, url_of
 from sluice.quota.tokens import Measures, measures, most_tokens, price
 

@@ -1,8 +1,9 @@
 """What was taken from a scope, to be settled once. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from sluice.dataclass import dataclass
 from sluice.quota.clock import Moment
 from sluice.quota.item import QuotaItem
 from sluice.quota.limits import Limit

@@ -6,9 +6,9 @@ drawn; where it refuses, the others are read at once, and the one with most room
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from random import Random
 
+from sluice.dataclass import dataclass
 from sluice.quota.clock import Moment
 from sluice.quota.item import QuotaItem
 from sluice.quota.limits import Denial, shortest

@@ -1,8 +1,8 @@
 """How limits stand, for headers, scores, reports and alerts. Pure."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
+from sluice.dataclass import dataclass
 from sluice.quota.circuit import USUAL_BREAKER, Breaker, Circuit
 from sluice.quota.item import ALERT, QuotaItem, unpacked
 from sluice.quota.limits import Limit, LimitStatus

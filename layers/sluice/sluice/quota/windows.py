@@ -4,8 +4,9 @@ Time is cut into slices, numbered from the epoch. What was taken in a slice coun
 the slice that is taken from, the head, only ever grows.
 """
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
+
+from sluice.dataclass import dataclass
 
 MINUTE_MS = 60_000
 DAY_MS = 86_400_000

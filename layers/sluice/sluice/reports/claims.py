@@ -13,9 +13,9 @@ it to who comes after `claimed_until`. What is done twice by that is the same bo
 same place, and an alert has the same id.
 """
 
-from dataclasses import dataclass
 from datetime import date
 
+from sluice.dataclass import dataclass
 from sluice.storage.client import DynamoDB
 from sluice.storage.errors import ConditionFailedError
 from sluice.storage.item_types import Item, from_item, to_item

@@ -10,11 +10,11 @@ Source: R. J. Hyndman, G. Athanasopoulos, "Forecasting: Principles and Practice"
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+from sluice.dataclass import dataclass
 from sluice.reports.local_day import HOUR, LocalDay, hours_between
 
 WEEKS = 4

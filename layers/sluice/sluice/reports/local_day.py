@@ -5,9 +5,10 @@ India's, half of the hour around midnight is the day before's.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
+
+from sluice.dataclass import dataclass
 
 HOUR = timedelta(hours=1)
 _DAY = timedelta(days=1)

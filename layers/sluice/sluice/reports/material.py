@@ -2,10 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime, time, timedelta
 from typing import Literal
 
+from sluice.dataclass import dataclass
 from sluice.quota.limits import Limit, LimitStatus
 from sluice.reports.forecast import History
 from sluice.reports.local_day import LocalDay

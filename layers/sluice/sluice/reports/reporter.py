@@ -6,12 +6,13 @@ Everything may be done twice, by two at once, an hour late or half: see claims.p
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 
 from aws_lambda_powertools import Logger
 
+from sluice.dataclass import dataclass
 from sluice.errors import SluiceError
 from sluice.providers.registry import Registry
 from sluice.reports.alerts import KIND, SOURCE, alert, window_of

@@ -4,11 +4,11 @@ import math
 import os
 import platform
 import tomllib
-from dataclasses import dataclass
 from functools import cache
 
 from sluice.catalog.money import NANOUSD_PER_USD
 from sluice.catalog.reader import SHARED
+from sluice.dataclass import dataclass
 
 _PRICES = SHARED / "aws_prices.toml"
 _MILLION = 1_000_000

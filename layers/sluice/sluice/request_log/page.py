@@ -1,8 +1,8 @@
 """Pages of the request log: records of several shards, each read newest first, as one list. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from sluice.dataclass import dataclass
 from sluice.request_log.record import RequestRecord
 
 

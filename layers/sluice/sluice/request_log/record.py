@@ -1,7 +1,8 @@
 """Records of requests: how each answer came about, or why there was none. Never what was asked or answered. Pure."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from sluice.dataclass import dataclass
 
 
 class RequestOutcome(StrEnum):

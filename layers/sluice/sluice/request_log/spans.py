@@ -8,8 +8,8 @@ generative AI.
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from sluice.dataclass import dataclass
 from sluice.request_log.line import fields_of
 from sluice.request_log.record import Attempted, RequestOutcome, RequestRecord
 

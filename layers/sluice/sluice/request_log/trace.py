@@ -3,9 +3,10 @@
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from threading import Lock
 
+from sluice.dataclass import dataclass
 from sluice.errors import ProviderError
 from sluice.request_log.infrastructure import cost_of, own_prices
 from sluice.request_log.record import Attempted, GuardModelUse, RequestOutcome, RequestRecord

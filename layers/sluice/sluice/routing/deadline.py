@@ -2,7 +2,8 @@
 
 import math
 import time
-from dataclasses import dataclass
+
+from sluice.dataclass import dataclass
 
 # Kept back from Lambda's own deadline, to settle and to send the error.
 _MARGIN_S = 1.5

@@ -2,10 +2,10 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import cache
 
 from sluice.chat import Usage
+from sluice.dataclass import dataclass
 from sluice.errors import (
     ProviderError,
     ProviderProtocolError,

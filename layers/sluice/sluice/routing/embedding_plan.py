@@ -4,9 +4,9 @@ Vectors of two models can't be compared, so that another model's are worth less 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from sluice.chat import AUTO
+from sluice.dataclass import dataclass
 from sluice.embeddings.request import EmbeddingRequest
 from sluice.errors import (
     ContextOverflowError,

@@ -1,10 +1,11 @@
 """Plan of a request's route: which deployments may answer it, in order of preference. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from sluice.catalog.model import Tier
 from sluice.chat import AUTO, ChatRequest
+from sluice.dataclass import dataclass
 from sluice.errors import (
     ContextOverflowError,
     InvalidRequestError,

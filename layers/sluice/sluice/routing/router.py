@@ -4,13 +4,14 @@ import math
 import random
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum, auto
 from types import TracebackType
 from typing import Protocol, Self
 
 from aws_lambda_powertools import Logger
 
+from sluice.dataclass import dataclass
 from sluice.errors import (
     DeadlineExceededError,
     InvalidRequestError,

@@ -11,7 +11,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import TIMEOUT_MAX, Lock
@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from aws_lambda_powertools import Logger
 
+from sluice.dataclass import dataclass
 from sluice.errors import StorageUnavailableError
 from sluice.storage.connections import ConnectionPool, Endpoint, ExchangeError, Timeouts
 from sluice.storage.http_answer import HttpAnswer

@@ -12,10 +12,10 @@ import ssl
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from sluice.dataclass import dataclass
 from sluice.storage.http_answer import ConnectionClosedError, GarbledAnswerError, HttpAnswer, read_answer
 from sluice.storage.tls import tls_context
 

@@ -5,9 +5,9 @@ them. All others are StorageUnavailableError, which becomes an HTTP answer by it
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from sluice.dataclass import dataclass
 from sluice.errors import StorageUnavailableError
 
 CONDITION_FAILED = "ConditionalCheckFailed"

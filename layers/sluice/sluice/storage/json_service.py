@@ -8,10 +8,10 @@ import json
 import random
 import time
 import zlib
-from dataclasses import dataclass
 from typing import Any
 
 from sluice.chat import JsonObject
+from sluice.dataclass import dataclass
 from sluice.errors import StorageUnavailableError
 from sluice.storage import time_limit
 from sluice.storage.aws_credentials import source_of

@@ -8,9 +8,10 @@ many of them have in common is much narrower.
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import Lock
+
+from sluice.dataclass import dataclass
 
 # A clock that is being corrected gains or loses at most 500 parts per million (adjtimex(2)).
 _DRIFT = 0.0005

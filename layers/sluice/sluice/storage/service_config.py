@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Self
 
+from sluice.dataclass import dataclass
 from sluice.storage.aws_credentials import ContainerEndpoint, credentials_in
 from sluice.storage.signing import Credentials
 

@@ -8,7 +8,9 @@ import hashlib
 import hmac
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from sluice.dataclass import dataclass
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
 

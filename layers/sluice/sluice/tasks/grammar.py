@@ -9,10 +9,10 @@ are not, come first.
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from jinja2 import nodes
 
+from sluice.dataclass import dataclass
 from sluice.tasks.fields import (
     BooleanField,
     EnumField,

@@ -15,11 +15,12 @@ score           0.25 length_fitness + 0.25 structure + 0.3 coverage + 0.1 respon
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Annotated, Literal, cast
 
 from pydantic import Field, JsonValue
 
+from sluice.dataclass import dataclass
 from sluice.tasks.answer import TaskQuality
 from sluice.tasks.fields import Name, Strict
 

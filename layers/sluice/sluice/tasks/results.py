@@ -15,11 +15,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 from sluice.chat import JsonObject, Usage
+from sluice.dataclass import dataclass
 from sluice.errors import NotFoundError
 from sluice.storage.client import DynamoDB, dynamodb
 from sluice.storage.errors import ConditionFailedError

@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from decimal import Decimal
 from typing import Annotated, cast
 
@@ -15,6 +15,7 @@ from sluice.chat import AUTO, ChatRequest, Count, JsonObject, Labels, Message, U
 from sluice.chat_stream import chunks_from_body
 from sluice.conversations.conversation import TaskCall
 from sluice.conversations.turns import OpenTurn, abandoned_on_failure
+from sluice.dataclass import dataclass
 from sluice.errors import GuardBlockedError, InvalidAnswerError, SluiceError
 from sluice.gateway.background import RequestThreads
 from sluice.gateway.pipeline import Gateway

@@ -3,7 +3,6 @@
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Self
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 from pydantic import Field, JsonValue, ValidationError, model_validator
 
 from sluice.chat import JsonObject, ResponseFormat
+from sluice.dataclass import dataclass
 from sluice.errors import InvalidRequestError
 from sluice.guards.structured_output import check_schema
 from sluice.routing.intent import Complexity

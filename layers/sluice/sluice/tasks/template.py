@@ -5,13 +5,13 @@ Import it late: Jinja2, which parses them, takes some 80 ms, and only those who 
 
 import operator
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from jinja2 import Environment, TemplateSyntaxError, nodes
 from pydantic import JsonValue
 
+from sluice.dataclass import dataclass
 from sluice.errors import InvalidRequestError
 from sluice.guards.work import WorkLimitError, WorkMeter
 from sluice.tasks.fields import Bare, InputField, Inputs

@@ -13,11 +13,12 @@ import json
 import time
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
 
+from sluice.dataclass import dataclass
 from sluice.errors import ConflictError, InvalidRequestError, NotFoundError, SluiceError
 from sluice.storage.client import DynamoDB
 from sluice.storage.item_types import Item, TypedItem, from_item, to_item

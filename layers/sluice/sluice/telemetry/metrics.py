@@ -5,10 +5,10 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
+from sluice.dataclass import dataclass
 from sluice.telemetry.request_ids import request_ids
 
 _NAMESPACE = "Sluice"

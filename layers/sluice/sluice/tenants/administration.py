@@ -7,12 +7,13 @@ neither role nor limits. What is out of reach is not found.
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from aws_lambda_powertools import Logger
 
 from sluice.catalog.money import to_usd
+from sluice.dataclass import dataclass
 from sluice.errors import ConflictError, InvalidRequestError, NotFoundError, PermissionDeniedError, SluiceError
 from sluice.tenants.acting_key import check_secret, current
 from sluice.tenants.api_key_token import KEY_ID_PATTERN, ApiKeyToken

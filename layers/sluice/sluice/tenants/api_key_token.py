@@ -5,7 +5,9 @@ import hmac
 import re
 import secrets
 import string
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from sluice.dataclass import dataclass
 
 KEY_ID_PATTERN = "[a-z0-9]{1,32}"
 

@@ -4,10 +4,11 @@ import hashlib
 import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any, Literal
 
+from sluice.dataclass import dataclass
 from sluice.tenants.principal import Principal
 from sluice.tenants.tenant import Role
 

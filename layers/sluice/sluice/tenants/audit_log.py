@@ -11,10 +11,10 @@ done elsewhere, the record is written first, as `begun`, and its outcome afterwa
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from sluice.chat import JsonObject
+from sluice.dataclass import dataclass
 from sluice.errors import StorageUnavailableError
 from sluice.storage.client import DynamoDB
 from sluice.storage.item_types import Item, from_item, to_item

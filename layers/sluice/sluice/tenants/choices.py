@@ -6,11 +6,12 @@ remembered and bounded by default is the tenant's own: that takes the place of w
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from decimal import Decimal
 from typing import Any, Literal
 
 from sluice.catalog.money import to_nanousd
+from sluice.dataclass import dataclass
 from sluice.errors import FeatureDisabledError
 from sluice.tenants.tenant import GuardModel, GuardModels, Tenant
 

@@ -11,10 +11,11 @@ counts the `revision` up, and is made to the revision that was read and to no ot
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields, replace
 from itertools import islice
 
 from sluice.chat import JsonObject
+from sluice.dataclass import dataclass
 from sluice.errors import ConflictError, NotFoundError
 from sluice.storage.client import DynamoDB, dynamodb
 from sluice.storage.item_types import Item, TypedItem, from_item, to_item

@@ -1,7 +1,6 @@
 """The principal of a request: the API key, or the login, that it was sent with, and its tenant."""
 
-from dataclasses import dataclass
-
+from sluice.dataclass import dataclass
 from sluice.errors import PermissionDeniedError
 from sluice.tenants.tenant import ApiKey, Role, SpendLimits, Tenant
 

@@ -1,12 +1,13 @@
 """Tenants and API keys, as they are stored."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Literal
 
 from sluice.catalog.money import to_usd
+from sluice.dataclass import dataclass
 
 TENANT_ID_PATTERN = "[a-z0-9][a-z0-9_-]{0,62}"
 """What a tenant's id is, from its beginning to its end."""

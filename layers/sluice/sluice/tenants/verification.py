@@ -3,9 +3,10 @@
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
+from sluice.dataclass import dataclass
 from sluice.errors import AuthenticationError, StorageUnavailableError
 from sluice.storage.ttl_cache import TtlCache
 from sluice.tenants.api_key_token import ApiKeyToken, hash_secret

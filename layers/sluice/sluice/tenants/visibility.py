@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from sluice.dataclass import dataclass
 from sluice.tenants.api_key_token import KEY_ID_PATTERN
 from sluice.tenants.directory import Directory, no_key, no_tenant
 from sluice.tenants.login.claims import is_login_id

@@ -1,9 +1,9 @@
 """Groups of usage: sums added up by what they are of, as many as one answer holds. Pure."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
+from sluice.dataclass import dataclass
 from sluice.errors import InvalidRequestError
 from sluice.usage.period import Span
 from sluice.usage.sums import DaySums, UsageSum, Use

@@ -1,11 +1,11 @@
 """The days, or hours, that a report of usage is about."""
 
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from sluice.dataclass import dataclass
 from sluice.errors import InvalidRequestError
 
 MOST_DAYS = 92

@@ -12,11 +12,11 @@ not be missed, quotas and budgets, is the ledger's.
 """
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 
 from sluice.chat import Usage
+from sluice.dataclass import dataclass
 from sluice.storage.client import DynamoDB, dynamodb
 from sluice.storage.item_types import TypedItem
 from sluice.storage.tables import USAGE

@@ -1,7 +1,9 @@
 """Sums of usage: what they are of, and what they hold. Pure."""
 
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 from datetime import date
+
+from sluice.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,8 +2,9 @@
 
 import json
 import secrets
-from dataclasses import dataclass
 from enum import StrEnum
+
+from sluice.dataclass import dataclass
 
 MOST_ENDPOINTS = 10
 """How many endpoints a tenant may have."""

@@ -7,7 +7,7 @@ waits for the end.
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from sluice.api.anthropic.answer_types import AnswerBlock, ContentBlockDelta, Delta, Event, MessageDelta
 from sluice.api.anthropic.message import (
@@ -26,6 +26,7 @@ from sluice.api.anthropic.message import (
 )
 from sluice.api.sealed import extra_of, sealed_extra
 from sluice.chat import ChatChunk, JsonObject, Usage
+from sluice.dataclass import dataclass
 from sluice.errors import InvalidAnswerError
 
 type _Key = tuple[str, object]

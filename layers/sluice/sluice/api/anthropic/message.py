@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal, NoReturn
 
 from pydantic import JsonValue
@@ -18,6 +17,7 @@ from sluice.api.anthropic.answer_types import (
 )
 from sluice.api.sealed import extra_of, sealed_extra
 from sluice.chat import JsonObject, Usage, reasoning_tokens_in
+from sluice.dataclass import dataclass
 from sluice.errors import InvalidAnswerError
 
 _REASONS: dict[str, StopReason] = {

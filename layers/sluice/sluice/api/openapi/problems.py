@@ -1,9 +1,9 @@
 """The errors of the API: one envelope, OpenAI's, and what each status means."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from sluice.chat import JsonObject
+from sluice.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

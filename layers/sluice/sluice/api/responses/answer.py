@@ -2,11 +2,11 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from sluice.api.responses.items import answer_items
 from sluice.api.responses.reasoning import FIELDS, summarized
 from sluice.chat import JsonObject, Usage
+from sluice.dataclass import dataclass
 
 _PREFIXES = {
     "message": "msg",

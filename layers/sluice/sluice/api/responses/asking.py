@@ -1,7 +1,7 @@
 """What a request for a response asks of a chat: references are looked up, and what it goes on from is read."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from sluice.api.responses.body import ResponseQuestion, ResponseRequest
@@ -13,6 +13,7 @@ from sluice.api.route import Call
 from sluice.chat import AUTO, MAX_MESSAGES, ChatRequest
 from sluice.conversations.conversation import Owner
 from sluice.conversations.thread import Ancestry, ReadLimits, ThreadPlace, ThreadTurn
+from sluice.dataclass import dataclass
 from sluice.gateway.request import RequestContext
 from sluice.validation.body import MAX_BODY_BYTES
 

@@ -6,11 +6,11 @@ Each passage has an id that is worked out from it, so that the same passage has 
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 
 from sluice.api.responses.refusal import invalid, of_type, only, refused, text_in
 from sluice.chat import JsonObject
+from sluice.dataclass import dataclass
 from sluice.errors import InvalidRequestError
 from sluice.knowledge.filters import Filter, read_filter
 

@@ -1,12 +1,12 @@
 """What a response goes on from, in front of what it is asked. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from sluice.api.responses.reasoning import of_this_turn
 from sluice.chat import MAX_MESSAGES, ChatRequest, Message
 from sluice.conversations.thread import Ancestry
 from sluice.conversations.window import WindowLimits, remembered
+from sluice.dataclass import dataclass
 from sluice.errors import ContextOverflowError
 
 

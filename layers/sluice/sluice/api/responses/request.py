@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from pydantic import ValidationError
 
@@ -19,6 +18,7 @@ from sluice.api.responses.options import (
 from sluice.api.responses.reasoning import of_this_turn
 from sluice.api.responses.refusal import invalid, of_type, only, refused
 from sluice.chat import DOCUMENTED_FIELDS, ChatRequest, JsonObject, Metadata
+from sluice.dataclass import dataclass
 from sluice.errors import SluiceError
 from sluice.validation.body import invalid_request
 

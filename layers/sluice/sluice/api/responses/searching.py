@@ -5,7 +5,7 @@ embeddings.
 """
 
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from sluice.api.responses.answer import answered_message
 from sluice.api.responses.events import ResponseEvents
@@ -23,6 +23,7 @@ from sluice.api.responses.file_search import (
 from sluice.api.responses.further import further
 from sluice.api.route import Call
 from sluice.chat import ChatChunk, ChatRequest, JsonObject, Message
+from sluice.dataclass import dataclass
 from sluice.errors import SluiceError
 from sluice.gateway.provenance import Provenance
 from sluice.tenants.choices import check_enabled

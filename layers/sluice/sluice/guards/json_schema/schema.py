@@ -6,13 +6,13 @@ root is left out, and `$dynamicRef` is an `$ref`; `format` is a comment, as the 
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NoReturn
 from urllib.parse import unquote
 
 import re2
 
+from sluice.dataclass import dataclass
 from sluice.errors import InvalidRequestError
 from sluice.guards.automata import silent_options
 from sluice.guards.json_schema.keywords import KINDS, Path, fits, in_place, subschemas

@@ -5,12 +5,12 @@ and returns the task's output.
 """
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from pydantic import JsonValue
 
 from sluice.chat import JsonObject
+from sluice.dataclass import dataclass
 from sluice.gateway.request import RequestContext
 from sluice.tasks.fields import Inputs
 from sluice.tasks.task import Task

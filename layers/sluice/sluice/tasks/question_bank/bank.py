@@ -12,9 +12,9 @@ import hashlib
 import time
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import repeat
 
+from sluice.dataclass import dataclass
 from sluice.gateway.background import RequestThreads
 from sluice.storage.client import DynamoDB, dynamodb
 from sluice.storage.errors import ConditionFailedError

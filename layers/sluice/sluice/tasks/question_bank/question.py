@@ -4,8 +4,9 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from sluice.dataclass import dataclass
 
 LEAST_CHARACTERS = 10
 MOST_CHARACTERS = 500

@@ -5,10 +5,10 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from sluice.chat import MAX_LABEL_CHARACTERS
+from sluice.dataclass import dataclass
 from sluice.errors import InvalidTokenError
 from sluice.settings import JwtSettings
 from sluice.tenants.tenant import Role

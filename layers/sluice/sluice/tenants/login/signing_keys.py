@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from threading import Lock
 
 import jwt
 
 from sluice.chat import JsonObject
+from sluice.dataclass import dataclass
 from sluice.errors import IssuerUnavailableError
 from sluice.storage import time_limit
 from sluice.telemetry.best_effort import logger

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, TypedDict
 
 from pydantic import JsonValue, TypeAdapter
 
 from sluice.chat import Message
+from sluice.dataclass import dataclass
 from sluice.errors import InvalidRequestError
 from sluice.guards.prompt import check_prompt
 from sluice.guards.rules import Mode
