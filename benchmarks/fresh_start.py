@@ -1,7 +1,8 @@
 """The program of a fresh interpreter: loads what it is told to and says how long that took, as JSON on the last line.
 
 `floor` makes a DynamoDB client and nothing else; `function` imports app.py from the path, as Lambda does, and answers
-the event on standard input, if there is one. What this program imports itself stays out of what it measures.
+the event on standard input, if there is one; `server` loads what run.sh would serve it with as well. What this program
+imports itself stays out of what it measures.
 """
 
 import importlib
@@ -30,6 +31,9 @@ def load(what: str) -> ModuleType:
         boto3 = importlib.import_module("boto3")
         boto3.client("dynamodb")
         return boto3
+    if what == "server":
+        uvicorn = importlib.import_module("uvicorn")
+        uvicorn.Config("app:asgi_app", factory=True, loop="asyncio", http="h11", ws="none").load()
     return importlib.import_module("app")  # found where the path leads: there is one per function
 
 

@@ -26,7 +26,17 @@ def chat_server(stage: Stage) -> Iterator[Server]:
     port = free_port()
     options = ["--loop", "asyncio", "--http", "h11", "--ws", "none", "--no-server-header", "--no-access-log"]
     address = ["--host", "127.0.0.1", "--port", str(port)]
-    command = [sys.executable, "-m", "uvicorn", "app:app", *address, *options, "--log-level", "warning"]
+    command = [
+        sys.executable,
+        "-m",
+        "uvicorn",
+        "--factory",
+        "app:asgi_app",
+        *address,
+        *options,
+        "--log-level",
+        "warning",
+    ]
     directory = ROOT / "functions" / "chat"
     with (
         TemporaryDirectory(prefix="bench-") as logs,

@@ -34,6 +34,8 @@ PLENTY = {
 ANSWER = " ".join(["Reserve", "from", "every", "limit", "before", "the", "call", "and", "settle", "after", "it."] * 4)
 ANSWER_WORDS = len(ANSWER.split())
 _ADMIN_SECRET = secrets.token_hex(20)
+# What template.yaml says to all functions, whatever its parameters are.
+_ENVIRONMENT = {"POWERTOOLS_SERVICE_NAME": "sluice", "PYDANTIC_DISABLE_PLUGINS": "__all__"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ def staged(provider_port: int = 0) -> Iterator[Stage]:
             MiniStack(Path(directory)) as ministack,
             FakeProcess(provider_port, answer=ANSWER, limits=[PLENTY]) as provider,
         ):
-            variables = {**ministack.environment, "POWERTOOLS_SERVICE_NAME": "sluice"}
+            variables = {**ministack.environment, **_ENVIRONMENT}
             os.environ.update(variables)
             variables |= _create_tables() | _create_secrets(provider)
             os.environ.update(variables)

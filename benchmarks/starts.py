@@ -35,6 +35,7 @@ class _Start:
     name: str
     function: str | None  # None is the floor
     event: Mapping[str, Any] | None
+    is_served: bool = False  # as run.sh does, behind the web adapter
     runs: list[Mapping[str, float]] = field(default_factory=list)
 
     def seconds(self, what: str) -> list[float]:
@@ -86,6 +87,7 @@ def _starts(stage: Stage) -> list[_Start]:
             found += [
                 _Start(f"chat, {adapter}", function, _event(function, key, model)) for adapter, model in MODELS.items()
             ]
+            found.append(_Start("chat, streaming: with uvicorn", function, None, is_served=True))
         elif function == "embeddings":
             found.append(_Start(f"embeddings, {_LOCAL_MODEL}", function, _event(function, stage.key(), _LOCAL_MODEL)))
         else:
@@ -110,9 +112,10 @@ def _run(start: _Start, stage: Stage, built: list[layers.Layer]) -> Mapping[str,
     path = [str(layer.python) for layer in built]
     if start.function is not None:
         path.insert(0, str(ROOT / "functions" / start.function))
+    what = "floor" if start.function is None else "server" if start.is_served else "function"
     answer = subprocess.run(
         # -P: as in Lambda, the folder of the program that loads the function is not on the path.
-        [sys.executable, "-P", _PROGRAM, "floor" if start.function is None else "function"],
+        [sys.executable, "-P", _PROGRAM, what],
         input=json.dumps(start.event),
         env={
             **stage.environment,

@@ -117,7 +117,7 @@ def main() -> None:
     door = door_at(int(os.environ["SLUICE_PORT"]), os.environ["SLUICE_HOST"])
     sys.path.insert(0, str(ROOT / "functions" / "chat"))
     api = DeployedApi(os.environ["SLUICE_API_URL"], os.environ["SLUICE_FRONT_DOOR_TOKEN"])
-    app = FrontDoor(importlib.import_module("app").app, api, door)
+    app = FrontDoor(importlib.import_module("app").asgi_app(), api, door)
     config = uvicorn.Config(
         app, log_level="warning", ws="none", proxy_headers=False, timeout_graceful_shutdown=_GRACEFUL_SHUTDOWN_S
     )

@@ -1,5 +1,6 @@
 """Questions about what was used, what is left and what documents say, behind API Gateway."""
 
+import sluice.api.starting  # noqa: F401 -- before all else
 from sluice.api import answering
 from sluice.api.rest import lambda_handler
 from sluice.composition import App

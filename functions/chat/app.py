@@ -2,22 +2,27 @@
 
 And the flat chat API, and the description of all routes.
 
-An ASGI app for the Lambda Web Adapter, behind which answers stream; `handler` answers the same routes whole.
+`asgi_app` is for the Lambda Web Adapter, behind which answers stream; `handler` answers the same routes whole.
 """
 
 import os
+from typing import TYPE_CHECKING
+
+import sluice.api.starting
 
 # While Lambda starts the function, rather than in its first request.
 import sluice.gateway.pipeline  # noqa: F401
 from sluice.api import chat, description, models
 from sluice.api.anthropic import routes as messages
-from sluice.api.asgi import AsgiApp
 from sluice.api.compat import llm
 from sluice.api.completions import routes as completions
 from sluice.api.moderations import routes as moderations
 from sluice.api.responses import routes as responses
 from sluice.api.rest import lambda_handler
 from sluice.composition import App
+
+if TYPE_CHECKING:
+    from sluice.api.asgi import AsgiApp
 
 ROUTES = (
     *chat.ROUTES,
@@ -31,9 +36,15 @@ ROUTES = (
 )
 
 parts = App.from_environment()
-app = AsgiApp(ROUTES, parts)
 handler = lambda_handler(ROUTES, parts)
 
 if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
     # What is made now is in the snapshot, and need not be made by the first request after each restore.
     parts.prepare()
+
+
+def asgi_app() -> "AsgiApp":
+    """The routes as an ASGI app: only what serves one loads what that takes."""
+    from sluice.api.asgi import AsgiApp
+
+    return AsgiApp(ROUTES, parts)

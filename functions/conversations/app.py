@@ -1,5 +1,6 @@
 """Conversations, for the callers who had them, and what operators do with them and users' data, behind API Gateway."""
 
+import sluice.api.starting  # noqa: F401 -- before all else
 from sluice.api import conversations, oversight
 from sluice.api.rest import lambda_handler
 from sluice.composition import App

@@ -1,5 +1,6 @@
 """Quotas, health, caches, providers, budgets and how requests were answered, for operators, behind API Gateway."""
 
+import sluice.api.starting  # noqa: F401 -- before all else
 from sluice.api import budgets, overview, providers, requests
 from sluice.api.compat import ai_gateway, groq
 from sluice.api.rest import lambda_handler

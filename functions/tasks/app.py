@@ -1,5 +1,6 @@
 """Tasks, insights, the operations assistant and interview questions, behind API Gateway."""
 
+import sluice.api.starting  # noqa: F401 -- before all else
 from sluice.api import insights, task_versions, tasks
 from sluice.api.compat import questions, teaching
 from sluice.api.compat.genai import answers, prompts, sessions, status

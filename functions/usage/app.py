@@ -1,5 +1,6 @@
 """What tenants, API keys and users have used, what they have left, and daily reports, behind API Gateway."""
 
+import sluice.api.starting  # noqa: F401 -- before all else
 from sluice.api import allowances, me, reports, usage, usage_groups
 from sluice.api.compat import dashboard
 from sluice.api.rest import lambda_handler

@@ -1,5 +1,6 @@
 """OpenAI's vector stores, behind API Gateway."""
 
+import sluice.api.starting  # noqa: F401 -- before all else
 from sluice.api.rest import lambda_handler
 from sluice.api.vector_stores import files, routes
 from sluice.composition import App

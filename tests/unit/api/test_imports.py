@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -35,7 +36,9 @@ HEAVY = {
     "jwt",
     "cryptography",
 }
-NEVER = DESCRIPTION | TRANSLATORS | HEAVY
+# What an ASGI app takes: functions that stream are served by one, and no other loads it.
+ASGI = {"sluice.api.asgi", "starlette", "anyio", "asyncio"}
+NEVER = DESCRIPTION | TRANSLATORS | HEAVY | ASGI
 
 
 @pytest.mark.parametrize(
@@ -43,15 +46,36 @@ NEVER = DESCRIPTION | TRANSLATORS | HEAVY
     [
         ("chat", NEVER | TASKS | OPERATIONS | {"sluice.embeddings.model", "sluice.gateway.embeddings"}),
         ("embeddings", NEVER | TASKS | OPERATIONS | {"sluice.embeddings.model", "sluice.gateway.pipeline"}),
-        ("tasks", NEVER | OPERATIONS | {"jinja2", "starlette"}),
-        ("operations", NEVER | TASKS | {"sluice.gateway.pipeline", "starlette"}),
-        ("keys", NEVER | TASKS | OPERATIONS | GATEWAY | {"boto3", "starlette"}),
-        ("usage", NEVER | TASKS | OPERATIONS | GATEWAY | {"boto3", "starlette"}),
-        ("conversations", NEVER | TASKS | OPERATIONS | GATEWAY | {"boto3", "starlette"}),
+        ("tasks", NEVER | OPERATIONS | {"jinja2"}),
+        ("operations", NEVER | TASKS | {"sluice.gateway.pipeline"}),
+        ("keys", NEVER | TASKS | OPERATIONS | GATEWAY | {"boto3"}),
+        ("usage", NEVER | TASKS | OPERATIONS | GATEWAY | {"boto3"}),
+        ("conversations", NEVER | TASKS | OPERATIONS | GATEWAY | {"boto3"}),
     ],
 )
 def test_a_function_starts_without_what_others_need(function: str, others: set[str]) -> None:
-    program = f"import sys, functions.{function}.app; print(*sys.modules)"
+    assert others & set(_said_by(f"import sys, functions.{function}.app; print(*sys.modules)").split()) == set()
+
+
+def test_little_garbage_is_looked_for_while_a_function_starts_and_all_is_afterwards() -> None:
+    program = """
+import gc
+collections = []
+gc.callbacks.append(lambda phase, _: collections.append(phase))
+import functions.chat.app
+print(collections.count("start") <= 5, gc.isenabled(), gc.get_freeze_count() > 10_000)
+"""
+    assert _said_by(program).split() == ["True", "True", "True"]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "functions").glob("*/app.py")), ids=lambda path: path.parent.name)
+def test_functions_of_routes_look_for_no_garbage_before_they_have_started(path: Path) -> None:
+    imports = [line for line in path.read_text().splitlines() if "import sluice" in line or "from sluice" in line]
+    if any("lambda_handler" in line for line in imports):
+        assert imports[0].startswith("import sluice.api.starting")
+
+
+def _said_by(program: str) -> str:
     path = os.pathsep.join([str(ROOT), str(ROOT / "layers" / "sluice")])
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     ended = subprocess.run(
@@ -61,4 +85,4 @@ def test_a_function_starts_without_what_others_need(function: str, others: set[s
         text=True,
         check=True,
     )
-    assert others & set(ended.stdout.split()) == set()
+    return ended.stdout
