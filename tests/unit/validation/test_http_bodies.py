@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from sluice.api.compat.llm import MessagesRequest
+from sluice.api.compat.llm_models import MessagesRequest
 from sluice.chat import MAX_MESSAGES, MAX_PARTS, ChatRequest
 from sluice.errors import InvalidRequestError, PayloadTooLargeError
 from sluice.validation.body import MAX_BODY_BYTES, parse_body

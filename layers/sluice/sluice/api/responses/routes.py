@@ -1,28 +1,32 @@
-"""The routes of responses. What they answer with is imported when one of them is called: most requests are chats."""
+"""The routes of responses. What they take and answer is imported when one is called: most requests are chats."""
 
-from sluice.api.responses.body import (
-    DeletedResponse,
-    InputItemsQuery,
-    InputTokens,
-    ReadResponseQuery,
-    Response,
-    ResponseEvent,
-    ResponseItems,
-    ResponseQuery,
-    ResponseQuestion,
-    ResponseRequest,
-)
+from typing import TYPE_CHECKING
+
 from sluice.api.route import Call, EventStream, PathParameter, Reply, Routes
 from sluice.api.sse import StreamFormat
 from sluice.errors import InvalidRequestError
 from sluice.tenants.tenant import Role
 
+if TYPE_CHECKING:
+    from sluice.api.responses.body import (
+        DeletedResponse,
+        InputItemsQuery,
+        InputTokens,
+        ReadResponseQuery,
+        Response,
+        ResponseItems,
+        ResponseQuery,
+        ResponseQuestion,
+        ResponseRequest,
+    )
+
 ROUTES = Routes("Responses")
 
+_TYPES = "sluice.api.responses.body"
 _ID = {"response_id": PathParameter("The id of a response.", "resp_0123456789abcdef0123456789abcdef_1")}
 
 
-def _check(call: Call[ResponseRequest]) -> int:
+def _check(call: "Call[ResponseRequest]") -> int:
     from sluice.api.responses.answering import checked
 
     if call.body.stream:
@@ -40,13 +44,14 @@ def _format() -> StreamFormat:
     "/v1/responses",
     role=Role.CALLER,
     example={"model": "auto", "input": "Why is the sky blue?", "max_output_tokens": 64},
-    events=(ResponseEvent,),
+    events=("ResponseEvent",),
     stream_format=_format,
     asks_a_model=True,
     asks_once=True,
     check=_check,
+    types_from=_TYPES,
 )
-def create_response(call: Call[ResponseRequest]) -> Reply[Response] | EventStream:
+def create_response(call: "Call[ResponseRequest]") -> "Reply[Response] | EventStream":
     """Answer as OpenAI's Responses API does.
 
     Any client of it works with `/v1` as its base URL. What is asked becomes a chat, and fares as one: quota, cache,
@@ -69,8 +74,9 @@ def create_response(call: Call[ResponseRequest]) -> Reply[Response] | EventStrea
     role=Role.CALLER,
     example={"model": "auto", "input": "Why is the sky blue?"},
     errors={404},
+    types_from=_TYPES,
 )
-def count_input_tokens(call: Call[ResponseQuestion]) -> InputTokens:
+def count_input_tokens(call: "Call[ResponseQuestion]") -> "InputTokens":
     """Estimate the tokens that a response would be asked with.
 
     No model is asked: it is the estimate that requests are reserved by, which is seldom below what a provider counts,
@@ -81,8 +87,8 @@ def count_input_tokens(call: Call[ResponseQuestion]) -> InputTokens:
     return input_tokens(call)
 
 
-@ROUTES.get("/v1/responses/{response_id}", role=Role.CALLER, parameters=_ID)
-def get_response(call: Call[None, ReadResponseQuery]) -> Response:
+@ROUTES.get("/v1/responses/{response_id}", role=Role.CALLER, parameters=_ID, types_from=_TYPES)
+def get_response(call: "Call[None, ReadResponseQuery]") -> "Response":
     """Show a response that is kept.
 
     Its owner is the API key that it was asked with, and the user whom the request named, if it named one: name it in
@@ -93,8 +99,8 @@ def get_response(call: Call[None, ReadResponseQuery]) -> Response:
     return response_of(call)
 
 
-@ROUTES.delete("/v1/responses/{response_id}", role=Role.CALLER, parameters=_ID)
-def delete_response(call: Call[None, ResponseQuery]) -> DeletedResponse:
+@ROUTES.delete("/v1/responses/{response_id}", role=Role.CALLER, parameters=_ID, types_from=_TYPES)
+def delete_response(call: "Call[None, ResponseQuery]") -> "DeletedResponse":
     """Delete a response.
 
     What went on from it is kept, and can be read; but nothing goes on from that any more.
@@ -104,8 +110,8 @@ def delete_response(call: Call[None, ResponseQuery]) -> DeletedResponse:
     return delete(call)
 
 
-@ROUTES.get("/v1/responses/{response_id}/input_items", role=Role.CALLER, parameters=_ID)
-def list_input_items(call: Call[None, InputItemsQuery]) -> ResponseItems:
+@ROUTES.get("/v1/responses/{response_id}/input_items", role=Role.CALLER, parameters=_ID, types_from=_TYPES)
+def list_input_items(call: "Call[None, InputItemsQuery]") -> "ResponseItems":
     """List the items that a response was asked with.
 
     Those of the responses that it goes on from are not among them.
@@ -115,8 +121,8 @@ def list_input_items(call: Call[None, InputItemsQuery]) -> ResponseItems:
     return items_of_response(call)
 
 
-@ROUTES.post("/v1/responses/{response_id}/cancel", role=Role.CALLER, parameters=_ID, errors={400})
-def cancel_response(call: Call) -> Response:
+@ROUTES.post("/v1/responses/{response_id}/cancel", role=Role.CALLER, parameters=_ID, errors={400}, types_from=_TYPES)
+def cancel_response(call: Call) -> "Response":
     """Refuse to cancel a response: none is answered in the background, so each has ended when its id can be used.
 
     Whoever closes the connection of a response that is streamed cancels it.
