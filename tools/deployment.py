@@ -26,7 +26,7 @@ STACK_NAME = "sluice"
 ARTIFACTS_BUCKET = "sluice-artifacts"
 
 _ARCHITECTURE = "arm64" if platform.machine() in {"arm64", "aarch64"} else "x86_64"
-_INPUTS = ("template.yaml", "samconfig.toml", "functions", "layers", "shared")
+_INPUTS = ("template.yaml", "samconfig.toml", "functions", "layers", "shared", "tools/shared_json.py")
 
 
 @dataclass(frozen=True, slots=True)

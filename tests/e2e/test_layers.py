@@ -1,9 +1,11 @@
 """The built layers: small, compiled, and enough to run the functions."""
 
+import json
 import os
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import httpx
@@ -65,6 +67,7 @@ def test_shared_data_is_packed_beside_the_code() -> None:
     packed = LAYERS[1] / "sluice" / "shared"
     assert not packed.is_symlink()
     assert (packed / "models.toml").read_bytes() == (ROOT / "shared" / "models.toml").read_bytes()
+    assert json.loads((packed / "models.json").read_bytes()) == tomllib.loads((packed / "models.toml").read_text())
 
 
 def test_the_script_that_streaming_starts_serves_the_chat_app(stack: RunningStack, tmp_path: Path) -> None:

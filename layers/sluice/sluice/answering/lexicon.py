@@ -1,11 +1,11 @@
 """The words of questions that tools answer, read from shared/questions/lexicon.toml, which says what they stand for."""
 
-import tomllib
 from collections.abc import Mapping
 from functools import cache
 
 from sluice.catalog.reader import SHARED
 from sluice.dataclass import dataclass
+from sluice.toml import read_toml
 
 _FILE = SHARED / "questions" / "lexicon.toml"
 
@@ -22,7 +22,7 @@ class Lexicon:
 @cache
 def lexicon() -> Lexicon:
     """The lexicon of this process, read once."""
-    read = tomllib.loads(_FILE.read_text(encoding="utf-8"))
+    read = read_toml(_FILE)
     tags: dict[tuple[str, ...], frozenset[str]] = {}
     for row in read["phrases"]:
         for phrase in row["words"]:

@@ -1,6 +1,5 @@
 """Reader of the catalogue's files: each field by its name, and a field that nobody asked for is a typo."""
 
-import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from sluice.catalog.model import (
     TokenPrice,
     Vectors,
 )
+from sluice.toml import read_toml
 
 SHARED = Path(__file__).parent.parent / "shared"
 
@@ -106,11 +106,7 @@ class _Row:
 
 
 def _load(path: Path) -> _Row:
-    with path.open("rb") as file:
-        try:
-            return _Row(path.name, tomllib.load(file))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ValueError(f"{path.name}: {error}") from None
+    return _Row(path.name, read_toml(path))
 
 
 def read_providers(path: Path) -> dict[str, ProviderRow]:

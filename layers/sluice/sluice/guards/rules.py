@@ -5,7 +5,6 @@ once. All patterns are matched together, in a time linear in the text: docs/deci
 """
 
 import re
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,6 +18,7 @@ from sluice.errors import InvalidRequestError
 from sluice.guards.context import Context
 from sluice.guards.normalization import fold
 from sluice.guards.validators import VALIDATORS
+from sluice.toml import read_toml
 
 DIRECTORY = Path(__file__).parent.parent / "shared" / "guards"
 
@@ -119,7 +119,7 @@ def read_rules(directory: Path = DIRECTORY) -> tuple[Rule, ...]:
     rules: dict[str, Rule] = {}
     added: list[tuple[Path, str, Signal]] = []
     for path in sorted(directory.glob("*.toml")):
-        document = tomllib.loads(path.read_text("utf-8"))
+        document = read_toml(path)
         wording = _Wording.read(document)
         for row in document.get("rules", ()):
             with _named(path, row.get("id")):

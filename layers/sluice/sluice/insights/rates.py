@@ -1,12 +1,12 @@
 """Measured rates, and what to do about findings: shared/insights.toml."""
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
 from sluice.catalog.reader import SHARED
 from sluice.dataclass import dataclass
+from sluice.toml import read_toml
 
 _FILE = SHARED / "insights.toml"
 _ANY = "any"
@@ -34,4 +34,4 @@ def actions(series: str, direction: str) -> Sequence[str]:
 
 @cache
 def _content() -> Mapping[str, Any]:
-    return tomllib.loads(_FILE.read_text())
+    return read_toml(_FILE)

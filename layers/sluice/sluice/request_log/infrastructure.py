@@ -3,12 +3,12 @@
 import math
 import os
 import platform
-import tomllib
 from functools import cache
 
 from sluice.catalog.money import NANOUSD_PER_USD
 from sluice.catalog.reader import SHARED
 from sluice.dataclass import dataclass
+from sluice.toml import read_toml
 
 _PRICES = SHARED / "aws_prices.toml"
 _MILLION = 1_000_000
@@ -63,7 +63,7 @@ def cost_of(
 
 def prices_for(memory_mb: int, *, is_arm: bool) -> InfrastructurePrices:
     """Prices for a function of so much memory. ValueError, KeyError for a file that is not what it should be."""
-    found = tomllib.loads(_PRICES.read_text())
+    found = read_toml(_PRICES)
     gb_second = found["lambda"]["arm64_gb_second" if is_arm else "x86_64_gb_second"]
     return InfrastructurePrices(
         api_request=_nanousd(found["api_gateway"]["million_requests"] / _MILLION),

@@ -1,7 +1,6 @@
 """A task: what its file says, checked, and what becomes of given inputs."""
 
 import json
-import tomllib
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +27,7 @@ from sluice.tasks.fields import (
     check_optional,
 )
 from sluice.tasks.quality import Alternatives, Expectation
+from sluice.toml import read_toml
 from sluice.validation.body import invalid_request
 
 if TYPE_CHECKING:
@@ -194,11 +194,8 @@ class Task:
 
 def read_task(path: Path) -> Task:
     """Read one file of shared/tasks/; ValueError naming the file and the field. Templates are compiled when used."""
-    with path.open("rb") as file:
-        try:
-            fields = tomllib.load(file)
-            return Task(path.stem, SHARED_VERSION, TaskFile.model_validate(fields))
-        except ValidationError as error:
-            raise ValueError(f"{path.name}: {invalid_request(error, fields).message}") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ValueError(f"{path.name}: {error}") from None
+    fields = read_toml(path)
+    try:
+        return Task(path.stem, SHARED_VERSION, TaskFile.model_validate(fields))
+    except ValidationError as error:
+        raise ValueError(f"{path.name}: {invalid_request(error, fields).message}") from None
