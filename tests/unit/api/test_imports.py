@@ -25,6 +25,8 @@ TRANSLATORS = {
     "sluice.api.completions.translation",
     "sluice.api.moderations.request_models",
     "sluice.api.moderations.judging",
+    "sluice.api.compat.llm_models",
+    "sluice.api.responses.body",
 }
 HEAVY = {
     "aws_lambda_powertools.event_handler",
