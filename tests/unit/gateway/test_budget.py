@@ -10,8 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sluice.errors import QuotaExceededError
-from sluice.gateway.budget import BudgetReservation, CallCost, SpendDemand, Spent
-from sluice.gateway.spending import SpendScope, spend_limits, spend_scopes
+from sluice.gateway.budget import (
+    BudgetReservation,
+    CallCost,
+    SpendDemand,
+    SpendScope,
+    Spent,
+    spend_limits,
+    spend_scopes,
+)
 from sluice.quota.estimate import TokenEstimate
 from sluice.quota.ledger import Ledger
 from sluice.quota.limits import BUDGET

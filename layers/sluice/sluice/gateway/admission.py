@@ -14,10 +14,10 @@ from sluice.conversations.turns import Conversations, OpenTurn, abandoned_on_fai
 from sluice.conversations.window import Window
 from sluice.dataclass import dataclass
 from sluice.errors import GuardBlockedError
+from sluice.gateway.budget import has_budget
 from sluice.gateway.counting import CallerCounter, CountedRequest
 from sluice.gateway.request import AdmittedRequest, Incoming, user_of
 from sluice.gateway.shared_answers import SharedAnswers
-from sluice.gateway.spending import has_budget
 from sluice.gateway.tenant_settings import TenantSettings, smart_share
 from sluice.guards.answer import judge_answer
 from sluice.guards.prompt import check_request, raise_if_blocked

@@ -1,6 +1,6 @@
-"""Reservation of what one request may spend: of its tenant's, its API key's and its user's dollars and tokens."""
+"""Budgets: whose dollars and tokens a request takes from, and the reservation of what it may spend of each."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import replace
 from functools import partial
@@ -10,15 +10,62 @@ from sluice.dataclass import dataclass
 from sluice.errors import QuotaExceededError
 from sluice.gateway.background import Task
 from sluice.gateway.counting import denied
-from sluice.gateway.spending import SpendScope
 from sluice.quota.estimate import TokenEstimate, fitted, needs_upper_bound
 from sluice.quota.ledger import Ledger, QuotaDeniedError
-from sluice.quota.limits import BUDGET, SPEND_WINDOWS, Limit, LimitStatus
+from sluice.quota.limits import BUDGET, SPEND_WINDOWS, Limit, LimitStatus, budget_limit, token_limit
 from sluice.quota.reservation import Reservation
-from sluice.quota.scopes import tenant_scope
+from sluice.quota.scopes import key_spend_scope, tenant_scope, user_spend_scope
 from sluice.quota.status import NEVER_USED, QuotaSnapshot
 from sluice.quota.wait_words import in_words
 from sluice.telemetry.best_effort import best_effort
+from sluice.tenants.principal import Principal
+from sluice.tenants.tenant import SpendLimits
+
+
+@dataclass(frozen=True, slots=True)
+class SpendScope:
+    """A scope with limits of what may be spent. `whose` begins what is said of a refusal."""
+
+    whose: str
+    name: str
+    limits: tuple[Limit, ...]
+
+    @property
+    def budget(self) -> Limit | None:
+        """Its limit of dollars."""
+        return next((limit for limit in self.limits if limit.name == BUDGET), None)
+
+    @property
+    def token_limits(self) -> tuple[Limit, ...]:
+        """Its limits of tokens."""
+        return tuple(limit for limit in self.limits if limit.name != BUDGET)
+
+
+def spend_limits(limits: SpendLimits) -> tuple[Limit, ...]:
+    """The ledger's limits."""
+    tokens = ((name, getattr(limits, name)) for name in SPEND_WINDOWS)
+    found = tuple(token_limit(name, capacity) for name, capacity in tokens if capacity is not None)
+    return found if limits.budget_nanousd is None else (*found, budget_limit(limits.budget_nanousd))
+
+
+def spend_scopes(principal: Principal, user: str) -> tuple[SpendScope, ...]:
+    """Those that have limits, of a request for `user`, "" for none: the tenant's first, the user's last."""
+    return tuple(scope for scope in _scopes(principal, user) if scope.limits)
+
+
+def has_budget(principal: Principal, user: str) -> bool:
+    """Whether dollars are counted against any budget."""
+    return any(scope.budget for scope in spend_scopes(principal, user))
+
+
+def _scopes(principal: Principal, user: str) -> Iterator[SpendScope]:
+    tenant, key = principal.tenant, principal.key
+    of_tenant = spend_limits(SpendLimits(budget_nanousd=tenant.budget_nanousd))
+    yield SpendScope("The tenant", tenant_scope(tenant.id), of_tenant)
+    yield SpendScope("The API key", key_spend_scope(tenant.id, principal.caller_id), spend_limits(key.spend_limits))
+    if user:
+        name = user_spend_scope(tenant.id, principal.caller_id, user)
+        yield SpendScope("The user", name, spend_limits(principal.user_spend_limits))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

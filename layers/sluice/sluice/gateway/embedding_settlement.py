@@ -15,9 +15,8 @@ from sluice.gateway.budget import Spent
 from sluice.gateway.counting import CallerCounter
 from sluice.gateway.embedding_batch import AdmittedEmbedding, EmbeddingBatch
 from sluice.gateway.provenance import Provenance
-from sluice.gateway.recording import record_of_call
+from sluice.gateway.recording import Reserved, record_of_call
 from sluice.gateway.settlement import known_nanousd, price_nanousd
-from sluice.gateway.tracing import Reserved
 from sluice.providers.deployment import Deployment
 from sluice.request_log.record import RequestOutcome
 from sluice.request_log.trace import Settled

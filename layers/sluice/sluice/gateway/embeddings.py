@@ -21,14 +21,13 @@ from sluice.dataclass import dataclass
 from sluice.embeddings.request import EmbeddingRequest
 from sluice.embeddings.vectors import Vector, of_length_one
 from sluice.errors import NO_KNOWN_WORDS, InvalidRequestError, ProviderProtocolError, SluiceError
-from sluice.gateway.budget import BudgetReservation, CallCost, SpendDemand, Spent
+from sluice.gateway.budget import BudgetReservation, CallCost, SpendDemand, Spent, has_budget, spend_scopes
 from sluice.gateway.counting import CallerCounter
 from sluice.gateway.embedding_batch import AdmittedEmbedding, EmbeddingBatch, LostCall
 from sluice.gateway.embedding_settlement import EmbeddingSettlement
 from sluice.gateway.provenance import Provenance
 from sluice.gateway.request import RequestContext
 from sluice.gateway.settlement import price_nanousd
-from sluice.gateway.spending import has_budget, spend_scopes
 from sluice.gateway.tenant_settings import TenantSettings
 from sluice.gateway.text_batches import BatchBounds, batches
 from sluice.guards.prompt import check_texts, raise_if_blocked

@@ -17,11 +17,10 @@ from sluice.chat import ChatRequest, JsonObject, Usage
 from sluice.dataclass import dataclass
 from sluice.errors import GuardUnavailableError, QuotaExceededError, SluiceError
 from sluice.gateway.background import Task, settle_all
-from sluice.gateway.budget import BudgetReservation, CallCost, SpendDemand, Spent
+from sluice.gateway.budget import BudgetReservation, CallCost, SpendDemand, Spent, has_budget, spend_scopes
 from sluice.gateway.guard_questions import MOST_WINDOWS, NotJudgedError, Questions, Room
 from sluice.gateway.request import AdmittedRequest
 from sluice.gateway.settlement import counted_usage, price_nanousd
-from sluice.gateway.spending import has_budget, spend_scopes
 from sluice.guards.prompt import raise_if_blocked
 from sluice.guards.rules import (
     GUARD_MODEL_ANSWER,
@@ -100,14 +99,13 @@ class GuardModels:
         self._executor = executor
         self._window_executor = window_executor
 
-    def judge_prompt(self, admitted: AdmittedRequest) -> tuple[Finding, ...]:
-        """What the tenant's guard model finds in what users and tools say, the newest first; nothing without one.
+    def judge_prompt(self, admitted: AdmittedRequest, guard: GuardModel) -> tuple[Finding, ...]:
+        """What a guard model finds in what users and tools say, the newest first.
 
         Raises GuardBlockedError, GuardUnavailableError, and QuotaExceededError where the budget does not allow it.
         """
-        guard = admitted.settings.guard_models.prompt
         said = "\n\n".join(spoken(each) for each in reversed(admitted.said) if each.role in _JUDGED_ROLES).strip()
-        if guard is None or not said:
+        if not said:
             return ()
         left_s = admitted.context.deadline.remaining_s
         deadline = Deadline.after(min(_LONGEST_S, left_s * _PROMPT_SHARE))
@@ -115,12 +113,11 @@ class GuardModels:
 
         return self._judge(judging, partial(Questions.about_prompt, said))
 
-    def judge_answer(self, admitted: AdmittedRequest, body: JsonObject) -> tuple[Finding, ...]:
+    def judge_answer(self, admitted: AdmittedRequest, guard: GuardModel, body: JsonObject) -> tuple[Finding, ...]:
         """The same of an answer, in all its choices, as an answer to what was asked last."""
-        guard = admitted.settings.guard_models.answer
         choices = body.get("choices") or []
         said = "\n\n".join(spoken(choice.get("message") or {}) for choice in choices).strip()
-        if guard is None or not said:
+        if not said:
             return ()
         deadline = Deadline.after(min(_LONGEST_S, admitted.context.deadline.remaining_s))
         judging = _Judging(admitted=admitted, side="answer", guard=guard, deadline=deadline)

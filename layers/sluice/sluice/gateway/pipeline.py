@@ -23,10 +23,10 @@ from sluice.gateway.admission import Admission
 from sluice.gateway.budget import BudgetReservation
 from sluice.gateway.guard_models import GuardModels
 from sluice.gateway.provenance import Provenance
+from sluice.gateway.recording import note_question, note_without_model
 from sluice.gateway.request import AdmittedRequest, Incoming, RequestContext
 from sluice.gateway.settlement import Outcome, Result, Settlement
 from sluice.gateway.stream import GuardedStream
-from sluice.gateway.tracing import note_question, note_without_model
 from sluice.guards.answer import judge_answer
 from sluice.guards.rules import Finding
 from sluice.guards.structured_output import InvalidJsonAnswerError
@@ -142,12 +142,15 @@ class Gateway:
 
     def _judged(self, admitted: AdmittedRequest) -> AdmittedRequest:
         """The request with what the tenant's guard model finds in its prompt, if it has one. Raises SluiceError."""
+        guard = admitted.settings.guard_models.prompt
+        if guard is None:
+            return admitted
         try:
-            findings = self._guard_models.judge_prompt(admitted)
+            findings = self._guard_models.judge_prompt(admitted, guard)
         except BaseException:
             self._settlement.settle_refused(admitted, None, was_asked=_was_judged(admitted))
             raise
-        return replace(admitted, findings=(*admitted.findings, *findings)) if findings else admitted
+        return replace(admitted, findings=(*admitted.findings, *findings))
 
     def _whole_answer(self, admitted: AdmittedRequest) -> Answer:
         try:
@@ -169,7 +172,8 @@ class Gateway:
         body, findings, result = chat.body, tuple[Finding, ...](), Result.WITHHELD
         try:
             body, findings = judge_answer(body, admitted.answer_format, admitted.guard_modes)
-            findings = (*findings, *self._guard_models.judge_answer(admitted, body))
+            if (guard := admitted.settings.guard_models.answer) is not None:
+                findings = (*findings, *self._guard_models.judge_answer(admitted, guard, body))
             result = Result.ANSWERED
         except InvalidJsonAnswerError:
             result = Result.WITHHELD if was_answered else Result.REPEATED

@@ -14,14 +14,12 @@ from sluice.chat import ChatRequest, JsonObject, Usage
 from sluice.dataclass import dataclass
 from sluice.errors import ProviderError
 from sluice.gateway.background import Task, settle_all
-from sluice.gateway.budget import BudgetReservation, CallCost, SpendDemand, Spent
+from sluice.gateway.budget import BudgetReservation, CallCost, SpendDemand, Spent, spend_scopes
 from sluice.gateway.counting import CallerCounter
 from sluice.gateway.provenance import Provenance
-from sluice.gateway.recording import record_of_cached, record_of_call, record_without_model
+from sluice.gateway.recording import Reserved, note_settled, record_of_cached, record_of_call, record_without_model
 from sluice.gateway.request import AdmittedRequest, Incoming
 from sluice.gateway.shared_answers import SharedAnswers
-from sluice.gateway.spending import spend_scopes
-from sluice.gateway.tracing import Reserved, note_settled
 from sluice.guards.rules import GUARD_MODEL_RULES, Finding
 from sluice.providers.base import RateLimitHeaders
 from sluice.providers.deployment import Deployment
