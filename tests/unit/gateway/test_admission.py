@@ -88,7 +88,7 @@ def test_the_user_that_a_request_names_is_counted_beside_its_key() -> None:
     assert gateway.counted() == 2
     request, context = gateway.request(ada), gateway.context({})
     with pytest.raises(QuotaExceededError, match="The user"):
-        gateway.gateway.admit(request, gateway.principal, context, source="question-bank")
+        gateway.gateway.record_without_model(request, gateway.principal, context, source="question-bank")
 
 
 def test_a_fault_of_the_caller_s_counts_and_one_of_sluice_s_does_not() -> None:

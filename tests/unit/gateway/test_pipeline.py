@@ -401,14 +401,16 @@ def test_a_request_that_asks_no_model_is_counted_judged_and_recorded() -> None:
     gateway = MemoryGateway()
     request = gateway.request({"metadata": {"sluice_user": "ada"}})
     context = gateway.context({})
-    shown = gateway.gateway.admit(request, gateway.principal, context, source="question-bank")
+    shown = gateway.gateway.record_without_model(request, gateway.principal, context, source="question-bank")
     assert (shown.cache, shown.request_id, shown.caller_limit and shown.caller_limit.remaining) == ("hit", "req_1", 99)
     [record] = gateway.records.added
     assert (record.provider, record.model, record.user, record.is_cache_hit) == ("sluice", "question-bank", "ada", True)
     logged = gateway.logged()
     assert (logged.provider, logged.model, logged.cache, logged.user) == ("sluice", "question-bank", "hit", "ada")
     with pytest.raises(GuardBlockedError):
-        gateway.gateway.admit(gateway.request({"messages": ATTACK}), gateway.principal, context, source="x")
+        gateway.gateway.record_without_model(
+            gateway.request({"messages": ATTACK}), gateway.principal, context, source="x"
+        )
     assert (gateway.counted(), len(gateway.records.added), gateway.asked()) == (2, 1, [])
 
 

@@ -67,15 +67,15 @@ def test_the_dearest_deployment_that_may_answer_is_reserved_for() -> None:
     dear = model("smart", price={"prompt_usd": 10.0, "completion_usd": 20.0})
     stand_ins = MemoryGateway(entry("two", large=dear), entry("one"), fallbacks={"small": ("large",)}, **BUDGETED)
     assert reserved(stand_ins, max_tokens=100)[BUDGET] == 10 * alone
-    # The same of what a call can cost at most, which is reserved where little is left.
-    scarce = {"max_tokens": 100, **said("Hello there, world. " * 10)}
-    most = reserved(MemoryGateway(budget_nanousd=10**7), **scarce)[BUDGET]
-    little = reserved(MemoryGateway(budget_nanousd=10**6), **scarce)[BUDGET]
-    assert little > most
-    dear_alone = MemoryGateway(
+    # So is what a call can cost at most, where little is left.
+    fields = {"max_tokens": 100, **said("Hello there, world. " * 10)}
+    estimated = reserved(MemoryGateway(budget_nanousd=10**7), **fields)[BUDGET]
+    most = reserved(MemoryGateway(budget_nanousd=10**6), **fields)[BUDGET]
+    assert most > estimated
+    stand_ins = MemoryGateway(
         entry("two", large=dear), entry("one"), fallbacks={"small": ("large",)}, budget_nanousd=10**7
     )
-    assert reserved(dear_alone, **scarce)[BUDGET] == 10 * little
+    assert reserved(stand_ins, **fields)[BUDGET] == 10 * most
     assert reserved(MemoryGateway(**BUDGETED), max_tokens=200)[BUDGET] == alone + 100 * 2_000
 
 
@@ -435,7 +435,9 @@ def test_records_that_cannot_be_written_cost_no_answer() -> None:
     assert gateway.complete().body == body()
     assert gateway.complete().provenance.cache == "hit"
     context = gateway.context({})
-    shown = gateway.gateway.admit(gateway.request({}), gateway.principal, context, source="question-bank")
+    shown = gateway.gateway.record_without_model(
+        gateway.request({}), gateway.principal, context, source="question-bank"
+    )
     assert shown.cache == "hit"
 
 

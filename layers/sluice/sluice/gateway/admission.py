@@ -108,8 +108,6 @@ class Admission:
                     findings=judged.findings,
                     cache_key=looked_up.key,
                     shares_answers=looked_up.shares_answers,
-                    cached=None,
-                    cached_provider=None,
                     cache_generation=looked_up.found.generation if looked_up.found else None,
                     cache_ttl_s=self._lifetime_s(incoming),
                     counted=counted,

@@ -102,8 +102,10 @@ class Gateway:
         stream = GuardedStream(admitted, answered, budget, self._settlement)
         return StreamedAnswer(stream, admitted.provenance(answered))
 
-    def admit(self, request: ChatRequest, principal: Principal, context: RequestContext, *, source: str) -> Provenance:
-        """Count and record a request that `source` answers, without a model. Raises as `complete`."""
+    def record_without_model(
+        self, request: ChatRequest, principal: Principal, context: RequestContext, *, source: str
+    ) -> Provenance:
+        """Count, judge and record a request that `source` answers, and no model. Raises as `complete`."""
         note_question(context.trace, request, principal)
         incoming = Incoming(request, principal, context)
         counted = self._admission.count(incoming)
@@ -153,6 +155,7 @@ class Gateway:
         return replace(admitted, findings=(*admitted.findings, *findings))
 
     def _whole_answer(self, admitted: AdmittedRequest) -> Answer:
+        """Get a whole answer, and once more if it is not the JSON that was asked for. Raises SluiceError."""
         try:
             return self._answer(admitted, was_answered=False)
         except InvalidJsonAnswerError:
@@ -219,6 +222,7 @@ class Gateway:
     def _first_answer[Reply](
         self, admitted: AdmittedRequest, search: Search, budget: BudgetReservation, call: _CallProvider[Reply]
     ) -> Answered[Reply]:
+        """The answer of the first deployment that gives one. Raises SluiceError, which says why none did."""
         deadline, trace = admitted.context.deadline, admitted.context.trace
         for attempt in self._router.attempts(search):
             trace.skipped(search.reasons)
@@ -239,7 +243,7 @@ class Gateway:
 
 
 def _was_judged(admitted: AdmittedRequest) -> bool:
-    """Whether a guard model was asked about it."""
+    """Whether a guard model was asked about a request."""
     return any(each.calls for each in admitted.context.trace.guard_models)
 
 

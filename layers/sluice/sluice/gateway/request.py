@@ -84,14 +84,14 @@ class AdmittedRequest:
     findings: tuple[Finding, ...]
     cache_key: str
     shares_answers: bool
-    cached: CachedAnswer | None
-    cached_provider: str | None
     cache_generation: int | None
     cache_ttl_s: int
     counted: CountedRequest
     said: tuple[Message, ...]
     started_s: float  # monotonic
     turn: OpenTurn | None
+    cached: CachedAnswer | None = None
+    cached_provider: str | None = None
     is_leader: bool = False
     failed_calls: list[UsageRecord] = field(default_factory=list)
 

@@ -228,7 +228,7 @@ class _Run:
         rendered = self.task.render(inputs)
         context = replace(self.context, operation="task", complexity=rendered.complexity)
         with self._naming_inputs(inputs):
-            self.last = self.gateway.admit(self._chat(rendered), self.principal, context, source=source)
+            self.last = self.gateway.record_without_model(self._chat(rendered), self.principal, context, source=source)
 
     def _claim_turn(self, conversation_id: str, inputs: Inputs) -> OpenTurn:
         rendered = self.task.render(inputs)
