@@ -15,6 +15,7 @@ import groq
 import httpx
 import openai
 import uvicorn
+from starlette.types import ASGIApp
 
 from sluice.api.asgi import logger
 from sluice.composition import App
@@ -115,20 +116,59 @@ def logged() -> Iterator[Callable[[], list[dict[str, Any]]]]:
         handler.setStream(before or sys.stdout)
 
 
+class _Listener:
+    """A server on a free loopback port, for one app after the other: to start one and to end it takes 0.2 s."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        config = uvicorn.Config(self, host="127.0.0.1", port=0, log_level="warning", lifespan="off")
+        self._server = uvicorn.Server(config)
+        thread = threading.Thread(target=self._server.run, name="listener", daemon=True)
+        thread.start()
+        while not self._server.started:
+            thread.join(0.01)
+        self.root_url = f"http://127.0.0.1:{self._server.servers[0].sockets[0].getsockname()[1]}"
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Let the app answer that is there now."""
+        await self._app(scope, receive, send)
+
+    def take(self, app: ASGIApp) -> None:
+        """Serve another app from now on."""
+        self._app = app
+
+    def is_free(self) -> bool:
+        """Whether all that was asked has ended; if not, after some seconds, it ends once that has."""
+        due_s = time.monotonic() + 10
+        while self._server.server_state.tasks:
+            if time.monotonic() > due_s:
+                self._server.should_exit = True
+                return False
+            time.sleep(0.005)
+        return True
+
+
+_free: list[_Listener] = []
+
+
+@contextmanager
+def listening(app: ASGIApp) -> Iterator[str]:
+    """An ASGI app on a loopback port, by its address. Nobody else is served there meanwhile."""
+    if _free:
+        listener = _free.pop()
+        listener.take(app)
+    else:
+        listener = _Listener(app)
+    try:
+        yield listener.root_url
+    finally:
+        if listener.is_free():
+            _free.append(listener)
+
+
 @contextmanager
 def serving(aws: Aws) -> Iterator[ChatServer]:
-    """The chat app on a free loopback port, with one tenant `acme` and an API key of it."""
+    """The chat app on a loopback port, with one tenant `acme` and an API key of it."""
     process = ChatProcess()
-    config = uvicorn.Config(process, host="127.0.0.1", port=0, log_level="warning", lifespan="off")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, name="chat-server", daemon=True)
-    thread.start()
-    while not server.started:
-        thread.join(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    chat = ChatServer(f"http://127.0.0.1:{port}", make_tenant(process.parts, "acme"), process, aws)
-    try:
-        yield chat
-    finally:
-        server.should_exit = True
-        thread.join(10)
+    with listening(process) as root_url:
+        yield ChatServer(root_url, make_tenant(process.parts, "acme"), process, aws)

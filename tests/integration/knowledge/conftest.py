@@ -1,16 +1,14 @@
 """Stores with a fake provider behind them, and their API on a socket."""
 
-import threading
 from collections.abc import Iterator
 
 import pytest
-import uvicorn
 
 from functions.files.app import ROUTES as FILE_ROUTES
 from functions.vector_stores.app import ROUTES
 from sluice.api.asgi import AsgiApp
 from sluice.composition import App
-from tests.chat_server import eventually
+from tests.chat_server import listening
 from tests.conftest import Aws
 from tests.fakes.client import FakeProvider
 from tests.served_stores import Served
@@ -29,14 +27,8 @@ def knowledge(aws: Aws, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch) -> 
 def served(knowledge: Knowledge) -> Iterator[Served]:
     """The API on a free port of this machine."""
     app = AsgiApp((*ROUTES, *FILE_ROUTES), App.from_environment())
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    eventually(lambda: server.started)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    yield Served(knowledge, f"http://127.0.0.1:{port}")
-    server.should_exit = True
-    thread.join()
+    with listening(app) as root_url:
+        yield Served(knowledge, root_url)
 
 
 @pytest.fixture
