@@ -11,7 +11,7 @@ from tests.conftest import Aws
 from tests.credentials import gateway, model
 from tests.fakes.client import FakeProcess
 
-LINES = int(os.environ.get("BATCH_LINES", "1000"))
+LINES = int(os.environ.get("BATCH_LINES", "500"))
 WORKERS, KILLS = 3, 5
 CHUNK = 10
 
