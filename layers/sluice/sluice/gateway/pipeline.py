@@ -257,10 +257,11 @@ def _fitted(admitted: AdmittedRequest, deployment: Deployment) -> ChatRequest:
     if "temperature" not in provider.unsupported_fields | deployment.model.unsupported_fields:
         request = admitted.settings.tempered(request)
     fitted: dict[str, object] = {}
-    preferred, longest = admitted.context.preferred_format, deployment.model.longest_answer
+    preferred = admitted.context.preferred_format
+    limit, longest = request.completion_limit, deployment.model.longest_answer
     if preferred is not None and provider.takes_json_schema:
         fitted["response_format"] = preferred
-    if longest is not None and (request.completion_limit or 0) > longest:
+    if limit is not None and longest is not None and limit > longest:
         fitted |= {"max_tokens": longest, "max_completion_tokens": None}
     return request.model_copy(update=fitted) if fitted else request
 
