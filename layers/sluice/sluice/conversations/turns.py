@@ -8,10 +8,11 @@ from aws_lambda_powertools import Logger
 
 from sluice.chat import ChatRequest, JsonObject, Message
 from sluice.conversations.conversation import Claim, Owner, TaskCall, Turn, check_id, pack, pack_call
-from sluice.conversations.repeated import brings_answers, told_apart
+from sluice.conversations.repeated import Said, brings_answers, told_apart
 from sluice.conversations.store import ConversationStore
 from sluice.conversations.thread import is_thread
 from sluice.conversations.window import Window, remembered, split_system
+from sluice.dataclass import dataclass
 from sluice.errors import InvalidRequestError
 from sluice.telemetry.best_effort import best_effort
 from sluice.telemetry.metrics import emit_metric
@@ -31,33 +32,38 @@ _ANSWER_FIELDS = ("content", "tool_calls", "function_call")
 logger = Logger(child=True)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantedTurn:
+    """The turn that a request wants of a conversation, for as long as the request has: `remaining_s`.
+
+    `window` bounds what is put in front of the question, which may be `made_of` a task.
+    """
+
+    owner: Owner
+    conversation_id: str
+    request_id: str
+    remaining_s: float
+    window: Window
+    made_of: TaskCall | None = None
+
+
 class Conversations:
     """The conversations of one table. Threads may share it."""
 
     def __init__(self, store: ConversationStore) -> None:
         self._store = store
 
-    def begin(
-        self,
-        request: ChatRequest,
-        owner: Owner,
-        conversation_id: str,
-        request_id: str,
-        *,
-        window: Window,
-        remaining_s: float,
-        made_of: TaskCall | None = None,
-    ) -> "OpenTurn":
-        """Claim the conversation's next turn for `request`, which may be `made_of` a task.
+    def begin(self, request: ChatRequest, wanted: WantedTurn) -> "OpenTurn":
+        """Claim the conversation's next turn for `request`.
 
         A request need only say what is new; see `repeated` for one that says more.
 
-        `window` bounds what is put in front of the question, `remaining_s` is how long the request has. Raises
-        InvalidRequestError for an id or a question that can't be, NotFoundError for another's conversation,
+        Raises InvalidRequestError for an id or a question that can't be, NotFoundError for another's conversation,
         ConflictError while another request has the turn, StorageUnavailableError.
         """
-        check_id(conversation_id)
-        if is_thread(conversation_id):
+        window, made_of = wanted.window, wanted.made_of
+        check_id(wanted.conversation_id)
+        if is_thread(wanted.conversation_id):
             reason = "A thread of responses goes on by the `previous_response_id` of one of them."
             raise InvalidRequestError(reason, param="metadata.sluice_conversation_id")
         system, asked = split_system(request.messages)
@@ -66,7 +72,8 @@ class Conversations:
             raise InvalidRequestError(reason, param="messages")
         if not brings_answers(asked):
             _check_size(system, asked, made_of)
-        claim = self._store.claim(owner, conversation_id, request_id, remaining_s + _HOLD_AFTER_DEADLINE_S)
+        hold_s = wanted.remaining_s + _HOLD_AFTER_DEADLINE_S
+        claim = self._store.claim(wanted.owner, wanted.conversation_id, wanted.request_id, hold_s)
         try:
             # A turn has a question and an answer, if not more.
             history = self._store.history(claim, -(-window.limits.messages // 2))
@@ -74,14 +81,14 @@ class Conversations:
             limits = window.beside(system, request.completion_limit)
             said = told_apart(asked, history)
             _check_size(system, said.new, made_of)
-            past = remembered(said.past, asked, limits)
+            said = Said(said.new, remembered(said.past, asked, limits))
         except BaseException:
             with best_effort("giving up a turn"):
                 self._store.abandon(claim)
             raise
         # What a task is told is for its run alone.
         kept = system if made_of is None else claim.system
-        return OpenTurn(self._store, claim, kept, past, said.new, history, made_of)
+        return OpenTurn(self._store, claim, kept, said, history, made_of)
 
 
 class Continued(Protocol):
@@ -110,16 +117,14 @@ class OpenTurn:
         store: ConversationStore,
         claim: Claim,
         system: Sequence[Message],
-        past: Sequence[Message],
-        new: Sequence[Message],
+        said: Said,
         history: Sequence[Turn],
         made_of: TaskCall | None,
     ) -> None:
         self._store = store
         self._claim = claim
         self._system = system
-        self._past = past
-        self._new = new
+        self._said = said
         self._history = history
         self._made_of = made_of
         self._is_over = False
@@ -127,20 +132,20 @@ class OpenTurn:
     def continued(self, request: ChatRequest) -> ChatRequest:
         """`request` with the conversation in front, and its system prompt if it has none of its own."""
         system, asked = split_system(request.messages)
-        return request.model_copy(update={"messages": [*(system or self._system), *self._past, *asked]})
+        return request.model_copy(update={"messages": [*(system or self._system), *self._said.past, *asked]})
 
     def complete(self, body: JsonObject) -> None:
         """Add what was asked and the first choice of `body`, a `chat.completion` object. What fails is survived."""
         if self._is_over:
             return
         answer = _answer(body)
-        if answer is None or len(pack([*self._new, answer])) + _size(self._made_of) > _MOST_TURN_BYTES:
+        if answer is None or len(pack([*self._said.new, answer])) + _size(self._made_of) > _MOST_TURN_BYTES:
             self._forget("there is no answer" if answer is None else "the answer is too large")
             self.abandon()
             return
         self._is_over = True
         with best_effort("adding a turn"):
-            added = [*self._new, answer]
+            added = [*self._said.new, answer]
             if not self._store.complete(self._claim, added, self._system, self._history, self._made_of):
                 self._forget("the claim was lost")
 

@@ -10,7 +10,7 @@ from sluice.cache.store import CachedAnswer, CacheLookup
 from sluice.catalog.model import Tier
 from sluice.chat import AUTO
 from sluice.conversations.conversation import Owner, TaskCall
-from sluice.conversations.turns import Conversations, OpenTurn, abandoned_on_failure
+from sluice.conversations.turns import Conversations, OpenTurn, WantedTurn, abandoned_on_failure
 from sluice.conversations.window import Window
 from sluice.dataclass import dataclass
 from sluice.errors import GuardBlockedError
@@ -155,19 +155,19 @@ class Admission:
         """
         principal, chosen = incoming.principal, chosen or self.plan(incoming)
         check_enabled("conversations", principal.tenant)
-        return self._conversations.begin(
-            incoming.request,
+        wanted = WantedTurn(
             # A user whose name is empty is not the same as none.
-            Owner(principal.tenant.id, principal.caller_id, principal.user_of(incoming.request.labels.user)),
-            conversation_id,
-            incoming.context.request_id,
+            owner=Owner(principal.tenant.id, principal.caller_id, principal.user_of(incoming.request.labels.user)),
+            conversation_id=conversation_id,
+            request_id=incoming.context.request_id,
+            remaining_s=incoming.context.deadline.remaining_s,
             window=Window(
                 self._settings_for(incoming).conversation,
                 context_window=min(each.model.context_window for each in chosen.deployments),
             ),
-            remaining_s=incoming.context.deadline.remaining_s,
             made_of=made_of,
         )
+        return self._conversations.begin(incoming.request, wanted)
 
     def _bounded(self, incoming: Incoming) -> Incoming:
         request, settings = incoming.request, self._settings_for(incoming)
