@@ -6,12 +6,15 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 from tools.deployment import LOCAL
 from tools.processes import ROOT
 
 _NAMES = {"dependencies": "DependenciesLayer", "sluice": "SluiceLayer"}
+# What Lambda's runtime brings, on the path behind the layers: no other package of this environment is there.
+_RUNTIME = ("boto3", "botocore", "dateutil", "jmespath", "s3transfer", "six", "urllib3")
 _EMBEDDING = {"embedding": "EmbeddingLayer"}
 MEGABYTE = 10**6
 
@@ -39,6 +42,18 @@ def build() -> list[Layer]:
     target = LOCAL / "bench"
     shutil.rmtree(target, ignore_errors=True)
     return _build(_NAMES, target)
+
+
+def runtime() -> Path:
+    """A folder of the AWS SDK and what it takes, and of nothing else."""
+    directory = LOCAL / "bench-runtime"
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    for name in _RUNTIME:
+        origin = Path(str(import_module(name).__file__))
+        installed = origin.parent if origin.name == "__init__.py" else origin
+        (directory / installed.name).symlink_to(installed)
+    return directory
 
 
 def build_embedding() -> Layer:
