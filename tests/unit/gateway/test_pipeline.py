@@ -325,6 +325,15 @@ def test_a_stream_that_a_guard_model_judges_is_asked_for_whole() -> None:
     assert (answer.provenance.cache, answer.provenance.deployment) == ("miss", "one#small")
 
 
+@pytest.mark.parametrize(("side", "said"), [("prompt", "0.1"), ("answer", "safe")])
+def test_a_cached_answer_is_not_judged_by_guard_models_again(side: str, said: str) -> None:
+    gateway = guarded(side, said)
+    gateway.complete()
+    assert gateway.stream().provenance.cache == "hit"
+    assert gateway.complete().provenance.cache == "hit"
+    assert len(gateway.asked()) == 2
+
+
 def test_a_stream_that_a_guard_model_judges_shows_usage_only_to_who_asks_for_it() -> None:
     assert not any("usage" in chunk for chunk in guarded("answer", "safe").read())
 

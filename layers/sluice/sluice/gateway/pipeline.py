@@ -75,25 +75,15 @@ class Gateway:
 
     def complete(self, request: ChatRequest, principal: Principal, context: RequestContext) -> Answer:
         """Answer whole. Raises SluiceError; what was reserved for a request that nobody answers is given back."""
-        note_question(context.trace, request, principal)
-        admitted = self._admission.admit(Incoming(request, principal, context))
-        if admitted.cached is not None:
-            return Answer(admitted.cached.body, self._settlement.settle_cached(admitted, admitted.cached))
-        return self._whole_answer(self._judged(admitted))
+        return self._whole_answer(self._admit(request, principal, context))
 
     def stream(self, request: ChatRequest, principal: Principal, context: RequestContext) -> StreamedAnswer:
         """Begin to answer; the first chunk has arrived when this returns. Raises SluiceError as `complete` does.
 
         An answer that a guard model is to judge is asked for whole, for nothing of it may leave before.
         """
-        note_question(context.trace, request, principal)
-        admitted = self._admission.admit(Incoming(request, principal, context))
-        if admitted.cached is not None:
-            provenance = self._settlement.settle_cached(admitted, admitted.cached)
-            chunks = (chunk for chunk in chunks_from_body(admitted.cached.body, admitted.wants_usage))
-            return StreamedAnswer(chunks, provenance)
-        admitted = self._judged(admitted)
-        if admitted.settings.guard_models.answer is not None:
+        admitted = self._admit(request, principal, context)
+        if admitted.cached is not None or admitted.settings.guard_models.answer is not None:
             answer = self._whole_answer(admitted)
             chunks = (chunk for chunk in chunks_from_body(answer.body, admitted.wants_usage))
             return StreamedAnswer(chunks, answer.provenance)
@@ -142,10 +132,12 @@ class Gateway:
         """
         return self._admission.claim_turn(conversation_id, Incoming(request, principal, context), call)
 
-    def _judged(self, admitted: AdmittedRequest) -> AdmittedRequest:
-        """The request with what the tenant's guard model finds in its prompt, if it has one. Raises SluiceError."""
+    def _admit(self, request: ChatRequest, principal: Principal, context: RequestContext) -> AdmittedRequest:
+        """Admit a request, with what the tenant's guard model finds in its prompt. Raises SluiceError."""
+        note_question(context.trace, request, principal)
+        admitted = self._admission.admit(Incoming(request, principal, context))
         guard = admitted.settings.guard_models.prompt
-        if guard is None:
+        if guard is None or admitted.cached is not None:
             return admitted
         try:
             findings = self._guard_models.judge_prompt(admitted, guard)
@@ -155,7 +147,9 @@ class Gateway:
         return replace(admitted, findings=(*admitted.findings, *findings))
 
     def _whole_answer(self, admitted: AdmittedRequest) -> Answer:
-        """Get a whole answer, and once more if it is not the JSON that was asked for. Raises SluiceError."""
+        """The cached answer, or a provider's; another if that is not the JSON asked for. Raises SluiceError."""
+        if admitted.cached is not None:
+            return Answer(admitted.cached.body, self._settlement.settle_cached(admitted, admitted.cached))
         try:
             return self._answer(admitted, was_answered=False)
         except InvalidJsonAnswerError:
