@@ -11,11 +11,12 @@ import openai
 import pytest
 
 from sluice.api.absent import ABSENT
-from sluice.api.matching import route_of, routes_of_path
+from sluice.api.matching import RouteTable, route_of
 from sluice.api.routes import ROUTES
 from sluice.errors import MethodNotAllowedError, NotFoundError
 from tools import template
 
+TABLE = RouteTable(ROUTES)
 _REQUESTS = frozenset({"_get", "_post", "_put", "_patch", "_delete", "_get_api_list"})
 
 
@@ -63,7 +64,7 @@ def test_whatever_an_sdk_asks_is_a_route_or_is_named_as_absent(sdk: ModuleType, 
     lost = []
     for method, path in asked_by(sdk, prefix):
         try:
-            route_of(routes_of_path(ROUTES, method, path), method, path)
+            route_of(TABLE.of_path(method, path), method, path)
         except NotFoundError as error:
             if "Sluice has no " not in error.message or "GET /openapi.json" not in error.message:
                 lost.append((method, path, error.message))
@@ -92,14 +93,14 @@ def test_nothing_that_there_is_is_named_as_absent() -> None:
 )
 def test_what_is_absent_says_so_by_name_and_where_to_look(method: str, path: str, told: str) -> None:
     with pytest.raises(NotFoundError, match=re.escape(told)) as raised:
-        route_of(routes_of_path(ROUTES, method, path), method, path)
+        route_of(TABLE.of_path(method, path), method, path)
     assert f"{method} {path} is not there" in raised.value.message
 
 
 def test_another_method_of_a_route_is_told_which_it_takes() -> None:
     for method, path in (("PATCH", "/v1/chat/completions"), ("PUT", "/v1/models/x")):
         with pytest.raises(MethodNotAllowedError):
-            route_of(routes_of_path(ROUTES, method, path), method, path)
+            route_of(TABLE.of_path(method, path), method, path)
 
 
 def test_api_gateway_which_knows_no_path_names_all_that_is_absent() -> None:

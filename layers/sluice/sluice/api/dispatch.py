@@ -13,7 +13,7 @@ from sluice.api.authentication import authenticate
 from sluice.api.envelope import Response, envelope_of, error_response, json_response
 from sluice.api.features import check_feature
 from sluice.api.labels import labels_in
-from sluice.api.matching import route_of, routes_of_path
+from sluice.api.matching import RouteTable, route_of
 from sluice.api.route import Call, Content, Csv, EventStream, Html, RawRequest, Redirect, Reply, Route
 from sluice.api.sse import StreamFormat
 from sluice.api.tracing import TracedRequest
@@ -72,7 +72,7 @@ class Api:
     """Some routes, and the App that they are answered with. Threads may share it."""
 
     def __init__(self, routes: Iterable[Route], app: "App") -> None:
-        self._routes = tuple(routes)
+        self._routes = RouteTable(routes)
         self._app = app
 
     def respond(self, request: Request) -> Response | StreamedResponse:
@@ -106,7 +106,7 @@ class Api:
         Returns its estimated cost, in billionths of a dollar.
         """
         deadline = Deadline.of_request(self._app.settings.request_timeout_s, request.remaining_s)
-        matches = routes_of_path(self._routes, request.method, request.path)
+        matches = self._routes.of_path(request.method, request.path)
         route, parameters = route_of(matches, request.method, request.path)
         if route.check is None:
             raise InvalidRequestError(f"{request.path} takes no batches.", param="endpoint")
@@ -114,7 +114,7 @@ class Api:
         return route.check(self._checked(route, request, request.sender, parameters, traced, deadline))
 
     def _answer(self, request: Request, traced: TracedRequest, deadline: Deadline) -> Response | StreamedResponse:
-        matches = routes_of_path(self._routes, request.method, request.path)
+        matches = self._routes.of_path(request.method, request.path)
         if request.method == "OPTIONS":
             return self._options({route.method for route, _ in matches}, request)
         # Of what answers HEAD, whoever sends the answer leaves out the body.

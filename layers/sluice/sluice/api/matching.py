@@ -15,19 +15,33 @@ type Match = tuple[Route, dict[str, str]]
 """A route, and the path's parameters."""
 
 
-def routes_of_path(routes: Iterable[Route], method: str, path: str) -> list[Match]:
-    """The routes of a path, of whichever methods; NotFoundError if there are none.
+class RouteTable:
+    """Table of routes by path: one without parameters is looked up, and the others are tried."""
 
-    A slash at the end makes no difference, and /openai/v1, which Groq's clients ask, is /v1.
-    """
-    known = _known(path)
-    matches = [(route, parameters) for route in routes if (parameters := route.match(known)) is not None]
-    if not matches:
-        _refuse_absent(method, path)
-        near = _near(method, known[:_MAX_SHOWN])
-        instead = f" Near it: {', '.join(near)}." if near else ""
-        raise NotFoundError(f"There is no route {method} {path[:_MAX_SHOWN]}.{instead}")
-    return matches
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self._literal: dict[str, list[Route]] = {}
+        self._with_parameters: list[Route] = []
+        for route in routes:
+            if "{" in route.path:
+                self._with_parameters.append(route)
+            else:
+                self._literal.setdefault(route.path, []).append(route)
+
+    def of_path(self, method: str, path: str) -> list[Match]:
+        """The routes of a path, of whichever methods; NotFoundError if there are none.
+
+        A slash at the end makes no difference, and /openai/v1, which Groq's clients ask, is /v1. What is written out
+        comes after what a parameter stands for, and so goes before it.
+        """
+        known = _known(path)
+        found = [(route, given) for route in self._with_parameters if (given := route.match(known)) is not None]
+        found += [(route, {}) for route in self._literal.get(known, ())]
+        if not found:
+            _refuse_absent(method, path)
+            near = _near(method, known[:_MAX_SHOWN])
+            instead = f" Near it: {', '.join(near)}." if near else ""
+            raise NotFoundError(f"There is no route {method} {path[:_MAX_SHOWN]}.{instead}")
+        return found
 
 
 def route_of(matches: Iterable[Match], method: str, path: str) -> Match:

@@ -5,6 +5,7 @@ key                     holds
 generation#<tenant>     which generation is served; clearing the cache begins the next one
 """
 
+import hashlib
 import json
 import time
 import zlib
@@ -34,11 +35,15 @@ _COUNTED = ("generation", "counted_until", "bytes")
 
 @dataclass(frozen=True, slots=True)
 class CachedAnswer:
-    """A whole answer, and which model and deployment gave it. `body` is the provider's `chat.completion` object."""
+    """A whole answer, and which model and deployment gave it. `body` is the provider's `chat.completion` object.
+
+    `digest` tells it from all others, and is "" for one that was not read from the table.
+    """
 
     body: JsonObject
     model: str
     deployment: str
+    digest: str = ""
 
     @property
     def usage(self) -> Usage | None:
@@ -163,7 +168,8 @@ def counted_until(expires_at: int, ttl_s: int) -> int:
 
 
 def _unpack(item: Item) -> CachedAnswer:
-    body = json.loads(zlib.decompress(item["body"]))
+    compressed = item["body"]
+    body = json.loads(zlib.decompress(compressed))
     if not isinstance(body, dict):
         raise TypeError("the body is not an object")
-    return CachedAnswer(body, item["model"], item["deployment"])
+    return CachedAnswer(body, item["model"], item["deployment"], hashlib.sha256(compressed).hexdigest())

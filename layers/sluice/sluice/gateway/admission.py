@@ -16,10 +16,10 @@ from sluice.dataclass import dataclass
 from sluice.errors import GuardBlockedError
 from sluice.gateway.budget import has_budget
 from sluice.gateway.counting import CallerCounter, CountedRequest
+from sluice.gateway.judged_answers import JudgedAnswers
 from sluice.gateway.request import AdmittedRequest, Incoming, user_of
 from sluice.gateway.shared_answers import SharedAnswers
 from sluice.gateway.tenant_settings import TenantSettings, smart_share
-from sluice.guards.answer import judge_answer
 from sluice.guards.prompt import check_request, raise_if_blocked
 from sluice.guards.rules import Finding
 from sluice.guards.structured_output import check_schema
@@ -69,6 +69,8 @@ class Admission:
         self._settings = settings
         self._executor = executor
         self._shares = TenantShares()
+        self._judged = JudgedAnswers()
+        self._last_settings: tuple[Tenant | None, TenantSettings | None] = (None, None)
 
     def admit(self, incoming: Incoming) -> AdmittedRequest:
         """Admit a request. Raises SluiceError, and then no more is spent than the caller's request.
@@ -84,9 +86,9 @@ class Admission:
         principal, turn = incoming.principal, incoming.context.turn
         user = user_of(incoming.request, principal)
         continues = turn is not None or incoming.request.labels.conversation_id is not None
-        self._callers.check(principal, user)
+        scopes = self._callers.check(principal, user)
         judging = self._executor.submit(self._judge_and_look_up, incoming, looks_up=not continues)
-        counted = self._callers.count(principal, user)
+        counted = self._callers.take(scopes)
         with self._callers.kept(counted):
             judged = judging.result()
             registry, chosen = judged.registry, judged.plan
@@ -182,7 +184,13 @@ class Admission:
         return replace(incoming, request=bounded)
 
     def _settings_for(self, incoming: Incoming) -> TenantSettings:
-        return TenantSettings.of(incoming.principal.tenant, self._settings)
+        """The settings of the tenant. Asked several times of one: those of the last are kept."""
+        tenant, (kept_of, kept) = incoming.principal.tenant, self._last_settings
+        if kept is None or kept_of is not tenant:
+            kept = TenantSettings.of(tenant, self._settings)
+            # One assignment: a thread sees the pair before, or this one.
+            self._last_settings = tenant, kept
+        return kept
 
     def _plan(self, incoming: Incoming, registry: Registry, *, takes_images: bool = False) -> Plan:
         tenant, settings = incoming.principal.tenant, self._settings
@@ -247,7 +255,7 @@ class Admission:
         if answer is None:
             return admitted
         try:
-            _, findings = judge_answer(answer.body, None, admitted.guard_modes)
+            findings = self._judged.findings(answer, admitted.guard_modes)
         except GuardBlockedError:
             return admitted
         provider = _provider_of(answer, admitted.registry)

@@ -28,8 +28,8 @@ class CountedRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class _Scope:
-    """Whose limits a request takes from."""
+class CallerScope:
+    """A caller's limits, which a request takes from: `whose` they are, for people, and the ledger's name of them."""
 
     whose: str
     name: str
@@ -37,6 +37,7 @@ class _Scope:
 
     @property
     def costs(self) -> dict[str, int]:
+        """What one request takes."""
         return {limit.name: 1 for limit in self.limits}
 
 
@@ -48,19 +49,26 @@ class CallerCounter:
         self._settings = settings
         self._executor = executor
 
-    def check(self, principal: Principal, user: str) -> None:
-        """Raise QuotaExceededError where this process knows that `count` would: who is refused again costs nothing."""
-        for each in self._scopes(principal, user):
+    def check(self, principal: Principal, user: str) -> tuple[CallerScope, ...]:
+        """Whose limits a request is to be counted against.
+
+        Raises QuotaExceededError where this process knows that `take` would: who is refused again costs nothing.
+        """
+        scopes = self._scopes(principal, user)
+        for each in scopes:
             with _refusals(each):
                 self._ledger.check(each.name, each.costs)
+        return scopes
 
     def count(self, principal: Principal, user: str = "") -> CountedRequest:
         """Count one request for its API key and, both at once, for the `user` of it, if it names one.
 
         Raises QuotaExceededError, LedgerUnavailableError; then it is counted for neither.
         """
-        self.check(principal, user)
-        scopes = self._scopes(principal, user)
+        return self.take(self.check(principal, user))
+
+    def take(self, scopes: tuple[CallerScope, ...]) -> CountedRequest:
+        """As `count`, where `check` has been done."""
         key = scopes[0]
         reserving = [self._executor.submit(self._reserve, each) for each in scopes[1:]]
         try:
@@ -92,14 +100,15 @@ class CallerCounter:
                 self.give_back(*counted.reservations)
             raise
 
-    def _scopes(self, principal: Principal, user: str) -> list[_Scope]:
-        scopes = [self._key(principal)]
+    def _scopes(self, principal: Principal, user: str) -> tuple[CallerScope, ...]:
+        key = self._key(principal)
         # The user that a login is has the login's limits.
         if user and principal.user is None and (limits := self._user_limits()):
-            scopes.append(_Scope("The user", user_scope(principal.tenant.id, principal.caller_id, user), limits))
-        return scopes
+            name = user_scope(principal.tenant.id, principal.caller_id, user)
+            return key, CallerScope("The user", name, limits)
+        return (key,)
 
-    def _reserve(self, scope: _Scope) -> Reservation:
+    def _reserve(self, scope: CallerScope) -> Reservation:
         with _refusals(scope):
             return self._ledger.reserve(scope.name, scope.limits, scope.costs)
 
@@ -108,13 +117,13 @@ class CallerCounter:
             if each.exception() is None:
                 self.give_back(each.result())
 
-    def _key(self, principal: Principal) -> _Scope:
+    def _key(self, principal: Principal) -> CallerScope:
         key, defaults = principal.key, self._settings
         per_minute = defaults.requests_per_minute if key.requests_per_minute is None else key.requests_per_minute
         per_day = defaults.requests_per_day if key.requests_per_day is None else key.requests_per_day
         limits = caller_limits(per_minute, per_day)
         whose = "The login" if principal.is_login else "The API key"
-        return _Scope(whose, key_scope(principal.tenant.id, principal.caller_id), limits)
+        return CallerScope(whose, key_scope(principal.tenant.id, principal.caller_id), limits)
 
     def _user_limits(self) -> tuple[Limit, ...]:
         per_minute, per_day = self._settings.user_requests_per_minute, self._settings.user_requests_per_day
@@ -122,7 +131,7 @@ class CallerCounter:
 
 
 @contextmanager
-def _refusals(scope: _Scope) -> Iterator[None]:
+def _refusals(scope: CallerScope) -> Iterator[None]:
     try:
         yield
     except QuotaDeniedError as refused:

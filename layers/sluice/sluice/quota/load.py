@@ -76,10 +76,11 @@ def shards_due(known: ScopeMemory, demand: Demand, now_ms: int, rng: Random) -> 
     if seen is None or not seen.item.is_used:
         return None
     is_settled = known.layout.generation == 0 or now_ms - known.layout_since_ms > _SETTLED_AFTER_MS
-    capacities = _capacities(demand, seen.item)
-    fitting = min((capacity // cost for capacity, cost in capacities), default=MOST_SHARDS)
-    if 0 < fitting < known.layout.count and is_settled:
-        return 1 << (fitting.bit_length() - 1)
+    if known.layout.count > 1 and is_settled:
+        capacities = _capacities(demand, seen.item)
+        fitting = min((capacity // cost for capacity, cost in capacities), default=MOST_SHARDS)
+        if 0 < fitting < known.layout.count:
+            return 1 << (fitting.bit_length() - 1)
     wanted = _wanted(demand, seen.item, known)
     if wanted > known.layout.count and is_settled and rng.randrange(_CHANGING_REQUESTS) == 0:
         return wanted

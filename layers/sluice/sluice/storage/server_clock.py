@@ -73,8 +73,7 @@ class ServerClock:
 
     def bounds_ms(self) -> OffsetBounds | None:
         """Between which bounds the offset is now. None if nothing is known, or this clock has been set since."""
-        with self._lock:
-            known = self._aged(self._now())
+        known = self._aged(self._now())  # one reading of what is replaced as a whole
         return None if known is None else OffsetBounds(known.least_s * 1000, known.most_s * 1000)
 
     def _now(self) -> tuple[float, float]:
