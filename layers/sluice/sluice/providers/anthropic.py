@@ -1,26 +1,21 @@
-"""Anthropic, in its own Messages API, directly over httpx.
+"""Anthropic, in its own Messages API, directly over HTTP.
 
 See docs/decisions/0056-anthropic-is-asked-in-its-own-protocol.md.
 """
 
 import time
 from collections.abc import Mapping
-from functools import cached_property
-from typing import TYPE_CHECKING
 
 from sluice.chat import ChatRequest
 from sluice.embeddings.vectors import TextBatch
 from sluice.errors import ProviderRejectedError
 from sluice.providers.adapter import Adapter
 from sluice.providers.base import ProviderConfig, RateLimitHeaders
-from sluice.providers.exchange import Call, base_url, check_request, post
+from sluice.providers.exchange import Call, HttpResponse, base_url, check_request, post, warm_up_http
 from sluice.providers.headers import anthropic_rate_limits
 from sluice.providers.key_trial import ANTHROPIC_VERSION
 from sluice.providers.messages_answer import MessagesDialect
 from sluice.providers.messages_request import messages_body
-
-if TYPE_CHECKING:
-    import httpx
 
 ANTHROPIC_URL = "https://api.anthropic.com/v1"
 MESSAGES_PATH = "/messages"
@@ -35,7 +30,7 @@ class AnthropicProvider(Adapter):
 
     def warm_up(self) -> None:
         """Import and build what a call needs, without calling."""
-        _ = self._client
+        warm_up_http()
 
     def _chat_call(self, request: ChatRequest, model: str, *, streamed: bool) -> Call:
         check_request(request, self.config)
@@ -51,15 +46,9 @@ class AnthropicProvider(Adapter):
     def _embedding_call(self, batch: TextBatch, model: str) -> Call:
         raise ProviderRejectedError(f"Anthropic makes no embeddings, and {model!r} was asked for some", was_sent=False)
 
-    def _send(self, call: Call, deadline_s: float) -> "httpx.Response":
+    def _send(self, call: Call, deadline_s: float) -> HttpResponse:
         key = {"x-api-key": call.api_key, "anthropic-version": ANTHROPIC_VERSION}
-        return post(self._client, self._base_url + call.path, call, deadline_s, key)
+        return post(self._base_url + call.path, call, deadline_s, key)
 
     def _limits(self, headers: Mapping[str, str]) -> RateLimitHeaders:
         return anthropic_rate_limits(headers)
-
-    @cached_property
-    def _client(self) -> "httpx.Client":
-        from sluice.providers.httpx_transport import new_client
-
-        return new_client()

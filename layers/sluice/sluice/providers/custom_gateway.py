@@ -79,12 +79,13 @@ class CustomGatewayProvider(OpenAICompatibleProvider):
 
     def key_info(self) -> GatewayKey:
         """What the gateway says of the key. Raises ProviderError."""
+        from sluice.providers.plain_http import request
+
         check_key(self.config)
         headers = {"authorization": f"Bearer {self.config.api_key}", "accept-encoding": "identity"}
-        request = self._client.build_request("GET", f"{self._root}/key/info", headers=headers, timeout=_KEY_TIMEOUT_S)
         call = Call({}, self.config.api_key)
         with guarding(self.config.networks):
-            response = self._client.send(request, stream=True)
+            response = request("GET", f"{self._root}/key/info", headers, b"", _KEY_TIMEOUT_S)
         try:
             content = read_bytes(response, _MOST_BYTES)
         finally:
@@ -105,7 +106,7 @@ class CustomGatewayProvider(OpenAICompatibleProvider):
         try:
             due_s = min(deadline_s, time.monotonic() + _COST_TIMEOUT_S)
             with guarding(self.config.networks):
-                response = post(self._client, f"{self._root}/spend/calculate", call, due_s)
+                response = post(f"{self._root}/spend/calculate", call, due_s)
             try:
                 content = read_bytes(response, _MOST_BYTES)
             finally:

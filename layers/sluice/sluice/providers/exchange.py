@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from sluice.chat import ChatChunk, ChatRequest, ChatResponse, JsonObject
 from sluice.chat_stream import assemble
@@ -34,9 +34,6 @@ from sluice.providers.message_fields import without_unknown
 from sluice.providers.reading import StreamReader, read_answer
 from sluice.providers.urls import base_url as checked_url
 from sluice.providers.vectors import MAX_VECTORS_BYTES, tokens_in, vectors_in
-
-if TYPE_CHECKING:
-    import httpx
 
 # After [DONE] only the end of the body is due; it usually came along. Waiting for it saves the connection.
 DRAIN_S = 0.05
@@ -173,10 +170,8 @@ def check_request(request: ChatRequest, config: ProviderConfig) -> None:
         raise ProviderRejectedError(f"{refused.param}: {refused.reason}", status=400, was_sent=False)
 
 
-def post(
-    client: "httpx.Client", url: str, call: Call, deadline_s: float, key_headers: Mapping[str, str] | None = None
-) -> "httpx.Response":
-    """Send `call` to `url` over httpx, and return the answer, its body unread. Raises ProviderError.
+def post(url: str, call: Call, deadline_s: float, key_headers: Mapping[str, str] | None = None) -> HttpResponse:
+    """Send `call` to `url`, and return the answer, its body unread. Raises ProviderError.
 
     `key_headers` are those that show the API key, if it is not shown as OpenAI's is.
     """
@@ -185,10 +180,14 @@ def post(
         "content-type": "application/json",
         "accept-encoding": "identity",
     }
-    timeout_s = deadline_s - time.monotonic()
-    return client.send(
-        client.build_request("POST", url, content=call.content, headers=headers, timeout=timeout_s), stream=True
-    )
+    from sluice.providers.plain_http import request
+
+    return request("POST", url, headers, call.content, deadline_s - time.monotonic())
+
+
+def warm_up_http() -> None:
+    """Import what `post` needs."""
+    import sluice.providers.plain_http  # noqa: F401
 
 
 def read_whole(response: HttpResponse, call: Call, limits: ReadLimits) -> ProviderResponse:

@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING
 from sluice.embeddings.vectors import TextBatch
 from sluice.providers.adapter import Adapter
 from sluice.providers.base import ProviderConfig, RateLimitHeaders
-from sluice.providers.exchange import CHAT_PATH, Call, HttpResponse, base_url, post
+from sluice.providers.exchange import CHAT_PATH, Call, HttpResponse, base_url, post, warm_up_http
 from sluice.providers.vectors import openai_body
 
 if TYPE_CHECKING:
-    import httpx
-
     from sluice.providers.inference_client import VerbatimClient
 
 # The URL that InferenceClient's own provider "auto" ends up with.
@@ -40,13 +38,13 @@ class HuggingFaceProvider(Adapter):
 
     def warm_up_to_embed(self) -> None:
         """The same for a call of `embed`."""
-        _ = self._httpx_client
+        warm_up_http()
 
     def _send(self, call: Call, deadline_s: float) -> HttpResponse:
         if call.path == CHAT_PATH:
             return self._client.open(call, deadline_s)
         root = self._base_url.removesuffix("/v1") if self._is_router else self._base_url
-        return post(self._httpx_client, root + call.path, call, deadline_s)
+        return post(root + call.path, call, deadline_s)
 
     def _embedding_call(self, batch: TextBatch, model: str) -> Call:
         if not self._is_router:
@@ -69,9 +67,3 @@ class HuggingFaceProvider(Adapter):
         from sluice.providers.inference_client import VerbatimClient
 
         return VerbatimClient(self._base_url, self.config.api_key)
-
-    @cached_property
-    def _httpx_client(self) -> "httpx.Client":
-        from sluice.providers.httpx_transport import new_client
-
-        return new_client()

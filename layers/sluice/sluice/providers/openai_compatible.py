@@ -1,17 +1,12 @@
-"""Whatever speaks OpenAI's protocol, directly over httpx (docs/decisions/0002-openai-compatible-on-httpx.md)."""
+"""Whatever speaks OpenAI's protocol, directly over HTTP (docs/decisions/0002-openai-compatible-on-httpx.md)."""
 
 from collections.abc import Mapping
-from functools import cached_property
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 from sluice.providers.adapter import Adapter
 from sluice.providers.base import ProviderConfig, RateLimitHeaders
-from sluice.providers.exchange import PATHS, Call, base_url, post
+from sluice.providers.exchange import PATHS, Call, HttpResponse, base_url, post, warm_up_http
 from sluice.providers.headers import rate_limits
-
-if TYPE_CHECKING:
-    import httpx
 
 
 class OpenAICompatibleProvider(Adapter):
@@ -29,10 +24,10 @@ class OpenAICompatibleProvider(Adapter):
 
     def warm_up(self) -> None:
         """Import and build what a call needs, without calling."""
-        _ = self._client
+        warm_up_http()
 
-    def _send(self, call: Call, deadline_s: float) -> "httpx.Response":
-        return post(self._client, self._url(call), call, deadline_s, self._key_headers(call))
+    def _send(self, call: Call, deadline_s: float) -> HttpResponse:
+        return post(self._url(call), call, deadline_s, self._key_headers(call))
 
     def _url(self, call: Call) -> str:
         """Where a call goes."""
@@ -44,9 +39,3 @@ class OpenAICompatibleProvider(Adapter):
 
     def _limits(self, headers: Mapping[str, str]) -> RateLimitHeaders:
         return rate_limits(headers, self._dimensions)
-
-    @cached_property
-    def _client(self) -> "httpx.Client":
-        from sluice.providers.httpx_transport import new_client
-
-        return new_client()
