@@ -16,6 +16,7 @@ TASKS = {"sluice.tasks", "sluice.api.tasks", "sluice.api.compat.genai", "jinja2"
 GATEWAY = {"sluice.gateway.pipeline", "sluice.guards", "sluice.providers", "re2"}
 DESCRIPTION = {"sluice.api.openapi", "sluice.api.routes"}
 OPERATIONS = {"sluice.operations"}
+TENANTS = {"sluice.api.tenants", "sluice.api.ai_configuration"}
 # What these translate is translated in few requests of most.
 TRANSLATORS = {
     "sluice.api.anthropic.request_models",
@@ -48,11 +49,11 @@ NEVER = DESCRIPTION | TRANSLATORS | HEAVY | ASGI
     [
         ("chat", NEVER | TASKS | OPERATIONS | {"sluice.embeddings.model", "sluice.gateway.embeddings"}),
         ("embeddings", NEVER | TASKS | OPERATIONS | {"sluice.embeddings.model", "sluice.gateway.pipeline"}),
-        ("tasks", NEVER | OPERATIONS | {"jinja2"}),
+        ("tasks", NEVER | OPERATIONS | TENANTS | {"jinja2"}),
         ("operations", NEVER | TASKS | {"sluice.gateway.pipeline"}),
         ("keys", NEVER | TASKS | OPERATIONS | GATEWAY | {"boto3"}),
-        ("usage", NEVER | TASKS | OPERATIONS | GATEWAY | {"boto3"}),
-        ("conversations", NEVER | TASKS | OPERATIONS | GATEWAY | {"boto3"}),
+        ("usage", NEVER | TASKS | OPERATIONS | GATEWAY | TENANTS | {"boto3"}),
+        ("conversations", NEVER | TASKS | OPERATIONS | GATEWAY | TENANTS | {"boto3"}),
     ],
 )
 def test_a_function_starts_without_what_others_need(function: str, others: set[str]) -> None:

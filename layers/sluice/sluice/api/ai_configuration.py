@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sluice.api.route import Call, Reply, Routes
 from sluice.api.spend_limits import GivenSpendLimits
-from sluice.api.tenants import ChosenGuardModels, ModelName, RuleId, TenantId, check_policies
+from sluice.api.tenant_names import NamedTenantQuery, tenant_of
+from sluice.api.tenants import ChosenGuardModels, ModelName, RuleId, check_policies
 from sluice.catalog.money import to_nanousd, to_usd
 from sluice.errors import InvalidRequestError
 from sluice.gateway.tenant_settings import TenantSettings, smart_share
@@ -21,11 +22,9 @@ from sluice.settings import (
     Settings,
 )
 from sluice.tenants.choices import CATEGORIES, FEATURES, Category, Choice, choice_of, disabled_features, narrowed
-from sluice.tenants.directory import no_tenant
 from sluice.tenants.shown import shown_spend_limits
 from sluice.tenants.tenant import CachePolicyName, GuardMode, Role, Tenant
 from sluice.tenants.versions import entity_tag
-from sluice.tenants.visibility import reached
 from sluice.validation.text import IN_ANY_CASE
 
 ROUTES = Routes("AI configuration")
@@ -82,14 +81,6 @@ class FeaturesConfiguration(Configured):
     questions: bool | None = None
     tasks: bool | None = None
     vector_stores: bool | None = None
-
-
-class NamedTenantQuery(BaseModel):
-    """The query of routes of a tenant's own: an admin names another `tenant`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
-    tenant: TenantId | None = None
 
 
 class AiConfiguration(TypedDict):
@@ -189,16 +180,6 @@ def get_ai_features(call: Call[None, NamedTenantQuery]) -> Reply[AiConfiguration
 def change_ai_features(call: Call[FeaturesConfiguration, NamedTenantQuery]) -> Reply[AiConfiguration]:
     """Choose features: one that is off is refused to all keys of the tenant, whichever route asks for it."""
     return _change(call, "features")
-
-
-def tenant_of(call: Call[Any, NamedTenantQuery]) -> str:
-    """The tenant that is asked for, if the principal reaches it. Raises NotFoundError."""
-    named = call.query.tenant
-    if named is None:
-        return call.principal.tenant.id
-    if call.app.directory.stored_tenant(reached(named, call.principal)) is None:
-        raise no_tenant(named)
-    return named
 
 
 def _get(call: Call[Any, NamedTenantQuery], category: Category) -> Reply[AiConfiguration]:

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sluice.api.ai_configuration import NamedTenantQuery
 from sluice.api.route import Call, Routes
+from sluice.api.tenant_names import NamedTenantQuery
 from sluice.operations.available_models import AvailableModel, Capability, available_models
 from sluice.providers.deployment import Deployment
 from sluice.routing.deployment_quota import scope_of

@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal, TypedDict
 
 from pydantic import Field
 
-from sluice.api.ai_configuration import NamedTenantQuery, tenant_of
 from sluice.api.route import Call, Reply, Routes
+from sluice.api.tenant_names import NamedTenantQuery, tenant_of
 from sluice.errors import InvalidRequestError
 from sluice.tenants.choices import Choice
 from sluice.tenants.preference_types import (

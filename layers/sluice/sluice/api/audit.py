@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, TypedDict
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from sluice.api.route import Call, Routes
-from sluice.api.tenants import TenantId
+from sluice.api.tenant_names import TenantId
 from sluice.tenants.api_key_token import KEY_ID_PATTERN
 from sluice.tenants.audit import Action, Outcome
 from sluice.tenants.audit import AuditRecord as Record

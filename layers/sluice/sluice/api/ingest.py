@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypedDict
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from sluice.api.route import Call, PathParameter, Routes
-from sluice.api.tenants import DisplayName
+from sluice.api.tenant_names import DisplayName
 from sluice.errors import InvalidRequestError
 from sluice.ingestion.messages import Forget
 from sluice.ingestion.secret import LEAST_SECRET_CHARACTERS, MOST_SECRET_CHARACTERS, new_secret

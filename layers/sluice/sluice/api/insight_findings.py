@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal, TypedDict, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sluice.api.ai_configuration import NamedTenantQuery, tenant_of
 from sluice.api.route import Call, PathParameter, Routes
+from sluice.api.tenant_names import NamedTenantQuery, tenant_of
 from sluice.insights.identity import OWN_ID_PATTERN
 from sluice.insights.shown import Insight, InsightFeedback, shown_feedback, shown_moment
 from sluice.insights.store import KeptFinding

@@ -7,8 +7,8 @@ from typing import Annotated, Literal, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from sluice.api.ai_configuration import NamedTenantQuery, tenant_of
 from sluice.api.route import Call, Reply, Routes
+from sluice.api.tenant_names import NamedTenantQuery, tenant_of
 from sluice.errors import InvalidRequestError, PermissionDeniedError
 from sluice.insights.agent import Agent, agent_of
 from sluice.insights.analysis import analyse, is_confident

@@ -8,9 +8,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from sluice.api.ai_configuration import NamedTenantQuery, tenant_of
 from sluice.api.route import Call, PathParameter, Reply, Routes
-from sluice.api.tenants import DisplayName
+from sluice.api.tenant_names import DisplayName, NamedTenantQuery, tenant_of
 from sluice.errors import InvalidRequestError
 from sluice.integrations.integration import CREDENTIALS, ID_PATTERN, Integration, IntegrationType, Subtype
 from sluice.providers.credentials import CredentialModel, Name, Url

@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 
 from sluice.api.route import Call, PathParameter, Routes
 from sluice.api.spend_limits import GivenSpendLimits, ShownSpendLimits, shown, shown_of_users
-from sluice.api.tenants import DisplayName, TenantId
+from sluice.api.tenant_names import DisplayName, TenantId
 from sluice.settings import Settings
 from sluice.tenants.administration import KeyTerms
 from sluice.tenants.api_key_token import KEY_ID_PATTERN

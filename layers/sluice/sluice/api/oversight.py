@@ -14,7 +14,7 @@ from sluice.api.conversations import (
     shown_transcript,
 )
 from sluice.api.route import Call, PathParameter, Routes
-from sluice.api.tenants import TenantId
+from sluice.api.tenant_names import TenantId
 from sluice.conversations.conversation import Owner, check_id
 from sluice.errors import InvalidRequestError
 from sluice.tenants.api_key_token import KEY_ID_PATTERN

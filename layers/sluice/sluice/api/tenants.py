@@ -5,10 +5,11 @@ from decimal import Decimal
 from http import HTTPStatus
 from typing import Annotated, Any, Literal, Self, TypedDict, cast
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from sluice.api.route import Call, PathParameter, Routes
 from sluice.api.spend_limits import GivenSpendLimits, ShownSpendLimits, shown_of_users
+from sluice.api.tenant_names import DisplayName, TenantId
 from sluice.catalog.money import to_nanousd
 from sluice.errors import InvalidRequestError
 from sluice.ingestion.messages import Forget
@@ -20,7 +21,7 @@ from sluice.settings import (
     MOST_TOKENS,
 )
 from sluice.tenants.preferences import PREFERENCE_TYPES
-from sluice.tenants.tenant import TENANT_ID_PATTERN, CachePolicyName, GuardMode, Role, WhenUnavailable
+from sluice.tenants.tenant import CachePolicyName, GuardMode, Role, WhenUnavailable
 from sluice.tenants.tenant import GuardModel as GuardModelRecord
 from sluice.tenants.tenant import GuardModels as GuardModelsRecord
 from sluice.tenants.tenant import Tenant as TenantRecord
@@ -37,8 +38,6 @@ def _known_time_zone(name: str) -> str:
     return name
 
 
-type TenantId = Annotated[str, Field(pattern=f"^{TENANT_ID_PATTERN}$")]
-type DisplayName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=128)]
 type RuleId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
 type _TimeZone = Annotated[str, Field(max_length=64), AfterValidator(_known_time_zone)]
 type ModelName = Annotated[str, Field(min_length=1, max_length=256)]

@@ -6,7 +6,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from sluice.api.listing import listed
 from sluice.api.route import Call, PathParameter, Routes
-from sluice.api.tenants import DisplayName
+from sluice.api.tenant_names import DisplayName
 from sluice.tenants.tenant import Role
 from sluice.webhooks.endpoint import EventType
 from sluice.webhooks.endpoint import WebhookEndpoint as EndpointRecord
