@@ -5,6 +5,9 @@ from typing import Any
 
 from sluice.chat import ChatChunk, JsonObject
 
+ENDS = frozenset(("stop", "length", "tool_calls", "function_call", "content_filter"))
+"""The values of `finish_reason` after which nothing follows; another one may stand in any chunk."""
+
 # What a provider says once, or the same each time; the first that is not empty holds.
 _STATED = frozenset({"id", "created", "model", "role", "type", "name", "index"})
 # Texts that grow with each chunk, wherever they lie in a delta.

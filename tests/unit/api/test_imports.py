@@ -28,6 +28,7 @@ TRANSLATORS = {
     "sluice.api.moderations.judging",
     "sluice.api.compat.llm_models",
     "sluice.api.responses.body",
+    "sluice.guards.json_reader",
 }
 HEAVY = {
     "aws_lambda_powertools.event_handler",

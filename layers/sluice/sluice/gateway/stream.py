@@ -12,8 +12,7 @@ from sluice.gateway.budget import BudgetReservation
 from sluice.gateway.request import AdmittedRequest
 from sluice.gateway.settlement import Outcome, Result, Settlement
 from sluice.guards.chunks import ChunkGuard
-from sluice.guards.json_reader import enforce_json
-from sluice.guards.structured_output import InvalidJsonAnswerError
+from sluice.guards.structured_output import InvalidJsonAnswerError, asks_for_json
 from sluice.providers.base import ProviderStream
 from sluice.routing.deployment_quota import Answered
 
@@ -75,7 +74,10 @@ class GuardedStream(Iterator[ChatChunk]):
         yield from self._guard.rest()
         for choice in assemble(self._received)["choices"]:
             content = choice["message"].get("content")
-            if isinstance(content, str) and not choice["message"].get("tool_calls"):
+            is_json = asks_for_json(admitted.answer_format) and not choice["message"].get("tool_calls")
+            if is_json and isinstance(content, str):
+                from sluice.guards.json_reader import enforce_json  # for those few requests alone
+
                 try:
                     enforce_json(content, admitted.answer_format)
                 except InvalidJsonAnswerError as error:

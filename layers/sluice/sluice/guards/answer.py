@@ -7,7 +7,7 @@ from sluice.errors import InvalidAnswerError
 from sluice.guards.output import check_value
 from sluice.guards.prompt import raise_if_blocked
 from sluice.guards.rules import Finding, Mode
-from sluice.guards.structured_stream import structured_message
+from sluice.guards.structured_output import asks_for_json
 from sluice.guards.work import WorkLimitError
 
 
@@ -20,7 +20,6 @@ def judge_answer(
     InvalidAnswerError when it won't.
     """
     found: dict[str, Finding] = {}
-    choices = []
     frame = {name: value for name, value in body.items() if name not in {"choices", "usage"}}
     try:
         # Logprobs spell out what is judged as a text.
@@ -30,6 +29,11 @@ def judge_answer(
             found |= {finding.rule_id: finding for finding in findings}
     except WorkLimitError:
         raise InvalidAnswerError("The answer has too many values to be judged.") from None
+    if not asks_for_json(response_format):
+        return body, tuple(found.values())
+    from sluice.guards.structured_stream import structured_message  # for those few requests alone
+
+    choices = []
     for choice in body["choices"]:
         message = choice.get("message") or {}
         structured = structured_message(message, choice.get("finish_reason"), response_format)

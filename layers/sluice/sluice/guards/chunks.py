@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sluice.chat import ChatChunk, JsonObject
+from sluice.chat_stream import ENDS
 from sluice.guards.output import StreamGuard, check_value
 from sluice.guards.prompt import raise_if_blocked
 from sluice.guards.rules import Finding, Mode
-from sluice.guards.structured_stream import ENDS
 
 TEXTS = ("content", "reasoning", "reasoning_content", "refusal")
 """Where a choice's own texts are: what a model thinks is read by people too."""

@@ -4,12 +4,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from sluice.chat import ChatChunk, JsonObject, ResponseFormat
+from sluice.chat_stream import ENDS
 from sluice.dataclass import dataclass
 from sluice.guards.json_reader import JsonReader, Parted, read_json, read_unfinished
 from sluice.guards.structured_output import InvalidJsonAnswerError, asks_for_json
-
-ENDS = frozenset(("stop", "length", "tool_calls", "function_call", "content_filter"))
-"""The values of `finish_reason` after which nothing follows; another one may stand in any chunk."""
 
 _CUT = frozenset(("length", "content_filter"))
 # With one of these, a message says something else than JSON.
