@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import get_ident
 from types import CodeType
 
 import sluice
@@ -21,14 +22,15 @@ _MIDDLE = ("gateway", "routing", "conversations")
 
 @dataclass
 class Walk:
-    """The files whose functions ran, and the calls that went from a room to one above it."""
+    """The files whose functions ran in this thread, and the calls that went from a room to one above it."""
 
+    thread: int = field(default_factory=get_ident)
     files: set[str] = field(default_factory=set)
     climbs: set[str] = field(default_factory=set)
 
     def enter(self, code: CodeType, _offset: int) -> None:
         """Note a function that begins, or a generator that goes on."""
-        if not code.co_filename.startswith(_CODE):
+        if not code.co_filename.startswith(_CODE) or get_ident() != self.thread:
             return
         here = code.co_filename.removeprefix(_CODE)
         self.files.add(here)
