@@ -82,6 +82,7 @@ def test_a_caller_who_hangs_up_pays_for_what_was_reserved() -> None:
     next(iter(stream))
     stream.close()
     stream.close()
+    assert list(stream) == []
     [record] = gateway.records.added
     assert (record.is_error, record.usage.completion_tokens) == (True, 100)
     assert (gateway.logged().outcome, was_closed(gateway)) == (RequestOutcome.ABANDONED, True)
