@@ -1,6 +1,7 @@
 """Streams on their way to the caller: what of them is shown, and what is settled however they end."""
 
 from contextlib import suppress
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -14,7 +15,8 @@ from sluice.errors import (
     ProviderUnavailableError,
 )
 from sluice.request_log.record import RequestOutcome
-from tests.gateways import COST_NANOUSD, USAGE, MemoryGateway, Reply, body
+from tests.credentials import model
+from tests.gateways import COST_NANOUSD, USAGE, MemoryGateway, Reply, body, entry
 
 BUDGET = 10**12
 
@@ -25,6 +27,10 @@ def chunk(text: str | None = None, *, finish: str | None = None, **more: Any) ->
 
 
 END = chunk(finish="stop", usage=USAGE)
+
+
+UNPRICED = {name: value for name, value in model().items() if name != "price"}
+SAYS_COSTS = {**entry("one", small=UNPRICED), "provider": "custom_gateway"}
 
 
 def streaming(*chunks: JsonObject, error: BaseException | None = None, **tenant: Any) -> MemoryGateway:
@@ -94,6 +100,35 @@ def test_a_caller_who_hangs_up_once_all_is_there_pays_for_what_was_counted() -> 
     next(iter(stream))
     stream.close()
     assert gateway.records.added[0].usage == Usage(10, 5)
+
+
+def test_a_caller_who_hangs_up_while_one_choice_goes_on_pays_for_what_was_reserved() -> None:
+    other = {"index": 1, "delta": {"content": "Ho"}, "finish_reason": None}
+    both = chunk("Hi", finish="stop", usage=USAGE)
+    both["choices"].append(other)
+    gateway = streaming(both, chunk("ho"))
+    stream = gateway.stream(max_tokens=100, n=2).chunks
+    next(iter(stream))
+    stream.close()
+    assert gateway.records.added[0].usage.completion_tokens == 200
+
+
+@pytest.mark.parametrize("is_read", [False, True])
+def test_only_who_answered_to_the_end_is_asked_what_that_cost(is_read: bool) -> None:
+    gateway = MemoryGateway(SAYS_COSTS)
+    gateway.script.replies["one"] = [Reply(chunks=[chunk("Hi"), END], cost_usd=Decimal(1))]
+    stream = gateway.stream().chunks
+    if is_read:
+        list(stream)
+    stream.close()
+    assert gateway.records.added[0].cost_nanousd == (10**9 if is_read else 0)
+
+
+def test_all_that_a_provider_said_is_shown_where_it_does_not_say_that_it_ends() -> None:
+    gateway = streaming(
+        chunk("Good "), chunk("morning to you all, my friends."), guard_modes={"personal-email": "block"}
+    )
+    assert texts(gateway.read()) == "Good morning to you all, my friends."
 
 
 def test_a_stream_that_was_never_begun_is_settled_when_it_is_closed() -> None:
