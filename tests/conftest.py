@@ -18,8 +18,11 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped] 
 
 from sluice.storage import client as storage
 from sluice.storage.client import DynamoDB
+from sluice.storage.connections import Timeouts
 from sluice.storage.errors import ServiceError
 from sluice.storage.item_types import TypedItem
+from sluice.storage.secrets import SecretsManager
+from sluice.storage.service_config import ServiceConfig
 from tests import recorded_calls
 from tests.examples import examples
 from tests.moto_server import Moto
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 hypothesis.settings.register_profile("sluice", deadline=None, max_examples=examples(100))
 hypothesis.settings.load_profile("sluice")
 
+_SECRETS_TIMEOUTS = Timeouts(connect_s=10, silence_s=30, answer_s=30)
 ADMIN_SECRET = "0123456789abcdefghijABCDEFGHIJ0123456789"
 
 
@@ -161,7 +165,9 @@ class Aws:
     dynamodb: "DynamoDBClient"
     secretsmanager: "SecretsManagerClient"
     client: DynamoDB
-    """The package's own client."""
+    """The package's own client,"""
+    secrets: SecretsManager
+    """and that of secrets: boto3's take three times as long for a call."""
     variables: Mapping[str, str]
     """What template.yaml gives a function: QUOTA_TABLE, ..., ADMIN_KEY_SECRET, CREDENTIALS_SECRET."""
     endpoint: Mapping[str, str]
@@ -182,9 +188,12 @@ class Aws:
 
     def set_credentials(self, *credentials: Mapping[str, object]) -> None:
         """Put provider credentials into CREDENTIALS_SECRET."""
-        self.secretsmanager.put_secret_value(
-            SecretId=self.variables["CREDENTIALS_SECRET"], SecretString=json.dumps({"credentials": credentials})
-        )
+        content = {
+            "SecretId": self.variables["CREDENTIALS_SECRET"],
+            "SecretString": json.dumps({"credentials": credentials}),
+            "ClientRequestToken": str(uuid.uuid4()),
+        }
+        self.secrets.call("PutSecretValue", content)
 
     def process_environment(self, **more: str) -> dict[str, str]:
         """The environment for a process of its own that is to see the same tables and secrets."""
@@ -238,6 +247,7 @@ def aws(emulator: LocalAws, monkeypatch: pytest.MonkeyPatch) -> Aws:
     dynamodb, secretsmanager = _boto3_clients(emulator)
     # Some ten calls before each test: boto3's would take longer than most tests.
     client = storage.dynamodb()
+    secrets = SecretsManager(ServiceConfig.from_environment("SECRETS_MANAGER"), _SECRETS_TIMEOUTS)
     suffix = uuid.uuid4().hex[:12]
     variables = {}
     for variable, schema in _schemas().items():
@@ -249,11 +259,12 @@ def aws(emulator: LocalAws, monkeypatch: pytest.MonkeyPatch) -> Aws:
         "CREDENTIALS_SECRET": {"credentials": []},
         "WEBHOOK_SECRET": {"for": "webhooks", "secret": ADMIN_SECRET},
     }.items():
-        created = secretsmanager.create_secret(Name=f"{variable}-{suffix}", SecretString=json.dumps(content))
+        secret = {"Name": f"{variable}-{suffix}", "SecretString": json.dumps(content)}
+        created = secrets.call("CreateSecret", {**secret, "ClientRequestToken": str(uuid.uuid4())})
         variables[variable] = created["ARN"]
     for variable, value in variables.items():
         monkeypatch.setenv(variable, value)
-    return Aws(dynamodb, secretsmanager, client, variables, emulator.environment)
+    return Aws(dynamodb, secretsmanager, client, secrets, variables, emulator.environment)
 
 
 @pytest.fixture
