@@ -54,6 +54,8 @@ NEVER = DESCRIPTION | TRANSLATORS | HEAVY | ASGI
         ("operations", NEVER | TASKS | {"sluice.gateway.pipeline"}),
         ("keys", NEVER | TASKS | OPERATIONS | GATEWAY | {"boto3"}),
         ("usage", NEVER | TASKS | OPERATIONS | GATEWAY | TENANTS | {"boto3"}),
+        ("vector_stores", NEVER | TASKS | OPERATIONS | {"boto3"}),
+        ("files", NEVER | TASKS | OPERATIONS | {"boto3"}),
         ("conversations", NEVER | TASKS | OPERATIONS | GATEWAY | TENANTS | {"boto3"}),
     ],
 )

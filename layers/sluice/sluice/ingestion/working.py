@@ -135,7 +135,7 @@ class IngestWorker:
         return payload
 
     def _body(self, key: str) -> str:
-        from sluice.storage.objects import ObjectMissingError  # with boto3, which few messages take
+        from sluice.storage.objects import ObjectMissingError  # which few messages take
 
         try:
             return self._parts.objects().read(key, 0, _MOST_OBJECT_BYTES).decode()

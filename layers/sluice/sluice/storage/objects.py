@@ -1,6 +1,6 @@
 """Objects in an S3 bucket: written and read in pieces, so that no file is in memory whole.
 
-Through boto3, which Lambda's runtime has: it is imported by those functions alone that keep files.
+Through boto3, which Lambda's runtime has: it is imported when the first store is made, which few requests need.
 """
 
 import os
@@ -8,10 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
-
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
 from sluice.errors import StorageUnavailableError
 
@@ -36,6 +32,9 @@ class ObjectStore:
     """
 
     def __init__(self, bucket: str) -> None:
+        import boto3
+        from botocore.config import Config
+
         self._bucket = bucket
         # The region's own host: a new bucket's name is not known elsewhere at first.
         style: Literal["auto", "virtual"] = "auto" if os.environ.get("AWS_ENDPOINT_URL") else "virtual"
@@ -145,6 +144,8 @@ class ObjectWriter:
 
 @contextmanager
 def _failures(what: str) -> Iterator[None]:
+    from botocore.exceptions import BotoCoreError, ClientError
+
     try:
         yield
     except ClientError as error:
