@@ -1,6 +1,7 @@
 """Admission of a request: who is counted for it, what judges it, who may answer, its turn, and the cache."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,10 +21,11 @@ from sluice.errors import (
     StorageUnavailableError,
 )
 from sluice.gateway.request import AdmittedRequest, Incoming
+from sluice.gateway.tenant_settings import TenantSettings
 from sluice.routing.deadline import Deadline
 from sluice.routing.intent import Complexity
 from sluice.routing.plan import Plan, plan
-from sluice.tenants.tenant import GuardModel, GuardModels
+from sluice.tenants.tenant import GuardModel, GuardModels, Tenant
 from tests.credentials import model
 from tests.gateways import HELLO, MemoryGateway, Reply, body, entry
 
@@ -232,6 +234,33 @@ def test_a_model_that_is_named_has_no_part_in_the_shares_of_auto() -> None:
     gateway = MemoryGateway(*two, environment={"SMART_MODELS": "large,other", "SMART_MODEL_MAX_PERCENT": "50"})
     answers_of(gateway, 20, "large")
     assert answers_of(gateway, 1) == ["large"]
+
+
+# ---- Settings ----
+
+
+def test_each_tenant_s_settings_hold_for_its_own_requests() -> None:
+    gateway = MemoryGateway(default_temperature=0.5)
+    tenants = gateway.principal, replace(gateway.principal, tenant=Tenant("globex", "Globex", default_temperature=0.1))
+    for principal in (*tenants, *tenants):
+        gateway.principal = principal
+        gateway.complete(skip_cache=True)
+    assert [call.request.temperature for call in gateway.script.calls] == [0.5, 0.1, 0.5, 0.1]
+
+
+def test_the_settings_of_a_tenant_are_put_together_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    gateway = MemoryGateway()
+    known = TenantSettings.of(gateway.principal.tenant, gateway.settings)
+    asked: list[object] = []
+
+    def of(tenant: object, settings: object) -> TenantSettings:
+        asked.append(tenant)
+        return known
+
+    monkeypatch.setattr(TenantSettings, "of", of)
+    for _ in range(2):
+        gateway.complete(skip_cache=True)
+    assert asked == [gateway.principal.tenant]
 
 
 # ---- Defaults of the answer's length ----
