@@ -19,6 +19,7 @@ def _described(route: Route) -> Any:
     return document()["paths"][route.path.replace("+}", "}")][route.method.lower()]
 
 
+@pytest.mark.slow
 def test_the_document_is_openapi_3_1() -> None:
     OpenAPIV31SpecValidator(document()).validate()
 

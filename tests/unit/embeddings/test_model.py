@@ -117,6 +117,7 @@ def test_whatever_a_text_is_its_vector_has_the_length_one_or_there_is_none(text:
     assert math.isclose(math.sumprod(vector, vector), 1, abs_tol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "known"),
     [

@@ -57,6 +57,7 @@ def test_a_word_of_a_megabyte_and_signs_without_end_are_cut_in_time() -> None:
         assert time.process_time() - started < 60
 
 
+@pytest.mark.slow
 def test_too_many_chunks_are_refused() -> None:
     with pytest.raises(InvalidRequestError, match="20000 chunks"):
         chunks("=" * 1_500_000, Chunking(max_tokens=100, overlap_tokens=50))

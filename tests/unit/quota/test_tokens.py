@@ -78,6 +78,7 @@ TOKENIZERS_BY_NAME: dict[str, tuple[str, Callable[[], Callable[[str], int]]]] = 
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tokenizer", TOKENIZERS_BY_NAME)
 def test_no_text_has_more_tokens_than_estimated(tokenizer: str) -> None:
     family, make = TOKENIZERS_BY_NAME[tokenizer]

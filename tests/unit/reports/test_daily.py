@@ -94,6 +94,7 @@ def test_a_day_without_anything_has_a_report() -> None:
     assert [hour["requests"] for hour in report["hours"]] == [0] * 24
 
 
+@pytest.mark.slow
 def test_only_the_hundred_users_that_used_most_are_named() -> None:
     users = [f"user-{number:03}" for number in range(130)]
     many = replace(MATERIAL, sums=school_usage(NOW, BERLIN, weeks=1, callers=["k1"], users=users))

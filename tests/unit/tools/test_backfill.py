@@ -244,6 +244,7 @@ def test_one_that_is_killed_goes_on_where_it_was(apis: SourceApis, tmp_path: Pat
     assert len(apis.asked) == again
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_commits_pass_without_anybody(waits: list[float]) -> None:
     """The API and the path are functions here, so that they take no time."""
     commits, sent = 100_000, 0
