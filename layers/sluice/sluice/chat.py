@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, JsonValue
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 from sluice.validation.text import IN_ANY_CASE
 
 type JsonObject = dict[str, Any]

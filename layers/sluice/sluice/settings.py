@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Mapping
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 
 MOST_CACHE_S = 366 * 86_400
 """The longest that an answer is cached."""

@@ -5,8 +5,8 @@ from dataclasses import field
 from typing import Literal
 
 from sluice.answering.figures import Figure
-from sluice.dataclass import dataclass
 from sluice.gateway.provenance import Provenance
+from sluice.loading.dataclass import dataclass
 
 type Basis = Literal["computed", "documents", "both", "none"]
 type SourceType = Literal["usage", "budget", "limits", "health", "coverage", "stores", "document"]

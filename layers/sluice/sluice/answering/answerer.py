@@ -31,12 +31,12 @@ from sluice.answering.usage_tool import ReadsUsage, TooMuchUsageError, UsageTool
 from sluice.answering.wording import Composed, Composer, Scope
 from sluice.answering.words import clauses
 from sluice.answering.writing import Writer
-from sluice.dataclass import dataclass
 from sluice.gateway.allowances import Allowances
 from sluice.gateway.provenance import Provenance
 from sluice.ingestion.coverage import CoverageReader
 from sluice.ingestion.source_store import SourceStore
 from sluice.knowledge.stores import PageQuery
+from sluice.loading.dataclass import dataclass
 from sluice.operations.deployment_report import Healths, HealthStatus
 from sluice.tenants.directory import Directory, no_tenant
 from sluice.tenants.tenant import Role, Tenant

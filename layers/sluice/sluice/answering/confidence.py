@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 
 from sluice.answering.passages import Fit
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,6 @@ from sluice.answering.confidence import LOCAL, OTHERS, Weights, probability
 from sluice.answering.passages import Chunk, IsSuspect, Passage, fits, passage_of
 from sluice.answering.request import Asked
 from sluice.chat import Message
-from sluice.dataclass import dataclass
 from sluice.embeddings.vectors import Vector
 from sluice.errors import NO_KNOWN_WORDS, InvalidRequestError, SluiceError
 from sluice.gateway.request import RequestContext
@@ -20,6 +19,7 @@ from sluice.knowledge.embedder import Embedder, NoVectorsError
 from sluice.knowledge.search import Hit, Hits, Query, refused
 from sluice.knowledge.stores import PageQuery, Stores
 from sluice.knowledge.vector_store import Generation, VectorStore
+from sluice.loading.dataclass import dataclass
 from sluice.telemetry.metrics import emit_metric
 from sluice.tenants.choices import check_enabled, is_enabled
 from sluice.tenants.directory import no_tenant

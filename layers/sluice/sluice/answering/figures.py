@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from sluice.answering.periods import Period
 from sluice.answering.plan import Dimension, Filter, Measure
 from sluice.catalog.money import to_usd
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 from sluice.reports.local_day import LocalDay
 from sluice.usage.sums import UsageSum, Use
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from functools import cache
 
 from sluice.catalog.reader import SHARED
-from sluice.dataclass import dataclass
-from sluice.toml import read_toml
+from sluice.loading.dataclass import dataclass
+from sluice.loading.toml import read_toml
 
 _FILE = SHARED / "questions" / "lexicon.toml"
 

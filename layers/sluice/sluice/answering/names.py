@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
 
 from sluice.answering.plan import Dimension, Filter
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 
 _MOST_WORDS = 5
 _APART = re.compile(r"[\W_]+")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 
 from sluice.answering.words import plain
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 
 type IsSuspect = Callable[[str], bool]
 

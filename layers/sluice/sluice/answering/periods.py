@@ -9,7 +9,7 @@ from calendar import monthrange
 from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 
 _MONTHS = (
     "january|jan",

@@ -12,7 +12,7 @@ from sluice.answering.names import Named, Names, names_in
 from sluice.answering.periods import MARK, NUMBER_WORDS, Period, read_periods
 from sluice.answering.plan import DIMENSIONS, Dimension, Filter
 from sluice.answering.words import plain
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

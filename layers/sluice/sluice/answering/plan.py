@@ -4,7 +4,7 @@ from enum import StrEnum
 from typing import Literal, get_args
 
 from sluice.answering.periods import Period
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 
 
 class Measure(StrEnum):

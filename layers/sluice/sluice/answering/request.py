@@ -5,8 +5,8 @@ from dataclasses import field
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
-from sluice.dataclass import dataclass
 from sluice.gateway.request import RequestContext
+from sluice.loading.dataclass import dataclass
 from sluice.tenants.preference_types import QuestionAnswering
 from sluice.tenants.principal import Principal
 from sluice.tenants.tenant import Tenant

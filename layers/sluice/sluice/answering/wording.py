@@ -9,7 +9,7 @@ from sluice.answering.figures import UNITS, Figure, UsageOfPeriods, measured
 from sluice.answering.names import Names
 from sluice.answering.periods import Period
 from sluice.answering.plan import Dimension, Measure, UsagePlan
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 from sluice.usage.sums import Use
 
 _MOST_ROWS = 20

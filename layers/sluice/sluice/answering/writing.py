@@ -15,7 +15,6 @@ from sluice.answering.figures import Figure
 from sluice.answering.passages import Passage
 from sluice.answering.request import Asked
 from sluice.chat import AUTO, ChatRequest
-from sluice.dataclass import dataclass
 from sluice.errors import (
     DeadlineExceededError,
     GuardBlockedError,
@@ -30,6 +29,7 @@ from sluice.errors import (
 from sluice.gateway.pipeline import Answer
 from sluice.gateway.provenance import Provenance
 from sluice.gateway.request import RequestContext
+from sluice.loading.dataclass import dataclass
 from sluice.tasks.spotlighting import boundary, note, spotlighted, without_tags
 from sluice.telemetry.metrics import emit_metric
 from sluice.tenants.principal import Principal

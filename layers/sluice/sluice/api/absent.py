@@ -5,7 +5,7 @@ A list of their SDKs' resources holds it (tests/unit/api/test_absent.py): whatev
 
 from collections.abc import Collection, Sequence
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 
 _ANY = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 

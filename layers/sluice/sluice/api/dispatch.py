@@ -17,9 +17,9 @@ from sluice.api.matching import RouteTable, route_of
 from sluice.api.route import Call, Content, Csv, EventStream, Html, RawRequest, Redirect, Reply, Route
 from sluice.api.sse import StreamFormat
 from sluice.api.tracing import TracedRequest
-from sluice.dataclass import dataclass
 from sluice.errors import InvalidRequestError
 from sluice.gateway.provenance import request_id_headers
+from sluice.loading.dataclass import dataclass
 from sluice.request_log.request_id import new_request_id
 from sluice.request_log.trace import RequestTrace
 from sluice.routing.deadline import Deadline

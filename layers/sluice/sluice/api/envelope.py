@@ -9,9 +9,9 @@ from typing import Any, TypedDict
 from aws_lambda_powertools import Logger
 from pydantic import BaseModel, ValidationError
 
-from sluice.dataclass import dataclass
 from sluice.errors import InvalidRequestError, SluiceError
 from sluice.gateway.provenance import request_id_headers
+from sluice.loading.dataclass import dataclass
 from sluice.validation.body import invalid_request
 
 _OURS = 500

@@ -16,12 +16,12 @@ from sluice.api import sse
 from sluice.api.dispatch import IDEMPOTENCY_KEY, Request, StreamedResponse
 from sluice.api.envelope import Response, to_json
 from sluice.api.route import Call, EventStream, Route
-from sluice.dataclass import dataclass
 from sluice.errors import InvalidAnswerError, ReplayedError, SluiceError
 from sluice.gateway.provenance import Provenance, request_id_headers
 from sluice.idempotency.answer import AnswerHead, AnswerPacker, KeptError
 from sluice.idempotency.key import SentRequest, fingerprint, partition_key
 from sluice.idempotency.store import Claim, IdempotencyStore, KeptAnswer
+from sluice.loading.dataclass import dataclass
 from sluice.request_log.record import RequestOutcome
 from sluice.request_log.trace import RequestTrace, Settled
 from sluice.routing.deadline import Deadline

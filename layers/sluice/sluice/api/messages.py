@@ -9,8 +9,8 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-from sluice.dataclass import dataclass
 from sluice.errors import SluiceError, StorageUnavailableError
+from sluice.loading.dataclass import dataclass
 from sluice.telemetry.metrics import emit_metric
 from sluice.telemetry.request_ids import RequestIds
 

@@ -23,7 +23,7 @@ from urllib.parse import unquote
 
 from sluice.api.sse import StreamFormat
 from sluice.chat import Labels
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 from sluice.request_log.trace import RequestTrace
 from sluice.tenants.audit import Actor
 from sluice.tenants.principal import Principal

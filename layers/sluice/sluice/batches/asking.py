@@ -7,7 +7,7 @@ from typing import Protocol
 from sluice.batches.batch import Batch
 from sluice.batches.line import BatchLine
 from sluice.chat import JsonObject
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 from sluice.tenants.principal import Principal
 
 

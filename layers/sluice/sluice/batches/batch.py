@@ -3,7 +3,7 @@
 from dataclasses import field, replace
 from enum import IntEnum, StrEnum
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 
 WINDOW_S = 86_400
 """How long a batch may take."""

@@ -8,10 +8,10 @@ from dataclasses import field
 from sluice.batches.batch import WINDOW_S, Batch, Priority, Status
 from sluice.batches.messages import Close, Split, Watch
 from sluice.batches.store import BatchStore
-from sluice.dataclass import dataclass
 from sluice.errors import ConflictError, InvalidRequestError, QuotaExceededError
 from sluice.files.file import Purpose, new_id, owner_of
 from sluice.files.store import FileStore
+from sluice.loading.dataclass import dataclass
 from sluice.storage.queues import LONGEST_DELAY_S, Queue
 
 ENDPOINTS = re.compile(r"/v1/chat/completions|/v1/responses|/v1/embeddings|/v1/tasks/[a-z0-9_]+")

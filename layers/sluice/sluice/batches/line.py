@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sluice.dataclass import dataclass
 from sluice.errors import InvalidRequestError
+from sluice.loading.dataclass import dataclass
 from sluice.validation.body import parse_body
 
 MOST_LINE_BYTES = 1024 * 1024

@@ -17,8 +17,8 @@ from sluice.batches.asking import LineAnswer
 from sluice.batches.batch import Batch, Progress
 from sluice.batches.schema import PROGRESS_SHARDS, chunk_key, finished_key, line_entry, line_key, lines, progress_key
 from sluice.chat import JsonObject
-from sluice.dataclass import dataclass
 from sluice.files.file import part_key
+from sluice.loading.dataclass import dataclass
 from sluice.storage.client import DynamoDB
 from sluice.storage.errors import ConditionFailedError
 from sluice.storage.item_types import Item, TypedItem, from_item, to_item

@@ -16,9 +16,9 @@ from sluice.batches.schema import (
     progress_key,
     to_batch_item,
 )
-from sluice.dataclass import dataclass
 from sluice.errors import NotFoundError
 from sluice.files.file import is_id
+from sluice.loading.dataclass import dataclass
 from sluice.storage.client import DynamoDB
 from sluice.storage.errors import ConditionFailedError
 from sluice.storage.item_types import from_item, to_item

@@ -11,7 +11,7 @@ from dataclasses import field, replace
 from sluice.batches.batch import Batch
 from sluice.batches.messages import Lines
 from sluice.batches.schema import finished_key, work
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 from sluice.storage.client import DynamoDB
 from sluice.storage.errors import ConditionFailedError
 from sluice.storage.item_types import from_item, to_item

@@ -26,9 +26,9 @@ from sluice.batches.messages import Close, Lines
 from sluice.batches.splitting import input_of
 from sluice.batches.store import BatchStore
 from sluice.batches.work import WorkStore
-from sluice.dataclass import dataclass
 from sluice.errors import AuthenticationError, InvalidRequestError, NotFoundError, SluiceError
 from sluice.files.store import FileStore
+from sluice.loading.dataclass import dataclass
 from sluice.storage.objects import ObjectMissingError
 from sluice.storage.queues import LONGEST_DELAY_S, Queue
 from sluice.telemetry.metrics import emit_metric

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from aws_lambda_powertools import Logger
 
 from sluice.chat import JsonObject, Usage
-from sluice.dataclass import dataclass
 from sluice.errors import StorageUnavailableError
+from sluice.loading.dataclass import dataclass
 from sluice.storage.client import DynamoDB, dynamodb
 from sluice.storage.item_types import Item, TypedItem, from_item, to_item
 from sluice.storage.tables import RESPONSE_CACHE

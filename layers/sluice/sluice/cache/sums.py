@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from threading import Lock
 
 from sluice.cache.store import CacheChange
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 from sluice.storage.client import DynamoDB, dynamodb
 from sluice.storage.item_types import from_item, to_typed
 from sluice.storage.tables import USAGE

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sluice.catalog.model import Model, ProviderRow
 from sluice.catalog.reader import SHARED, read_models, read_providers
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

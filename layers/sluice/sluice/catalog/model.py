@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import field
 from enum import StrEnum
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 
 LIMIT_NAMES = ("requests_per_minute", "requests_per_day", "tokens_per_minute", "tokens_per_day", "characters_per_month")
 TOKENIZERS = ("default", "o200k", "gemma", "spm", "claude")

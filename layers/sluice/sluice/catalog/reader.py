@@ -24,7 +24,7 @@ from sluice.catalog.model import (
     TokenPrice,
     Vectors,
 )
-from sluice.toml import read_toml
+from sluice.loading.toml import read_toml
 
 SHARED = Path(__file__).parent.parent / "shared"
 

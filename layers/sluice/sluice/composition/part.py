@@ -6,7 +6,7 @@ from functools import cached_property
 from threading import RLock
 from typing import Self
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 from sluice.settings import Settings
 
 

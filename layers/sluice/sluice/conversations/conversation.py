@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from sluice.chat import JsonObject, Message
-from sluice.dataclass import dataclass
 from sluice.errors import InvalidRequestError, NotFoundError
+from sluice.loading.dataclass import dataclass
 
 ID_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}"
 """What an id is, from its beginning to its end."""

@@ -7,7 +7,7 @@ from sluice.chat import JsonObject
 from sluice.conversations.conversation import Owner, Summary, Transcript, no_conversation, parse_page
 from sluice.conversations.reader import ConversationReader
 from sluice.conversations.schema import HEAD, Partitions, id_of, names, place, to_summary
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 from sluice.storage.client import DynamoDB
 from sluice.storage.item_types import Item, TypedItem, from_item, to_item
 from sluice.storage.tables import CONVERSATIONS, CONVERSATIONS_BY_TENANT

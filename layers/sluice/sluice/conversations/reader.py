@@ -15,7 +15,7 @@ from sluice.conversations.schema import (
     to_summary,
     to_system,
 )
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 from sluice.storage.client import DynamoDB, dynamodb
 from sluice.storage.errors import ConditionFailedError
 from sluice.storage.item_types import Item, from_item, to_item

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from sluice.chat import Message
 from sluice.conversations.conversation import Turn
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 
 type _Key = tuple[str, str, tuple[str, ...]]
 

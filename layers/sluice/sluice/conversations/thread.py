@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 
 from sluice.chat import JsonObject, Message
 from sluice.conversations.conversation import Owner
-from sluice.dataclass import dataclass
 from sluice.errors import NotFoundError
+from sluice.loading.dataclass import dataclass
 
 _THREAD = r"resp_[0-9a-f]{32}"
 _IS_THREAD = re.compile(_THREAD)

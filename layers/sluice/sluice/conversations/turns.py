@@ -12,8 +12,8 @@ from sluice.conversations.repeated import Said, brings_answers, told_apart
 from sluice.conversations.store import ConversationStore
 from sluice.conversations.thread import is_thread
 from sluice.conversations.window import Window, remembered, split_system
-from sluice.dataclass import dataclass
 from sluice.errors import InvalidRequestError
+from sluice.loading.dataclass import dataclass
 from sluice.telemetry.best_effort import best_effort
 from sluice.telemetry.metrics import emit_metric
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import takewhile
 
 from sluice.chat import ContentPart, Message
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 from sluice.quota.estimate import message_tokens, text_weight
 
 _SYSTEM_ROLES = frozenset({"system", "developer"})

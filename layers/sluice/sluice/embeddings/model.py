@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from itertools import batched
 from operator import add
 
-from sluice.dataclass import dataclass
 from sluice.embeddings.vocabulary import MOST_TOKENS, Vocabulary
 from sluice.embeddings.words import words_in
+from sluice.loading.dataclass import dataclass
 
 MOST_SHIFT = 8
 _LANE_BYTES = 4

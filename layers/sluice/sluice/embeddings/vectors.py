@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import field
 
 from sluice.chat import JsonObject
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 
 _BYTES_PER_NUMBER = 4
 

@@ -8,7 +8,7 @@ import re
 import secrets
 from enum import StrEnum
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 KEPT_S = 30 * 86_400

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from sluice.dataclass import dataclass
 from sluice.errors import NotFoundError, QuotaExceededError
 from sluice.files.file import KEPT_S, Purpose, StoredFile, is_id, new_id
 from sluice.files.records import PENDING, Records, files_of, is_over, record_of, shown, uploads_of
+from sluice.loading.dataclass import dataclass
 
 if TYPE_CHECKING:
     from sluice.storage.objects import ObjectStore, ObjectWriter

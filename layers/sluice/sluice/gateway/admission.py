@@ -12,7 +12,6 @@ from sluice.chat import AUTO
 from sluice.conversations.conversation import Owner, TaskCall
 from sluice.conversations.turns import Conversations, OpenTurn, WantedTurn, abandoned_on_failure
 from sluice.conversations.window import Window
-from sluice.dataclass import dataclass
 from sluice.errors import GuardBlockedError
 from sluice.gateway.budget import has_budget
 from sluice.gateway.counting import CallerCounter, CountedRequest
@@ -23,6 +22,7 @@ from sluice.gateway.tenant_settings import TenantSettings, smart_share
 from sluice.guards.prompt import check_request, raise_if_blocked
 from sluice.guards.rules import Finding
 from sluice.guards.structured_output import check_schema
+from sluice.loading.dataclass import dataclass
 from sluice.providers.registry import Registry
 from sluice.routing.plan import Plan, RoutingPolicy, has_images, plan
 from sluice.routing.shares import TenantShares

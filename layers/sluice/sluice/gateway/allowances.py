@@ -10,8 +10,8 @@ from typing import Annotated, Literal, TypedDict
 from pydantic import Field
 
 from sluice.catalog.money import to_usd
-from sluice.dataclass import dataclass
 from sluice.gateway.budget import spend_limits
+from sluice.loading.dataclass import dataclass
 from sluice.quota.ledger import Ledger
 from sluice.quota.limits import BUDGET, Limit, caller_limits
 from sluice.quota.scopes import key_scope, key_spend_scope, tenant_scope, user_scope, user_spend_scope

@@ -6,10 +6,10 @@ from dataclasses import replace
 from functools import partial
 
 from sluice.catalog.money import to_usd
-from sluice.dataclass import dataclass
 from sluice.errors import QuotaExceededError
 from sluice.gateway.background import Task
 from sluice.gateway.counting import denied
+from sluice.loading.dataclass import dataclass
 from sluice.quota.estimate import TokenEstimate, fitted, needs_upper_bound
 from sluice.quota.ledger import Ledger, QuotaDeniedError
 from sluice.quota.limits import BUDGET, SPEND_WINDOWS, Limit, LimitStatus, budget_limit, token_limit

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 
-from sluice.dataclass import dataclass
 from sluice.errors import QuotaExceededError, SluiceError
 from sluice.gateway.provenance import RequestLimit
+from sluice.loading.dataclass import dataclass
 from sluice.quota.ledger import Ledger, QuotaDeniedError
 from sluice.quota.limits import Limit, caller_limits
 from sluice.quota.reservation import Reservation

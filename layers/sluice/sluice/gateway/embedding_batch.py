@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from dataclasses import field
 
 from sluice.chat import Usage
-from sluice.dataclass import dataclass
 from sluice.embeddings.request import EmbeddingRequest
 from sluice.embeddings.vectors import TextBatch, Vector
 from sluice.gateway.budget import BudgetReservation
 from sluice.gateway.counting import CountedRequest
 from sluice.gateway.request import RequestContext
 from sluice.guards.rules import Finding
+from sluice.loading.dataclass import dataclass
 from sluice.providers.base import ProviderVectors
 from sluice.providers.deployment import Deployment
 from sluice.quota.request_size import RequestSize

@@ -9,7 +9,6 @@ from functools import partial
 
 from sluice.catalog.money import to_usd
 from sluice.chat import Usage
-from sluice.dataclass import dataclass
 from sluice.gateway.background import Task, settle_all
 from sluice.gateway.budget import Spent
 from sluice.gateway.counting import CallerCounter
@@ -17,6 +16,7 @@ from sluice.gateway.embedding_batch import AdmittedEmbedding, EmbeddingBatch
 from sluice.gateway.provenance import Provenance
 from sluice.gateway.recording import Reserved, record_of_call
 from sluice.gateway.settlement import known_nanousd, price_nanousd
+from sluice.loading.dataclass import dataclass
 from sluice.providers.deployment import Deployment
 from sluice.request_log.record import RequestOutcome
 from sluice.request_log.trace import Settled

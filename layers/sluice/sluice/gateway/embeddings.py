@@ -17,7 +17,6 @@ from dataclasses import replace
 from threading import Event
 
 from sluice.chat import Usage
-from sluice.dataclass import dataclass
 from sluice.embeddings.request import EmbeddingRequest
 from sluice.embeddings.vectors import Vector, of_length_one
 from sluice.errors import NO_KNOWN_WORDS, InvalidRequestError, ProviderProtocolError, SluiceError
@@ -32,6 +31,7 @@ from sluice.gateway.tenant_settings import TenantSettings
 from sluice.gateway.text_batches import BatchBounds, batches
 from sluice.guards.prompt import check_texts, raise_if_blocked
 from sluice.guards.rules import Finding
+from sluice.loading.dataclass import dataclass
 from sluice.providers.base import Provider, ProviderVectors
 from sluice.providers.deployment import Deployment
 from sluice.providers.registry import Registry

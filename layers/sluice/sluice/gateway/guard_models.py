@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from functools import partial
 
 from sluice.chat import ChatRequest, JsonObject, Usage
-from sluice.dataclass import dataclass
 from sluice.errors import GuardUnavailableError, QuotaExceededError, SluiceError
 from sluice.gateway.background import Task, settle_all
 from sluice.gateway.budget import BudgetReservation, CallCost, SpendDemand, Spent, has_budget, spend_scopes
@@ -31,6 +30,7 @@ from sluice.guards.rules import (
 )
 from sluice.guards.spoken import spoken
 from sluice.guards.verdicts import UnreadableVerdictError, Verdict, read_verdict
+from sluice.loading.dataclass import dataclass
 from sluice.providers.base import ProviderResponse
 from sluice.providers.deployment import Deployment
 from sluice.quota.estimate import TokenEstimate

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Literal
 
 from sluice.chat import ChatRequest, Message
-from sluice.dataclass import dataclass
 from sluice.errors import SluiceError
 from sluice.guards.windows import windows
+from sluice.loading.dataclass import dataclass
 from sluice.providers.deployment import Deployment
 from sluice.quota.tokens import tokens
 from sluice.routing.deployment_quota import limits_of

@@ -17,7 +17,6 @@ from sluice.chat import ChatChunk, ChatRequest, JsonObject
 from sluice.chat_stream import chunks_from_body
 from sluice.conversations.conversation import TaskCall
 from sluice.conversations.turns import OpenTurn
-from sluice.dataclass import dataclass
 from sluice.errors import ContextOverflowError, InvalidAnswerError
 from sluice.gateway.admission import Admission
 from sluice.gateway.budget import BudgetReservation
@@ -30,6 +29,7 @@ from sluice.gateway.stream import GuardedStream
 from sluice.guards.answer import judge_answer
 from sluice.guards.rules import Finding
 from sluice.guards.structured_output import InvalidJsonAnswerError
+from sluice.loading.dataclass import dataclass
 from sluice.providers.base import Provider, ProviderResponse, ProviderStream
 from sluice.providers.deployment import Deployment
 from sluice.quota.request_size import ModelBounds, RequestSize

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from decimal import Decimal
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 
 _NOT_PRINTABLE = re.compile(r"[^\x20-\x7e]")
 

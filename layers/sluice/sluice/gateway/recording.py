@@ -7,9 +7,9 @@ from typing import Protocol
 from sluice.cache.store import CachedAnswer
 from sluice.catalog.money import to_nanousd
 from sluice.chat import ChatRequest, Usage
-from sluice.dataclass import dataclass
 from sluice.gateway.provenance import Provenance
 from sluice.gateway.request import AdmittedRequest, Incoming, RequestContext, user_of
+from sluice.loading.dataclass import dataclass
 from sluice.providers.deployment import Deployment
 from sluice.quota.reservation import Reservation
 from sluice.quota.status import free_share

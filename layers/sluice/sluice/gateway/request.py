@@ -9,11 +9,11 @@ from sluice.cache.store import CachedAnswer
 from sluice.catalog.money import to_usd
 from sluice.chat import ChatRequest, Message, ResponseFormat
 from sluice.conversations.turns import Continued, OpenTurn
-from sluice.dataclass import dataclass
 from sluice.gateway.counting import CountedRequest
 from sluice.gateway.provenance import Provenance
 from sluice.gateway.tenant_settings import TenantSettings
 from sluice.guards.rules import Finding, Mode
+from sluice.loading.dataclass import dataclass
 from sluice.providers.registry import Registry
 from sluice.quota.request_size import RequestSize
 from sluice.request_log.trace import RequestTrace

@@ -11,7 +11,6 @@ from functools import partial
 from sluice.cache.store import CachedAnswer
 from sluice.catalog.money import to_nanousd
 from sluice.chat import ChatRequest, JsonObject, Usage
-from sluice.dataclass import dataclass
 from sluice.errors import ProviderError
 from sluice.gateway.background import Task, settle_all
 from sluice.gateway.budget import BudgetReservation, CallCost, SpendDemand, Spent, spend_scopes
@@ -21,6 +20,7 @@ from sluice.gateway.recording import Reserved, note_settled, record_of_cached, r
 from sluice.gateway.request import AdmittedRequest, Incoming
 from sluice.gateway.shared_answers import SharedAnswers
 from sluice.guards.rules import GUARD_MODEL_RULES, Finding
+from sluice.loading.dataclass import dataclass
 from sluice.providers.base import RateLimitHeaders
 from sluice.providers.deployment import Deployment
 from sluice.providers.message_fields import marks_cache

@@ -6,8 +6,8 @@ from typing import Self
 from sluice.cache.policy import CachePolicy
 from sluice.chat import ChatRequest
 from sluice.conversations.window import WindowLimits
-from sluice.dataclass import dataclass
 from sluice.guards.rules import GUARD_MODEL_ANSWER, GUARD_MODEL_PROMPT, STRICTNESS, Mode, modes_up_to, own_modes
+from sluice.loading.dataclass import dataclass
 from sluice.settings import Settings
 from sluice.tenants.choices import chosen as chosen_by
 from sluice.tenants.tenant import GuardModels, Tenant

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 from sluice.providers.deployment import Deployment
 from sluice.quota.request_size import TextSize
 

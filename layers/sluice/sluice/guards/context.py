@@ -11,9 +11,9 @@ from typing import Any
 
 import re2
 
-from sluice.dataclass import dataclass
 from sluice.guards.automata import silent_options
 from sluice.guards.normalization import encode, is_mark, marked_words
+from sluice.loading.dataclass import dataclass
 
 MOST_MATCHES = 200
 """How many matches of one signal are looked at in a text; with more, none is excused."""

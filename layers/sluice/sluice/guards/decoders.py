@@ -12,9 +12,9 @@ from urllib.parse import unquote
 
 import re2
 
-from sluice.dataclass import dataclass
 from sluice.guards.automata import silent_options
 from sluice.guards.normalization import encode, fold
+from sluice.loading.dataclass import dataclass
 
 MOST_BYTES = 16_384
 """How much of a text each decoder reads."""

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from sluice.chat import ChatRequest, JsonObject, Message
-from sluice.dataclass import dataclass
 from sluice.errors import ContextOverflowError, GuardBlockedError
 from sluice.guards.rules import PROMPT_EMPTY, PROMPT_OVERSIZED, Direction, Finding, Mode
 from sluice.guards.scanner import scanner
 from sluice.guards.strings import MOST_VALUES, Reading, read
 from sluice.guards.work import WorkLimitError, WorkMeter
+from sluice.loading.dataclass import dataclass
 
 # Whose words a field of the request is, where it is not the user's. What describes tools may come from somebody else's
 # server, as what tools return; the other fields are the application's own.

@@ -13,12 +13,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sluice.dataclass import dataclass
 from sluice.errors import InvalidRequestError
 from sluice.guards.context import Context
 from sluice.guards.normalization import fold
 from sluice.guards.validators import VALIDATORS
-from sluice.toml import read_toml
+from sluice.loading.dataclass import dataclass
+from sluice.loading.toml import read_toml
 
 DIRECTORY = Path(__file__).parent.parent / "shared" / "guards"
 

@@ -5,9 +5,9 @@ from typing import Any
 
 from sluice.chat import ChatChunk, JsonObject, ResponseFormat
 from sluice.chat_stream import ENDS
-from sluice.dataclass import dataclass
 from sluice.guards.json_reader import JsonReader, Parted, read_json, read_unfinished
 from sluice.guards.structured_output import InvalidJsonAnswerError, asks_for_json
+from sluice.loading.dataclass import dataclass
 
 _CUT = frozenset(("length", "content_filter"))
 # With one of these, a message says something else than JSON.

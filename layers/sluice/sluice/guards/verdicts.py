@@ -7,7 +7,7 @@ https://www.llama.com/docs/model-cards-and-prompt-formats/prompt-guard/ and .../
 
 import re
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 
 _PROBABILITY = re.compile(r"[01](?:\.\d*)?|\.\d+|\d(?:\.\d*)?e-\d{1,3}", re.ASCII | re.IGNORECASE)
 _LABELS = {"benign": 0.0, "label_0": 0.0, "malicious": 1.0, "label_1": 1.0, "injection": 1.0, "jailbreak": 1.0}

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 
 _OVERLAP = 8  # a part of a window
 

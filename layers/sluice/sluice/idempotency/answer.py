@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, field, fields
 from typing import Any, Self
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 
 MOST_BYTES = 350 * 1024
 """The largest answer that is kept, compressed. DynamoDB takes items of 400 KB."""

@@ -7,8 +7,8 @@ import hashlib
 import json
 from collections.abc import Mapping
 
-from sluice.dataclass import dataclass
 from sluice.errors import InvalidRequestError
+from sluice.loading.dataclass import dataclass
 
 HEADER = "idempotency-key"
 MOST_CHARACTERS = 255

@@ -15,10 +15,10 @@ from collections.abc import Callable
 
 from aws_lambda_powertools import Logger
 
-from sluice.dataclass import dataclass
 from sluice.errors import KeptAnswerTooLargeError, KeyReusedError, RequestUnderWayError
 from sluice.idempotency.answer import AnswerHead, unpacked
 from sluice.idempotency.key import HEADER, retry_after_s
+from sluice.loading.dataclass import dataclass
 from sluice.storage.client import DynamoDB, dynamodb
 from sluice.storage.errors import ConditionFailedError
 from sluice.storage.item_types import Item, from_item, to_item

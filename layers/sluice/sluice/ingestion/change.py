@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field
 from datetime import UTC, datetime
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 
 MOST_FIELD_CHARACTERS = 20_000
 """How much is kept of a description."""

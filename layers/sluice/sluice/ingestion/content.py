@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import field, replace
 from typing import Any
 
-from sluice.dataclass import dataclass
 from sluice.ingestion.change import Base, Change, Comment
+from sluice.loading.dataclass import dataclass
 
 SHOWN = {"Comment": 3, "Review": 2}
 """How many comments and reviews are part of a text: the latest ones."""

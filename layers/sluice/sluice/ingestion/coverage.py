@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 
-from sluice.dataclass import dataclass
 from sluice.errors import NotFoundError
 from sluice.ingestion.journal import Counts, Journal, Problem
 from sluice.ingestion.source import Source
@@ -13,6 +12,7 @@ from sluice.knowledge.document import DocumentRecord
 from sluice.knowledge.documents import DocumentStore
 from sluice.knowledge.stores import Stores
 from sluice.knowledge.vector_store import VectorStore
+from sluice.loading.dataclass import dataclass
 
 SHOWN_PROBLEMS = 20
 _MOST_REASONS = 20

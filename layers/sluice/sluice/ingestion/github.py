@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from sluice.dataclass import dataclass
 from sluice.ingestion.change import (
     MOST_COMMENT_CHARACTERS,
     MOST_FIELD_CHARACTERS,
@@ -35,6 +34,7 @@ from sluice.ingestion.github_events import (
 from sluice.ingestion.markup import plain_markdown
 from sluice.ingestion.reading import Lines, id_of, mapping, name_of, names_of, text_of
 from sluice.ingestion.source import SourceOptions
+from sluice.loading.dataclass import dataclass
 
 PULL_REQUEST, ISSUE = "pull_request", "issue"
 _NUMBER_OF_URL = re.compile(r".*/(?:issues|pulls|pull)/([0-9]{1,18})(?:[/#?].*)?", re.ASCII | re.DOTALL)

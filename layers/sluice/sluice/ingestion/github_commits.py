@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from sluice.dataclass import dataclass
 from sluice.ingestion.change import MOST_COMMENT_CHARACTERS, Base, Change, Found, NotUnderstoodError, moment
 from sluice.ingestion.github_event import GitHubEvent, attributes_of, url_of
 from sluice.ingestion.markup import one_line
 from sluice.ingestion.reading import Lines, listing, mapping, text_of
+from sluice.loading.dataclass import dataclass
 
 COMMIT = "commit"
 MOST_COMMITS = 2_048

@@ -16,8 +16,8 @@ from datetime import UTC, date, datetime
 from enum import StrEnum
 from itertools import islice
 
-from sluice.dataclass import dataclass
 from sluice.ingestion.source import Source
+from sluice.loading.dataclass import dataclass
 from sluice.storage.client import DynamoDB
 from sluice.storage.item_types import Item, from_item, to_item
 from sluice.storage.tables import INGESTION

@@ -11,7 +11,6 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
-from sluice.dataclass import dataclass
 from sluice.errors import AuthenticationError, PayloadTooLargeError
 from sluice.ingestion import github_events, jira_events
 from sluice.ingestion.journal import Journal, Problem, ProblemKind
@@ -20,6 +19,7 @@ from sluice.ingestion.secret import UnsealedError
 from sluice.ingestion.signature import is_signed
 from sluice.ingestion.source import Source, SourceType
 from sluice.ingestion.source_store import SourceStore
+from sluice.loading.dataclass import dataclass
 from sluice.storage.queues import Queue
 from sluice.telemetry.best_effort import best_effort
 from sluice.telemetry.metrics import emit_metric

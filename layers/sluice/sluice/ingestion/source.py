@@ -5,7 +5,7 @@ import secrets
 from dataclasses import field
 from enum import StrEnum
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 from sluice.tenants.tenant import TENANT_ID_PATTERN
 
 MOST_SOURCES = 20

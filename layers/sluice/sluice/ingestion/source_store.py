@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields, replace
 from typing import Any
 
-from sluice.dataclass import dataclass
 from sluice.errors import ConflictError, NotFoundError
 from sluice.ingestion.secret import sealed, unsealed
 from sluice.ingestion.source import (
@@ -22,6 +21,7 @@ from sluice.ingestion.source import (
     new_source_id,
     tenant_of,
 )
+from sluice.loading.dataclass import dataclass
 from sluice.storage.client import DynamoDB
 from sluice.storage.item_types import Item, TypedItem
 from sluice.storage.tables import DIRECTORY

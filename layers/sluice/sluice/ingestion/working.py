@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sluice.dataclass import dataclass
 from sluice.errors import InvalidRequestError, NotFoundError, SluiceError
 from sluice.ingestion import github, github_commits, jira
 from sluice.ingestion.change import Change, IgnoredError, NotUnderstoodError, Reading
@@ -22,6 +21,7 @@ from sluice.ingestion.source import Source, SourceType
 from sluice.ingestion.source_store import SourceStore
 from sluice.knowledge.document import Document
 from sluice.knowledge.writer import DocumentWriter, NewDocument
+from sluice.loading.dataclass import dataclass
 from sluice.quota.leftover import leaving_free
 from sluice.storage.queues import Queue
 from sluice.telemetry.best_effort import best_effort

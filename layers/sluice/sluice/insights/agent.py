@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 from sluice.tenants.preference_types import AnalysisDepth, ResponseStyle, dashboard, question_answering, resolved
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from sluice.dataclass import dataclass
 from sluice.insights.agent import Agent
 from sluice.insights.anomalies import anomalies
 from sluice.insights.baseline import Baseline
@@ -15,6 +14,7 @@ from sluice.insights.reading import Read, ShortList, Skipped, Snapshot
 from sluice.insights.series import Direction, Series
 from sluice.insights.trends import trends
 from sluice.insights.wording import sentence_start, title_of, words_of
+from sluice.loading.dataclass import dataclass
 
 MOST_INSIGHTS = 50
 _WEEKS = {"basic": 8, "advanced": 12}

@@ -7,12 +7,12 @@ measured: see docs/insights.md.
 
 from collections.abc import Sequence
 
-from sluice.dataclass import dataclass
 from sluice.insights.baseline import Baseline
 from sluice.insights.finding import DataPoint, Finding, InsightType, Priority
 from sluice.insights.robust import MOST_PERCENT, change_percent, deviations
 from sluice.insights.series import Direction, Series
 from sluice.insights.wording import amount, moment_of, percent, sentence_start, title_of, words_of
+from sluice.loading.dataclass import dataclass
 
 LISTED, TOLD = 4.0, 5.0
 """From which |z| on a bucket is listed, and anybody is told of it."""

@@ -9,9 +9,9 @@ shifted by how the most recent ones differed from theirs.
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from sluice.dataclass import dataclass
 from sluice.insights.robust import median, median_deviation, median_of_others, residuals
 from sluice.insights.series import Series
+from sluice.loading.dataclass import dataclass
 
 _COUNT_SHIFT = 3 / 8
 _COUNT_DEVIATION = 0.5

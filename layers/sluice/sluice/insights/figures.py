@@ -7,11 +7,11 @@ from typing import Literal, get_args
 from zoneinfo import ZoneInfo
 
 from sluice.catalog.money import to_usd
-from sluice.dataclass import dataclass
 from sluice.ingestion.journal import Journal
 from sluice.ingestion.source import Source
 from sluice.insights.reading import Skipped
 from sluice.insights.series import Direction, Measured, Series, later
+from sluice.loading.dataclass import dataclass
 from sluice.reports.local_day import HOUR, LocalDay, last_ended
 from sluice.usage.report import UsageReader
 from sluice.usage.sums import UsageSum, Use

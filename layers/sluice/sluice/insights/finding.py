@@ -5,8 +5,8 @@ from dataclasses import field
 from datetime import datetime
 from typing import Literal
 
-from sluice.dataclass import dataclass
 from sluice.insights.series import Direction, Interval
+from sluice.loading.dataclass import dataclass
 
 type InsightType = Literal["anomaly", "trend", "recommendation", "alert"]
 type Priority = Literal["low", "medium", "high", "critical"]

@@ -9,13 +9,13 @@ from typing import Literal
 
 from pydantic import JsonValue
 
-from sluice.dataclass import dataclass
 from sluice.errors import SluiceError
 from sluice.gateway.provenance import Provenance
 from sluice.gateway.request import RequestContext
 from sluice.guards.numerals import numerals_in
 from sluice.insights.agent import Agent
 from sluice.insights.finding import Finding
+from sluice.loading.dataclass import dataclass
 from sluice.tasks.running import Runner, TaskRequest
 from sluice.telemetry.metrics import emit_metric
 from sluice.tenants.principal import Principal

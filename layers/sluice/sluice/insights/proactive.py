@@ -13,7 +13,6 @@ from datetime import UTC, datetime, timedelta
 
 from aws_lambda_powertools import Logger
 
-from sluice.dataclass import dataclass
 from sluice.errors import FeatureDisabledError, SluiceError
 from sluice.insights.agent import Agent, agent_of
 from sluice.insights.analysis import analyse, is_confident
@@ -24,6 +23,7 @@ from sluice.insights.notice import KIND, SOURCE, notice
 from sluice.insights.shown import shown_insight
 from sluice.insights.store import FindingStore, NewFinding
 from sluice.insights.topic import Topic
+from sluice.loading.dataclass import dataclass
 from sluice.reports.claims import DONE, Claims, Thing
 from sluice.storage.errors import ServiceError
 from sluice.storage.event_bus import EventBus

@@ -5,8 +5,8 @@ from functools import cache
 from typing import Any
 
 from sluice.catalog.reader import SHARED
-from sluice.dataclass import dataclass
-from sluice.toml import read_toml
+from sluice.loading.dataclass import dataclass
+from sluice.loading.toml import read_toml
 
 _FILE = SHARED / "insights.toml"
 _ANY = "any"

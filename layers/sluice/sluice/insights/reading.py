@@ -11,10 +11,10 @@ from itertools import pairwise
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from sluice.dataclass import dataclass
 from sluice.errors import InvalidRequestError
 from sluice.insights.ratios import LEAST_VALUES
 from sluice.insights.series import PACES, Direction, Measured, Series
+from sluice.loading.dataclass import dataclass
 from sluice.tenants.time_zone import time_zone
 
 MOST_SERIES, MOST_POINTS, MOST_POINTS_TOGETHER = 50, 5_000, 20_000

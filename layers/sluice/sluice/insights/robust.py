@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 
 _MAD_TO_DEVIATION = 1.4826
 """What the median absolute deviation of normal values is multiplied by to be their standard deviation."""

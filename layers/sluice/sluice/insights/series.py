@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 
 type Interval = Literal["hour", "day", "week", "step"]
 type Measured = Literal["count", "amount"]

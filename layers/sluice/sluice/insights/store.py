@@ -17,10 +17,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, Literal
 
-from sluice.dataclass import dataclass
 from sluice.errors import ConflictError, NotFoundError
 from sluice.insights.identity import is_finding_id, is_of_own_figures
 from sluice.insights.topic import Topic
+from sluice.loading.dataclass import dataclass
 from sluice.storage.client import DynamoDB
 from sluice.storage.errors import ConditionFailedError
 from sluice.storage.item_types import Item, TypedItem, from_item, to_item

@@ -1,6 +1,6 @@
 """Topics: findings of one kind in one series, which are muted and found useful together. Pure."""
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 
 _UNWANTED = 3
 """By how many more keys a kind of finding is not useful than useful for it to be told of no more."""

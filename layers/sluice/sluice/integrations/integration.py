@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Any, Literal
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 
 type IntegrationType = Literal["ai_model", "jira", "github"]
 type Subtype = Literal["embedding", "llm", "gateway", "data_source"]

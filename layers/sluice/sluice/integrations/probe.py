@@ -11,9 +11,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from sluice.catalog.catalog import Catalog
-from sluice.dataclass import dataclass
 from sluice.errors import ProviderError
 from sluice.integrations.integration import PROVIDERS, Integration
+from sluice.loading.dataclass import dataclass
 from sluice.providers.guard import guarding
 from sluice.providers.key_trial import KeyTrial, key_trial
 

@@ -11,11 +11,11 @@ from contextlib import suppress
 from threading import Lock
 
 from sluice.catalog.catalog import Catalog, catalog
-from sluice.dataclass import dataclass
 from sluice.errors import StorageUnavailableError
 from sluice.integrations.credentials import IntegrationError, models_of, to_credential
 from sluice.integrations.integration import PROVIDERS, Integration
 from sluice.integrations.store import IntegrationStore
+from sluice.loading.dataclass import dataclass
 from sluice.providers.credentials import Credential
 from sluice.providers.registry import Registry
 from sluice.storage.ttl_cache import TtlCache

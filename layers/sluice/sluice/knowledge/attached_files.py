@@ -11,7 +11,6 @@ from itertools import batched
 from typing import Any
 
 from sluice.chat import JsonObject
-from sluice.dataclass import dataclass
 from sluice.errors import ConflictError, NotFoundError
 from sluice.files.file import is_id
 from sluice.files.file import new_id as new_file_id
@@ -20,6 +19,7 @@ from sluice.knowledge.document import Attribute, new_revision
 from sluice.knowledge.stores import PageQuery, Stores, count_name, counts_of, page_of
 from sluice.knowledge.table import StoresTable, batches_of, files_of, stores_of
 from sluice.knowledge.vector_store import FileStatus, VectorStore
+from sluice.loading.dataclass import dataclass
 from sluice.storage.item_types import Item, TypedItem, to_item
 from sluice.storage.tables import STORES
 from sluice.storage.transaction import change, write_together

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 
-from sluice.dataclass import dataclass
 from sluice.knowledge.cleaning import StoreCleaner
 from sluice.knowledge.documents import DocumentStore
 from sluice.knowledge.index import VectorIndex
@@ -16,6 +15,7 @@ from sluice.knowledge.open_work import OpenEntry, OpenWork
 from sluice.knowledge.quality import StoreQuality, look_at
 from sluice.knowledge.stores import Stores
 from sluice.knowledge.vector_store import DAY_S, VectorStore
+from sluice.loading.dataclass import dataclass
 from sluice.telemetry.metrics import Metric, write_line
 
 LEAST_COVERAGE = 0.95

@@ -7,13 +7,13 @@ so that one text that no model takes costs the others nothing.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import batched, groupby
 
-from sluice.dataclass import dataclass
 from sluice.embeddings.vectors import Vector
 from sluice.knowledge.documents import DocumentStore
 from sluice.knowledge.embedder import Embedder, NoVectorsError
 from sluice.knowledge.index import ChunkKey, VectorIndex
 from sluice.knowledge.revision import Revision
 from sluice.knowledge.vector_store import Generation, VectorStore
+from sluice.loading.dataclass import dataclass
 from sluice.tenants.principal import Principal
 
 _TEXTS_AT_ONCE = 512

@@ -10,8 +10,8 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
-from sluice.dataclass import dataclass
 from sluice.errors import InvalidRequestError
+from sluice.loading.dataclass import dataclass
 
 LEAST_TOKENS, MOST_TOKENS = 100, 4_096
 MOST_CHUNKS = 20_000

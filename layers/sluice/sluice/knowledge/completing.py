@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from sluice.dataclass import dataclass
 from sluice.knowledge.at_once import at_once
 from sluice.knowledge.chunk_store import ChunkStore, Lacking
 from sluice.knowledge.document import DocumentRecord, Outcome, Written
@@ -15,6 +14,7 @@ from sluice.knowledge.open_work import DUE_S, OpenWork
 from sluice.knowledge.revision import Revision
 from sluice.knowledge.stores import Stores
 from sluice.knowledge.vector_store import DAY_S, VectorStore
+from sluice.loading.dataclass import dataclass
 from sluice.tenants.principal import Principal
 
 _MOST_ATTEMPTS = 5

@@ -4,13 +4,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 
-from sluice.dataclass import dataclass
 from sluice.errors import InvalidRequestError
 from sluice.knowledge.index import size_for
 from sluice.knowledge.messages import Check
 from sluice.knowledge.open_work import OpenWork
 from sluice.knowledge.stores import Stores
 from sluice.knowledge.vector_store import DAY_S, Generation, VectorStore, new_id
+from sluice.loading.dataclass import dataclass
 from sluice.providers.registry import Registry
 from sluice.tenants.preference_types import EmbeddingPreferences
 from sluice.tenants.principal import Principal

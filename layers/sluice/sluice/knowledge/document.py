@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import field
 from enum import StrEnum
 
-from sluice.dataclass import dataclass
 from sluice.errors import InvalidRequestError
+from sluice.loading.dataclass import dataclass
 
 type Attribute = str | float | bool
 type Attributes = Mapping[str, Attribute]

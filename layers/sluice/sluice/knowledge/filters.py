@@ -8,9 +8,9 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sluice.dataclass import dataclass
 from sluice.errors import InvalidRequestError
 from sluice.knowledge.document import Attribute, Attributes
+from sluice.loading.dataclass import dataclass
 
 _ORDERED: Mapping[str, Callable[[Any, Any], bool]] = {
     "gt": operator.gt,

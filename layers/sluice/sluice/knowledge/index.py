@@ -12,12 +12,12 @@ another length is filled up with zeros to the next, which changes no cosine.
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
-from sluice.dataclass import dataclass
 from sluice.embeddings.vectors import Vector
 from sluice.errors import InvalidRequestError
 from sluice.knowledge.quantization import quantized
 from sluice.knowledge.table import write_all
 from sluice.knowledge.vector_store import Generation, VectorStore
+from sluice.loading.dataclass import dataclass
 from sluice.storage.client import DynamoDB
 from sluice.storage.item_types import from_item, to_item, to_typed
 from sluice.storage.tables import VECTORS

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from itertools import batched
 
 from sluice.chat import JsonObject
-from sluice.dataclass import dataclass
 from sluice.knowledge.table import WRITE_BATCH, StoresTable
+from sluice.loading.dataclass import dataclass
 from sluice.storage.queues import Queue
 from sluice.storage.tables import STORES
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import batched, compress
 
-from sluice.dataclass import dataclass
 from sluice.errors import InvalidRequestError, NotFoundError
 from sluice.files.store import FileStore
 from sluice.knowledge.attached_files import AttachedFile, AttachedFiles
@@ -18,6 +17,7 @@ from sluice.knowledge.open_work import OpenWork
 from sluice.knowledge.stores import Stores
 from sluice.knowledge.vector_store import FileStatus, VectorStore
 from sluice.knowledge.writer import DocumentWriter
+from sluice.loading.dataclass import dataclass
 from sluice.storage.objects import ObjectMissingError
 from sluice.tenants.principal import Principal
 

@@ -10,11 +10,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import field
 
-from sluice.dataclass import dataclass
 from sluice.embeddings.vectors import Vector
 from sluice.knowledge.documents import DocumentStore
 from sluice.knowledge.index import VectorIndex, size_for
 from sluice.knowledge.vector_store import VectorStore
+from sluice.loading.dataclass import dataclass
 
 MOST_DOCUMENTS = 10_000
 MOST_VECTORS = 5_000

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
-from sluice.dataclass import dataclass
 from sluice.errors import ConflictError
 from sluice.knowledge.creating import StoreMaker
 from sluice.knowledge.document import DocumentRecord, Outcome
@@ -20,6 +19,7 @@ from sluice.knowledge.open_work import OpenWork
 from sluice.knowledge.stores import Stores
 from sluice.knowledge.vector_store import Generation, VectorStore
 from sluice.knowledge.writer import DocumentWriter
+from sluice.loading.dataclass import dataclass
 from sluice.tenants.principal import Principal
 
 _DOCUMENTS_AT_ONCE = 500

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from sluice.dataclass import dataclass
 from sluice.embeddings.vectors import Vector
 from sluice.knowledge.chunking import Chunk
 from sluice.knowledge.document import Document, DocumentRecord
 from sluice.knowledge.index import ChunkKey
 from sluice.knowledge.vector_store import Generation, VectorStore
+from sluice.loading.dataclass import dataclass
 
 # An estimate of what a chunk takes beside its text and vector: keys and names, in two tables.
 _BYTES_PER_CHUNK = 250

@@ -8,7 +8,6 @@ and their vectors compared one by one: exact, and bounded.
 import heapq
 from collections.abc import Iterator, Sequence
 
-from sluice.dataclass import dataclass
 from sluice.embeddings.vectors import Vector
 from sluice.errors import InvalidRequestError, NoProviderError, NotFoundError, QuotaExceededError, SluiceError
 from sluice.gateway.request import RequestContext
@@ -20,6 +19,7 @@ from sluice.knowledge.index import MOST_FOUND, ChunkKey, Found, Nearest, VectorI
 from sluice.knowledge.quantization import cosine
 from sluice.knowledge.stores import Stores
 from sluice.knowledge.vector_store import VectorStore
+from sluice.loading.dataclass import dataclass
 from sluice.tenants.principal import Principal
 
 # What one request compares one by one: about a second's work.

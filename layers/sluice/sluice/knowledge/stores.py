@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from sluice.dataclass import dataclass
 from sluice.errors import InvalidRequestError, NotFoundError
 from sluice.files.file import is_id
 from sluice.knowledge.table import StoresTable, stores_of
 from sluice.knowledge.vector_store import DAY_S, FileStatus, Generation, VectorStore
+from sluice.loading.dataclass import dataclass
 from sluice.storage.item_types import Item
 from sluice.storage.tables import STORES
 from sluice.storage.update import Update

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import field, replace
 from enum import StrEnum
 
-from sluice.dataclass import dataclass
 from sluice.files.file import new_id as new_file_id
+from sluice.loading.dataclass import dataclass
 
 DAY_S = 86_400
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import assert_never
 
-from sluice.dataclass import dataclass
 from sluice.errors import AuthenticationError, NotFoundError
 from sluice.knowledge.checking import StoreChecker
 from sluice.knowledge.cleaning import StoreCleaner
@@ -12,6 +11,7 @@ from sluice.knowledge.open_work import OpenEntry, OpenWork
 from sluice.knowledge.processing import FileProcessor
 from sluice.knowledge.rebuilding import Rebuilder
 from sluice.knowledge.writer import DocumentWriter
+from sluice.loading.dataclass import dataclass
 from sluice.quota.leftover import leaving_free
 from sluice.tenants.principal import Principal
 

@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sluice.dataclass import dataclass
 from sluice.embeddings.vectors import Vector
 from sluice.errors import DeadlineExceededError
 from sluice.knowledge.at_once import at_once
@@ -39,6 +38,7 @@ from sluice.knowledge.open_work import DUE_S, OpenEntry, OpenWork
 from sluice.knowledge.revision import Revision
 from sluice.knowledge.stores import Stores
 from sluice.knowledge.vector_store import Generation, VectorStore
+from sluice.loading.dataclass import dataclass
 from sluice.tenants.principal import Principal
 
 # What is written later than this after it was begun may be cleaned up meanwhile.

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, TypedDict
 from pydantic import Field
 
 from sluice.catalog.money import to_nanousd, to_usd
-from sluice.dataclass import dataclass
 from sluice.gateway.allowances import Allowances
+from sluice.loading.dataclass import dataclass
 from sluice.operations.deployment_report import DeploymentHealth, DeploymentQuota
 from sluice.operations.interventions import Budget
 from sluice.operations.pace import runs_out_at_s

@@ -13,8 +13,8 @@ from itertools import batched
 from sluice.conversations.conversation import Owner
 from sluice.conversations.oversight import Oversight
 from sluice.conversations.reader import ConversationReader
-from sluice.dataclass import dataclass
 from sluice.errors import NotFoundError
+from sluice.loading.dataclass import dataclass
 from sluice.request_log.erasure import RequestLogErasure
 from sluice.request_log.schema import KEPT_S
 from sluice.tasks.results import Results, digest

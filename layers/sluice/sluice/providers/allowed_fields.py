@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator
 
 from sluice.catalog.model import Price
 from sluice.chat import DOCUMENTED_FIELDS, ChatRequest
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 from sluice.providers.base import ProviderConfig
 from sluice.providers.message_fields import is_left_out, refused_parts
 

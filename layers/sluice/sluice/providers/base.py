@@ -7,8 +7,8 @@ from dataclasses import field, replace
 from decimal import Decimal
 
 from sluice.chat import ChatChunk, ChatRequest, ChatResponse, JsonObject
-from sluice.dataclass import dataclass
 from sluice.embeddings.vectors import TextBatch, Vector
+from sluice.loading.dataclass import dataclass
 
 UNHEALTHY_AFTER_FAILURES = 5
 # Weight of the newest call in the moving averages: the last ten or so calls decide.

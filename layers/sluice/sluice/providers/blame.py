@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from enum import StrEnum
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 
 
 class Blame(StrEnum):

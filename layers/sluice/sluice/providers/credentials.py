@@ -29,8 +29,8 @@ from pydantic import (
 )
 
 from sluice.catalog.model import IMAGE_RULES, MOST_INPUT_TOKENS, MOST_INPUTS, TOKENIZERS, VERDICTS, Tier
-from sluice.dataclass import dataclass
 from sluice.errors import SluiceError
+from sluice.loading.dataclass import dataclass
 from sluice.providers.urls import base_url
 
 _MOST_ERRORS = 5

@@ -16,9 +16,9 @@ from urllib.parse import urlsplit, urlunsplit
 from aws_lambda_powertools import Logger
 
 from sluice.chat import ChatChunk, ChatRequest, JsonObject
-from sluice.dataclass import dataclass
 from sluice.embeddings.vectors import TextBatch
 from sluice.errors import ProviderError, ProviderProtocolError
+from sluice.loading.dataclass import dataclass
 from sluice.providers.base import ProviderConfig, ProviderResponse, ProviderStream, ProviderVectors
 from sluice.providers.decoding import UnreadableError, json_in
 from sluice.providers.exchange import Call, base_url, check_key, check_status, post, read_bytes

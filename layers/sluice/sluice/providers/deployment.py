@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from sluice.catalog.model import Model, ProviderRow
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 from sluice.providers.base import ProviderConfig
 
 

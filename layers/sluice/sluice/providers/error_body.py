@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import field
 from typing import Any
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 
 MAX_TEXT_CHARACTERS = 4_000
 """How much of what a provider says is looked at."""

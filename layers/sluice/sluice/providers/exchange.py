@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 from sluice.chat import ChatChunk, ChatRequest, ChatResponse, JsonObject
 from sluice.chat_stream import assemble
-from sluice.dataclass import dataclass
 from sluice.embeddings.vectors import TextBatch
 from sluice.errors import ProviderAuthenticationError, ProviderError, ProviderProtocolError, ProviderRejectedError
+from sluice.loading.dataclass import dataclass
 from sluice.providers.allowed_fields import refused_field
 from sluice.providers.base import (
     ProviderConfig,

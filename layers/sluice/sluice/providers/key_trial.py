@@ -5,7 +5,7 @@ from dataclasses import field
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from sluice.catalog.model import ProviderRow
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 
 ANTHROPIC_VERSION = "2023-06-01"
 """The version of Anthropic's API that is spoken, https://platform.claude.com/docs/en/api/versioning."""

@@ -7,8 +7,8 @@ from threading import Lock
 from sluice.catalog.catalog import Catalog
 from sluice.catalog.model import Tier
 from sluice.chat import AUTO
-from sluice.dataclass import dataclass
 from sluice.errors import NotFoundError
+from sluice.loading.dataclass import dataclass
 from sluice.providers.adapters import adapter_for
 from sluice.providers.base import Provider, ProviderConfig
 from sluice.providers.credentials import BrokenCredential, Credential, Credentials, CredentialsError

@@ -7,7 +7,7 @@ without a verdict the next probe may go at once.
 
 from enum import StrEnum
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 
 # A probe that has not ended by then is taken for dead.
 PROBE_S = 60

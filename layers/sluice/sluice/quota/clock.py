@@ -7,7 +7,7 @@ uncertain, each use takes the end of it that is safe.
 
 from typing import Protocol
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 
 # How far a clock may be off before an operator should hear of it.
 REPORTED_MS = 2_000

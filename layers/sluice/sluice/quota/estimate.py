@@ -12,7 +12,7 @@ import string
 from collections.abc import Mapping
 
 from sluice.chat import ChatRequest, Message, Usage
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 from sluice.quota.request_size import ModelBounds, RequestSize
 
 # Shorter prompts are mostly template: what their provider adds to them is learned as such.

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import field
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 from sluice.quota.item import QuotaItem
 from sluice.quota.marks import is_confirmed_by, learning, suspicion, taking_unexplained
 from sluice.quota.memory import Memory

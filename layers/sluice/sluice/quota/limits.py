@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 from sluice.quota.windows import CALENDAR_DAY, CALENDAR_MONTH, ROLLING_DAY, ROLLING_MINUTE, Window
 
 BUDGET = "nanousd_per_month"

@@ -11,7 +11,7 @@ from binascii import Error as Base64Error
 from collections.abc import Callable
 from typing import Any
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 from sluice.quota.tokens import most_tokens, tokens
 
 type Size = tuple[int, int]

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import field
 from threading import Lock
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 from sluice.quota.item import QuotaItem
 from sluice.quota.limits import Denial
 from sluice.quota.shards import Layout, Shard

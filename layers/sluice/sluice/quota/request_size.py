@@ -7,7 +7,7 @@ from dataclasses import field
 from typing import Any
 
 from sluice.chat import DOCUMENTED_FIELDS, ChatRequest, ContentPart, JsonObject, Message
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 from sluice.quota.media import file_tokens, image_tokens, sound_tokens, url_of
 from sluice.quota.tokens import Measures, measures, most_tokens, price
 

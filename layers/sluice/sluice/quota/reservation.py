@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import field
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 from sluice.quota.clock import Moment
 from sluice.quota.item import QuotaItem
 from sluice.quota.limits import Limit

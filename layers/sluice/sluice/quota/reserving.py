@@ -8,7 +8,7 @@ drawn; where it refuses, the others are read at once, and the one with most room
 from collections.abc import Callable, Mapping
 from random import Random
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 from sluice.quota.clock import Moment
 from sluice.quota.item import QuotaItem
 from sluice.quota.limits import Denial, shortest

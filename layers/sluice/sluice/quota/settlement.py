@@ -7,7 +7,7 @@ if its condition fails, the item says which parts are left to correct.
 from collections.abc import Mapping
 from decimal import Decimal
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 from sluice.quota.circuit import USUAL_BREAKER, Breaker, Verdict
 from sluice.quota.item import CIRCUIT, QuotaItem, head_name, note_attribute, note_value, packed, slot_name
 from sluice.quota.reservation import Reservation

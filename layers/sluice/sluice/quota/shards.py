@@ -8,7 +8,7 @@ is made of them depends on nothing else, so that any process can go on where ano
 from collections.abc import Sequence
 from typing import Self
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 from sluice.quota.item import (
     ALERT,
     CIRCUIT,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 from sluice.quota.circuit import USUAL_BREAKER, Breaker, Circuit
 from sluice.quota.item import ALERT, QuotaItem, unpacked
 from sluice.quota.limits import Limit, LimitStatus

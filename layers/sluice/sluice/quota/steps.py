@@ -7,7 +7,7 @@ every order of answers, lost ones and repeated ones that a test can think of, on
 from collections.abc import Generator
 from typing import Any
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 from sluice.quota.item import QuotaItem
 from sluice.storage.update import Update
 

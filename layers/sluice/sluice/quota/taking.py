@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from functools import cached_property
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 from sluice.quota.circuit import USUAL_BREAKER, Breaker, Circuit, probe_until_s
 from sluice.quota.clock import Moment
 from sluice.quota.item import EXTRA, ITEM_LIFETIME_S, QuotaItem, head_name, packed, slot_name, unpacked

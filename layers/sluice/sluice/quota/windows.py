@@ -6,7 +6,7 @@ the slice that is taken from, the head, only ever grows.
 
 from datetime import UTC, datetime
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 
 MINUTE_MS = 60_000
 DAY_MS = 86_400_000

@@ -6,7 +6,7 @@ Bars stretch with the page while text does not, so that a chart can be read on a
 from collections.abc import Sequence
 from html import escape
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 
 _HEIGHT = 100
 _GAP = 0.2

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 from sluice.reports.local_day import HOUR, LocalDay, hours_between
 
 WEEKS = 4

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 
 HOUR = timedelta(hours=1)
 _DAY = timedelta(days=1)

@@ -6,7 +6,7 @@ from dataclasses import field
 from datetime import UTC, datetime, time, timedelta
 from typing import Literal
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 from sluice.quota.limits import Limit, LimitStatus
 from sluice.reports.forecast import History
 from sluice.reports.local_day import LocalDay

@@ -12,8 +12,8 @@ from functools import partial
 
 from aws_lambda_powertools import Logger
 
-from sluice.dataclass import dataclass
 from sluice.errors import SluiceError
+from sluice.loading.dataclass import dataclass
 from sluice.providers.registry import Registry
 from sluice.reports.alerts import KIND, SOURCE, alert, window_of
 from sluice.reports.claims import DONE, Claims, Thing, day_of

@@ -7,8 +7,8 @@ from functools import cache
 
 from sluice.catalog.money import NANOUSD_PER_USD
 from sluice.catalog.reader import SHARED
-from sluice.dataclass import dataclass
-from sluice.toml import read_toml
+from sluice.loading.dataclass import dataclass
+from sluice.loading.toml import read_toml
 
 _PRICES = SHARED / "aws_prices.toml"
 _MILLION = 1_000_000

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 from sluice.request_log.record import RequestRecord
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 from sluice.request_log.page import RecordPage, ShardPage, merged
 from sluice.request_log.record import RequestRecord
 from sluice.request_log.request_id import first_id_at, id_before, is_request_id, last_id_at

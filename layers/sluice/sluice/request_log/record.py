@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 
 
 class RequestOutcome(StrEnum):

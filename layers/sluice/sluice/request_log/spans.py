@@ -9,7 +9,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 from sluice.request_log.line import fields_of
 from sluice.request_log.record import Attempted, RequestOutcome, RequestRecord
 

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from dataclasses import field
 from threading import Lock
 
-from sluice.dataclass import dataclass
 from sluice.errors import ProviderError
+from sluice.loading.dataclass import dataclass
 from sluice.request_log.infrastructure import cost_of, own_prices
 from sluice.request_log.record import Attempted, GuardModelUse, RequestOutcome, RequestRecord
 from sluice.storage.metering import ConsumedUnits

@@ -3,7 +3,7 @@
 import math
 import time
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 
 # Kept back from Lambda's own deadline, to settle and to send the error.
 _MARGIN_S = 1.5

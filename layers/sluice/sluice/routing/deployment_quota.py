@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 
 from sluice.chat import Usage
-from sluice.dataclass import dataclass
 from sluice.errors import (
     ProviderError,
     ProviderProtocolError,
@@ -13,6 +12,7 @@ from sluice.errors import (
     ProviderTimeoutError,
     ProviderUnavailableError,
 )
+from sluice.loading.dataclass import dataclass
 from sluice.providers.base import ProviderHealth, RateLimitHeaders
 from sluice.providers.deployment import Deployment, DeploymentLimit
 from sluice.quota.circuit import Verdict

@@ -6,7 +6,6 @@ Vectors of two models can't be compared, so that another model's are worth less 
 from collections.abc import Sequence
 
 from sluice.chat import AUTO
-from sluice.dataclass import dataclass
 from sluice.embeddings.request import EmbeddingRequest
 from sluice.errors import (
     ContextOverflowError,
@@ -15,6 +14,7 @@ from sluice.errors import (
     NotFoundError,
     PermissionDeniedError,
 )
+from sluice.loading.dataclass import dataclass
 from sluice.providers.allowed_fields import refused_beside
 from sluice.providers.deployment import Deployment
 from sluice.providers.registry import Registry

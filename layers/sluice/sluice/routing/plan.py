@@ -5,7 +5,6 @@ from dataclasses import field
 
 from sluice.catalog.model import Tier
 from sluice.chat import AUTO, ChatRequest
-from sluice.dataclass import dataclass
 from sluice.errors import (
     ContextOverflowError,
     InvalidRequestError,
@@ -13,6 +12,7 @@ from sluice.errors import (
     NotFoundError,
     PermissionDeniedError,
 )
+from sluice.loading.dataclass import dataclass
 from sluice.providers.allowed_fields import refused_field
 from sluice.providers.deployment import Deployment
 from sluice.providers.registry import Registry, Resolved

@@ -11,7 +11,6 @@ from typing import Protocol, Self
 
 from aws_lambda_powertools import Logger
 
-from sluice.dataclass import dataclass
 from sluice.errors import (
     DeadlineExceededError,
     InvalidRequestError,
@@ -28,6 +27,7 @@ from sluice.errors import (
     QuotaExceededError,
     SluiceError,
 )
+from sluice.loading.dataclass import dataclass
 from sluice.providers.base import Provider
 from sluice.providers.deployment import Deployment
 from sluice.providers.failures import rejection

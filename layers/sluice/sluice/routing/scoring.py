@@ -1,6 +1,6 @@
 """Which deployment is best. Pure."""
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 
 # The response time at which half of the marks for speed are gone.
 _MEDIUM_RESPONSE_MS = 2000.0

@@ -20,8 +20,8 @@ from urllib.parse import urlsplit
 
 from aws_lambda_powertools import Logger
 
-from sluice.dataclass import dataclass
 from sluice.errors import StorageUnavailableError
+from sluice.loading.dataclass import dataclass
 from sluice.storage.connections import ConnectionPool, Endpoint, ExchangeError, Timeouts
 from sluice.storage.http_answer import HttpAnswer
 from sluice.storage.signing import Credentials

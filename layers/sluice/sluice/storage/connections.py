@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 from sluice.storage.http_answer import ConnectionClosedError, GarbledAnswerError, HttpAnswer, read_answer
 from sluice.storage.tls import tls_context
 

@@ -7,8 +7,8 @@ them. All others are StorageUnavailableError, which becomes an HTTP answer by it
 from collections.abc import Mapping
 from typing import Any
 
-from sluice.dataclass import dataclass
 from sluice.errors import StorageUnavailableError
+from sluice.loading.dataclass import dataclass
 
 CONDITION_FAILED = "ConditionalCheckFailed"
 TRANSACTION_CONFLICT = "TransactionConflict"

@@ -7,7 +7,7 @@ docs/decisions/0028-dynamodb-is-spoken-to-directly.md.
 import re
 from collections.abc import Callable, Mapping
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 
 _MOST_HEAD_BYTES = 64 * 1024
 # BatchGetItem answers with 16 MB of items, which are more in JSON.

@@ -11,8 +11,8 @@ import zlib
 from typing import Any
 
 from sluice.chat import JsonObject
-from sluice.dataclass import dataclass
 from sluice.errors import StorageUnavailableError
+from sluice.loading.dataclass import dataclass
 from sluice.storage import time_limit
 from sluice.storage.aws_credentials import source_of
 from sluice.storage.connections import ConnectionPool, Endpoint, ExchangeError, Timeouts

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from threading import Lock
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 
 # A clock that is being corrected gains or loses at most 500 parts per million (adjtimex(2)).
 _DRIFT = 0.0005

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Self
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 from sluice.storage.aws_credentials import ContainerEndpoint, credentials_in
 from sluice.storage.signing import Credentials
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import field
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
 

@@ -6,7 +6,7 @@ What else an item holds is said where it is written, at the top of each store.
 from collections.abc import Mapping
 from dataclasses import field
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 from sluice.storage.item_types import TypedItem, to_typed
 
 

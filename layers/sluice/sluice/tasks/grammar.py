@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 
 from jinja2 import nodes
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 from sluice.tasks.fields import (
     BooleanField,
     EnumField,

@@ -20,7 +20,7 @@ from typing import Annotated, Literal, cast
 
 from pydantic import Field, JsonValue
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 from sluice.tasks.answer import TaskQuality
 from sluice.tasks.fields import Name, Strict
 

@@ -19,8 +19,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 from sluice.chat import JsonObject, Usage
-from sluice.dataclass import dataclass
 from sluice.errors import NotFoundError
+from sluice.loading.dataclass import dataclass
 from sluice.storage.client import DynamoDB, dynamodb
 from sluice.storage.errors import ConditionFailedError
 from sluice.storage.item_types import Item, TypedItem, from_item, to_item

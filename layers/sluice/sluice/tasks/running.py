@@ -15,7 +15,6 @@ from sluice.chat import AUTO, ChatRequest, Count, JsonObject, Labels, Message, U
 from sluice.chat_stream import chunks_from_body
 from sluice.conversations.conversation import TaskCall
 from sluice.conversations.turns import OpenTurn, abandoned_on_failure
-from sluice.dataclass import dataclass
 from sluice.errors import GuardBlockedError, InvalidAnswerError, SluiceError
 from sluice.gateway.background import RequestThreads
 from sluice.gateway.pipeline import Gateway
@@ -23,6 +22,7 @@ from sluice.gateway.provenance import Provenance
 from sluice.gateway.request import RequestContext
 from sluice.guards.prompt import check_prompt
 from sluice.guards.rules import Mode
+from sluice.loading.dataclass import dataclass
 from sluice.routing.intent import Complexity
 from sluice.tasks.answer import TaskResult as ResultBody
 from sluice.tasks.code import TaskCode, TaskStores, code_of, output_schema

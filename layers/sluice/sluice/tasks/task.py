@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 from pydantic import Field, JsonValue, ValidationError, model_validator
 
 from sluice.chat import JsonObject, ResponseFormat
-from sluice.dataclass import dataclass
 from sluice.errors import InvalidRequestError
 from sluice.guards.structured_output import check_schema
+from sluice.loading.dataclass import dataclass
+from sluice.loading.toml import read_toml
 from sluice.routing.intent import Complexity
 from sluice.tasks import spotlighting
 from sluice.tasks.complexity import USUAL, Thresholds
@@ -27,7 +28,6 @@ from sluice.tasks.fields import (
     check_optional,
 )
 from sluice.tasks.quality import Alternatives, Expectation
-from sluice.toml import read_toml
 from sluice.validation.body import invalid_request
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from typing import Any
 from jinja2 import Environment, TemplateSyntaxError, nodes
 from pydantic import JsonValue
 
-from sluice.dataclass import dataclass
 from sluice.errors import InvalidRequestError
 from sluice.guards.work import WorkLimitError, WorkMeter
+from sluice.loading.dataclass import dataclass
 from sluice.tasks.fields import Bare, InputField, Inputs
 from sluice.tasks.grammar import TemplateError, check_grammar, check_size, check_tokens
 from sluice.tasks.spotlighting import spotlighted

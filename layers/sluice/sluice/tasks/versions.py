@@ -18,8 +18,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from sluice.dataclass import dataclass
 from sluice.errors import ConflictError, InvalidRequestError, NotFoundError, SluiceError
+from sluice.loading.dataclass import dataclass
 from sluice.storage.client import DynamoDB
 from sluice.storage.item_types import Item, TypedItem, from_item, to_item
 from sluice.storage.tables import DIRECTORY

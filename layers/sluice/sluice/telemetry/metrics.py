@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Literal
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 from sluice.telemetry.request_ids import request_ids
 
 _NAMESPACE = "Sluice"

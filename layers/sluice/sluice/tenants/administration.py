@@ -13,8 +13,8 @@ from typing import Any
 from aws_lambda_powertools import Logger
 
 from sluice.catalog.money import to_usd
-from sluice.dataclass import dataclass
 from sluice.errors import ConflictError, InvalidRequestError, NotFoundError, PermissionDeniedError, SluiceError
+from sluice.loading.dataclass import dataclass
 from sluice.tenants.acting_key import check_secret, current
 from sluice.tenants.api_key_token import KEY_ID_PATTERN, ApiKeyToken
 from sluice.tenants.audit import Act, Action, Actor, differences

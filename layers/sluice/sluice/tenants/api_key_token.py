@@ -7,7 +7,7 @@ import secrets
 import string
 from dataclasses import field
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 
 KEY_ID_PATTERN = "[a-z0-9]{1,32}"
 

@@ -8,7 +8,7 @@ from dataclasses import field
 from enum import StrEnum
 from typing import Any, Literal
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 from sluice.tenants.principal import Principal
 from sluice.tenants.tenant import Role
 

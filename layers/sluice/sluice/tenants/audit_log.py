@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from sluice.chat import JsonObject
-from sluice.dataclass import dataclass
 from sluice.errors import StorageUnavailableError
+from sluice.loading.dataclass import dataclass
 from sluice.storage.client import DynamoDB
 from sluice.storage.item_types import Item, from_item, to_item
 from sluice.storage.tables import DIRECTORY

@@ -11,8 +11,8 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from sluice.catalog.money import to_nanousd
-from sluice.dataclass import dataclass
 from sluice.errors import FeatureDisabledError
+from sluice.loading.dataclass import dataclass
 from sluice.tenants.tenant import GuardModel, GuardModels, Tenant
 
 type Category = Literal["models", "policies", "cost_limits", "features"]

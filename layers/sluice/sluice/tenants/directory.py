@@ -15,8 +15,8 @@ from dataclasses import asdict, fields, replace
 from itertools import islice
 
 from sluice.chat import JsonObject
-from sluice.dataclass import dataclass
 from sluice.errors import ConflictError, NotFoundError
+from sluice.loading.dataclass import dataclass
 from sluice.storage.client import DynamoDB, dynamodb
 from sluice.storage.item_types import Item, TypedItem, from_item, to_item
 from sluice.storage.tables import DIRECTORY

@@ -1,7 +1,7 @@
 """The principal of a request: the API key, or the login, that it was sent with, and its tenant."""
 
-from sluice.dataclass import dataclass
 from sluice.errors import PermissionDeniedError
+from sluice.loading.dataclass import dataclass
 from sluice.tenants.tenant import ApiKey, Role, SpendLimits, Tenant
 
 

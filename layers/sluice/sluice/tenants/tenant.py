@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from sluice.catalog.money import to_usd
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 
 TENANT_ID_PATTERN = "[a-z0-9][a-z0-9_-]{0,62}"
 """What a tenant's id is, from its beginning to its end."""

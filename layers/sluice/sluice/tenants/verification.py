@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from sluice.dataclass import dataclass
 from sluice.errors import AuthenticationError, StorageUnavailableError
+from sluice.loading.dataclass import dataclass
 from sluice.storage.ttl_cache import TtlCache
 from sluice.tenants.api_key_token import ApiKeyToken, hash_secret
 from sluice.tenants.directory import Directory

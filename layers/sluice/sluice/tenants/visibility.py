@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 from sluice.tenants.api_key_token import KEY_ID_PATTERN
 from sluice.tenants.directory import Directory, no_key, no_tenant
 from sluice.tenants.login.claims import is_login_id

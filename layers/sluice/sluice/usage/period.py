@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from sluice.dataclass import dataclass
 from sluice.errors import InvalidRequestError
+from sluice.loading.dataclass import dataclass
 
 MOST_DAYS = 92
 """How many days one report may span: each is a Query at least."""

@@ -16,7 +16,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 
 from sluice.chat import Usage
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 from sluice.storage.client import DynamoDB, dynamodb
 from sluice.storage.item_types import TypedItem
 from sluice.storage.tables import USAGE

@@ -3,7 +3,7 @@
 from dataclasses import astuple
 from datetime import date
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from aws_lambda_powertools import Logger
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 from sluice.storage.addresses import Addresses, AddressRefusedError
 from sluice.storage.connections import ConnectionPool, Endpoint, ExchangeError, Timeouts
 from sluice.storage.queues import LONGEST_DELAY_S, Queue

@@ -4,7 +4,7 @@ import json
 import secrets
 from enum import StrEnum
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 
 MOST_ENDPOINTS = 10
 """How many endpoints a tenant may have."""

@@ -26,8 +26,8 @@ from sluice.api.anthropic.message import (
 )
 from sluice.api.sealed import extra_of, sealed_extra
 from sluice.chat import ChatChunk, JsonObject, Usage
-from sluice.dataclass import dataclass
 from sluice.errors import InvalidAnswerError
+from sluice.loading.dataclass import dataclass
 
 type _Key = tuple[str, object]
 """A block: its kind, and which of them, None where it is not said."""

@@ -17,8 +17,8 @@ from sluice.api.anthropic.answer_types import (
 )
 from sluice.api.sealed import extra_of, sealed_extra
 from sluice.chat import JsonObject, Usage, reasoning_tokens_in
-from sluice.dataclass import dataclass
 from sluice.errors import InvalidAnswerError
+from sluice.loading.dataclass import dataclass
 
 _REASONS: dict[str, StopReason] = {
     "stop": "end_turn",

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from sluice.chat import JsonObject
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from sluice.api.responses.items import answer_items
 from sluice.api.responses.reasoning import FIELDS, summarized
 from sluice.chat import JsonObject, Usage
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 
 _PREFIXES = {
     "message": "msg",

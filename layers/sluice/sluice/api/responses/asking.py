@@ -13,8 +13,8 @@ from sluice.api.route import Call
 from sluice.chat import AUTO, MAX_MESSAGES, ChatRequest
 from sluice.conversations.conversation import Owner
 from sluice.conversations.thread import Ancestry, ReadLimits, ThreadPlace, ThreadTurn
-from sluice.dataclass import dataclass
 from sluice.gateway.request import RequestContext
+from sluice.loading.dataclass import dataclass
 from sluice.validation.body import MAX_BODY_BYTES
 
 # As much as a request may bring itself.

@@ -10,9 +10,9 @@ from hashlib import sha256
 
 from sluice.api.responses.refusal import invalid, of_type, only, refused, text_in
 from sluice.chat import JsonObject
-from sluice.dataclass import dataclass
 from sluice.errors import InvalidRequestError
 from sluice.knowledge.filters import Filter, read_filter
+from sluice.loading.dataclass import dataclass
 
 NAME = "file_search"
 """The type of the tool, and the name of the function that a model is given for it."""

@@ -6,8 +6,8 @@ from sluice.api.responses.reasoning import of_this_turn
 from sluice.chat import MAX_MESSAGES, ChatRequest, Message
 from sluice.conversations.thread import Ancestry
 from sluice.conversations.window import WindowLimits, remembered
-from sluice.dataclass import dataclass
 from sluice.errors import ContextOverflowError
+from sluice.loading.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,8 +18,8 @@ from sluice.api.responses.options import (
 from sluice.api.responses.reasoning import of_this_turn
 from sluice.api.responses.refusal import invalid, of_type, only, refused
 from sluice.chat import DOCUMENTED_FIELDS, ChatRequest, JsonObject, Metadata
-from sluice.dataclass import dataclass
 from sluice.errors import SluiceError
+from sluice.loading.dataclass import dataclass
 from sluice.validation.body import invalid_request
 
 LOGPROBS = "message.output_text.logprobs"

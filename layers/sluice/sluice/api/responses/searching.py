@@ -23,9 +23,9 @@ from sluice.api.responses.file_search import (
 from sluice.api.responses.further import further
 from sluice.api.route import Call
 from sluice.chat import ChatChunk, ChatRequest, JsonObject, Message
-from sluice.dataclass import dataclass
 from sluice.errors import SluiceError
 from sluice.gateway.provenance import Provenance
+from sluice.loading.dataclass import dataclass
 from sluice.tenants.choices import check_enabled
 
 

@@ -12,11 +12,11 @@ from urllib.parse import unquote
 
 import re2
 
-from sluice.dataclass import dataclass
 from sluice.errors import InvalidRequestError
 from sluice.guards.automata import silent_options
 from sluice.guards.json_schema.keywords import KINDS, Path, fits, in_place, subschemas
 from sluice.guards.normalization import encode
+from sluice.loading.dataclass import dataclass
 
 SCHEMA_PARAM = "response_format.json_schema.schema"
 MOST_SCHEMA_BYTES = 65_536

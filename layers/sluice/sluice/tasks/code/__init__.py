@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 from pydantic import JsonValue
 
 from sluice.chat import JsonObject
-from sluice.dataclass import dataclass
 from sluice.gateway.request import RequestContext
+from sluice.loading.dataclass import dataclass
 from sluice.tasks.fields import Inputs
 from sluice.tasks.task import Task
 from sluice.tenants.principal import Principal

@@ -14,8 +14,8 @@ from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import repeat
 
-from sluice.dataclass import dataclass
 from sluice.gateway.background import RequestThreads
+from sluice.loading.dataclass import dataclass
 from sluice.storage.client import DynamoDB, dynamodb
 from sluice.storage.errors import ConditionFailedError
 from sluice.storage.item_types import TypedItem, from_item, to_item, to_typed

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 
 LEAST_CHARACTERS = 10
 MOST_CHARACTERS = 500

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from sluice.chat import MAX_LABEL_CHARACTERS
-from sluice.dataclass import dataclass
 from sluice.errors import InvalidTokenError
+from sluice.loading.dataclass import dataclass
 from sluice.settings import JwtSettings
 from sluice.tenants.tenant import Role
 

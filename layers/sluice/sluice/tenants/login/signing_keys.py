@@ -7,8 +7,8 @@ from threading import Lock
 import jwt
 
 from sluice.chat import JsonObject
-from sluice.dataclass import dataclass
 from sluice.errors import IssuerUnavailableError
+from sluice.loading.dataclass import dataclass
 from sluice.storage import time_limit
 from sluice.telemetry.best_effort import logger
 from sluice.telemetry.metrics import emit_metric

@@ -8,10 +8,10 @@ from typing import Any, TypedDict
 from pydantic import JsonValue, TypeAdapter
 
 from sluice.chat import Message
-from sluice.dataclass import dataclass
 from sluice.errors import InvalidRequestError
 from sluice.guards.prompt import check_prompt
 from sluice.guards.rules import Mode
+from sluice.loading.dataclass import dataclass
 from sluice.tasks import spotlighting
 from sluice.tasks.fields import InputField, check_inputs, check_nesting
 from sluice.tasks.task import Task

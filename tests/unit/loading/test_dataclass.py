@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from sluice.dataclass import dataclass
+from sluice.loading.dataclass import dataclass
 
 _OPTIONS = [
     {"frozen": True, "slots": True},

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sluice.toml import read_toml
+from sluice.loading.toml import read_toml
 from tools import shared_json
 from tools.processes import ROOT
 

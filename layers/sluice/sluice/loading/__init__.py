@@ -1,0 +1,1 @@
+"""What makes the code quick to load: dataclasses that compile late, and data that the build has read."""
