@@ -10,6 +10,7 @@ import json
 import time
 import zlib
 from collections.abc import Callable
+from dataclasses import field
 
 from aws_lambda_powertools import Logger
 
@@ -43,7 +44,7 @@ class CachedAnswer:
     body: JsonObject
     model: str
     deployment: str
-    digest: str = ""
+    digest: str = field(default="", compare=False)
 
     @property
     def usage(self) -> Usage | None:
