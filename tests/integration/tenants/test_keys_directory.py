@@ -169,7 +169,7 @@ class _Answer(BaseHTTPRequestHandler):
 @contextmanager
 def conflicting(conflicts: int) -> Iterator[_Dynamo]:
     server = _Dynamo(conflicts)
-    thread = Thread(target=server.serve_forever, daemon=True)
+    thread = Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
         yield server

@@ -154,7 +154,7 @@ except StorageUnavailableError as error:
     print(error.message)
 """
     with ThreadingHTTPServer(("127.0.0.1", 0), Failing) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
+        Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         endpoint = f"http://127.0.0.1:{server.server_address[1]}"
         ran = subprocess.run(
             [sys.executable, "-c", program],

@@ -50,6 +50,7 @@ def _method(call: ast.Call, name: str) -> str:
     return next((str(each.value).upper() for each in stated if isinstance(each, ast.Constant)), "GET")
 
 
+@pytest.mark.slow
 def test_the_lists_of_the_sdks_are_found() -> None:
     openai_s, anthropic_s = asked_by(openai, "/v1"), asked_by(anthropic, "")
     assert len(openai_s) > 350
@@ -59,6 +60,7 @@ def test_the_lists_of_the_sdks_are_found() -> None:
     assert ("DELETE", "/v1/messages/batches/x") in anthropic_s
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sdk", "prefix"), [(openai, "/v1"), (anthropic, "")], ids=["openai", "anthropic"])
 def test_whatever_an_sdk_asks_is_a_route_or_is_named_as_absent(sdk: ModuleType, prefix: str) -> None:
     lost = []

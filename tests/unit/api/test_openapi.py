@@ -24,6 +24,7 @@ def test_the_document_is_openapi_3_1() -> None:
     OpenAPIV31SpecValidator(document()).validate()
 
 
+@pytest.mark.slow
 def test_the_document_is_plain_json() -> None:
     assert json.loads(json.dumps(document())) == document()
 

@@ -129,6 +129,7 @@ def codes(path: Path) -> Iterator[str]:
             yield value.value
 
 
+@pytest.mark.slow
 def test_the_page_on_errors_has_every_code_and_no_other() -> None:
     in_code = {code for path in SOURCE.rglob("*.py") for code in codes(path)}
     rows = re.findall(r"(?m)^\| \d{3} \| (.+?) \|", (ROOT / "docs" / "errors.md").read_text())

@@ -131,6 +131,7 @@ def _text_signals_of_blockable_rules() -> Any:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("pattern", "held"), _text_signals_of_blockable_rules())
 @settings(max_examples=examples(12))
 @given(data=st.data())

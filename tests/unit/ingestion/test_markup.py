@@ -101,6 +101,7 @@ def test_a_document_of_many_levels_is_read_to_a_depth() -> None:
     assert plain_adf({"type": "doc", "content": [{"type": "text", "text": "top"}, deep]}) == "top"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("read", READERS)
 @pytest.mark.parametrize(
     "piece",

@@ -61,6 +61,7 @@ def test_its_examples_render(path: Path) -> None:
         assert example.contains, f"{example.title}: says nothing of what a good answer contains"
 
 
+@pytest.mark.slow
 @each_file
 @given(data=st.data())
 @few
@@ -76,6 +77,7 @@ def test_no_valid_input_makes_it_fail_or_leaves_its_place(path: Path, data: st.D
         assert not re.search(r"<\s*/?\s*data\s*-", outside, re.IGNORECASE)
 
 
+@pytest.mark.slow
 @each_file
 @given(data=st.data())
 @few

@@ -279,6 +279,7 @@ def templates() -> SearchStrategy[str]:
     return well_formed | nonsense
 
 
+@pytest.mark.slow
 @given(templates(), inputs_of(FIELDS))
 @settings(max_examples=examples(1000))
 def test_what_is_accepted_renders(source: str, values: dict[str, Any]) -> None:

@@ -103,6 +103,7 @@ def test_a_repository_without_issues_or_commits_is_done_and_one_that_is_not_ther
         backfill.main(command(apis, "github", "--again"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("failure", "least_s", "most_s"),
     [
@@ -216,6 +217,7 @@ def test_what_sluice_refuses_is_said(apis: SourceApis, waits: list[float], monke
         backfill.main(["github", "--url", apis.url, "--source", "no-source", "--repository", "a/b"])
 
 
+@pytest.mark.slow
 def test_one_that_is_killed_goes_on_where_it_was(apis: SourceApis, tmp_path: Path) -> None:
     apis.lists = github_lists(commits=450, issues=30)
     apis.stuck.add("/commits?per_page=100&page=3")

@@ -29,6 +29,7 @@ def test_its_own_names_are_answered(host: str) -> None:
     assert get({"host": host}).text == "the chat app has answered"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "host", ["attacker.example:8080", "attacker.example", "localhost", "localhost:80", "127.0.0.1.nip.io:8080", ""]
 )

@@ -57,6 +57,7 @@ def writers(table: str, key: str) -> set[str]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("table", "key", "owners"),
     [

@@ -151,6 +151,7 @@ def without_empty(body: Json) -> Json:
     return body
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(requests)
 def test_a_request_there_and_back_is_what_it_was(body: Json) -> None:
