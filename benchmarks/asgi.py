@@ -4,11 +4,11 @@ import asyncio
 import itertools
 import json
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
-import anyio
+from anyio.from_thread import start_blocking_portal
 
 type _Message = MutableMapping[str, Any]
 type App = Callable[
@@ -35,54 +35,34 @@ class Exchange:
 class Caller:
     """Sends chat requests to an app, one after the other.
 
-    A request is a task below one that lasts, as with a server: anyio's threads end with the task at the root.
+    Its event loop lasts, as a server's does: anyio keeps its threads for as long.
     """
 
     def __init__(self, app: App) -> None:
         self._app = app
-        self._loop = asyncio.new_event_loop()
-        self._asked: asyncio.Queue[tuple[Coroutine[Any, Any, Exchange], asyncio.Future[Exchange]]] = asyncio.Queue()
-        self._server = self._loop.create_task(self._serve())
+        self._running = start_blocking_portal()
+        self._loop = self._running.__enter__()
 
     def chat(self, api_key: str, model: str, question: str | None = None, *, stream: bool = False) -> Exchange:
         """Ask `question`, or one that nobody has asked before."""
         text = f"Question {next(_numbers)} of {time.time_ns()}: what is left?" if question is None else question
         messages = [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": text}]
         body = json.dumps({"model": model, "messages": messages, "max_tokens": 200, "stream": stream}).encode()
-        exchange = self._ask(self._post("/v1/chat/completions", api_key, body))
+        exchange = self._loop.call(self._post, "/v1/chat/completions", api_key, body)
         if exchange.status != 200 and exchange.status != 429:
             raise RuntimeError(f"the gateway answered {exchange.status}: {exchange.body.decode()}")
         return exchange
 
     def embed(self, api_key: str, body: Mapping[str, Any]) -> Exchange:
         """Ask for vectors."""
-        exchange = self._ask(self._post("/v1/embeddings", api_key, json.dumps(body).encode()))
+        exchange = self._loop.call(self._post, "/v1/embeddings", api_key, json.dumps(body).encode())
         if exchange.status != 200:
             raise RuntimeError(f"the gateway answered {exchange.status}: {exchange.body.decode()}")
         return exchange
 
     def close(self) -> None:
         """End the event loop."""
-        self._server.cancel()
-        self._loop.run_until_complete(asyncio.wait([self._server]))
-        self._loop.run_until_complete(self._loop.shutdown_default_executor())
-        self._loop.close()
-
-    def _ask(self, exchange: Coroutine[Any, Any, Exchange]) -> Exchange:
-        answered: asyncio.Future[Exchange] = self._loop.create_future()
-        self._asked.put_nowait((exchange, answered))
-        return self._loop.run_until_complete(answered)
-
-    async def _serve(self) -> None:
-        async with anyio.create_task_group() as requests:
-            while True:
-                requests.start_soon(self._answer, *await self._asked.get())
-
-    async def _answer(self, exchange: Coroutine[Any, Any, Exchange], answered: asyncio.Future[Exchange]) -> None:
-        try:
-            answered.set_result(await exchange)
-        except Exception as error:  # noqa: BLE001 -- it is raised where the request was asked
-            answered.set_exception(error)
+        self._running.__exit__(None, None, None)
 
     async def _post(self, path: str, api_key: str, body: bytes) -> Exchange:
         scope = {

@@ -1,6 +1,6 @@
 """What tenants choose of their AI and think of insights, behind API Gateway."""
 
-import sluice.api.starting  # noqa: F401 -- before all else
+import sluice.loading.starting as starting
 from sluice.api import ai_configuration, ai_models, ai_preferences, insight_findings, integrations
 from sluice.api.rest import lambda_handler
 from sluice.composition import App
@@ -13,4 +13,4 @@ ROUTES = (
     *insight_findings.ROUTES,
 )
 
-handler = lambda_handler(ROUTES, App.from_environment())
+handler = starting.started(lambda_handler(ROUTES, App.from_environment()))

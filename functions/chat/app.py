@@ -6,12 +6,10 @@ And the flat chat API, and the description of all routes.
 """
 
 import os
+from importlib import import_module
 from typing import TYPE_CHECKING
 
-import sluice.api.starting
-
-# While Lambda starts the function, rather than in its first request.
-import sluice.gateway.pipeline  # noqa: F401
+import sluice.loading.starting as starting
 from sluice.api import chat, description, models
 from sluice.api.anthropic import routes as messages
 from sluice.api.compat import llm
@@ -23,6 +21,9 @@ from sluice.composition import App
 
 if TYPE_CHECKING:
     from sluice.api.asgi import AsgiApp
+
+# While Lambda starts the function, rather than in its first request.
+import_module("sluice.gateway.pipeline")
 
 ROUTES = (
     *chat.ROUTES,
@@ -36,7 +37,7 @@ ROUTES = (
 )
 
 parts = App.from_environment()
-handler = lambda_handler(ROUTES, parts)
+handler = starting.started(lambda_handler(ROUTES, parts))
 
 if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
     # What is made now is in the snapshot, and need not be made by the first request after each restore.

@@ -1,10 +1,10 @@
 """Conversations, for the callers who had them, and what operators do with them and users' data, behind API Gateway."""
 
-import sluice.api.starting  # noqa: F401 -- before all else
+import sluice.loading.starting as starting
 from sluice.api import conversations, oversight
 from sluice.api.rest import lambda_handler
 from sluice.composition import App
 
 ROUTES = (*conversations.ROUTES, *oversight.ROUTES)
 
-handler = lambda_handler(ROUTES, App.from_environment())
+handler = starting.started(lambda_handler(ROUTES, App.from_environment()))

@@ -3,12 +3,10 @@
 `asgi_app` is for the Lambda Web Adapter; `handler` answers the same route whole.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
-import sluice.api.starting
-
-# While Lambda starts the function, rather than in its first request.
-import sluice.gateway.embeddings  # noqa: F401
+import sluice.loading.starting as starting
 from sluice.api import embeddings
 from sluice.api.rest import lambda_handler
 from sluice.composition import App
@@ -16,10 +14,13 @@ from sluice.composition import App
 if TYPE_CHECKING:
     from sluice.api.asgi import AsgiApp
 
+# While Lambda starts the function, rather than in its first request.
+import_module("sluice.gateway.embeddings")
+
 ROUTES = (*embeddings.ROUTES,)
 
 parts = App.from_environment()
-handler = lambda_handler(ROUTES, parts)
+handler = starting.started(lambda_handler(ROUTES, parts))
 
 
 def asgi_app() -> "AsgiApp":

@@ -1,6 +1,6 @@
 """Tasks, insights, the operations assistant and interview questions, behind API Gateway."""
 
-import sluice.api.starting  # noqa: F401 -- before all else
+import sluice.loading.starting as starting
 from sluice.api import insights, task_versions, tasks
 from sluice.api.compat import questions, teaching
 from sluice.api.compat.genai import answers, prompts, sessions, status
@@ -19,4 +19,4 @@ ROUTES = (
     *teaching.ROUTES,
 )
 
-handler = lambda_handler(ROUTES, App.from_environment())
+handler = starting.started(lambda_handler(ROUTES, App.from_environment()))

@@ -1,10 +1,10 @@
 """OpenAI's vector stores, behind API Gateway."""
 
-import sluice.api.starting  # noqa: F401 -- before all else
+import sluice.loading.starting as starting
 from sluice.api.rest import lambda_handler
 from sluice.api.vector_stores import files, routes
 from sluice.composition import App
 
 ROUTES = (*routes.ROUTES, *files.ROUTES)
 
-handler = lambda_handler(ROUTES, App.from_environment())
+handler = starting.started(lambda_handler(ROUTES, App.from_environment()))

@@ -78,7 +78,7 @@ print(collections.count("start") <= 5, gc.isenabled(), gc.get_freeze_count() > 1
 def test_functions_of_routes_look_for_no_garbage_before_they_have_started(path: Path) -> None:
     imports = [line for line in path.read_text().splitlines() if "import sluice" in line or "from sluice" in line]
     if any("lambda_handler" in line for line in imports):
-        assert imports[0].startswith("import sluice.api.starting")
+        assert imports[0].startswith("import sluice.loading.starting")
 
 
 def _said_by(program: str) -> str:

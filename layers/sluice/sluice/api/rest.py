@@ -12,7 +12,6 @@ from sluice.api import sse
 from sluice.api.answer_size import MOST_SHOWN_BYTES
 from sluice.api.dispatch import Api, Request, StreamedResponse
 from sluice.api.route import Route
-from sluice.api.starting import has_started
 from sluice.storage.metering import counting
 from sluice.telemetry.request_ids import RequestIds, logging_request
 
@@ -29,7 +28,7 @@ type LambdaHandler = Callable[[dict[str, Any], "LambdaContext"], dict[str, Any]]
 
 
 def lambda_handler(routes: Iterable[Route], app: "App") -> LambdaHandler:
-    """The entry point of a function that answers these routes, which has started then."""
+    """The entry point of a function that answers these routes."""
     api = Api(routes, app)
 
     @logger.inject_lambda_context(correlation_id_path=correlation_paths.API_GATEWAY_REST, log_event=False)
@@ -41,7 +40,6 @@ def lambda_handler(routes: Iterable[Route], app: "App") -> LambdaHandler:
                 return _answer(200, {"content-type": sse.CONTENT_TYPE, **response.headers}, _whole(response))
         return _answer(response.status, response.headers, b"" if event["httpMethod"] == "HEAD" else response.body)
 
-    has_started()
     return handle
 
 

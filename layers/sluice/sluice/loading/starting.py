@@ -8,8 +8,9 @@ import gc
 gc.disable()
 
 
-def has_started() -> None:
-    """Look for garbage from now on, and never again in what has been loaded."""
+def started[Handler](handler: Handler) -> Handler:
+    """`handler`, with garbage looked for from now on, and never again in what has been loaded."""
     if not gc.isenabled():
         gc.freeze()
         gc.enable()
+    return handler
