@@ -16,7 +16,8 @@ from sluice.errors import (
 )
 from sluice.request_log.record import RequestOutcome
 from tests.credentials import model
-from tests.gateways import COST_NANOUSD, USAGE, MemoryGateway, Reply, body, entry
+from tests.gateways import COST_NANOUSD, MemoryGateway, entry
+from tests.scripted_providers import USAGE, Reply, body
 
 BUDGET = 10**12
 
@@ -27,8 +28,6 @@ def chunk(text: str | None = None, *, finish: str | None = None, **more: Any) ->
 
 
 END = chunk(finish="stop", usage=USAGE)
-
-
 UNPRICED = {name: value for name, value in model().items() if name != "price"}
 SAYS_COSTS = {**entry("one", small=UNPRICED), "provider": "custom_gateway"}
 
