@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.adapters import ADAPTERS
 from tests.fakes import FakeProvider
 
 
@@ -13,6 +14,13 @@ def shared_fake() -> Iterator[FakeProvider]:
         yield fake
 
 
+@pytest.fixture
+def fake(shared_fake: FakeProvider) -> FakeProvider:
+    """That, as it is when nobody has told it anything."""
+    shared_fake.reset()
+    return shared_fake
+
+
 @pytest.fixture(autouse=True)
 def role(monkeypatch: pytest.MonkeyPatch) -> None:
     """What Lambda tells a function of its role, for adapters that are asked by it."""
@@ -20,3 +28,10 @@ def role(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(f"AWS_{name}", f"fake-{name.lower().replace('_', '-')}")
     monkeypatch.setenv("AWS_REGION", "eu-central-1")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+
+
+@pytest.fixture(params=ADAPTERS)
+def adapter(request: pytest.FixtureRequest) -> str:
+    """The name of an adapter: each in turn."""
+    name: str = request.param
+    return name

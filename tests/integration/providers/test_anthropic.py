@@ -38,12 +38,6 @@ MARK = {"type": "ephemeral"}
 TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": {"properties": {"city": {}}}}}]
 
 
-@pytest.fixture
-def fake(shared_fake: FakeProvider) -> FakeProvider:
-    shared_fake.reset()
-    return shared_fake
-
-
 def provider_for(fake: FakeProvider, **config: Any) -> AnthropicProvider:
     known = {"adapter": "anthropic", "allowed_fields": ALLOWED, **config}
     return AnthropicProvider(ProviderConfig("anthropic", "ant-1", API_KEY, fake.anthropic_url, **known))

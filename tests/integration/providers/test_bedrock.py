@@ -40,12 +40,6 @@ TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": {"pr
 PNG = base64.b64encode(b"a picture").decode()
 
 
-@pytest.fixture
-def fake(shared_fake: FakeProvider) -> FakeProvider:
-    shared_fake.reset()
-    return shared_fake
-
-
 def provider_for(fake: FakeProvider, **config: Any) -> BedrockProvider:
     known = {"adapter": "bedrock", "allowed_fields": ALLOWED, "region": "eu-west-1", **config}
     return BedrockProvider(ProviderConfig("bedrock", "br-1", "none", fake.bedrock_url, **known))

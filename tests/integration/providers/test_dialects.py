@@ -23,12 +23,6 @@ SIGNED = {"google": {"thought_signature": "c2lnbmVkIGJ5IEdlbWluaQ=="}}
 UNSIGNED = {"google": {"thought_signature": "skip_thought_signature_validator"}}
 
 
-@pytest.fixture
-def fake(shared_fake: FakeProvider) -> FakeProvider:
-    shared_fake.reset()
-    return shared_fake
-
-
 def ask(provider: Provider, *, streamed: bool = False, **fields: Any) -> Json:
     body = {"model": "auto", "messages": [{"role": "user", "content": PROMPT}], **fields}
     request = ChatRequest.model_validate(body)

@@ -38,12 +38,6 @@ ADAPTERS: dict[str, type[Provider]] = {
 BROKEN, UNAVAILABLE = ProviderProtocolError, ProviderUnavailableError
 
 
-@pytest.fixture
-def fake(shared_fake: FakeProvider) -> FakeProvider:
-    shared_fake.reset()
-    return shared_fake
-
-
 @pytest.fixture(params=ADAPTERS)
 def provider(request: pytest.FixtureRequest, fake: FakeProvider) -> Provider:
     urls = {"groq": fake.groq_url, "huggingface": fake.huggingface_url, "openai": fake.openai_url}

@@ -1,48 +1,26 @@
 """The adapters with their real SDKs against the fake provider: what goes out and what comes back."""
 
-import gc
 import json
 import logging
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import httpcore
 import pytest
 
-from sluice.chat import ChatRequest
 from sluice.errors import ProviderAuthenticationError, ProviderRejectedError
-from sluice.providers import connections
-from sluice.providers.anthropic import AnthropicProvider
-from sluice.providers.azure_openai import AzureOpenAIProvider
-from sluice.providers.base import Provider, ProviderConfig, RateLimitHeaders
-from sluice.providers.bedrock import BedrockProvider
-from sluice.providers.gemini import GeminiProvider
+from sluice.providers.base import ProviderConfig, RateLimitHeaders
 from sluice.providers.groq import GroqProvider
-from sluice.providers.huggingface import HuggingFaceProvider
 from sluice.providers.openai_compatible import OpenAICompatibleProvider
+from tests.adapters import ADAPTERS, API_KEY, Json, chat, provider_for
 from tests.fakes import FakeProvider
 
-type Json = dict[str, Any]
-
-ADAPTERS: dict[str, tuple[type[Provider], Callable[[FakeProvider], str]]] = {
-    "groq": (GroqProvider, lambda fake: fake.groq_url),
-    "huggingface": (HuggingFaceProvider, lambda fake: fake.huggingface_url),
-    "openai": (OpenAICompatibleProvider, lambda fake: fake.openai_url),
-    "azure_openai": (AzureOpenAIProvider, lambda fake: fake.azure_url),
-    "gemini": (GeminiProvider, lambda fake: fake.gemini_url),
-    "anthropic": (AnthropicProvider, lambda fake: fake.anthropic_url),
-    "bedrock": (BedrockProvider, lambda fake: fake.bedrock_url),
-}
 # Those whose bytes are OpenAI's; what others make of a request is in tests of their own.
 OPENAI = [name for name in ADAPTERS if name not in ("gemini", "anthropic", "bedrock")]
-of_openai = pytest.mark.parametrize("adapter", OPENAI)
-API_KEY = "secret-key-0123456789"
 
+
+of_openai = pytest.mark.parametrize("adapter", OPENAI)
 # Every field that OpenAI documents for a chat, and some that nobody does, with nulls, odd names and odd numbers.
 EVERYTHING: Json = {
     "messages": [
@@ -102,28 +80,6 @@ EXTRA: dict[str, Json] = {
     "message": {"X-Message": {"Reasoning-Text": None}, "reasoning_content": "because", "annotations": []},
     "usage": {"X-Usage": 1.5, "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": None}},
 }
-
-
-@pytest.fixture
-def fake(shared_fake: FakeProvider) -> FakeProvider:
-    shared_fake.reset()
-    return shared_fake
-
-
-@pytest.fixture(params=ADAPTERS)
-def adapter(request: pytest.FixtureRequest) -> str:
-    name: str = request.param
-    return name
-
-
-def provider_for(adapter: str, fake: FakeProvider, **config: Any) -> Provider:
-    made, url = ADAPTERS[adapter]
-    return made(ProviderConfig(adapter, f"{adapter}-1", API_KEY, url(fake), adapter=adapter, **config))
-
-
-def chat(**fields: Any) -> ChatRequest:
-    body = {"model": "auto", "messages": [{"role": "user", "content": "What is two and two?"}]} | fields
-    return ChatRequest.model_validate_json(json.dumps(body))
 
 
 @of_openai
@@ -363,71 +319,6 @@ def test_a_call_logs_nothing(adapter: str, fake: FakeProvider, level: int, caplo
     assert [record.getMessage() for record in caplog.records] == []
 
 
-def test_connections_are_kept_whole_and_streamed(adapter: str, fake: FakeProvider) -> None:
-    provider = provider_for(adapter, fake)
-    provider.complete(chat(), "m", 5)
-    before = fake.state()["connections"]
-    for _ in range(5):
-        provider.complete(chat(), "m", 5)
-        stream = provider.stream(chat(), "m", 5)
-        list(stream)
-        stream.close()
-    # The one connection more is that of the question itself.
-    assert fake.state()["connections"] == before + 1
-
-
-def test_a_stream_that_is_closed_early_lets_go_of_its_connection(adapter: str, fake: FakeProvider) -> None:
-    fake.configure(chunk_delay_s=0.02)
-    provider = provider_for(adapter, fake)
-    stream = provider.stream(chat(), "m", 5)
-    next(iter(stream))
-    stream.close()
-    fake.configure(chunk_delay_s=0)
-    assert provider.complete(chat(), "m", 5).chat.texts == ["Echo: What is two and two?"]
-
-
-def test_forgotten_streams_do_not_block_the_pool(adapter: str, fake: FakeProvider) -> None:
-    provider = provider_for(adapter, fake)
-    provider.complete(chat(), "m", 5)
-
-    def forget_streams() -> None:
-        for _ in range(150):
-            next(iter(provider.stream(chat(), "m", 5)))
-
-    # The collector strikes at any allocation, also at those that the pool makes while it holds its lock.
-    thresholds = gc.get_threshold()
-    gc.set_threshold(37)
-    try:
-        thread = threading.Thread(target=forget_streams, daemon=True)
-        thread.start()
-        thread.join(30)
-    finally:
-        gc.set_threshold(*thresholds)
-    assert not thread.is_alive()
-
-
-def test_one_provider_serves_many_threads(adapter: str, fake: FakeProvider) -> None:
-    provider = provider_for(adapter, fake)
-    texts: list[tuple[str, str]] = []
-
-    def call(number: int) -> None:
-        for streamed in (False, True):
-            request = chat(messages=[{"role": "user", "content": f"number {number}"}])
-            if streamed:
-                answer = "".join(text for chunk in provider.stream(request, "m", 10) for _, text in chunk.deltas)
-            else:
-                answer = provider.complete(request, "m", 10).chat.texts[0]
-            texts.append((answer, f"Echo: number {number}"))
-
-    threads = [threading.Thread(target=call, args=(number,), daemon=True) for number in range(16)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(20)
-    assert len(texts) == 32
-    assert all(answer == expected for answer, expected in texts)
-
-
 def test_adapters_import_their_sdk_when_first_called() -> None:
     code = (
         "import sys\n"
@@ -446,23 +337,3 @@ def test_adapters_import_their_sdk_when_first_called() -> None:
         [sys.executable, "-c", code], cwd=layer, capture_output=True, text=True, timeout=30, check=False
     )
     assert ended.returncode == 0, ended.stderr
-
-
-def test_an_answer_collected_while_its_thread_is_within_the_pool_is_closed_later(fake: FakeProvider) -> None:
-    provider = provider_for("openai", fake)
-    fake.configure(chunk_delay_s=0.02)
-    body = b'{"model": "m", "stream": true, "messages": [{"role": "user", "content": "hi"}]}'
-    response = connections.send(
-        "POST",
-        httpcore.URL(fake.openai_url + "/chat/completions"),
-        [(b"host", b"fake"), (b"authorization", b"Bearer key"), (b"content-length", str(len(body)).encode())],
-        body,
-        5,
-    )
-    parts = connections.Parts(response)
-    with connections._within_pool():
-        parts.close()
-    assert len(connections._forgotten) == 1
-    fake.configure(chunk_delay_s=0)
-    provider.complete(chat(), "m", 5)
-    assert not connections._forgotten

@@ -11,7 +11,7 @@ from sluice.providers.base import RateLimitHeaders
 from sluice.quota.limits import BUDGET
 from sluice.quota.scopes import deployment_scope, key_spend_scope
 from tests.credentials import PRICE, model
-from tests.gateways import COST_NANOUSD, MemoryGateway, entry, in_conversation, said
+from tests.gateways import COST_NANOUSD, MemoryGateway, entry, in_conversation, reserved, said
 from tests.scripted_providers import USAGE, Reply, body
 
 BUDGETED: dict[str, Any] = {"budget_nanousd": 10**12}
@@ -24,19 +24,6 @@ def answered(gateway: MemoryGateway, reply: Reply, **fields: Any) -> None:
     """Let a request be answered with a reply."""
     gateway.script.replies["one"] = [reply]
     gateway.complete(**fields)
-
-
-def reserved(gateway: MemoryGateway, scope: str = "tenant#acme", **fields: Any) -> dict[str, int]:
-    """What is reserved of a scope while the provider is asked."""
-    seen: list[dict[str, int]] = []
-
-    def reply() -> Reply:
-        seen.append(gateway.used(scope))
-        return Reply()
-
-    gateway.script.replies["one"] = [reply]
-    gateway.complete(**fields, skip_cache=True)
-    return seen[0]
 
 
 def test_without_a_count_what_was_reserved_counts_as_used() -> None:

@@ -8,24 +8,11 @@ from sluice.errors import InvalidRequestError, QuotaExceededError
 from sluice.quota.limits import BUDGET
 from sluice.quota.scopes import key_spend_scope
 from tests.credentials import PRICE, model
-from tests.gateways import MemoryGateway, entry, said
-from tests.scripted_providers import Reply, body
+from tests.gateways import MemoryGateway, entry, reserved, said
+from tests.scripted_providers import body
 
 BUDGETED: dict[str, Any] = {"budget_nanousd": 10**12}
 FREE = {"prompt_usd": 0.0, "completion_usd": 0.0}
-
-
-def reserved(gateway: MemoryGateway, scope: str = "tenant#acme", **fields: Any) -> dict[str, int]:
-    """What is reserved of a scope while the provider is asked."""
-    seen: list[dict[str, int]] = []
-
-    def reply() -> Reply:
-        seen.append(gateway.used(scope))
-        return Reply()
-
-    gateway.script.replies["one"] = [reply]
-    gateway.complete(**fields, skip_cache=True)
-    return seen[0]
 
 
 def test_the_dearest_deployment_that_may_answer_is_reserved_for() -> None:
