@@ -26,6 +26,7 @@ from sluice.storage.addresses import AddressRefusedError
 from sluice.storage.connections import SocketAddress
 from sluice.storage.tls import tls_context
 
+OK = 200
 # A connection comes about at once or not at all; another deployment can use the time.
 CONNECT_TIMEOUT_S = 3.0
 # Shorter than the idle time-outs of the load balancers in front of providers (60 s and more).
@@ -257,6 +258,14 @@ def _as_provider_errors() -> Iterator[None]:
         raise ProviderUnavailableError("the request cannot be sent: an illegal header or URL", was_sent=False) from None
     except (httpcore.NetworkError, httpcore.ProtocolError):
         raise ProviderProtocolError("the provider closed the connection before its answer was complete") from None
+
+
+def headers_and_body(response: httpcore.Response) -> tuple[list[tuple[bytes, bytes]], Parts | list[bytes]]:
+    """The headers of an answer, and its body as it comes; that of an error is read here, as far as it comes."""
+    if response.status == OK:
+        return response.headers, Parts(response)
+    content = read_error(response)
+    return error_headers(response), [content]
 
 
 def read_error(response: httpcore.Response) -> bytes:

@@ -7,8 +7,6 @@ import httpx
 
 from sluice.providers import connections
 
-OK = 200
-
 
 class _Body(httpx.SyncByteStream):
     def __init__(self, parts: Iterable[bytes]) -> None:
@@ -37,9 +35,7 @@ class DeadlineTransport(httpx.BaseTransport):
             request.method, target, request.headers.raw, request.read(), request.extensions["timeout"]["read"]
         )
         # Errors are read here, because an SDK would raise what befalls it on the way instead of the status.
-        is_error = response.status != OK
-        parts = [connections.read_error(response)] if is_error else connections.Parts(response)
-        headers = connections.error_headers(response) if is_error else response.headers
+        headers, parts = connections.headers_and_body(response)
         return httpx.Response(response.status, headers=headers, stream=_Body(parts), extensions=response.extensions)
 
 

@@ -102,9 +102,7 @@ class _Transport(httpx2.BaseTransport):
         timeout_s = request.extensions["timeout"]["read"] or DEFAULT_TIMEOUT_S
         sent = connections.send(request.method, target, headers, content, timeout_s)
         # Errors are read here, because InferenceClient would not give up when their body does not come.
-        is_error = sent.status != OK
-        parts = [connections.read_error(sent)] if is_error else connections.Parts(sent)
-        answered = connections.error_headers(sent) if is_error else sent.headers
+        answered, parts = connections.headers_and_body(sent)
         response = httpx2.Response(sent.status, headers=answered, stream=_Body(parts), extensions=sent.extensions)
         if exchange is None:
             return response

@@ -14,7 +14,6 @@ import httpcore
 from sluice import __version__
 from sluice.providers import connections
 
-OK = 200
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 # What may stand in a URL as it is (RFC 3986): a model's name in a path may have more.
 _LEGAL = "%/:?#[]@!$&'()*+,;=~-._"
@@ -45,10 +44,9 @@ class PlainResponse:
     """An answer whose body is read as it comes; that of an error is here already."""
 
     def __init__(self, response: httpcore.Response) -> None:
-        is_error = response.status != OK
-        self._parts = [connections.read_error(response)] if is_error else connections.Parts(response)
+        headers, self._parts = connections.headers_and_body(response)
         self.status_code = response.status
-        self.headers = Headers(connections.error_headers(response) if is_error else response.headers)
+        self.headers = Headers(headers)
         self.extensions: Mapping[str, Any] = response.extensions
 
     def iter_raw(self) -> Iterator[bytes]:
