@@ -43,8 +43,9 @@ SPEAK_OF_WHAT_IS_NOT_THERE = {
 }
 # More than a model as small as the local one can be expected to do; what is said then.
 ASK_MUCH_OF_A_MODEL = {"generateQuestions": "too_few_questions", "generateTestCases": "invalid_answer"}
-# Another sample makes what these speak of, if it came before.
+# Another sample makes what these speak of, if it came before. The day of a report is any, a future one too.
 MAY_SPEAK_OF_WHAT_IS_NOT_THERE = {
+    "showReport",
     "compareTaskVersions",
     "changeTenant",
     "showGatewayKeys",
