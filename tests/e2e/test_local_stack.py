@@ -28,6 +28,8 @@ def _environment() -> dict[str, str]:
 
 def _command(directory: Path, *arguments: str) -> list[str]:
     program = (
+        # As from a terminal: what runs in the background of a script is started with Ctrl-C ignored.
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
         "from pathlib import Path; from tools import run; "
         f"run.main(directory=Path({str(directory)!r}), root=Path({str(directory)!r}))"
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import boto3
 import pytest
@@ -16,6 +17,7 @@ from sluice.api.schedule import schedule_handler
 from sluice.chat import Usage
 from sluice.ingestion.source import SourceOptions, SourceType
 from sluice.ingestion.source_store import NewSource
+from sluice.insights.figures import last_settled_day
 from sluice.insights.proactive import InsightsFailedError, ProactiveInsights
 from sluice.storage.errors import ServiceError
 from sluice.storage.event_bus import EventBus
@@ -51,8 +53,9 @@ class Insights(RestFunction):
         super().__init__((*TASKS, *CHOICES))
         self.sent: list[dict[str, Any]] = []
         self.failure: BaseException | None = None
-        # After midnight, whenever the test runs.
-        self.now = datetime.combine(datetime.now(UTC).date(), time(1, 5), UTC)
+        # Some time after midnight, whenever the test runs: the routes go by the clock, and wait until a day is settled.
+        settled = last_settled_day(datetime.now(UTC), ZoneInfo("UTC"))
+        self.now = datetime.combine(settled + timedelta(days=1), time(1, 5), UTC)
 
     def use(self, tenant: str, *, last: int) -> None:
         """Have one or two requests recorded on each of some days, and so many on the last of them."""

@@ -27,7 +27,6 @@ from tests.rest_function import RestFunction
 from tests.tenants import ADMIN
 
 ADA = "ada@example.com"
-NOW = datetime.now(UTC)
 
 
 class House(RestFunction):
@@ -36,6 +35,7 @@ class House(RestFunction):
     def __init__(self, aws: Aws, days: int = 40) -> None:
         """Its keys were made so many `days` ago."""
         super().__init__(ROUTES)
+        self.now = datetime.now(UTC)
         self.days = days
         self.aws = aws
         self.keys = [self.tenant("acme").split("-")[1], self.key("acme").split("-")[1]]
@@ -53,7 +53,7 @@ class House(RestFunction):
                     TableName=self.aws.table("DIRECTORY_TABLE"),
                     Key={name: item[name] for name in ("owner", "entry")},
                     UpdateExpression="SET created_at = :at",
-                    ExpressionAttributeValues={":at": {"N": str(int((NOW - timedelta(days=days)).timestamp()))}},
+                    ExpressionAttributeValues={":at": {"N": str(int((self.now - timedelta(days=days)).timestamp()))}},
                 )
 
     def talk(self, key: str, user: str | None, conversation: str, tenant: str = "acme") -> None:
@@ -64,10 +64,10 @@ class House(RestFunction):
         used = UsageRecord(tenant, key, "p", "m", Usage(3, 4), 5, 6, user=user)
         judged = replace(used, requests=0, guard_calls=2)
         for each in (*[used] * requests, judged):
-            self.usage.add(each, NOW - timedelta(days=days_ago))
+            self.usage.add(each, self.now - timedelta(days=days_ago))
 
     def ask(self, key: str, user: str, *, days_ago: float = 0, tenant: str = "acme") -> None:
-        began = NOW - timedelta(days=days_ago)
+        began = self.now - timedelta(days=days_ago)
         record = RequestRecord(
             request_id=new_request_id(int(began.timestamp() * 1000)),
             tenant=tenant,
@@ -86,7 +86,7 @@ class House(RestFunction):
         return sorted((each for each in found if each.tenant == tenant), key=lambda each: each.user)
 
     def comment(self, key: str, user: str | None, request_id: str, tenant: str = "acme") -> None:
-        run = TaskRun(tenant, key, user, "explanation", "shared", request_id, NOW.timestamp())
+        run = TaskRun(tenant, key, user, "explanation", "shared", request_id, self.now.timestamp())
         self.results.remember(run)
         self.results.rate(RatedRequest(tenant, key, request_id), 4, f"said by {user}")
 
@@ -258,16 +258,16 @@ def test_without_time_it_says_where_to_go_on(house: House) -> None:
         )
 
     nothing = work(resume_at=None, steps=0)
-    assert (nothing.is_finished, nothing.resumes_at, nothing.conversations) == (False, NOW.date(), 0)
+    assert (nothing.is_finished, nothing.resumes_at, nothing.conversations) == (False, house.now.date(), 0)
     tasks = len(house.app.task_library.names())
     # A look at the time for each day, for each of its shards of records, and for each record.
     day = 1 + SHARDS
     begun = work(resume_at=None, steps=2 + tasks + day + 1 + day)
     assert (begun.conversations, begun.comments, begun.request_records, begun.usage_sums) == (2, 2, 1, 2)
-    assert begun.resumes_at == NOW.date() - timedelta(days=2)
+    assert begun.resumes_at == house.now.date() - timedelta(days=2)
     some = work(resume_at=begun.resumes_at, steps=tasks + 6 * day + 2 + 1)
     assert (some.request_records, some.usage_sums) == (2, 0)
-    assert some.resumes_at == NOW.date() - timedelta(days=8 + 16)
+    assert some.resumes_at == house.now.date() - timedelta(days=8 + 16)
     rest = house.delete(page=some.resumes_at.isoformat())
     assert (rest["usage_sums_merged"], rest["is_finished"]) == (2, True)
     assert ADA not in house.stored("acme")
