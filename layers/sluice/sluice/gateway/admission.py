@@ -1,7 +1,7 @@
 """Admission of a request: count its caller, judge its prompt, plan its route, claim its turn, look in the cache."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import replace
 
@@ -20,7 +20,7 @@ from sluice.gateway.request import AdmittedRequest, Incoming, user_of
 from sluice.gateway.shared_answers import SharedAnswers
 from sluice.gateway.tenant_settings import TenantSettings, smart_share
 from sluice.guards.prompt import check_request, raise_if_blocked
-from sluice.guards.rules import Finding
+from sluice.guards.rules import Finding, Mode
 from sluice.guards.structured_output import check_schema
 from sluice.loading.dataclass import dataclass
 from sluice.providers.registry import Registry
@@ -38,6 +38,11 @@ class _LookedUp:
     key: str
     shares_answers: bool
     found: CacheLookup | None
+
+    @property
+    def answer(self) -> CachedAnswer | None:
+        """The answer that is kept there."""
+        return self.found.answer if self.found else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +105,7 @@ class Admission:
                         chosen = self._plan(incoming, registry, takes_images=True)
                     incoming = replace(incoming, request=continued)
                 looked_up = judged.looked_up or self._look_up(incoming, chosen)
+                cached, flagged = self._passed(looked_up.answer, settings.guard_modes)
                 admitted = AdmittedRequest(
                     request=incoming.request,
                     principal=principal,
@@ -107,7 +113,8 @@ class Admission:
                     settings=settings,
                     registry=registry,
                     plan=chosen,
-                    findings=judged.findings,
+                    findings=(*judged.findings, *flagged),
+                    cached=cached,
                     cache_key=looked_up.key,
                     shares_answers=looked_up.shares_answers,
                     cache_generation=looked_up.found.generation if looked_up.found else None,
@@ -117,7 +124,6 @@ class Admission:
                     started_s=started_s,
                     turn=own_turn,
                 )
-                admitted = self._with_cached(admitted, looked_up.found.answer if looked_up.found else None)
                 return admitted if admitted.cached else self._coalesced(admitted)
 
     def count(self, incoming: Incoming) -> CountedRequest:
@@ -250,32 +256,29 @@ class Admission:
         found = self._answers.look_up(tenant.id, key if shares_answers else None) if is_covered else None
         return _LookedUp(key, shares_answers, found)
 
-    def _with_cached(self, admitted: AdmittedRequest, answer: CachedAnswer | None) -> AdmittedRequest:
-        """The request with a cached answer, if the tenant's rules of today let it through, and what they flag in it."""
+    def _passed(
+        self, answer: CachedAnswer | None, modes: Mapping[str, Mode]
+    ) -> tuple[CachedAnswer | None, tuple[Finding, ...]]:
+        """A cached answer, if the tenant's rules of today let it through, and what they flag in it."""
         if answer is None:
-            return admitted
+            return None, ()
         try:
-            findings = self._judged.findings(answer, admitted.guard_modes)
+            return answer, self._judged.findings(answer, modes)
         except GuardBlockedError:
-            return admitted
-        provider = _provider_of(answer, admitted.registry)
-        return replace(admitted, cached=answer, cached_provider=provider, findings=(*admitted.findings, *findings))
+            return None, ()
 
     def _coalesced(self, admitted: AdmittedRequest) -> AdmittedRequest:
         """The request with the answer of an identical one that is under way, or as the one that others wait for."""
         if not admitted.shares_answers or not admitted.is_stored:
             return admitted
         answer, is_leader = self._answers.join(admitted)
-        return self._with_cached(replace(admitted, is_leader=is_leader), answer)
+        cached, flagged = self._passed(answer, admitted.guard_modes)
+        return replace(admitted, is_leader=is_leader, cached=cached, findings=(*admitted.findings, *flagged))
 
     def _lifetime_s(self, incoming: Incoming) -> int:
         if incoming.context.no_store:
             return 0
         return self._settings_for(incoming).answer_lifetime_s(incoming.context.cache_ttl_s)
-
-
-def _provider_of(cached: CachedAnswer, registry: Registry) -> str | None:
-    return next((each.provider.name for each in registry.deployments if each.id == cached.deployment), None)
 
 
 def _judged_by(guards: GuardModels) -> tuple[str, ...]:

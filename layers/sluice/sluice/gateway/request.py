@@ -70,9 +70,9 @@ class AdmittedRequest:
 
     `said` is what is new in it, without what a conversation adds. `settings` are those that hold for its tenant,
     `registry` has the deployments of its plan, and `turn` is the one that this request claimed and has to end.
-    `shares_answers`: it may be served from the cache. `cached_provider` is None if the cached answer's credential is
-    gone, `cache_generation` if the cache could not be asked: then the answer is not cached either. `is_leader`:
-    identical requests wait for its answer. `failed_calls` are those that may be billed and are not recorded yet.
+    `shares_answers`: it may be served from the cache. `cache_generation` is None if the cache could not be asked: then
+    the answer is not cached either. `is_leader`: identical requests wait for its answer. `failed_calls` are those that
+    may be billed and are not recorded yet.
     """
 
     request: ChatRequest
@@ -91,9 +91,16 @@ class AdmittedRequest:
     started_s: float  # monotonic
     turn: OpenTurn | None
     cached: CachedAnswer | None = None
-    cached_provider: str | None = None
     is_leader: bool = False
     failed_calls: list[UsageRecord] = field(default_factory=list)
+
+    @cached_property
+    def cached_provider(self) -> str | None:
+        """The provider of the cached answer, None if its credential is gone."""
+        if self.cached is None:
+            return None
+        found = (each for each in self.registry.deployments if each.id == self.cached.deployment)
+        return next((each.provider.name for each in found), None)
 
     @cached_property
     def size(self) -> RequestSize:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import MISSING, FrozenInstanceError
 from operator import attrgetter
 from reprlib import recursive_repr
+from types import MemberDescriptorType
 from typing import TYPE_CHECKING, Any
 
 __all__ = ["dataclass"]
@@ -84,7 +85,14 @@ def _constructor_of(cls: type, *, is_frozen: bool) -> Callable[..., None]:
             continue
         if field.init:
             (keyword if field.kw_only else positional).append(name + default)
-        statements.append(f" __assign(self, {name!r}, {value})" if is_frozen else f" self.{name} = {value}")
+        if not is_frozen:
+            statements.append(f" self.{name} = {value}")
+        elif isinstance(slot := getattr(cls, name, None), MemberDescriptorType):
+            # Two thirds of what object.__setattr__ takes, which looks for it by its name.
+            names[f"__set_{name}"] = slot.__set__
+            statements.append(f" __set_{name}(self, {value})")
+        else:
+            statements.append(f" __assign(self, {name!r}, {value})")
     if hasattr(cls, "__post_init__"):
         statements.append(" self.__post_init__()")
     parameters = ", ".join(["self", *positional, *(["*", *keyword] if keyword else [])])

@@ -52,9 +52,10 @@ def answered(operation: str, answer: Mapping[str, Any]) -> None:
     units = _counted.get()
     if units is None:
         return
-    said = answer.get("ConsumedCapacity") or ()
-    tables = [said] if isinstance(said, Mapping) else said
-    consumed = sum(float(each.get("CapacityUnits", 0)) for each in tables)
+    said = answer.get("ConsumedCapacity") or {}
+    # Operations on several tables have a list of them. An answer is of JSON, so that no other mapping than this comes.
+    tables = [said] if isinstance(said, dict) else said
+    consumed = sum([float(each.get("CapacityUnits", 0)) for each in tables])
     if operation in _WRITES:
         units.add(write=consumed)
     else:
