@@ -74,6 +74,8 @@ def test_what_sluice_counts_alarms_as_it_is_counted(
         "QuotaAlert",
         "BrokenStreams",
         "StoreQualityLow",
+        "ReportsUnfinished",
+        "InsightsUnfinished",
         "SigningKeysNotRefreshed",
         "OwnTime",
     }
@@ -219,3 +221,9 @@ def test_the_access_log_says_how_the_integration_did_and_nothing_of_paths() -> N
     assert line["integrationStatus"] == "$context.integration.status"
     assert line["integrationError"] == "$context.integration.error"
     assert "$context.path" not in written
+
+
+def test_what_alarms_cost_at_rest_is_told_of_as_many_as_there_are() -> None:
+    alarms = len(of_type("AWS::CloudWatch::Alarm"))
+    told = (ROOT / "docs" / "deploying.md").read_text()
+    assert f"so ${(alarms - 10) * 0.1:.2f} for all {alarms};" in told
