@@ -33,6 +33,7 @@ class Model:
     refused: dict[str, NoVectorsError] = field(default_factory=dict)
     asked: list[list[str]] = field(default_factory=list)
     written: dict[str, Vector] = field(default_factory=dict)
+    chunks: list[ChunkKey] = field(default_factory=list)
 
     def embed(self, _generation: Generation, texts: Sequence[str], _principal: Any) -> list[Vector]:
         self.asked.append(list(texts))
@@ -46,6 +47,7 @@ class Model:
             if not any(vector):
                 raise ValueError("a vector of zeros")
             self.written[key.document] = vector
+            self.chunks.append(key)
 
 
 def revision(
@@ -67,10 +69,16 @@ def limited(gateway: Any) -> Embedder:
     return Embedder(cast(EmbeddingGateway, gateway), timeout_s=10)
 
 
-def embed(model: Model, revisions: Sequence[Revision], embedder: Embedder | None = None) -> dict[str, str]:
-    """Embed revisions; returns why some have no vectors."""
+def embed(
+    model: Model,
+    revisions: Sequence[Revision],
+    embedder: Embedder | None = None,
+    there: frozenset[ChunkKey] = frozenset(),
+) -> dict[str, str]:
+    """Embed revisions, but for chunks whose vectors are there; returns why some have no vectors."""
     chunks = ChunkStore(cast(DocumentStore, None), cast(VectorIndex, model), embedder or cast(Embedder, model))
-    errors = chunks.embed(STORE, [Lacking(each, [GENERATION]) for each in revisions], PRINCIPAL)
+    lacking = [Lacking(each, [GENERATION], {GENERATION.number: there}) for each in revisions]
+    errors = chunks.embed(STORE, lacking, PRINCIPAL)
     return {each.document.id: errors[each.id].reason for each in revisions if each.id in errors}
 
 
@@ -154,6 +162,42 @@ def test_a_limit_that_is_used_up_is_not_asked_in_parts() -> None:
     gateway = SmallLimit(TOO_SMALL, most=100, left=0)
     assert len(embed(Model(), [revision(str(number)) for number in range(10)], limited(gateway))) == 10
     assert gateway.asked == [10]
+
+
+@pytest.mark.parametrize(("most", "parts"), [(3, [10, 5, 2, 2, 2, 2, 2]), (1, [10, 5, 2, *[1] * 10])])
+def test_a_document_that_a_limit_never_has_room_for_is_asked_in_parts_that_do(most: int, parts: list[int]) -> None:
+    model, gateway, large = Model(), SmallLimit(TOO_SMALL, most=most), revision("large", chunks=10)
+    assert not embed(model, [large], limited(gateway))
+    assert gateway.asked == parts
+    assert model.chunks == large.keys
+
+
+def test_parts_of_a_document_are_kept_and_the_rest_is_asked_for_once_there_is_room() -> None:
+    model, gateway, large = Model(), SmallLimit(TOO_SMALL, left=5), revision("large", chunks=10)
+    assert embed(model, [large], limited(gateway)) == {"large": "out of tokens"}
+    assert model.chunks == large.keys[:4]
+    assert gateway.asked == [10, 5, 2, 2, 2]
+    gateway.left = 100
+    assert not embed(model, [large], limited(gateway), there=frozenset(model.chunks))
+    assert model.chunks == large.keys
+
+
+def test_a_single_text_that_no_limit_has_room_for_is_asked_once_more_alone_and_no_more() -> None:
+    gateway = SmallLimit(TOO_SMALL, most=0)
+    assert embed(Model(), [revision("large", chunks=4)], limited(gateway)) == {"large": "too small a limit of tokens"}
+    assert gateway.asked == [4, 2, 1]
+
+
+def test_a_document_that_no_model_takes_is_not_asked_in_parts() -> None:
+    model = Model(refused={"7": NoVectorsError("no known words", may_pass=False, is_about_texts=True)})
+    assert embed(model, [revision("7", chunks=8)]) == {"7": "no known words"}
+    assert len(model.asked) == 1
+
+
+def test_a_document_whose_vectors_are_all_there_asks_nobody() -> None:
+    model, whole = Model(), revision("whole", chunks=4)
+    assert not embed(model, [whole], there=frozenset(whole.keys))
+    assert not model.asked
 
 
 def test_vectors_that_came_with_texts_are_there_whatever_becomes_of_other_texts() -> None:

@@ -34,7 +34,10 @@ _THERE = frozenset({FileStatus.IN_PROGRESS, FileStatus.COMPLETED})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttachedFile:
-    """A file of a store. `owner` is whose file it is, `edits` counts changes of its attributes."""
+    """A file of a store. `owner` is whose file it is, `edits` counts changes of its attributes.
+
+    `generation` is the number of the one that answered when it was attached, which vectors in it are for.
+    """
 
     id: str
     owner: str
@@ -49,6 +52,7 @@ class AttachedFile:
     error_code: str = ""
     error_message: str = ""
     edits: int = 0
+    generation: int = 0
 
     def in_batch(self, batch: str) -> "AttachedFile":
         """The file as one of a batch."""
@@ -107,6 +111,7 @@ class AttachedFiles:
 
         Raises NotFoundError if the store was deleted meanwhile.
         """
+        file = replace(file, generation=store.active.number)
         while True:
             before = self.known(store, file.id)
             if before is not None and before.status in _THERE:
@@ -122,7 +127,8 @@ class AttachedFiles:
             found = self._table.get_all(files_of(store.tenant, store.id), [each.id for each in some])
             known = {file_id: _file(item) for file_id, item in found.items()}
             there = {key: each for key, each in known.items() if each.status in _THERE}
-            moves = [(known.get(each.id), each) for each in some if each.id not in there]
+            new = [replace(each, generation=store.active.number) for each in some if each.id not in there]
+            moves = [(known.get(each.id), each) for each in new]
             if self._move_all(store, moves):
                 attached += [there.get(each.id, each) for each in some]
             else:

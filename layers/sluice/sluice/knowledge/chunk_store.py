@@ -1,13 +1,16 @@
 """Chunks of revisions: their texts, and their vectors in a store's generations.
 
 The texts of many documents are embedded by one request. One that is refused for what its texts are is asked in halves,
-so that one text that no model takes costs the others nothing.
+so that one text that no model takes costs the others nothing. A document that a limit never has room for is embedded in
+parts, as many as there is room for now; the rest is left to who comes again.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import batched, groupby
+from dataclasses import field
+from itertools import groupby
 
 from sluice.embeddings.vectors import Vector
+from sluice.knowledge.chunking import Chunk
 from sluice.knowledge.documents import DocumentStore
 from sluice.knowledge.embedder import Embedder, NoVectorsError
 from sluice.knowledge.index import ChunkKey, VectorIndex
@@ -23,10 +26,25 @@ _TOKENS_AT_ONCE = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Lacking:
-    """A revision, and the generations that it has no vectors in."""
+    """A revision, and the generations that it has no vectors in, or not all: `there` are those it has, by number."""
 
     revision: Revision
     generations: Sequence[Generation]
+    there: Mapping[int, frozenset[ChunkKey]] = field(default_factory=dict)
+
+    def texts(self, generation: Generation) -> "_Texts":
+        """The texts that have no vector in a generation."""
+        there = self.there.get(generation.number, frozenset())
+        pairs = zip(self.revision.keys, self.revision.chunks, strict=True)
+        return _Texts(self.revision, [(key, chunk) for key, chunk in pairs if key not in there])
+
+
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """Texts of a revision that are to be embedded."""
+
+    revision: Revision
+    chunks: Sequence[tuple[ChunkKey, Chunk]]
 
 
 class ChunkStore:
@@ -54,17 +72,16 @@ class ChunkStore:
             wanted = [each.revision for each in lacking if generation in each.generations]
             errors |= self._put_own([each for each in wanted if each.has_own(generation)], generation)
         for generation in store.generations:
-            wanted = [each.revision for each in lacking if generation in each.generations]
-            others = [each for each in wanted if each.id not in errors and not each.has_own(generation)]
-            for some in _together(others):
+            others = [each for each in lacking if generation in each.generations and each.revision.id not in errors]
+            texts = [each.texts(generation) for each in others if not each.revision.has_own(generation)]
+            for some in _together(texts):
                 errors |= self._embed(some, generation, principal)
         return errors
 
-    def has_vectors(self, revision: Revision, generation: Generation) -> bool:
-        """Whether all of a revision's vectors in a generation are there already."""
+    def vectors_of(self, revision: Revision, generation: Generation) -> frozenset[ChunkKey]:
+        """The chunks of a revision whose vectors in a generation are there already."""
         prefix = f"{revision.key}#{revision.id}#"
-        there = {key for key, _ in self._index.vectors(revision.store, generation, prefix)}
-        return there.issuperset(revision.keys)
+        return frozenset(key for key, _ in self._index.vectors(revision.store, generation, prefix))
 
     def delete_revisions(self, store: VectorStore, key: str, revisions: Iterable[str]) -> None:
         """Delete vectors, then texts, so that where there is a vector there is a text."""
@@ -83,17 +100,35 @@ class ChunkStore:
             self._index.delete(revision.store, generation, revision.keys)
 
     def _embed(
-        self, revisions: Sequence[Revision], generation: Generation, principal: Principal
+        self, texts: Sequence[_Texts], generation: Generation, principal: Principal
     ) -> dict[str, NoVectorsError]:
+        if len(texts) == 1:
+            error = self._embed_alone(texts[0], generation, principal)
+            return {} if error is None else {texts[0].revision.id: error}
         try:
-            self._embed_together(revisions, generation, principal)
+            self._make([(each.revision, chunk) for each in texts for chunk in each.chunks], generation, principal)
         except NoVectorsError as error:
-            if len(revisions) == 1 or not error.is_about_texts:
-                return {each.id: error for each in revisions}
-            middle = len(revisions) // 2
-            halves = revisions[:middle], revisions[middle:]
+            if not error.is_about_texts:
+                return {each.revision.id: error for each in texts}
+            middle = len(texts) // 2
+            halves = texts[:middle], texts[middle:]
             return {key: each for half in halves for key, each in self._embed(half, generation, principal).items()}
         return {}
+
+    def _embed_alone(self, texts: _Texts, generation: Generation, principal: Principal) -> NoVectorsError | None:
+        """Write the vectors of one revision, as far as there is room for them; returns why not of all."""
+        left, size = texts.chunks, _TEXTS_AT_ONCE
+        while left:
+            some = left[:size]
+            try:
+                self._make([(texts.revision, chunk) for chunk in some], generation, principal)
+            except NoVectorsError as error:
+                if not error.is_too_much or len(some) == 1:
+                    return error
+                size = len(some) // 2
+            else:
+                left = left[size:]
+        return None
 
     def _put_own(self, revisions: Sequence[Revision], generation: Generation) -> dict[str, NoVectorsError]:
         """Write the vectors that came with revisions. Returns why not, by the id of the revision."""
@@ -106,12 +141,14 @@ class ChunkStore:
             return {key: each for one in revisions for key, each in self._put_own([one], generation).items()}
         return {}
 
-    def _embed_together(self, revisions: Sequence[Revision], generation: Generation, principal: Principal) -> None:
-        """Write the vectors of revisions in a generation. Raises NoVectorsError."""
-        chunks = [(each, pair) for each in revisions for pair in zip(each.keys, each.chunks, strict=True)]
-        for some in batched(chunks, _TEXTS_AT_ONCE, strict=False):
-            made = self._embedder.embed(generation, [chunk.text for _, (_, chunk) in some], principal)
-            self._put(generation, [(each, (key, vector)) for (each, (key, _)), vector in zip(some, made, strict=True)])
+    def _make(
+        self, chunks: Sequence[tuple[Revision, tuple[ChunkKey, Chunk]]], generation: Generation, principal: Principal
+    ) -> None:
+        """Make the vectors of chunks by one request, and write them. Raises NoVectorsError."""
+        if not chunks:
+            return
+        made = self._embedder.embed(generation, [chunk.text for _, (_, chunk) in chunks], principal)
+        self._put(generation, [(each, (key, vector)) for (each, (key, _)), vector in zip(chunks, made, strict=True)])
 
     def _put(self, generation: Generation, vectors: Sequence[tuple[Revision, tuple[ChunkKey, Vector]]]) -> None:
         for kind, some in groupby(vectors, key=_kind):
@@ -127,16 +164,16 @@ def _kind(vector: tuple[Revision, tuple[ChunkKey, Vector]]) -> str:
     return vector[0].document.kind
 
 
-def _together(revisions: Sequence[Revision]) -> Iterator[list[Revision]]:
+def _together(texts: Sequence[_Texts]) -> Iterator[list[_Texts]]:
     """Revisions in groups whose texts are embedded at once; a large one is alone."""
-    group: list[Revision] = []
-    texts = tokens = 0
-    for each in revisions:
-        more = sum(chunk.tokens for chunk in each.chunks)
-        if group and (texts + len(each.chunks) > _TEXTS_AT_ONCE or tokens + more > _TOKENS_AT_ONCE):
+    group: list[_Texts] = []
+    count = tokens = 0
+    for each in texts:
+        more = sum(chunk.tokens for _, chunk in each.chunks)
+        if group and (count + len(each.chunks) > _TEXTS_AT_ONCE or tokens + more > _TOKENS_AT_ONCE):
             yield group
-            group, texts, tokens = [], 0, 0
+            group, count, tokens = [], 0, 0
         group.append(each)
-        texts, tokens = texts + len(each.chunks), tokens + more
+        count, tokens = count + len(each.chunks), tokens + more
     if group:
         yield group

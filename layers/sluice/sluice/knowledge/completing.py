@@ -99,12 +99,15 @@ class Completer:
             self.complete(Completion(principal=principal, store=now), [found])
 
     def try_later(self, asked: Completion, key: str, error: NoVectorsError) -> None:
-        """Have the vectors made that a text was kept without: when there is quota again, else in an hour, then two."""
+        """Have the vectors made that a text was kept without: when there is quota again, else in an hour, then two.
+
+        Who comes again is not come before: it would be asked for twice.
+        """
         repair = Repair.of(asked.principal, asked.store.id, document=key, failures=asked.failures)
         message = repair.model_dump(mode="json")
         due_in_s = min(DUE_S * 2 ** min(asked.failures, _MOST_DOUBLINGS), DAY_S) if error.may_pass else DAY_S
         self._work.begin(message, due_in_s=due_in_s)
-        if error.retry_after_s is not None:
+        if error.retry_after_s is not None and not asked.comes_again:
             self._work.send(message, delay_s=error.retry_after_s)
 
     def _begun(self, store: VectorStore, found: DocumentRecord) -> _Making | None:
@@ -115,10 +118,12 @@ class Completer:
         newest = found.waiting or found.current
         texts = self._documents.texts(store, found.key, newest)
         revision = Revision.of(store, found, newest, texts)
-        if len(wanted) > 1:
-            # Some may be there: those that came with the text, which no model's replace, and those that are paid for.
-            wanted = [each for each in wanted if not self._chunks.has_vectors(revision, each)]
-        return _Making(found, Lacking(revision, wanted))
+        if len(wanted) == len(texts) == 1:
+            return _Making(found, Lacking(revision, wanted))
+        # Some may be there: those that came with the text, which no model's replace, and those that are paid for.
+        there = {each.number: self._chunks.vectors_of(revision, each) for each in wanted}
+        wanted = [each for each in wanted if not there[each.number].issuperset(revision.keys)]
+        return _Making(found, Lacking(revision, wanted, there))
 
     def _failed(self, asked: Completion, making: _Making, error: NoVectorsError) -> Written:
         revision, key = making.revision, making.found.key

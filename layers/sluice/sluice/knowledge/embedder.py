@@ -21,16 +21,24 @@ class NoVectorsError(Exception):
     """There are no vectors for texts now. `reason` says why, without the texts; `may_pass`: later there may be.
 
     `is_about_texts`: they were refused for what they are, or how many, and some of them alone may be taken.
+    `is_too_much`: a limit never has room for so many at once.
     """
 
     def __init__(
-        self, reason: str, *, may_pass: bool, retry_after_s: int | None = None, is_about_texts: bool = False
+        self,
+        reason: str,
+        *,
+        may_pass: bool,
+        retry_after_s: int | None = None,
+        is_about_texts: bool = False,
+        is_too_much: bool = False,
     ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.may_pass = may_pass
         self.retry_after_s = retry_after_s
-        self.is_about_texts = is_about_texts
+        self.is_about_texts = is_about_texts or is_too_much
+        self.is_too_much = is_too_much
 
 
 class Embedder:
@@ -67,7 +75,8 @@ class Embedder:
                 error.message,
                 may_pass=not is_refused,
                 retry_after_s=wait,
-                is_about_texts=_is_too_much(error) or (is_refused and error.param == "input"),
+                is_about_texts=is_refused and error.param == "input",
+                is_too_much=_is_too_much(error),
             ) from error
         wrong = next((len(each) for each in found.vectors if len(each) != generation.dimensions), None)
         if wrong is not None:

@@ -17,8 +17,10 @@ MOST_LINES = 5_000
 """How many lines a file may have."""
 
 
-def lines_of(file: AttachedFile, content: bytes, generation: Generation) -> list[NewDocument]:
-    """The documents of a file's lines; vectors have to be such as `generation` has. Raises Fault.
+def lines_of(file: AttachedFile, content: bytes, generation: Generation | None) -> list[NewDocument]:
+    """The documents of a file's lines; vectors have to be such as `generation` has, and are left out where it is None.
+
+    Raises Fault.
 
     Of several lines with the same id the last counts, as if each were written after those before it.
     """
@@ -44,7 +46,7 @@ def _lines(content: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
         yield number, line
 
 
-def _document(file: AttachedFile, number: int, line: dict[str, Any], generation: Generation) -> NewDocument:
+def _document(file: AttachedFile, number: int, line: dict[str, Any], generation: Generation | None) -> NewDocument:
     unknown = line.keys() - {"id", "text", "vector", "attributes", "title", "url"}
     text, own = line.get("text"), line.get("attributes") or {}
     if unknown or not isinstance(text, str) or not text.strip() or not isinstance(line.get("id"), str):
@@ -74,7 +76,9 @@ def _document(file: AttachedFile, number: int, line: dict[str, Any], generation:
         document.check()
     except InvalidRequestError as error:
         raise Fault("invalid_file", f"Line {number}: {error.message}") from None
-    return NewDocument(document, None if vector is None else OwnVector(_vector(vector, number, generation), generation))
+    if vector is None or generation is None:
+        return NewDocument(document)
+    return NewDocument(document, OwnVector(_vector(vector, number, generation), generation))
 
 
 def _vector(vector: Any, number: int, generation: Generation) -> list[float]:

@@ -44,12 +44,16 @@ class Repair(_Message):
 
 
 class ProcessFile(_Message):
-    """Read a file that was attached, and write it as a document; `failures` times that was in vain."""
+    """Read a file that was attached, and write it as a document; `failures` times that was in vain.
+
+    `waited_s` is how long it has waited for quota.
+    """
 
     kind: Literal["file"] = "file"
     file: str
     attempt: str
     failures: int = 0
+    waited_s: int = 0
 
 
 class Rebuild(_Message):

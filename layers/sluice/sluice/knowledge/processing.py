@@ -15,8 +15,8 @@ from sluice.knowledge.lines import lines_of
 from sluice.knowledge.messages import ProcessFile
 from sluice.knowledge.open_work import OpenWork
 from sluice.knowledge.stores import Stores
-from sluice.knowledge.vector_store import FileStatus, VectorStore
-from sluice.knowledge.writer import DocumentWriter
+from sluice.knowledge.vector_store import FileStatus, Generation, VectorStore
+from sluice.knowledge.writer import DocumentWriter, NewDocument
 from sluice.loading.dataclass import dataclass
 from sluice.storage.objects import ObjectMissingError
 from sluice.tenants.principal import Principal
@@ -27,6 +27,8 @@ _LINES_AT_ONCE = 500
 _FIRST_PAUSE_S = 30
 _LONGEST_PAUSE_S = 900
 _MOST_FAILURES = 12
+# In a day there is room in any limit but a month's.
+_LONGEST_WAIT_S = 26 * 3_600
 _GONE = Fault("invalid_file", "The file was deleted before it was read.")
 
 
@@ -131,14 +133,16 @@ class FileProcessor:
             if file.filename.lower().endswith(_JSONL):
                 return self._write_lines(principal, store, file, content)
             text = text_of(file.filename, content)
-            return self._writer.write(principal, store.id, _document(file, text), file.chunking)
+            document = NewDocument(_document(file, text))
+            [written] = self._writer.write_all(principal, store.id, [document], file.chunking, comes_again=True)
         except InvalidRequestError as error:
             raise Fault("invalid_file", error.message) from error
+        return written
 
     def _write_lines(self, principal: Principal, store: VectorStore, file: AttachedFile, content: bytes) -> Written:
         """Write each line as a document of its own: its text, and its vector if it brings one."""
         # All are checked before the first is written.
-        documents = lines_of(file, content, store.active)
+        documents = lines_of(file, content, _vectors_are_of(store, file))
         written: list[Written] = []
         for some in batched(documents, _LINES_AT_ONCE, strict=False):
             written += self._writer.write_all(principal, store.id, some, file.chunking, comes_again=True)
@@ -159,16 +163,32 @@ class FileProcessor:
             raise _GONE from None
 
     def _try_later(self, store: VectorStore, file: AttachedFile, message: ProcessFile, written: Written) -> None:
-        """Look again later whether the file's texts have their vectors; give up on what is refused for what it says."""
-        if not written.may_pass or message.failures >= _MOST_FAILURES:
+        """Look again later whether the file's texts have their vectors; give up on what is refused for what it says.
+
+        Where it is known when there is quota again, it is waited for: a large file takes many times a small limit.
+        """
+        has_waited = message.failures >= _MOST_FAILURES or message.waited_s >= _LONGEST_WAIT_S
+        if not written.may_pass or has_waited:
             ended = {"status": FileStatus.FAILED, "error_code": "server_error", "error_message": written.reason}
             self._files.end(store, file, **ended)
             return
-        pause_s = min(_LONGEST_PAUSE_S, written.retry_after_s or _FIRST_PAUSE_S * 2**message.failures)
-        again = message.model_copy(update={"failures": message.failures + 1, "open": None})
+        counted: dict[str, int]
+        if written.retry_after_s is None:
+            pause_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**message.failures)
+            counted = {"failures": message.failures + 1}
+        else:
+            pause_s = min(_LONGEST_PAUSE_S, max(1, written.retry_after_s))
+            counted = {"waited_s": message.waited_s + pause_s}
+        again = message.model_copy(update={**counted, "open": None})
         entry = self._work.begin(again.model_dump(mode="json"))
         known = again.model_copy(update={"open": (entry.collection, entry.entry)})
         self._work.send(known.model_dump(mode="json"), delay_s=pause_s)
+
+
+def _vectors_are_of(store: VectorStore, file: AttachedFile) -> Generation | None:
+    """The generation that vectors in a file are for; None if the store has left it since the file was attached."""
+    number = file.generation or store.active.number
+    return next((each for each in store.generations if each.number == number), None)
 
 
 def _document(file: AttachedFile, text: str) -> Document:
