@@ -184,6 +184,33 @@ def test_a_key_is_changed_rotated_and_revoked(admin: Visit) -> None:
     page.wait_for_selector(row, state="detached")
 
 
+def test_who_rotates_the_key_that_is_signed_in_goes_on_with_its_new_secret(
+    chromium: Browser, url: str, api: Api
+) -> None:
+    name = f"own {time.time_ns()}"
+    own = api.make("/v1/keys", tenant="hostile", name=name, role="manager")["api_key"]
+    with Visit(chromium, url) as visit:
+        page = visit.page
+        visit.sign_in(own)
+        visit.go("keys")
+        page.click(f"tbody button.name:has-text('{name}')")
+        page.select_option("#k-hours", "0")
+        page.click("dialog >> text=Rotate >> nth=-1")
+        page.wait_for_selector("dialog:has-text('has another secret')")
+        page.click("text=I have stored it")
+        kept = page.evaluate("sessionStorage.getItem('sluice.key')")
+        assert kept != own
+        assert kept.split("-")[1] == own.split("-")[1]
+        # Keys are looked after with the newest secret alone.
+        page.reload()
+        visit.settle()
+        page.click(f"tbody button.name:has-text('{name}')")
+        page.fill("#k-name", f"{name} again")
+        page.click("dialog .primary:has-text('Save')")
+        page.wait_for_selector(f"tbody button.name:has-text('{name} again')")
+        assert visit.problems == []
+
+
 def test_ten_thousand_keys_are_read_page_by_page(admin: Visit) -> None:
     row = {"object": "key", "tenant": "hostile", "role": "caller", "created_at": 0, "expires_at": None}
     limits = {
