@@ -94,7 +94,10 @@ def test_texts_of_many_documents_are_one_request() -> None:
     [
         ([(300, 1), (300, 1)], [300, 300]),
         ([(1, 15_000), (1, 15_000), (1, 1)], [1, 2]),
-        ([(1_000, 100), (1, 100)], [512, 488, 1]),
+        # A large one is alone, and in parts.
+        ([(1_000, 10), (1, 10)], [512, 488, 1]),
+        ([(1_000, 100), (1, 100)], [*[200] * 5, 1]),
+        ([(3, 50_000)], [1, 1, 1]),
     ],
 )
 def test_a_request_has_so_many_texts_and_tokens_at_most(sizes: list[tuple[int, int]], asked: list[int]) -> None:
@@ -180,6 +183,25 @@ def test_parts_of_a_document_are_kept_and_the_rest_is_asked_for_once_there_is_ro
     gateway.left = 100
     assert not embed(model, [large], limited(gateway), there=frozenset(model.chunks))
     assert model.chunks == large.keys
+
+
+@pytest.mark.parametrize(
+    ("tokens", "left", "asked", "made"),
+    [
+        # What others leave free of a limit is used, down to some thousand tokens.
+        (800, 30, [25, 15, 7, 3, 3, 1, 1, 1], 30),
+        (800, 1, [25, 12, 6, 3, 1, 1], 1),
+        (800, 0, [25, 12, 6, 3, 1], 0),
+        (100, 20, [40, 20, 20], 20),
+    ],
+)
+def test_of_a_document_as_much_is_embedded_as_others_leave_room_for(
+    tokens: int, left: int, asked: list[int], made: int
+) -> None:
+    model, gateway = Model(), SmallLimit(TOO_SMALL, most=1_000, left=left)
+    large = revision("large", chunks=40, tokens=tokens)
+    assert embed(model, [large], limited(gateway)) == {"large": "out of tokens"}
+    assert (gateway.asked, model.chunks) == (asked, large.keys[:made])
 
 
 def test_a_single_text_that_no_limit_has_room_for_is_asked_once_more_alone_and_no_more() -> None:

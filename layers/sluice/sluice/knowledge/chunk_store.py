@@ -1,13 +1,14 @@
 """Chunks of revisions: their texts, and their vectors in a store's generations.
 
 The texts of many documents are embedded by one request. One that is refused for what its texts are is asked in halves,
-so that one text that no model takes costs the others nothing. A document that a limit never has room for is embedded in
-parts, as many as there is room for now; the rest is left to who comes again.
+so that one text that no model takes costs the others nothing. A large document is embedded in parts, each of them kept,
+and in smaller ones where there is no room for these; the rest is left to who comes again.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
-from itertools import groupby
+from itertools import accumulate, groupby
 
 from sluice.embeddings.vectors import Vector
 from sluice.knowledge.chunking import Chunk
@@ -22,6 +23,8 @@ from sluice.tenants.principal import Principal
 _TEXTS_AT_ONCE = 512
 # Of documents that are embedded together: few enough that a key's limit for a minute has room for them.
 _TOKENS_AT_ONCE = 20_000
+# Of a part of a document: where there is no room for fewer than these now, it is waited for.
+_FEW_TOKENS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,17 +120,19 @@ class ChunkStore:
 
     def _embed_alone(self, texts: _Texts, generation: Generation, principal: Principal) -> NoVectorsError | None:
         """Write the vectors of one revision, as far as there is room for them; returns why not of all."""
-        left, size = texts.chunks, _TEXTS_AT_ONCE
+        left, most = texts.chunks, _TEXTS_AT_ONCE
         while left:
-            some = left[:size]
+            some = _first(left, most)
             try:
                 self._make([(texts.revision, chunk) for chunk in some], generation, principal)
             except NoVectorsError as error:
-                if not error.is_too_much or len(some) == 1:
+                is_large = sum(chunk.tokens for _, chunk in some) > _FEW_TOKENS
+                has_room_for_fewer = error.is_too_much or (error.retry_after_s is not None and is_large)
+                if not has_room_for_fewer or len(some) == 1:
                     return error
-                size = len(some) // 2
+                most = len(some) // 2
             else:
-                left = left[size:]
+                left = left[len(some) :]
         return None
 
     def _put_own(self, revisions: Sequence[Revision], generation: Generation) -> dict[str, NoVectorsError]:
@@ -162,6 +167,12 @@ class ChunkStore:
 
 def _kind(vector: tuple[Revision, tuple[ChunkKey, Vector]]) -> str:
     return vector[0].document.kind
+
+
+def _first(chunks: Sequence[tuple[ChunkKey, Chunk]], most: int) -> Sequence[tuple[ChunkKey, Chunk]]:
+    """The first chunks, `most` of them at most, that are embedded at once; one at least."""
+    tokens = list(accumulate(chunk.tokens for _, chunk in chunks[:most]))
+    return chunks[: max(1, bisect_right(tokens, _TOKENS_AT_ONCE))]
 
 
 def _together(texts: Sequence[_Texts]) -> Iterator[list[_Texts]]:
