@@ -224,6 +224,52 @@ def test_arguments_that_are_no_object_are_an_error_and_no_input(arguments: str) 
         list(events)
 
 
+@pytest.mark.parametrize(("finish_reason", "stop_reason"), [("length", "max_tokens"), ("content_filter", "refusal")])
+def test_a_call_that_is_cut_ends_as_the_answer_does_and_is_not_in_a_whole_one(
+    finish_reason: str, stop_reason: str
+) -> None:
+    cut = {"id": "call_2", "type": "function", "function": {"name": "run", "arguments": '{"a'}}
+    whole = message(answer(finish_reason, tool_calls=[CALL, cut]), ASKED)
+    assert [block["id"] for block in whole["content"] if block["type"] == "tool_use"] == ["call_1"]
+    assert whole["stop_reason"] == stop_reason
+    parts = [chunk(call_part(0, "{}", name="run")), chunk(call_part(1, '{"a', name="run")), chunk({}, finish_reason)]
+    events: list[Any] = list(message_events(parts, ASKED))
+    assert [each["delta"]["partial_json"] for each in events if "partial_json" in each.get("delta", {})] == [
+        "{}",
+        '{"a',
+    ]
+    assert [each["type"] for each in events[-3:]] == ["content_block_stop", "message_delta", "message_stop"]
+    assert events[-2]["delta"]["stop_reason"] == stop_reason
+
+
+def test_a_call_of_the_form_before_tools_is_the_same_whole_and_streamed() -> None:
+    called = {"name": "run", "arguments": '{"a": 1}'}
+    whole = message(answer("function_call", function_call=called), ASKED)
+    parts = [
+        chunk({"role": "assistant", "function_call": {"name": "run", "arguments": ""}}),
+        chunk({"function_call": {"arguments": '{"a"'}}),
+        chunk({"function_call": {"arguments": ": 1}"}}),
+        chunk({}, "function_call"),
+    ]
+    streamed = put_together(message_events(parts, ASKED))
+    assert streamed["content"] == whole["content"]
+    assert [block["type"] for block in whole["content"]] == ["tool_use"]
+    assert streamed["stop_reason"] == whole["stop_reason"] == "tool_use"
+
+
+def test_a_message_has_the_id_that_its_provider_gives_it_wherever_that_is() -> None:
+    azure = ChatChunk({"id": "", "model": "", "object": "", "choices": [], "prompt_filter_results": [{}]})
+    streamed = put_together(message_events([azure, chunk({"content": "Hi."}), chunk({}, "stop")], ASKED))
+    assert (streamed["id"], streamed["model"]) == ("msg_x", "m")
+
+
+def test_a_message_of_a_provider_without_ids_has_its_own() -> None:
+    asked = AskedMessage(model="small", id="req_1")
+    whole = answer(content="Hi.") | {"id": None}
+    streamed = [chunk({"content": "Hi."}, id=None), chunk({}, "stop", id=None)]
+    assert message(whole, asked)["id"] == put_together(message_events(streamed, asked))["id"] == "msg_req_1"
+
+
 def test_a_call_without_arguments_has_an_empty_input() -> None:
     call = {**CALL, "function": {"name": "now", "arguments": ""}}
     [block] = message(answer("tool_calls", tool_calls=[call]), ASKED)["content"]

@@ -18,6 +18,7 @@ from sluice.api.anthropic.message import (
     begun_message,
     check_parts,
     citations_in,
+    is_cut,
     message_ending,
     message_usage,
     thinking_text,
@@ -93,7 +94,8 @@ def message_events(chunks: Iterable[ChatChunk], asked: AskedMessage) -> Iterator
     usage: JsonObject = {}
     has_begun = has_refused = False
     for chunk in chunks:
-        if not has_begun:
+        # Azure begins with a chunk about the prompt, which has no id.
+        if not has_begun and (chunk.body.get("id") or chunk.body.get("choices")):
             has_begun = True
             yield {"type": "message_start", "message": begun_message(chunk.body, asked)}
             yield {"type": "ping"}
@@ -108,7 +110,7 @@ def message_events(chunks: Iterable[ChatChunk], asked: AskedMessage) -> Iterator
             yield from blocks.feed(delta)
             # Some of it may be said at the beginning.
             last |= {name: value for name, value in choice.items() if name in ENDING_FIELDS and value is not None}
-    yield from blocks.end()
+    yield from blocks.end(is_cut=is_cut(last))
     ended: MessageDelta = {
         "type": "message_delta",
         "delta": message_ending(last, asked, has_refused=has_refused),
@@ -131,6 +133,7 @@ class _Blocks:
         self._has_thinking_blocks = False
         self._call_ids: dict[object, str] = {}
         self._late_extras: dict[str, JsonObject] = {}
+        self._is_cut = False
 
     def feed(self, delta: JsonObject) -> Iterator[Event]:
         """The events of what is new."""
@@ -140,8 +143,12 @@ class _Blocks:
         for piece in [*(each for each in pieces if each.key == key), *(each for each in pieces if each.key != key)]:
             yield from self._take(piece)
 
-    def end(self) -> Iterator[Event]:
-        """The events of what waits, block by block, and of the end of the last one."""
+    def end(self, *, is_cut: bool) -> Iterator[Event]:
+        """The events of what waits, block by block, and of the end of the last one.
+
+        `is_cut`: calls may lack their end, as they do in Anthropic's own streams that reach a limit.
+        """
+        self._is_cut = is_cut
         by_key: dict[_Key, list[_Piece]] = {}
         for piece in self._waiting:
             by_key.setdefault(piece.key, []).append(piece)
@@ -200,7 +207,7 @@ class _Blocks:
             # Clients take the last one for the whole.
             signature = "".join(block.signatures)
             yield _delta_of(block, {"type": "signature_delta", "signature": signature})
-        if block.key[0] == "tool_use":
+        if block.key[0] == "tool_use" and not self._is_cut:
             tool_input("".join(block.texts))
         yield {"type": "content_block_stop", "index": block.index}
 
@@ -220,6 +227,10 @@ class _Blocks:
                 id=str(call.get("id") or ""),
                 name=str(function.get("name") or ""),
             )
+        if isinstance(function := delta.get("function_call"), dict):
+            # The form before tools, which has one call and no id.
+            name, arguments = (str(function.get(part) or "") for part in ("name", "arguments"))
+            yield _Piece(("tool_use", "function_call"), arguments, id="call_0", name=name)
 
     def _signatures(self, call: JsonObject) -> Iterator[_Piece]:
         """What has to go back with a call, in front of it; at the end, where it comes after the call has begun."""

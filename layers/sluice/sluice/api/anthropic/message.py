@@ -50,9 +50,10 @@ NO_EDITS: dict[str, JsonValue] = {"applied_edits": []}
 
 @dataclass(frozen=True, slots=True)
 class AskedMessage:
-    """What of a request its answer depends on."""
+    """What of a request its answer depends on. `id` is the message's where its provider gives none."""
 
     model: str
+    id: str = ""
     stop_sequences: Sequence[str] = ()
     manages_context: bool = False
 
@@ -66,7 +67,7 @@ def message(body: JsonObject, asked: AskedMessage) -> AnswerMessage:
     answer = begun_message(body, asked)
     for name in ("stop_reason", "stop_sequence", "stop_details"):
         answer[name] = ending[name]
-    answer["content"], answer["usage"] = list(_blocks(said)), message_usage(body)
+    answer["content"], answer["usage"] = list(_blocks(said, is_cut=is_cut(choice))), message_usage(body)
     if asked.manages_context:
         answer["context_management"] = NO_EDITS
     return answer
@@ -74,7 +75,7 @@ def message(body: JsonObject, asked: AskedMessage) -> AnswerMessage:
 
 def begun_message(body: JsonObject, asked: AskedMessage) -> AnswerMessage:
     """The message of an answer or its first chunk, before anything is said in it."""
-    identity = str(body.get("id") or "")
+    identity = str(body.get("id") or asked.id)
     return {
         "id": identity if identity.startswith("msg_") else f"msg_{identity}",
         "type": "message",
@@ -189,6 +190,19 @@ def tool_input(arguments: object) -> dict[str, Any]:
     return value
 
 
+def is_cut(choice: JsonObject) -> bool:
+    """Whether an answer was ended before its model was done, so that its last call may lack the rest."""
+    return choice.get("finish_reason") in ("length", "content_filter")
+
+
+def _is_input(arguments: object) -> bool:
+    try:
+        tool_input(arguments)
+    except InvalidAnswerError:
+        return False
+    return isinstance(arguments, str) and bool(arguments.strip())
+
+
 def _refuse(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON")
 
@@ -204,7 +218,7 @@ def _created(usage: JsonObject) -> int:
     return next((count for count in found if isinstance(count, int) and count > 0), 0)
 
 
-def _blocks(said: JsonObject) -> Iterator[AnswerBlock]:
+def _blocks(said: JsonObject, *, is_cut: bool) -> Iterator[AnswerBlock]:
     yield from _thoughts(said)
     cited = list(citations_in(said)) or None
     for name in ("content", "refusal"):
@@ -216,6 +230,9 @@ def _blocks(said: JsonObject) -> Iterator[AnswerBlock]:
         calls.append({"function": said["function_call"]})
     for position, call in enumerate(calls):
         function = call.get("function") or {}
+        if is_cut and position == len(calls) - 1 and not _is_input(function.get("arguments")):
+            # It has no end, and nobody may run it.
+            continue
         identity = call.get("id") or f"call_{position}"
         if (extra := extra_of(call)) is not None:
             yield {"type": "redacted_thinking", "data": sealed_extra(identity, extra)}

@@ -61,6 +61,7 @@ def create_message(call: "Call[MessageRequest]") -> "Reply[AnswerMessage] | Even
     asked = chat_request(body).labelled(call.labels)
     wanted = AskedMessage(
         model=body.model,
+        id=call.request_id,
         stop_sequences=tuple(body.stop_sequences or ()),
         manages_context=body.context_management is not None,
     )
