@@ -110,6 +110,36 @@ def test_a_finish_reason_is_one_of_openais_or_null(given: Any, shown: str | None
         assert choice.get("native_finish_reason") == native
 
 
+TOKEN = {"token": "Hi", "logprob": -0.5, "bytes": None, "top_logprobs": [{"token": "Hi", "logprob": -0.5}]}
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ({"content": [TOKEN], "refusal": None}, {"content": [TOKEN], "refusal": None}),
+        ({"content": [None, "Hi", {"logprob": -1}, TOKEN]}, {"content": [TOKEN]}),
+        ({"content": [{"token": "Hi"}]}, {"content": [{"token": "Hi", "logprob": None}]}),
+        ({"content": [{**TOKEN, "top_logprobs": {"Hi": -0.5}}]}, {"content": [{**TOKEN, "top_logprobs": None}]}),
+        ({"content": {"Hi": -0.5}}, {"content": None}),
+        ({"tokens": ["Hi"], "token_logprobs": [-0.5]}, {"tokens": ["Hi"], "token_logprobs": [-0.5]}),
+        ([-0.5], None),
+    ],
+)
+def test_likelihoods_are_those_of_tokens_with_a_text(given: Any, shown: Any) -> None:
+    choice = {"index": 0, "finish_reason": "stop", "logprobs": given}
+    whole = normalized_answer({"choices": [{**choice, "message": {"content": "Hi"}}]})
+    assert whole["choices"][0]["logprobs"] == shown
+    chunk = StreamNormalizer().chunk({"choices": [{**choice, "delta": {"content": "Hi"}}]})
+    assert chunk is not None
+    assert chunk["choices"][0]["logprobs"] == shown
+
+
+@pytest.mark.parametrize("name", ["thinking_blocks", "annotations"])
+def test_what_is_thought_or_cited_in_a_list_is_objects(name: str) -> None:
+    assert message_of({"content": "Hi", name: ["x", {"type": "y"}, None]})[name] == [{"type": "y"}]
+    assert message_of({"content": "Hi", name: "x"}) == {"content": "Hi"}
+
+
 def test_an_end_after_tool_calls_says_so() -> None:
     calls = [{"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
     choice = normalized_answer(whole({"content": None, "tool_calls": calls}))["choices"][0]

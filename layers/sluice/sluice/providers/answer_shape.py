@@ -16,6 +16,9 @@ from sluice.validation.text import CharacterJoiner, whole_characters
 
 # Where a message's own texts are; one that is no text could not be guarded.
 _TEXTS = ("content", "reasoning", "reasoning_content", "refusal")
+# Lists of objects beside them: what a model thought, and what it cites.
+_LISTS = ("thinking_blocks", "annotations")
+_LIKELIHOODS = ("content", "refusal")
 _TEXT_PARTS = frozenset({"text", "output_text", "input_text"})
 _THOUGHT_PARTS = frozenset({"thinking", "reasoning", "reasoning_text", "summary_text"})
 # A chunk that has no more than these says nothing: some servers keep a connection alive with them.
@@ -126,10 +129,34 @@ def _ended(choice: JsonObject, message: JsonObject) -> JsonObject:
     ended = {**choice, "finish_reason": reason}
     if isinstance(given, str) and given != reason and (reason is not None or _says_something(given)):
         ended.setdefault("native_finish_reason", given)
-    logprobs = choice.get("logprobs")
-    if logprobs is not None and not isinstance(logprobs, dict):
-        ended["logprobs"] = None
+    if choice.get("logprobs") is not None:
+        ended["logprobs"] = _likelihoods(choice["logprobs"])
     return ended
+
+
+def _likelihoods(given: object) -> JsonObject | None:
+    """How likely tokens were, each with its text; None if it is told in another way."""
+    if not isinstance(given, dict):
+        return None
+    return {**given, **{name: _tokens(given[name]) for name in _LIKELIHOODS if given.get(name) is not None}}
+
+
+def _tokens(given: object) -> list[JsonObject] | None:
+    if not isinstance(given, list):
+        return None
+    found = []
+    for each in given:
+        if not isinstance(each, dict) or not isinstance(each.get("token"), str):
+            continue
+        token = each if _is_number(each.get("logprob")) else {**each, "logprob": None}
+        if token.get("top_logprobs") is not None:
+            token = {**token, "top_logprobs": _tokens(token["top_logprobs"])}
+        found.append(token)
+    return found
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _says_something(finish_reason: str) -> bool:
@@ -153,6 +180,11 @@ def _message(message: object) -> JsonObject:
     for name in _TEXTS:
         if not isinstance(shaped.get(name), str | None):
             _flatten(shaped, name)
+    for name in _LISTS:
+        if isinstance(given := shaped.get(name), list):
+            shaped[name] = [each for each in given if isinstance(each, dict)]
+        elif given is not None:
+            del shaped[name]
     function = shaped.get("function_call")
     if isinstance(function, dict) and "arguments" in function:
         shaped["function_call"] = {**function, "arguments": arguments_text(function["arguments"]) or ""}
