@@ -169,6 +169,10 @@ REASONED = {"completion_tokens_details": {"reasoning_tokens": 500}}
             Usage(10, 5, 10),
         ),
         ({"prompt_tokens": 10, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": -8}}, Usage(10, 5)),
+        # As texts.
+        ({"prompt_tokens": "10", "completion_tokens": "5", "total_tokens": "15"}, Usage(10, 5)),
+        ({"prompt_tokens": "10", "completion_tokens": "5.5"}, None),
+        ({"prompt_tokens": "1" * 400, "completion_tokens": "5"}, None),
         # Missing or impossible.
         ({"prompt_tokens": 10}, None),
         ({"prompt_tokens": 10, "total_tokens": 15}, None),

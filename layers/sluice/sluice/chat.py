@@ -290,6 +290,7 @@ class Usage:
 
 
 _PROMPTS = ("prompt_tokens", "input_tokens")
+_MOST_DIGITS = 12
 
 
 def _prompt_in(usage: JsonObject) -> int | None:
@@ -331,6 +332,9 @@ def _details(usage: JsonObject, *names: str) -> JsonObject:
 def _count(counts: JsonObject, *names: str) -> int | None:
     """The first of `names` that is there, if it is a number of tokens."""
     value = next((counts[name] for name in names if counts.get(name) is not None), None)
+    if isinstance(value, str) and value.isdecimal() and len(value) <= _MOST_DIGITS:
+        # Some servers write their counts as texts.
+        value = int(value)
     value = whole_number(value)
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 

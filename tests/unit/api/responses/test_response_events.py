@@ -5,6 +5,7 @@ import typing
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from openai import omit
@@ -254,3 +255,20 @@ def test_what_a_provider_says_beside_a_text_stays_beside_it() -> None:
     assert item["images"] == [{"url": "x"}]
     delta = {"index": 0, "delta": message, "finish_reason": "stop"}
     assert streamed(FRAME, [{"model": "m", "choices": [delta]}])[-1]["response"]["output"] == [item]
+
+
+@pytest.mark.parametrize(
+    "thought",
+    [
+        {"reasoning_tokens": 5},
+        {"completion_tokens_details": {"reasoning_tokens": 5.0}},
+        {"completion_tokens_details": {"reasoning_tokens": "5"}},
+        {"output_tokens_details": {"reasoning_tokens": 5}},
+    ],
+)
+def test_what_was_thought_is_counted_however_its_provider_writes_it(thought: JsonObject) -> None:
+    usage = {"prompt_tokens": 9, "completion_tokens": 7, "total_tokens": 16, **thought}
+    message = {"role": "assistant", "content": "Hi."}
+    answer = {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}], "usage": usage}
+    counted = whole_response(FRAME, answer)["usage"]
+    assert (counted["output_tokens"], counted["output_tokens_details"]) == (7, {"reasoning_tokens": 5})

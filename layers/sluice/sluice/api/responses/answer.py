@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from sluice.api.responses.items import answer_items
 from sluice.api.responses.reasoning import FIELDS, summarized
-from sluice.chat import JsonObject, Usage
+from sluice.chat import JsonObject, Usage, reasoning_tokens_in
 from sluice.loading.dataclass import dataclass
 
 _PREFIXES = {
@@ -140,15 +140,12 @@ def usage_of(body: JsonObject) -> JsonObject | None:
     counted = Usage.from_body(body)
     if counted is None:
         return None
-    usage = body["usage"]
-    asked, answered = usage.get("prompt_tokens_details") or {}, usage.get("completion_tokens_details") or {}
-    written = _count(asked, "cache_write_tokens") or _count(usage, "cache_creation_input_tokens")
-    cached = {"cached_tokens": counted.cached_prompt_tokens, "cache_write_tokens": written}
+    cached = {"cached_tokens": counted.cached_prompt_tokens, "cache_write_tokens": counted.cache_write_tokens}
     return {
         "input_tokens": counted.prompt_tokens,
         "input_tokens_details": cached,
         "output_tokens": counted.completion_tokens,
-        "output_tokens_details": {"reasoning_tokens": _count(answered, "reasoning_tokens")},
+        "output_tokens_details": {"reasoning_tokens": reasoning_tokens_in(body)},
         "total_tokens": counted.total_tokens,
     }
 
@@ -163,11 +160,6 @@ def added_usage(one: JsonObject | None, other: JsonObject | None) -> JsonObject 
         else value + other[name]
         for name, value in one.items()
     }
-
-
-def _count(counts: object, name: str) -> int:
-    count = counts.get(name) if isinstance(counts, dict) else None
-    return count if isinstance(count, int) else 0
 
 
 def calls_of(message: JsonObject) -> list[JsonObject]:
