@@ -135,15 +135,24 @@ _TABLE: tuple[_Row, ...] = (
         Blame.CONTEXT,
         _codes(
             "context_length_exceeded context_window_exceeded exceed_context_size_error tokens_limit_reached "
-            "model_context_window_exceeded ContextWindowExceededError max_context_length_exceeded"
+            "model_context_window_exceeded ContextWindowExceededError max_context_length_exceeded "
+            "model_max_prompt_tokens_exceeded"
         ),
         _words(
             r"(?:maximum|max|available|model'?s?|the) context (?:length|size|window)",
-            r"context (?:length|window|size)(?: limit)? (?:is )?exceeded",
+            r"context (?:length|window|size)(?: limit)? (?:is )?exceed(?:ed|s)",
             r"exceeds? (?:the )?(?:model'?s? )?(?:maximum |max(?:imum)? )?(?:context|token limit|prompt length)",
             r"(?:prompt|input|message|conversation|request)s? (?:is|are) too long",
             r"maximum prompt length",
-            r"input (?:token count|tokens?|length).{0,40}exceeds?",
+            r"prompt exceeds (?:the )?max(?:imum)? length",
+            r"(?:input|prompt) (?:token count|tokens?|length).{0,40}exceeds?",
+            r"tokens in the prompt.{0,40}exceeds?",
+            r"(?:input|prompt) tokens (?:is |are )?too long",
+            r"exceeded max_input_tokens",
+            # Alibaba, LM Studio, llama.cpp.
+            r"range of input length should be",
+            r"provide a shorter input",
+            r"context shift is disabled",
             r"inputs`? tokens? \+",
             r"inputs`? must have less than",
             r"reduce the length of (?:the|your) (?:messages|prompt|input)",
