@@ -11,6 +11,7 @@ from sluice.errors import (
     GuardBlockedError,
     NoProviderError,
     NotFoundError,
+    ProviderUnavailableError,
 )
 from sluice.routing.deadline import Deadline
 from tests.credentials import model
@@ -136,3 +137,14 @@ def test_no_time_left_is_an_error_before_anybody_is_asked() -> None:
     with pytest.raises((NoProviderError, DeadlineExceededError)):
         gateway.complete(deadline=Deadline.after(0.1))
     assert (gateway.asked(), gateway.counted(), gateway.spent()) == ([], 0, 0)
+
+
+@pytest.mark.parametrize(("asked_s", "told_s"), [(20.5, 21), (0.0, 0), (1e300, 86_400), (None, None)])
+def test_a_caller_is_told_to_wait_as_its_provider_asks_and_for_a_day_at_most(
+    asked_s: float | None, told_s: int | None
+) -> None:
+    gateway = MemoryGateway()
+    gateway.script.replies["one"] = [ProviderUnavailableError("down", status=503, retry_after_s=asked_s)] * 2
+    with pytest.raises(NoProviderError) as raised:
+        gateway.complete()
+    assert raised.value.retry_after_s == told_s

@@ -77,6 +77,10 @@ def _wait_in(value: object, now: datetime) -> float | None:
         return _until_s(number, now) if number > _EPOCH_S else number
     if not isinstance(value, str):
         return None
+    # A header that was sent twice, as by a server and a proxy in front of it.
+    numbers = [_number(part) for part in value.split(",")]
+    if len(numbers) > 1 and None not in numbers:
+        return max(seconds for part in value.split(",") if (seconds := _wait_in(part, now)) is not None)
     seconds = duration_s(value)
     return seconds if seconds is not None else _moment_s(value, now)
 

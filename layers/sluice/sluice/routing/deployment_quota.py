@@ -31,7 +31,7 @@ from sluice.telemetry.best_effort import best_effort
 # What a 429 without a retry-after stands for.
 _DEFAULT_BLOCK_S = 5.0
 # A block only ever moves later, so a provider that names the year 3000 must not be believed.
-_LONGEST_BLOCK_S = 86_400.0
+LONGEST_BLOCK_S = 86_400.0
 # For how long all processes leave a deployment alone whose credential or model its provider refused.
 _REFUSED_MS = 60_000
 _SECONDS_AGO_MS = 10_000
@@ -211,7 +211,7 @@ def _verdict(error: ProviderError | None) -> Verdict | None:
 def block_ms(error: ProviderRateLimitedError) -> int:
     """For how long a provider that answered 429 is left alone."""
     pause_s = _DEFAULT_BLOCK_S if error.retry_after_s is None else error.retry_after_s
-    return math.ceil(min(pause_s, _LONGEST_BLOCK_S) * 1000)
+    return math.ceil(min(pause_s, LONGEST_BLOCK_S) * 1000)
 
 
 def scope_of(deployment: Deployment) -> str:

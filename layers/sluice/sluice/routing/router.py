@@ -39,7 +39,7 @@ from sluice.quota.request_size import RequestSize
 from sluice.quota.reservation import Reservation
 from sluice.quota.wait_words import in_words
 from sluice.routing.deadline import Deadline
-from sluice.routing.deployment_quota import Answered, DeploymentQuota, block_ms
+from sluice.routing.deployment_quota import LONGEST_BLOCK_S, Answered, DeploymentQuota, block_ms
 from sluice.routing.scoring import Weights, rank, score
 from sluice.telemetry.metrics import emit_metric
 
@@ -177,7 +177,7 @@ class Search:
         elif not isinstance(error, ProviderAuthenticationError):
             self.may_recover = True
             if error.retry_after_s is not None:
-                self._waits_s[deployment.id] = error.retry_after_s
+                self._waits_s[deployment.id] = min(error.retry_after_s, LONGEST_BLOCK_S)
 
     def verdict(self) -> SluiceError:
         """The error that says why nobody answered."""
