@@ -414,6 +414,20 @@ def test_a_call_without_a_name_or_after_its_end_is_an_error() -> None:
         list(message_events(parts, ASKED))
 
 
+def test_a_call_whose_name_comes_after_its_id_begins_with_it() -> None:
+    parts = [
+        chunk({"tool_calls": [{"index": 0, "id": "call_0", "type": "function", "function": {"arguments": ""}}]}),
+        chunk({"content": "So."}),
+        chunk({"tool_calls": [{"index": 0, "function": {"arguments": '{"a"'}}]}),
+        chunk({"tool_calls": [{"index": 0, "function": {"name": "run", "arguments": ": 1"}}]}),
+        chunk({"tool_calls": [{"index": 0, "function": {"arguments": "}"}}]}),
+        chunk({}, "tool_calls"),
+    ]
+    text, called = put_together(message_events(parts, ASKED))["content"]
+    assert text["text"] == "So."
+    assert (called["id"], called["name"], called["input"]) == ("call_0", "run", {"a": 1})
+
+
 def test_a_stream_of_many_calls_by_turns_takes_no_longer_than_its_length() -> None:
     begun = [chunk(call_part(index, "", name="run")) for index in range(2_000)]
     parts = [chunk(call_part(index, piece)) for piece in ("{", "}") for index in range(2_000)]

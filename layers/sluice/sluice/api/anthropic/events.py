@@ -134,6 +134,8 @@ class _Blocks:
         self._call_ids: dict[object, str] = {}
         self._late_extras: dict[str, JsonObject] = {}
         self._is_cut = False
+        self._named: set[_Key] = set()
+        self._nameless: dict[_Key, _Piece] = {}
 
     def feed(self, delta: JsonObject) -> Iterator[Event]:
         """The events of what is new."""
@@ -155,6 +157,9 @@ class _Blocks:
         for pieces in by_key.values():
             yield from self._close()
             for piece in pieces:
+                yield from self._add(piece)
+        if not is_cut:
+            for piece in self._nameless.values():
                 yield from self._add(piece)
         for call_id, extra in self._late_extras.items():
             yield from self._add(_signature(call_id, extra))
@@ -221,16 +226,28 @@ class _Blocks:
         for call in delta.get("tool_calls") or []:
             function = call.get("function") or {}
             yield from self._signatures(call)
-            yield _Piece(
+            piece = _Piece(
                 ("tool_use", call.get("index")),
                 str(function.get("arguments") or ""),
                 id=str(call.get("id") or ""),
                 name=str(function.get("name") or ""),
             )
+            yield from self._once_named(piece)
         if isinstance(function := delta.get("function_call"), dict):
             # The form before tools, which has one call and no id.
             name, arguments = (str(function.get(part) or "") for part in ("name", "arguments"))
             yield _Piece(("tool_use", "function_call"), arguments, id="call_0", name=name)
+
+    def _once_named(self, piece: _Piece) -> Iterator[_Piece]:
+        """The part of a call, with what came before its name: a block begins with it, and some send the id first."""
+        if (held := self._nameless.pop(piece.key, None)) is not None:
+            piece = _Piece(piece.key, held.text + piece.text, id=held.id or piece.id, name=piece.name)
+        if piece.name:
+            self._named.add(piece.key)
+        if piece.key in self._named:
+            yield piece
+        else:
+            self._nameless[piece.key] = piece
 
     def _signatures(self, call: JsonObject) -> Iterator[_Piece]:
         """What has to go back with a call, in front of it; at the end, where it comes after the call has begun."""
