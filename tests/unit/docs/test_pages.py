@@ -142,6 +142,28 @@ def test_the_page_on_errors_has_every_code_and_no_other() -> None:
     assert {status for status in described if status >= "400"} <= statuses
 
 
+def test_the_tour_repeats_a_question_whose_answer_is_kept() -> None:
+    [tour] = [each for each in snippets(README) if each.heading == "Five minutes more"]
+    first, second = (line for line in tour.code.splitlines() if line.startswith("ask /api/v1/llm/completion"))
+    assert first == second
+    assert "max_tokens" not in first, "an answer that is cut off is not kept"
+
+
+def test_what_a_class_pays_at_rest_is_the_sum_of_what_is_billed() -> None:
+    [at_rest] = re.findall(
+        r"(?s)\nRequests, storage and logs.*?reports and alerts", (ROOT / "docs" / "deploying.md").read_text()
+    )
+    parts = re.findall(r"three secrets, \$(\d\.\d\d)|so \$(\d\.\d\d)", at_rest)
+    assert len(parts) == 3
+    total = sum(float(secrets or other) for secrets, other in parts)
+    assert f"[${total:.2f} is billed]" in (ROOT / "docs" / "choosing.md").read_text()
+
+
+def test_what_the_example_of_an_env_file_refers_to_is_there() -> None:
+    [(name, heading)] = re.findall(r"\(([\w/.]+\.md), ([A-Z]\w+)\)", (ROOT / ".env.example").read_text())
+    assert heading.lower() in anchors(ROOT / name)
+
+
 def test_the_version_is_one() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     released = re.findall(r"(?m)^## \[(\d+\.\d+\.\d+)\] - \d{4}-\d\d-\d\d$", (ROOT / "CHANGELOG.md").read_text())
