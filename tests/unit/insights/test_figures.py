@@ -73,7 +73,26 @@ def test_days_are_the_tenant_s_and_begin_with_the_first_that_anything_was_used()
     [requests, cost], skipped = read(usage, "usage.requests", "usage.cost", "usage.requests")
     assert (requests.values, cost.values, skipped) == ([4, 0, 7], [4, 0, 7], [])
     assert requests.starts[0].isoformat() == "2026-11-23T00:00:00+01:00"
-    assert next_end(requests, NOW).isoformat() == "2026-11-27T00:05:00+01:00"
+    assert next_end(requests, NOW, BERLIN).isoformat() == "2026-11-27T00:05:00+01:00"
+
+
+@pytest.mark.parametrize(
+    ("name", "interval", "now", "known_at"),
+    [
+        ("usage.requests", "day", NOW, "2026-11-27T00:05:00+01:00"),
+        # The day before is over, and not yet known.
+        ("usage.requests", "day", NOW.replace(hour=0, minute=2), "2026-11-26T00:07:00+01:00"),
+        ("usage.requests", "day", datetime(2026, 10, 25, 1, 30, tzinfo=BERLIN), "2026-10-26T00:05:00+01:00"),
+        ("usage.requests", "hour", NOW, "2026-11-26T02:05:00+01:00"),
+        ("ingestion.items", "day", NOW.replace(hour=0), "2026-11-26T00:05:00+00:00"),
+        ("ingestion.items", "day", NOW.replace(hour=12), "2026-11-27T00:05:00+00:00"),
+    ],
+)
+def test_of_what_was_first_used_today_the_end_of_today_is_waited_for(
+    name: str, interval: FigureInterval, now: datetime, known_at: str
+) -> None:
+    series = Series(name=name, interval=interval, measured="count", values=())
+    assert next_end(series, now, BERLIN).isoformat() == known_at
 
 
 def test_an_hour_that_has_just_ended_is_still_being_recorded() -> None:

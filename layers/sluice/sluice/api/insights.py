@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal, TypedDict
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -129,7 +130,8 @@ def _insights(call: Call[DashboardData, NamedTenantQuery]) -> Reply[DashboardIns
     agent = agent_of(
         app.preferences.get(tenant, "agent_config").values, app.preferences.get(tenant, "dashboard_ai").values
     )
-    read, skipped = _read(call, tenant, now)
+    zone = _zone_of(call, tenant)
+    read, skipped = _read(call, tenant, now, zone)
     analysis = analyse(read, agent)
     own = {each.name for each in read if isinstance(each, Series) and each.is_own}
     kept = [kept_finding(each, agent, now, is_own=each.series in own) for each in analysis.findings]
@@ -152,13 +154,15 @@ def _insights(call: Call[DashboardData, NamedTenantQuery]) -> Reply[DashboardIns
         "narrative": {"status": narrative.status, "text": narrative.text, "reason": narrative.reason},
         "skipped": [{"series": each.series, "reason": each.reason} for each in (*skipped, *analysis.skipped)],
         "generated_at": moment(now),
-        "refresh_at": _refresh_at(read, agent, now),
+        "refresh_at": _refresh_at(read, agent, now, zone),
         "agent_config": _shown_agent(agent),
     }
     return Reply(answer, narrative.provenance)
 
 
-def _read(call: Call[DashboardData, NamedTenantQuery], tenant: str, now: datetime) -> tuple[list[Read], list[Skipped]]:
+def _read(
+    call: Call[DashboardData, NamedTenantQuery], tenant: str, now: datetime, zone: ZoneInfo
+) -> tuple[list[Read], list[Skipped]]:
     """What is to be judged, and what can't be. Raises InvalidRequestError, PermissionDeniedError."""
     body, principal = call.body, call.principal
     twice = body.series.keys() & body.__pydantic_extra__.keys() | {*FIGURES} & {*body.series, *body.__pydantic_extra__}
@@ -173,10 +177,6 @@ def _read(call: Call[DashboardData, NamedTenantQuery], tenant: str, now: datetim
             "The figures of a whole tenant take a key of the role manager; series of your own take any key.",
             param="figures",
         )
-    try:
-        zone = time_zone(body.time_zone or _time_zone_of(call, tenant))
-    except ValueError as error:
-        raise InvalidRequestError(f"time_zone: {error}.", param="time_zone") from None
     read, skipped = read_all(sent, zone, now)
     if body.figures:
         until_s = time.monotonic() + max(0.0, call.deadline.remaining_s - _ANSWERING_S)
@@ -193,14 +193,22 @@ def _read(call: Call[DashboardData, NamedTenantQuery], tenant: str, now: datetim
     return read, skipped
 
 
+def _zone_of(call: Call[DashboardData, NamedTenantQuery], tenant: str) -> ZoneInfo:
+    """The time zone that a request names, else the tenant's. Raises InvalidRequestError."""
+    try:
+        return time_zone(call.body.time_zone or _time_zone_of(call, tenant))
+    except ValueError as error:
+        raise InvalidRequestError(f"time_zone: {error}.", param="time_zone") from None
+
+
 def _time_zone_of(call: Call[DashboardData, NamedTenantQuery], tenant: str) -> str | None:
     own = call.principal.tenant
     found = own if tenant == own.id else call.app.directory.stored_tenant(tenant)
     return None if found is None else found.time_zone
 
 
-def _refresh_at(read: Sequence[Read], agent: Agent, now: datetime) -> str | None:
-    ends = [next_end(each, now) for each in read if isinstance(each, Series) and each.interval != "step"]
+def _refresh_at(read: Sequence[Read], agent: Agent, now: datetime, zone: ZoneInfo) -> str | None:
+    ends = [next_end(each, now, zone) for each in read if isinstance(each, Series) and each.interval != "step"]
     if not agent.refreshes or not ends:
         return None
     # Not at once where a dashboard sends what is old.

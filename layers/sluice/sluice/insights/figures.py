@@ -56,6 +56,9 @@ _FIGURES: Mapping[FigureName, _Figure] = {
     ),
 }
 
+_OF_UTC = frozenset(name for name, figure in _FIGURES.items() if figure.of_use is None)
+"""Those whose days are UTC's."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FigureQuery:
@@ -193,7 +196,15 @@ def last_settled_day(now: datetime, zone: ZoneInfo) -> date:
     return last_ended(now - _SETTLED, zone).day
 
 
-def next_end(series: Series, now: datetime) -> datetime:
-    """When the bucket is known that comes after the last one of a series, and is not over yet."""
-    end = later(series.starts[-1] if series.starts else now, series.interval, 2)
+def next_end(series: Series, now: datetime, zone: ZoneInfo) -> datetime:
+    """When the bucket is known that comes after the last one of a series, and is not over yet.
+
+    Where no bucket has ended, that is the one which `now` is in: an hour or a day of the `zone`, of what came in UTC's.
+    """
+    if series.starts:
+        end = later(series.starts[-1], series.interval, 2)
+    else:
+        begun = (now - _SETTLED).astimezone(ZoneInfo("UTC") if series.name in _OF_UTC else zone)
+        hour = begun.hour if series.interval == "hour" else 0
+        end = later(begun.replace(hour=hour, minute=0, second=0, microsecond=0), series.interval, 1)
     return max(end, now) + _SETTLED
