@@ -257,6 +257,12 @@ def test_a_call_of_the_form_before_tools_is_the_same_whole_and_streamed() -> Non
     assert streamed["stop_reason"] == whole["stop_reason"] == "tool_use"
 
 
+@pytest.mark.parametrize("chunks", [[], [ChatChunk({"id": "", "choices": [], "usage": None})]])
+def test_a_stream_in_which_nothing_is_said_has_a_beginning_all_the_same(chunks: list[ChatChunk]) -> None:
+    kinds = [event["type"] for event in message_events(chunks, ASKED)]
+    assert kinds == ["message_start", "ping", "message_delta", "message_stop"]
+
+
 def test_a_message_has_the_id_that_its_provider_gives_it_wherever_that_is() -> None:
     azure = ChatChunk({"id": "", "model": "", "object": "", "choices": [], "prompt_filter_results": [{}]})
     streamed = put_together(message_events([azure, chunk({"content": "Hi."}), chunk({}, "stop")], ASKED))

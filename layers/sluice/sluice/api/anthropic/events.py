@@ -97,8 +97,7 @@ def message_events(chunks: Iterable[ChatChunk], asked: AskedMessage) -> Iterator
         # Azure begins with a chunk about the prompt, which has no id.
         if not has_begun and (chunk.body.get("id") or chunk.body.get("choices")):
             has_begun = True
-            yield {"type": "message_start", "message": begun_message(chunk.body, asked)}
-            yield {"type": "ping"}
+            yield from _beginning(chunk.body, asked)
         if chunk.usage is not None:
             usage = chunk.body if Usage.from_body(chunk.body) else chunk.body["x_groq"]
         for choice in chunk.body.get("choices") or []:
@@ -110,6 +109,8 @@ def message_events(chunks: Iterable[ChatChunk], asked: AskedMessage) -> Iterator
             yield from blocks.feed(delta)
             # Some of it may be said at the beginning.
             last |= {name: value for name, value in choice.items() if name in ENDING_FIELDS and value is not None}
+    if not has_begun:
+        yield from _beginning({}, asked)
     yield from blocks.end(is_cut=is_cut(last))
     ended: MessageDelta = {
         "type": "message_delta",
@@ -120,6 +121,11 @@ def message_events(chunks: Iterable[ChatChunk], asked: AskedMessage) -> Iterator
         ended["context_management"] = NO_EDITS
     yield ended
     yield {"type": "message_stop"}
+
+
+def _beginning(body: JsonObject, asked: AskedMessage) -> Iterator[Event]:
+    yield {"type": "message_start", "message": begun_message(body, asked)}
+    yield {"type": "ping"}
 
 
 class _Blocks:
