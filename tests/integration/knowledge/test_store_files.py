@@ -4,26 +4,18 @@ import io
 import json
 import threading
 import zipfile
-from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import openai
 import pytest
 from docx import Document as DocxDocument
 
 from sluice.knowledge import extracting, processing
-from sluice.knowledge.embedder import NoVectorsError
-from sluice.knowledge.lines import lines_of
-from sluice.knowledge.open_work import OpenWork
-from sluice.knowledge.vector_store import FileStatus, Generation
-from sluice.tenants.principal import Principal
-from tests.conftest import Aws
+from sluice.knowledge.vector_store import FileStatus
 from tests.fakes.client import FakeProvider
-from tests.fakes.vectors import vector_of
 from tests.served_stores import Served
-from tests.stores import DIMENSIONS, Knowledge, embeds
+from tests.stores import Knowledge
 
 
 def test_a_file_that_is_attached_is_found_by_what_it_says(served: Served, store: str) -> None:
@@ -220,184 +212,6 @@ def test_a_file_that_is_made_to_be_slow_ends_its_reader_and_nothing_else(
     assert "2 s" in read.last_error.message
 
 
-def test_vectors_that_exist_elsewhere_come_in_as_lines(served: Served, store: str, fake: FakeProvider) -> None:
-    lines = [
-        {
-            "id": f"doc-{number}",
-            "text": f"Text {number}.",
-            "vector": vector_of(f"Text {number}.", DIMENSIONS),
-            "attributes": {"n": number},
-            "title": f"Title {number}",
-            "url": "https://example.com/",
-        }
-        for number in range(3)
-    ]
-    read = served.add(store, "\n".join(map(json.dumps, lines)), "vectors.jsonl")
-    assert read.status == "completed"
-    assert not fake.requests()
-    found = served.stores.search(store, query="Text 1.", max_num_results=1).data[0]
-    assert (found.content[0].text, found.filename, found.attributes, found.file_id) == (
-        "Text 1.",
-        "Title 1",
-        {"n": 1},
-        read.id,
-    )
-    served.stores.files.delete(read.id, vector_store_id=store)
-    assert not served.knowledge.items("VECTORS_TABLE")
-
-
-def own_line() -> str:
-    """A line whose vector is not the one that the model makes."""
-    return json.dumps({"id": "doc-1", "text": "A text.", "vector": [1.0] + [0.0] * (DIMENSIONS - 1)})
-
-
-def test_vectors_for_a_model_that_the_store_left_meanwhile_are_not_taken_for_the_next(
-    served: Served, store: str, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    read, stores = lines_of, served.knowledge.app.stores
-
-    def switched_meanwhile(*args: Any) -> Any:
-        there = stores.find("acme", store)
-        stores.change(there, {"active": replace(there.active, number=2), "epoch": there.epoch + 1})
-        return read(*args)
-
-    monkeypatch.setattr(processing, "lines_of", switched_meanwhile)
-    assert served.add(store, own_line(), "vectors.jsonl").status == "completed"
-    assert [each["body"]["input"] for each in fake.requests()] == [["A text."]]
-    assert served.texts(store, "A text.", max_num_results=1) == ["A text."]
-
-
-def test_vectors_of_a_file_that_waited_until_its_store_had_another_model_are_not_taken_for_the_next(
-    served: Served, store: str, fake: FakeProvider
-) -> None:
-    stores = served.knowledge.app.stores
-    file_id = served.upload(own_line(), "vectors.jsonl")
-    served.stores.files.create(store, file_id=file_id)
-    there = stores.find("acme", store)
-    stores.change(there, {"active": replace(there.active, number=2), "epoch": there.epoch + 1})
-    served.knowledge.deliver()
-    assert served.stores.files.retrieve(file_id, vector_store_id=store).status == "completed"
-    assert [each["body"]["input"] for each in fake.requests()] == [["A text."]]
-
-
-def test_vectors_that_came_with_a_text_stay_while_another_generation_waits(
-    served: Served, store: str, fake: FakeProvider, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    app = served.knowledge.app
-    there = app.stores.find("acme", store)
-    app.stores.change(there, {"next": replace(there.active, number=2), "epoch": there.epoch + 1})
-
-    def refuse(*_: Any) -> Any:
-        raise NoVectorsError("no provider", may_pass=True)
-
-    file_id = served.upload(own_line(), "vectors.jsonl")
-    served.stores.files.create(store, file_id=file_id)
-    body = served.knowledge.peek()
-    with monkeypatch.context() as patch:
-        patch.setattr(app.store_embedder, "embed", refuse)
-        served.knowledge.hand(body)
-    served.knowledge.hand(body)
-    assert served.stores.files.retrieve(file_id, vector_store_id=store).status == "completed"
-    # For the generation that is being made, and not once more for the one that has its own.
-    assert [each["body"]["input"] for each in fake.requests()] == [["A text."]]
-    [(_, vector)] = app.vector_index.vectors(there, there.active)
-    assert list(vector)[:2] == [127, 0]
-
-
-def test_lines_without_vectors_are_embedded_together(served: Served, store: str, fake: FakeProvider) -> None:
-    lines = [{"id": f"doc-{number}", "text": f"Text {number}."} for number in range(30)]
-    read = served.add(store, "\n".join(map(json.dumps, lines)), "texts.jsonl")
-    assert read.status == "completed"
-    assert len(fake.requests()) == 1
-    assert served.texts(store, "Text 7.", max_num_results=1) == ["Text 7."]
-
-
-def test_lines_that_wait_for_a_provider_are_embedded_together_then(
-    served: Served, store: str, aws: Aws, fake: FakeProvider
-) -> None:
-    aws.set_credentials()
-    served.knowledge.restart()
-    lines = [{"id": f"doc-{number}", "text": f"Text {number}."} for number in range(30)]
-    file_id = served.upload("\n".join(map(json.dumps, lines)), "texts.jsonl")
-    served.stores.files.create(store, file_id=file_id)
-    body = served.knowledge.peek()
-    served.knowledge.hand(body)
-    waiting = len(served.knowledge.items("STORES_TABLE", "open#"))
-    served.knowledge.hand(body)
-    # That they still wait is written down once for the file, and not again for each line.
-    assert len(served.knowledge.items("STORES_TABLE", "open#")) == waiting + 1
-    embeds(aws, fake)
-    served.knowledge.restart()
-    served.knowledge.hand(body)
-    assert served.stores.files.retrieve(file_id, vector_store_id=store).status == "completed"
-    assert len(fake.requests()) == 1
-    assert served.texts(store, "Text 7.", max_num_results=1) == ["Text 7."]
-
-
-class Room:
-    """An embedder with room for so many texts at once, and for so many in all."""
-
-    def __init__(self, embed: Callable[..., Any], *, at_once: int, left: int) -> None:
-        self._embed = embed
-        self._at_once = at_once
-        self.left = left
-        self.embedded: list[str] = []
-
-    def __call__(self, generation: Generation, texts: Sequence[str], principal: Principal) -> Any:
-        if len(texts) > self._at_once:
-            raise NoVectorsError("more than a limit ever has", may_pass=True, is_too_much=True)
-        if len(texts) > self.left:
-            raise NoVectorsError("used up", may_pass=True, retry_after_s=60)
-        self.left -= len(texts)
-        self.embedded += texts
-        return self._embed(generation, texts, principal)
-
-
-def test_a_file_of_more_than_a_limit_has_room_for_is_taken_in_as_there_is_and_nothing_is_paid_twice(
-    served: Served, store: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    embedder = served.knowledge.app.store_embedder
-    room = Room(embedder.embed, at_once=4, left=4)
-    monkeypatch.setattr(embedder, "embed", room)
-    text = " ".join(f"Sentence {number}." for number in range(1_500))
-    file_id = served.upload(text)
-    size = {"type": "static", "static": {"max_chunk_size_tokens": 100, "chunk_overlap_tokens": 0}}
-    served.stores.files.create(store, file_id=file_id, chunking_strategy=cast(Any, size))
-    queue: list[tuple[str, int]] = []
-    monkeypatch.setattr(OpenWork, "send", lambda _, message, delay_s=0: queue.append((json.dumps(message), delay_s)))
-    served.knowledge.deliver()
-    rounds = 1
-    while queue:
-        [(body, delay_s)] = queue  # it is the file alone that comes again
-        assert delay_s == 60
-        assert served.stores.files.retrieve(file_id, vector_store_id=store).status == "in_progress"
-        queue.clear()
-        room.left += 4
-        served.knowledge.hand(body)
-        rounds += 1
-    # More often than what fails for no known time is tried.
-    assert rounds > 12
-    assert served.stores.files.retrieve(file_id, vector_store_id=store).status == "completed"
-    assert len(room.embedded) == len(set(room.embedded)) == len(served.knowledge.items("VECTORS_TABLE"))
-
-
-def test_a_file_that_waits_for_quota_for_longer_than_a_day_is_given_up(
-    served: Served, store: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    embedder = served.knowledge.app.store_embedder
-    monkeypatch.setattr(embedder, "embed", Room(embedder.embed, at_once=4, left=0))
-    file_id = served.upload("Later.")
-    served.stores.files.create(store, file_id=file_id)
-    body = json.loads(served.knowledge.peek())
-    served.knowledge.hand(json.dumps({**body, "waited_s": 24 * 3_600}))
-    assert served.stores.files.retrieve(file_id, vector_store_id=store).status == "in_progress"
-    served.knowledge.hand(json.dumps({**body, "waited_s": 27 * 3_600}))
-    read = served.stores.files.retrieve(file_id, vector_store_id=store)
-    assert read.status == "failed"
-    assert read.last_error is not None
-    assert read.last_error.message == "used up"
-
-
 def test_a_static_strategy_is_followed_and_bounded(served: Served, store: str) -> None:
     text = " ".join(f"Sentence {number}." for number in range(300))
     sizes = {"max_chunk_size_tokens": 200, "chunk_overlap_tokens": 50}
@@ -430,23 +244,3 @@ def test_two_attach_calls_at_once_and_the_same_message_twice_are_one(
     assert (counts.completed, counts.in_progress, counts.total) == (1, 0, 1)
     assert len(fake.requests()) == 1
     assert len(served.knowledge.items("VECTORS_TABLE")) == 1
-
-
-def test_a_file_waits_for_a_provider_and_is_taken_in_then(
-    served: Served, store: str, aws: Aws, fake: FakeProvider
-) -> None:
-    aws.set_credentials()
-    served.knowledge.restart()
-    file_id = served.upload("Later.")
-    served.stores.files.create(store, file_id=file_id)
-    served.knowledge.deliver()
-    assert served.stores.files.retrieve(file_id, vector_store_id=store).status == "in_progress"
-    embeds(aws, fake)
-    served.knowledge.restart()
-    app = served.knowledge.app
-    file = app.attached_files.find(app.stores.find("acme", store), file_id)
-    body = {"tenant": "acme", "caller": served.knowledge.principal.caller_id, "store": store, "kind": "file"}
-    body |= {"file": file_id, "attempt": file.attempt}
-    served.knowledge.hand(json.dumps(body))
-    assert served.stores.files.retrieve(file_id, vector_store_id=store).status == "completed"
-    assert served.texts(store, "Later.") == ["Later."]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from sluice.knowledge.attached_files import AttachedFile
-from sluice.knowledge.extraction import Fault
+from sluice.knowledge.extraction import FileError
 from sluice.knowledge.lines import lines_of
 from sluice.knowledge.vector_store import Generation
 from sluice.knowledge.writer import NewDocument, OwnVector
@@ -51,7 +51,7 @@ def line(vector: str = "[1, 2]", attributes: str = "{}", **fields: Any) -> str:
     ],
 )
 def test_a_vector_that_cannot_be_stored_is_refused_with_its_line(vector: str) -> None:
-    with pytest.raises(Fault, match="Line 2") as caught:
+    with pytest.raises(FileError, match="Line 2") as caught:
         read(line(id="doc-0"), line(vector))
     assert caught.value.code == "invalid_file"
 
@@ -60,7 +60,7 @@ def test_a_vector_that_cannot_be_stored_is_refused_with_its_line(vector: str) ->
     "value", [f"1{'0' * 49}1", "1" * 39, f"-1{'0' * 38}1", "1e200", f"1{'0' * 200}", "NaN", "-Infinity", "[1]", "null"]
 )
 def test_an_attribute_that_cannot_be_stored_is_refused_with_its_line(value: str) -> None:
-    with pytest.raises(Fault, match="Line 2"):
+    with pytest.raises(FileError, match="Line 2"):
         read(line(id="doc-0"), line(attributes=f'{{"n": {value}}}'))
 
 
@@ -72,13 +72,13 @@ def test_a_number_that_dynamodb_has_is_taken(value: str) -> None:
 
 @pytest.mark.parametrize("fields", [{"id": "\ud800"}, {"title": "\udc00"}, {"url": "\ud800"}])
 def test_half_of_a_surrogate_pair_is_refused_with_its_line(fields: dict[str, Any]) -> None:
-    with pytest.raises(Fault, match="Line 1"):
+    with pytest.raises(FileError, match="Line 1"):
         read(line(**fields))
 
 
 @pytest.mark.parametrize("attributes", ['{"a": "\\ud800"}', '{"\\ud800": 1}'])
 def test_half_of_a_surrogate_pair_in_an_attribute_is_refused_with_its_line(attributes: str) -> None:
-    with pytest.raises(Fault, match="Line 1"):
+    with pytest.raises(FileError, match="Line 1"):
         read(line(attributes=attributes))
 
 

@@ -146,7 +146,7 @@ def _series(
     name: FigureName, query: FigureQuery, found: Mapping[datetime, Use] | Mapping[datetime, Counter[str]], of: _Figure
 ) -> Series:
     """A figure from the first bucket that anything is known of: one that is missing after it had nothing."""
-    buckets = _buckets(min(found), query, is_utc=of.of_use is None)
+    buckets = _buckets(min(found), query, is_utc=name in _OF_UTC)
     values: list[float | None] = [_value(found.get(bucket), of) for bucket in buckets]
     # Hours of UTC are told apart where clocks go back, and those of a time zone are not.
     starts = [bucket.astimezone(query.zone) for bucket in buckets] if query.interval == "hour" else buckets

@@ -9,7 +9,7 @@ import resource
 import subprocess
 import sys
 
-from sluice.knowledge.extraction import Fault, extract, is_light
+from sluice.knowledge.extraction import FileError, extract, is_light
 
 MOST_BYTES = 50 * 1024 * 1024
 """How large a file may be."""
@@ -18,7 +18,7 @@ _MOST_MEMORY_BYTES = 768 * 1024 * 1024
 
 
 def text_of(name: str, content: bytes, timeout_s: float = _TIMEOUT_S) -> str:
-    """The text of a file. Raises Fault."""
+    """The text of a file. Raises FileError."""
     if is_light(name):
         return extract(name, content)
     command = [sys.executable, "-m", "sluice.knowledge.extraction", name]
@@ -35,12 +35,12 @@ def text_of(name: str, content: bytes, timeout_s: float = _TIMEOUT_S) -> str:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise Fault("invalid_file", f"Reading the file takes more than {timeout_s:g} s.") from None
+        raise FileError("invalid_file", f"Reading the file takes more than {timeout_s:g} s.") from None
     if done.returncode:
-        raise Fault("invalid_file", "The file can't be read: it takes too much memory or time, or is broken.")
+        raise FileError("invalid_file", "The file can't be read: it takes too much memory or time, or is broken.")
     answer = json.loads(done.stdout)
     if "text" not in answer:
-        raise Fault(answer["code"], answer["message"])
+        raise FileError(answer["code"], answer["message"])
     text: str = answer["text"]
     return text
 

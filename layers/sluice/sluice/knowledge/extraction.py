@@ -25,7 +25,7 @@ _SPACES = re.compile(r"[ \t\r\f\v\u00a0]+")
 _GAPS = re.compile(r"\n\s*\n+")
 
 
-class Fault(Exception):  # noqa: N818 -- it is told to a caller, and no failure of ours
+class FileError(Exception):
     """Why a file has no text that can be had; `code` is one of OpenAI's for a file of a vector store."""
 
     def __init__(self, code: str, message: str) -> None:
@@ -35,12 +35,12 @@ class Fault(Exception):  # noqa: N818 -- it is told to a caller, and no failure 
 
 
 def extract(name: str, content: bytes) -> str:
-    """The text of a file, by the ending of its name. Raises Fault."""
+    """The text of a file, by the ending of its name. Raises FileError."""
     ending = name.rpartition(".")[2].lower() if "." in name else ""
     reader = _READERS.get(ending, _plain)
     text = reader(content)
     if not text.strip():
-        raise Fault("invalid_file", "The file has no text: pages that were scanned have to be recognised first.")
+        raise FileError("invalid_file", "The file has no text: pages that were scanned have to be recognised first.")
     return text
 
 
@@ -56,12 +56,12 @@ def _plain(content: bytes) -> str:
             return content.decode("utf-16")
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise Fault(
+        raise FileError(
             "unsupported_file",
             "The file is no text in UTF-8, and its name ends with none of .md, .html, .json, .csv, .pdf and .docx.",
         ) from None
     if "\0" in text:
-        raise Fault("unsupported_file", "The file is binary, and of no format that is read.")
+        raise FileError("unsupported_file", "The file is binary, and of no format that is read.")
     return text
 
 
@@ -69,7 +69,9 @@ def _json(content: bytes) -> str:
     try:
         return json.dumps(json.loads(_plain(content)), ensure_ascii=False, indent=1)
     except (ValueError, RecursionError):
-        raise Fault("invalid_file", "The file's name ends with .json, and it is no JSON that can be read.") from None
+        raise FileError(
+            "invalid_file", "The file's name ends with .json, and it is no JSON that can be read."
+        ) from None
 
 
 def _csv(content: bytes) -> str:
@@ -77,7 +79,7 @@ def _csv(content: bytes) -> str:
     try:
         rows = list(csv.reader(io.StringIO(_plain(content), newline="")))
     except csv.Error as error:
-        raise Fault("invalid_file", f"The file's name ends with .csv, and it is no table: {error}.") from None
+        raise FileError("invalid_file", f"The file's name ends with .csv, and it is no table: {error}.") from None
     if len(rows) < 2:  # without a row below it, a heading heads nothing
         return _plain(content)
     heads = rows[0]
@@ -146,11 +148,11 @@ def _pdf(content: bytes) -> str:
         pages = 0 if is_locked else len(reader.pages)
         text = "\n\n".join(page.extract_text() for page in reader.pages) if 0 < pages <= MOST_PAGES else ""
     except broken as error:
-        raise Fault("invalid_file", f"The file is no PDF that can be read: {type(error).__name__}.") from None
+        raise FileError("invalid_file", f"The file is no PDF that can be read: {type(error).__name__}.") from None
     if is_locked:
-        raise Fault("invalid_file", "The PDF has a password.")
+        raise FileError("invalid_file", "The PDF has a password.")
     if pages > MOST_PAGES:
-        raise Fault("invalid_file", f"The PDF has {pages} pages; at most {MOST_PAGES} are read.")
+        raise FileError("invalid_file", f"The PDF has {pages} pages; at most {MOST_PAGES} are read.")
     return text
 
 
@@ -181,9 +183,11 @@ def _docx(content: bytes) -> str:
             else:
                 lines.append(block.text)
     except broken as error:
-        raise Fault("invalid_file", f"The file is no DOCX that can be read: {type(error).__name__}.") from None
+        raise FileError("invalid_file", f"The file is no DOCX that can be read: {type(error).__name__}.") from None
     if unpacked > _MOST_UNPACKED_BYTES:
-        raise Fault("invalid_file", f"The file unpacks to {unpacked} bytes; at most {_MOST_UNPACKED_BYTES} are read.")
+        raise FileError(
+            "invalid_file", f"The file unpacks to {unpacked} bytes; at most {_MOST_UNPACKED_BYTES} are read."
+        )
     return "\n".join(lines)
 
 
@@ -203,7 +207,7 @@ def main() -> None:
     """Read a file from the standard input, its name being the argument; write its text, or what is wrong, as JSON."""
     try:
         answer: dict[str, str] = {"text": extract(sys.argv[1], sys.stdin.buffer.read())}
-    except Fault as fault:
+    except FileError as fault:
         answer = {"code": fault.code, "message": fault.message}
     except MemoryError:
         answer = {"code": "invalid_file", "message": "Reading the file takes too much memory."}

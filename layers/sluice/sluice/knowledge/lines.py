@@ -9,7 +9,7 @@ from sluice.embeddings.vectors import is_finite
 from sluice.errors import InvalidRequestError
 from sluice.knowledge.attached_files import AttachedFile
 from sluice.knowledge.document import Document
-from sluice.knowledge.extraction import Fault
+from sluice.knowledge.extraction import FileError
 from sluice.knowledge.vector_store import Generation
 from sluice.knowledge.writer import NewDocument, OwnVector
 
@@ -20,29 +20,29 @@ MOST_LINES = 5_000
 def lines_of(file: AttachedFile, content: bytes, generation: Generation | None) -> list[NewDocument]:
     """The documents of a file's lines; vectors have to be such as `generation` has, and are left out where it is None.
 
-    Raises Fault.
+    Raises FileError.
 
     Of several lines with the same id the last counts, as if each were written after those before it.
     """
     documents = [_document(file, number, line, generation) for number, line in _lines(content)]
     if not documents:
-        raise Fault("invalid_file", "The file has no lines.")
+        raise FileError("invalid_file", "The file has no lines.")
     return list({each.document.id: each for each in documents}.values())
 
 
 def _lines(content: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The lines of a JSONL file, and their numbers. Raises Fault."""
+    """The lines of a JSONL file, and their numbers. Raises FileError."""
     for number, raw in enumerate(content.splitlines(), start=1):
         if not raw.strip():
             continue
         if number > MOST_LINES:
-            raise Fault("invalid_file", f"The file has more than {MOST_LINES} lines: split it.")
+            raise FileError("invalid_file", f"The file has more than {MOST_LINES} lines: split it.")
         try:
             line = json.loads(raw)
         except (ValueError, RecursionError):
-            raise Fault("invalid_file", f"Line {number} is no JSON.") from None
+            raise FileError("invalid_file", f"Line {number} is no JSON.") from None
         if not isinstance(line, dict):
-            raise Fault("invalid_file", f"Line {number} should be an object with id, text, vector and attributes.")
+            raise FileError("invalid_file", f"Line {number} should be an object with id, text, vector and attributes.")
         yield number, line
 
 
@@ -50,17 +50,19 @@ def _document(file: AttachedFile, number: int, line: dict[str, Any], generation:
     unknown = line.keys() - {"id", "text", "vector", "attributes", "title", "url"}
     text, own = line.get("text"), line.get("attributes") or {}
     if unknown or not isinstance(text, str) or not text.strip() or not isinstance(line.get("id"), str):
-        raise Fault(
+        raise FileError(
             "invalid_file",
             f"Line {number} should have id and text, both texts, and may have vector, attributes, title and url.",
         )
     title, url = line.get("title") or file.filename, line.get("url") or ""
     is_plain = isinstance(own, dict) and all(isinstance(each, str | float | int) for each in own.values())
     if not is_plain or not isinstance(title, str) or not isinstance(url, str):
-        raise Fault("invalid_file", f"Line {number}: attributes are texts, numbers and booleans; title and url texts.")
+        raise FileError(
+            "invalid_file", f"Line {number}: attributes are texts, numbers and booleans; title and url texts."
+        )
     kept = (line["id"], title, url, *own, *(each for each in own.values() if isinstance(each, str)))
     if not all(map(_is_unicode, kept)):
-        raise Fault("invalid_file", f"Line {number}: id, title, url or attributes have half of a surrogate pair.")
+        raise FileError("invalid_file", f"Line {number}: id, title, url or attributes have half of a surrogate pair.")
     vector = line.get("vector")
     document = Document(
         id=line["id"],
@@ -75,7 +77,7 @@ def _document(file: AttachedFile, number: int, line: dict[str, Any], generation:
     try:
         document.check()
     except InvalidRequestError as error:
-        raise Fault("invalid_file", f"Line {number}: {error.message}") from None
+        raise FileError("invalid_file", f"Line {number}: {error.message}") from None
     if vector is None or generation is None:
         return NewDocument(document)
     return NewDocument(document, OwnVector(_vector(vector, number, generation), generation))
@@ -85,13 +87,13 @@ def _vector(vector: Any, number: int, generation: Generation) -> list[float]:
     wanted = generation.dimensions
     if not isinstance(vector, list) or len(vector) != wanted:
         had = len(vector) if isinstance(vector, list) else "no list of"
-        raise Fault(
+        raise FileError(
             "invalid_file",
             f"Line {number}: vector has {had} numbers; those of this store, by {generation.model}, have {wanted}.",
         )
     is_right = all(isinstance(each, int | float) and not isinstance(each, bool) for each in vector)
     if not is_right or not _points_somewhere(vector):
-        raise Fault(
+        raise FileError(
             "invalid_file",
             f"Line {number}: vector should be finite numbers that floats of 32 bits hold, not all of them 0.",
         )

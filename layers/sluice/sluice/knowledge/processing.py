@@ -10,7 +10,7 @@ from sluice.knowledge.attached_files import AttachedFile, AttachedFiles
 from sluice.knowledge.document import Document, Outcome, Written
 from sluice.knowledge.documents import DocumentStore
 from sluice.knowledge.extracting import MOST_BYTES, text_of
-from sluice.knowledge.extraction import Fault
+from sluice.knowledge.extraction import FileError
 from sluice.knowledge.lines import lines_of
 from sluice.knowledge.messages import ProcessFile
 from sluice.knowledge.open_work import OpenWork
@@ -29,7 +29,7 @@ _LONGEST_PAUSE_S = 900
 _MOST_FAILURES = 12
 # In a day there is room in any limit but a month's.
 _LONGEST_WAIT_S = 26 * 3_600
-_GONE = Fault("invalid_file", "The file was deleted before it was read.")
+_GONE = FileError("invalid_file", "The file was deleted before it was read.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +92,7 @@ class FileProcessor:
         while file is not None:
             try:
                 written = self._write(principal, store, file)
-            except Fault as fault:
+            except FileError as fault:
                 ended = {"status": FileStatus.FAILED, "error_code": fault.code, "error_message": fault.message}
                 self._files.end(store, file, **ended)
                 file = self._wanted(store, message)
@@ -127,7 +127,7 @@ class FileProcessor:
         return file
 
     def _write(self, principal: Principal, store: VectorStore, file: AttachedFile) -> Written:
-        """Write a file's text as a document. Raises Fault for a file that can't be read."""
+        """Write a file's text as a document. Raises FileError for a file that can't be read."""
         content = self._content(file)
         try:
             if file.filename.lower().endswith(_JSONL):
@@ -136,7 +136,7 @@ class FileProcessor:
             document = NewDocument(_document(file, text))
             [written] = self._writer.write_all(principal, store.id, [document], file.chunking, comes_again=True)
         except InvalidRequestError as error:
-            raise Fault("invalid_file", error.message) from error
+            raise FileError("invalid_file", error.message) from error
         return written
 
     def _write_lines(self, principal: Principal, store: VectorStore, file: AttachedFile, content: bytes) -> Written:
@@ -157,7 +157,7 @@ class FileProcessor:
         try:
             stored = uploaded.find(file.owner, file.id)
             if stored.size > MOST_BYTES:
-                raise Fault("invalid_file", f"The file has {stored.size} bytes; at most {MOST_BYTES} are read.")
+                raise FileError("invalid_file", f"The file has {stored.size} bytes; at most {MOST_BYTES} are read.")
             return b"".join(uploaded.pieces(stored))
         except (NotFoundError, ObjectMissingError):
             raise _GONE from None

@@ -2,6 +2,7 @@
 
 import math
 import time
+from importlib import import_module
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -41,7 +42,7 @@ class BuiltinProvider(Provider):
 
     def warm_up_to_embed(self) -> None:
         """Import what a call needs. Files that can't be read are the call's failure, as other providers' are."""
-        import sluice.embeddings.files  # noqa: F401
+        import_module("sluice.embeddings.files")
 
     def complete(self, request: ChatRequest, model: str, timeout_s: float) -> ProviderResponse:
         """Refuse: raises ProviderRejectedError."""
