@@ -11,8 +11,7 @@ from tests.chat_server import ChatServer, serving
 from tests.conftest import Aws
 from tests.credentials import gateway, model
 from tests.fakes.client import FakeProvider
-
-type Json = dict[str, Any]
+from tests.openai_bodies import Json, chunk, events
 
 HELLO: list[Any] = [{"role": "user", "content": "Say hello."}]
 BODY: Json = {"model": "small", "messages": HELLO, "max_tokens": 20}
@@ -24,16 +23,6 @@ def pair(aws: Aws, fake: FakeProvider) -> Iterator[ChatServer]:
     aws.set_credentials(*(gateway(fake, alias) for alias in ("one", "two")))
     with serving(aws) as server:
         yield server
-
-
-def chunk(delta: Json, reason: Any = None) -> Json:
-    choice = {"index": 0, "delta": delta, "finish_reason": reason}
-    return {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
-
-
-def events(*bodies: Json, done: bool = True) -> bytes:
-    said = b"".join(b"data: " + json.dumps(body).encode() + b"\n\n" for body in bodies)
-    return said + (b"data: [DONE]\n\n" if done else b"")
 
 
 def whole(message: Json, reason: Any = "stop", **more: Any) -> Json:

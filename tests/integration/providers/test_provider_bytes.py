@@ -27,8 +27,7 @@ from sluice.providers.huggingface import HuggingFaceProvider
 from sluice.providers.openai_compatible import OpenAICompatibleProvider
 from sluice.providers.verdict import AnswerState, may_be_cached, state_of
 from tests.fakes import FakeProvider
-
-type Json = dict[str, Any]
+from tests.openai_bodies import Json, chunk, events
 
 ADAPTERS: dict[str, type[Provider]] = {
     "groq": GroqProvider,
@@ -57,16 +56,6 @@ def failure_of(provider: Provider, *, streamed: bool) -> ProviderError:
     with pytest.raises(ProviderError) as raised:
         ask(provider, streamed=streamed)
     return raised.value
-
-
-def chunk(delta: Json, reason: Any = None, **more: Any) -> Json:
-    choice = {"index": 0, "delta": delta, "finish_reason": reason, **more}
-    return {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
-
-
-def events(*bodies: Json, done: bool = True) -> bytes:
-    said = b"".join(b"data: " + json.dumps(body).encode() + b"\n\n" for body in bodies)
-    return said + (b"data: [DONE]\n\n" if done else b"")
 
 
 def whole(message: Json, reason: Any = "stop", **more: Any) -> Json:
